@@ -1,0 +1,84 @@
+// Package blob is the contract that object storage must keep for the rest of
+// the program, and the few helpers written against it. Implementations live in
+// the packages below it (disk, gcs, mem); blobtest is the suite that every one
+// of them passes.
+package blob
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"time"
+)
+
+var (
+	// ErrNotExist: there is no such object (or no such generation of it).
+	ErrNotExist = errors.New("object does not exist")
+	// ErrPrecondition: the object is not at the generation that the caller named.
+	// After a lost response it may be the caller's own write: read again.
+	ErrPrecondition = errors.New("object generation does not match")
+	// ErrTransient marks errors that may pass by themselves: timeouts, 429, 5xx, cut connections, a full disk.
+	ErrTransient = errors.New("storage temporarily unavailable")
+	// ErrCorrupt: what came back is not what was stored (size or CRC32C differ).
+	ErrCorrupt = errors.New("object is corrupt")
+)
+
+// Attr describes one stored object.
+type Attr struct {
+	Key        string
+	Size       int64     // bytes
+	Generation int64     // > 0; a new one at every successful Put
+	CRC32C     uint32    // Castagnoli, of the whole object
+	Updated    time.Time // by the storage's clock
+}
+
+// Generations with a meaning of their own in Put.
+const (
+	// Any: write whatever is there now.
+	Any int64 = -1
+	// Absent: write only if the object does not exist.
+	Absent int64 = 0
+)
+
+// Bucket is a flat set of objects under slash-separated keys. All methods are
+// safe for concurrent use; every call honours ctx and returns an error that
+// wraps one of the sentinels above where one applies. A Put is atomic: readers
+// see the old object or the whole new one, never a part.
+type Bucket interface {
+	// Put stores size bytes of body if the object is at generation ifGen (or Any, or Absent).
+	// body is read again if the implementation retries.
+	Put(ctx context.Context, key string, body io.ReaderAt, size int64, ifGen int64) (Attr, error)
+	// Get opens an object; generation 0 is the newest. The reader fails with
+	// ErrCorrupt at the end if the bytes do not match the stored CRC32C.
+	Get(ctx context.Context, key string, generation int64) (io.ReadCloser, Attr, error)
+	// Stat is the newest generation's attributes.
+	Stat(ctx context.Context, key string) (Attr, error)
+	// List yields the objects whose key starts with prefix, in key order.
+	List(ctx context.Context, prefix string) iter.Seq2[Attr, error]
+	// Delete removes the object if it is at the generation (Any: whichever). Deleting what is not there is ErrNotExist.
+	Delete(ctx context.Context, key string, generation int64) error
+}
+
+// PutBytes stores data; see Bucket.Put.
+func PutBytes(ctx context.Context, b Bucket, key string, data []byte, ifGen int64) (Attr, error) {
+	return b.Put(ctx, key, bytes.NewReader(data), int64(len(data)), ifGen)
+}
+
+// ReadAll reads a whole object, checked against its CRC32C.
+func ReadAll(ctx context.Context, b Bucket, key string, generation int64) ([]byte, Attr, error) {
+	r, attr, err := b.Get(ctx, key, generation)
+	if err != nil {
+		return nil, Attr{}, err
+	}
+	data, err := io.ReadAll(r)
+	if cerr := r.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return nil, Attr{}, fmt.Errorf("read object %s: %w", key, err)
+	}
+	return data, attr, nil
+}
