@@ -1,0 +1,8 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// addCommands lists every subcommand, in the order of a study.
+func addCommands(root *cobra.Command, a *app) {
+	root.AddCommand()
+}

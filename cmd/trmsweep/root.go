@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"trmsweep/configs"
+	"trmsweep/internal/version"
+)
+
+// app is what all subcommands share: where to write and the flags of the root.
+type app struct {
+	stdout, stderr io.Writer
+	stateDir       string // --state
+	configDir      string // --configs, empty = the ones built in
+}
+
+// configs are the configuration files: the built-in ones or those of --configs.
+func (a *app) configs() (fs.FS, error) {
+	if a.configDir == "" {
+		return configs.FS, nil
+	}
+	if _, err := os.Stat(filepath.Join(a.configDir, "base.yaml")); err != nil {
+		return nil, usagef("--configs %s: %w (the folder must hold base.yaml, experiments/, sweeps/ and profiles/)", a.configDir, err)
+	}
+	return os.DirFS(a.configDir), nil
+}
+
+// path is a file in the state folder.
+func (a *app) path(elem ...string) string {
+	return filepath.Join(append([]string{a.stateDir}, elem...)...)
+}
+
+func newRootCmd(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "trmsweep",
+		Short:         "Replicate and ablate the Tiny Recursive Model on Sudoku-Extreme",
+		Version:       version.Code(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown command %q; `trmsweep --help` lists them", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%s: %w; `%s --help` lists the flags", cmd.CommandPath(), err, cmd.CommandPath())
+	})
+	root.PersistentFlags().StringVar(&a.stateDir, "state", envOr("TRMSWEEP_STATE", ".trmsweep"), "folder of all local state (environment TRMSWEEP_STATE)")
+	root.PersistentFlags().StringVar(&a.configDir, "configs", os.Getenv("TRMSWEEP_CONFIGS"), "folder of configuration files instead of the built-in ones (environment TRMSWEEP_CONFIGS)")
+	addCommands(root, a)
+	return root
+}
+
+// execute runs one command line and returns the exit code.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	a := &app{stdout: stdout, stderr: stderr}
+	root := newRootCmd(a)
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	wrapArgErrors(root)
+	return exitCode(root.ExecuteContext(ctx), stderr)
+}
+
+// wrapArgErrors makes a wrong number of arguments a usage error everywhere.
+func wrapArgErrors(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return usageError{fmt.Errorf("%s: %w; `%s --help` says how to call it", c.CommandPath(), err, c.CommandPath())}
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		wrapArgErrors(sub)
+	}
+}
+
+func envOr(name, def string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return def
+}
