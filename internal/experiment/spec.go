@@ -14,6 +14,7 @@ type Spec struct {
 	Reference            string  `json:"reference,omitempty" mapstructure:"reference"` // experiment that a comparison is made against
 	Profile              string  `json:"profile" mapstructure:"profile"`
 	PaperExactAccuracy   float64 `json:"paper_exact_accuracy,omitempty" mapstructure:"paper_exact_accuracy"` // percent, 0 = not published
+	PaperNote            string  `json:"paper_note,omitempty" mapstructure:"paper_note"`                     // how the published run differs
 	CheckpointEverySteps int     `json:"checkpoint_every_steps" mapstructure:"checkpoint_every_steps"`
 	KeepCheckpoints      int     `json:"keep_checkpoints" mapstructure:"keep_checkpoints"`
 	LogEverySteps        int     `json:"log_every_steps" mapstructure:"log_every_steps"`

@@ -1,0 +1,143 @@
+package experiment
+
+import (
+	"math"
+	"slices"
+	"strings"
+)
+
+// Validate reports everything that is wrong with the spec at once, as Faults
+// that name the key.
+func (s Spec) Validate() error {
+	var f Faults
+	s.validateNumbers(&f)
+	s.validateModel(&f)
+	s.validateSchedule(&f)
+	s.validateData(&f)
+	return f.orNil()
+}
+
+func oneOf(f *Faults, key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		f.add(key, "%q is not one of %s; the nearest is %s", value, strings.Join(allowed, ", "), nearest(value, allowed))
+	}
+}
+
+func (s Spec) validateNumbers(f *Faults) {
+	for _, c := range []struct {
+		key   string
+		value int
+		least int
+	}{
+		{"h_cycles", s.HCycles, 1}, {"l_cycles", s.LCycles, 1}, {"l_layers", s.LLayers, 1},
+		{"hidden_size", s.HiddenSize, 1}, {"num_heads", s.NumHeads, 1},
+		{"puzzle_emb_ndim", s.PuzzleEmbNDim, 0}, {"puzzle_emb_len", s.PuzzleEmbLen, 0}, {"halt_max_steps", s.HaltMaxSteps, 1},
+		{"global_batch_size", s.GlobalBatchSize, 1}, {"num_workers", s.NumWorkers, 1},
+		{"epochs", s.Epochs, 1}, {"eval_interval_epochs", s.EvalIntervalEpochs, 1}, {"eval_batch_size", s.EvalBatchSize, 1},
+		{"eval_puzzles", s.EvalPuzzles, 0}, {"final_eval_puzzles", s.FinalEvalPuzzles, 0}, {"lr_warmup_steps", s.LRWarmupSteps, 0},
+		{"data_puzzles", s.DataPuzzles, 1}, {"data_augmentations", s.DataAugmentations, 0},
+		{"data_min_rating", s.DataMinRating, 0}, {"data_test_puzzles", s.DataTestPuzzles, 0},
+		{"checkpoint_every_steps", s.CheckpointEverySteps, 1}, {"keep_checkpoints", s.KeepCheckpoints, 1},
+		{"log_every_steps", s.LogEverySteps, 1}, {"xla_metrics_every_steps", s.XLAMetricsEverySteps, 0},
+	} {
+		switch {
+		case c.value < c.least:
+			f.add(c.key, "%d is too small, the least is %d", c.value, c.least)
+		case c.value > math.MaxInt32:
+			f.add(c.key, "%d is too large, the most is %d", c.value, math.MaxInt32)
+		}
+	}
+	const (
+		positive  = "> 0"
+		unit      = "in [0, 1]"
+		below1    = "in [0, 1)"
+		notNeg    = ">= 0"
+		percent   = "in [0, 100]"
+		unlimited = math.MaxFloat64
+	)
+	for _, c := range []struct {
+		key    string
+		value  float64
+		lo, hi float64
+		rule   string
+	}{
+		{"expansion", s.Expansion, 0, 64, positive + " and <= 64"},
+		{"halt_exploration_prob", s.HaltExplorationProb, 0, 1, unit},
+		{"lr", s.LR, 0, unlimited, positive}, {"lr_min_ratio", s.LRMinRatio, 0, 1, unit},
+		{"weight_decay", s.WeightDecay, 0, unlimited, notNeg}, {"puzzle_emb_weight_decay", s.PuzzleEmbWeightDecay, 0, unlimited, notNeg},
+		{"puzzle_emb_lr", s.PuzzleEmbLR, 0, unlimited, notNeg},
+		{"beta1", s.Beta1, 0, 1, below1}, {"beta2", s.Beta2, 0, 1, below1}, {"ema_rate", s.EMARate, 0, 1, below1},
+		{"paper_exact_accuracy", s.PaperExactAccuracy, 0, 100, percent},
+	} {
+		bad := math.IsNaN(c.value) || c.value < c.lo || c.value > c.hi
+		bad = bad || strings.HasPrefix(c.rule, positive) && c.value <= 0 || c.rule == below1 && c.value >= 1
+		if bad {
+			f.add(c.key, "%v is out of range, want a number %s", c.value, c.rule)
+		}
+	}
+}
+
+func (s Spec) validateModel(f *Faults) {
+	oneOf(f, "pos_encodings", s.PosEncodings, "none", "learned", "rope")
+	oneOf(f, "forward_dtype", s.ForwardDType, "float32", "bfloat16")
+	oneOf(f, "loss_type", s.LossType, "stablemax_cross_entropy", "softmax_cross_entropy")
+	if s.HiddenSize > 0 && s.NumHeads > 0 {
+		switch dim := s.HiddenSize / s.NumHeads; {
+		case s.HiddenSize%s.NumHeads != 0:
+			f.add("num_heads", "hidden_size %d is not divisible by %d heads", s.HiddenSize, s.NumHeads)
+		case s.PosEncodings == "rope" && dim%2 != 0:
+			f.add("num_heads", "rope needs an even head size, %d/%d is %d", s.HiddenSize, s.NumHeads, dim)
+		}
+	}
+	if s.MLPT && s.PosEncodings == "rope" {
+		f.add("pos_encodings", "rope rotates the queries and keys of attention, of which a model with mlp_t: true has none; want none or learned")
+	}
+	if s.Expansion > 0 && s.Expansion <= 64 && s.HiddenSize > 0 && SwiGLUInter(s.HiddenSize, s.Expansion) == 0 {
+		f.add("expansion", "%v times hidden_size %d leaves no inner width", s.Expansion, s.HiddenSize)
+	}
+	switch {
+	case s.PuzzleEmbNDim == 0 && s.PuzzleEmbLen > 0:
+		f.add("puzzle_emb_len", "%d positions but puzzle_emb_ndim is 0: set both to 0 for a model without a puzzle embedding", s.PuzzleEmbLen)
+	case s.PuzzleEmbLen > 0 && s.PuzzleEmbNDim > s.PuzzleEmbLen*s.HiddenSize:
+		f.add("puzzle_emb_ndim", "%d does not fit into %d positions of hidden_size %d", s.PuzzleEmbNDim, s.PuzzleEmbLen, s.HiddenSize)
+	}
+	if !s.NoACTContinue {
+		f.add("no_act_continue", "false (the extra forward pass of a learned continue value) is not implemented; the study uses true")
+	}
+}
+
+func (s Spec) validateSchedule(f *Faults) {
+	if s.NumWorkers > 0 && s.GlobalBatchSize > 0 && s.GlobalBatchSize%s.NumWorkers != 0 {
+		f.add("global_batch_size", "%d is not divisible by num_workers %d", s.GlobalBatchSize, s.NumWorkers)
+	}
+	if s.Placement == "pod" {
+		f.add("placement", "pod (one experiment over all hosts) is not available yet, want host")
+	} else {
+		oneOf(f, "placement", s.Placement, "host")
+	}
+	if s.EvalIntervalEpochs <= 0 || s.Epochs <= 0 || s.DataPuzzles <= 0 || s.GlobalBatchSize <= 0 {
+		return
+	}
+	if s.Epochs%s.EvalIntervalEpochs != 0 {
+		f.add("eval_interval_epochs", "%d does not divide epochs %d, so the run would not end with an evaluation", s.EvalIntervalEpochs, s.Epochs)
+	}
+	if s.StepsPerEval() < 1 {
+		f.add("eval_interval_epochs", "%d epochs of %d puzzles are less than one batch of %d, so no step would be taken between evaluations", s.EvalIntervalEpochs, s.DataPuzzles, s.GlobalBatchSize)
+	}
+	if total := s.TotalSteps(); total > 0 && int64(s.LRWarmupSteps) > total {
+		f.add("lr_warmup_steps", "%d is longer than the run of %d steps, so lr would never be reached", s.LRWarmupSteps, total)
+	}
+	if s.LRMinRatio < 1 && s.Iterations()*s.StepsPerEval() > s.TotalSteps() {
+		f.add("lr_min_ratio", "%v: training of %d steps would run past the schedule's %d, where the cosine rises again", s.LRMinRatio, s.Iterations()*s.StepsPerEval(), s.TotalSteps())
+	}
+}
+
+func (s Spec) validateData(f *Faults) {
+	oneOf(f, "phase", s.Phase, Phases...)
+	switch {
+	case strings.TrimSpace(s.DataSource) == "":
+		f.add("data_source", "is empty, want generate, a CSV file or folder, gs://bucket/file.csv or hf:owner/name")
+	case s.DataSource == "generate" && s.DataTestPuzzles == 0:
+		f.add("data_test_puzzles", "0 means all, of which a generator has no end; want how many to make")
+	}
+}

@@ -1,0 +1,124 @@
+// Package report turns the results of a study into tables, statistics and
+// plots. It reads and writes result files and knows neither how they were
+// trained nor where they are kept.
+package report
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+
+	"trmsweep/internal/experiment"
+)
+
+// ResultFormat is the version of result.json.
+const ResultFormat = 1
+
+// ResultFile is a run's result below runs/<run>/.
+const ResultFile = "result.json"
+
+// RunResult is everything a finished run is judged by: the content of
+// result.json. Accuracies are fractions in [0, 1], times are seconds.
+type RunResult struct {
+	Format      int             `json:"format"` // ResultFormat; Encode fills it in
+	Run         string          `json:"run"`    // experiment.Spec.RunName
+	Experiments []string        `json:"experiments"`
+	Spec        experiment.Spec `json:"spec"`
+	SpecHash    string          `json:"spec_hash"`
+	Seed        int64           `json:"seed"`
+	Params      int64           `json:"params"`
+	Steps       int64           `json:"steps"` // optimizer steps trained
+
+	Best  Eval   `json:"best"`  // of Evals and Final, by exact accuracy
+	Final Eval   `json:"final"` // over final_eval_puzzles, after the last step
+	Evals []Eval `json:"evals"`
+	// BestFull is the best checkpoint's evaluation over the same puzzles as Final; nil when it was not made.
+	BestFull *Eval        `json:"best_full,omitempty"`
+	Curve    [][2]float64 `json:"curve"` // [step, training loss per example], thinned out
+
+	// Bit i of a bitmap (Bitmap) says whether test puzzle i of the evaluated subset was solved.
+	// FinalCorrect belongs to Final; BestCorrect to BestFull where there is one, else to Best.
+	FinalCorrect string `json:"final_correct,omitempty"`
+	BestCorrect  string `json:"best_correct,omitempty"`
+
+	WallSeconds    float64            `json:"wall_seconds"`
+	Preemptions    int                `json:"preemptions"`
+	LostSteps      int64              `json:"lost_steps"` // computed again after a preemption
+	GoodputSeconds map[string]float64 `json:"goodput"`    // ledger: bucket -> seconds
+	FLOPsPerStep   float64            `json:"flops_per_step"`
+	PredictedHours float64            `json:"predicted_hours,omitempty"` // made before the run, 0 = none
+
+	StateSHA256  string `json:"state_sha256"`
+	LedgerSHA256 string `json:"ledger_sha256"`
+	DatasetHash  string `json:"dataset_hash"`
+	CodeVersion  string `json:"code_version"`
+	Backend      string `json:"backend"`
+}
+
+// Eval is one evaluation over held-out puzzles.
+type Eval struct {
+	Step          int64   `json:"step"`
+	ExactAccuracy float64 `json:"exact_accuracy"` // whole grid right
+	CellAccuracy  float64 `json:"cell_accuracy"`
+	QHaltAccuracy float64 `json:"q_halt_accuracy"`
+	MeanSteps     float64 `json:"mean_steps"`
+	Puzzles       int     `json:"puzzles"`
+}
+
+// Encode is the bytes of result.json.
+func (r RunResult) Encode() ([]byte, error) {
+	r.Format = ResultFormat
+	data, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return nil, fmt.Errorf("encode result of %s: %w", r.Run, err)
+	}
+	return append(data, '\n'), nil
+}
+
+// DecodeResult reads result.json; a newer format is refused.
+func DecodeResult(data []byte) (RunResult, error) {
+	var r RunResult
+	if err := json.Unmarshal(data, &r); err != nil {
+		return RunResult{}, fmt.Errorf("decode result: %w", err)
+	}
+	if r.Format < 1 || r.Format > ResultFormat {
+		return RunResult{}, fmt.Errorf("decode result of %q: format %d, this program reads 1 to %d", r.Run, r.Format, ResultFormat)
+	}
+	return r, nil
+}
+
+// Bitmap packs flags, least significant bit first, in base64 with a leading
+// length: "<count>:<base64>".
+func Bitmap(flags []bool) string {
+	b := make([]byte, (len(flags)+7)/8)
+	for i, f := range flags {
+		if f {
+			b[i/8] |= 1 << (i % 8)
+		}
+	}
+	return fmt.Sprintf("%d:%s", len(flags), base64.StdEncoding.EncodeToString(b))
+}
+
+// ParseBitmap is the inverse of Bitmap; the empty string is no flags.
+func ParseBitmap(s string) ([]bool, error) {
+	if s == "" {
+		return nil, nil
+	}
+	var n int
+	var text string
+	if _, err := fmt.Sscanf(s, "%d:%s", &n, &text); err != nil && !(n == 0 && s == "0:") {
+		return nil, fmt.Errorf("bitmap %.20q: want COUNT:BASE64", s)
+	}
+	b, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return nil, fmt.Errorf("bitmap %.20q: %w", s, err)
+	}
+	if n < 0 || len(b) != (n+7)/8 {
+		return nil, fmt.Errorf("bitmap %.20q: %d bytes for %d flags", s, len(b), n)
+	}
+	flags := make([]bool, n)
+	for i := range flags {
+		flags[i] = b[i/8]>>(i%8)&1 == 1
+	}
+	return flags, nil
+}
