@@ -1,14 +1,231 @@
 // Package patient is a bucket that waits: operations that fail with
-// blob.ErrTransient are tried again, with growing pauses, until patience is used up.
+// blob.ErrTransient are tried again, with growing pauses, until patience is
+// used up. It never retries anything else and never hides a lost write: a
+// repeated Put whose first try did reach the storage fails with
+// blob.ErrPrecondition, as the contract says.
 package patient
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"iter"
+	"math/rand/v2"
 	"time"
 
 	"trmsweep/internal/blob"
 )
 
-// New wraps b. notify (may be nil) hears of every failed try and how long the operation has waited so far.
+// Pauses between tries: the first and the longest, each drawn from [half, whole].
+const (
+	firstPause   = 100 * time.Millisecond
+	longestPause = 5 * time.Second
+)
+
+type bucket struct {
+	b        blob.Bucket
+	patience time.Duration
+	notify   func(op, key string, err error, waited time.Duration)
+	now      func() time.Time
+	sleep    func(context.Context, time.Duration) error
+}
+
+// New wraps b. notify (may be nil; called from the operation's goroutine) hears of every
+// failed try and how long the operation has been failing. Patience counts per
+// operation from its first failure; the last error comes back once it is used up.
 func New(b blob.Bucket, patience time.Duration, notify func(op, key string, err error, waited time.Duration)) blob.Bucket {
-	panic("soon")
+	if notify == nil {
+		notify = func(string, string, error, time.Duration) {}
+	}
+	return &bucket{b: b, patience: patience, notify: notify, now: time.Now, sleep: sleep}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// trial is the retry state of one operation.
+type trial struct {
+	b       *bucket
+	op, key string
+	failing bool
+	since   time.Time
+	pause   time.Duration
+}
+
+func (b *bucket) trial(op, key string) *trial {
+	return &trial{b: b, op: op, key: key, pause: firstPause}
+}
+
+// again reports whether to try once more after err, having paused; otherwise the error to return.
+func (t *trial) again(ctx context.Context, err error) (bool, error) {
+	if err == nil || !errors.Is(err, blob.ErrTransient) || ctx.Err() != nil {
+		return false, err
+	}
+	now := t.b.now()
+	if !t.failing {
+		t.failing, t.since = true, now
+	}
+	waited := now.Sub(t.since)
+	t.b.notify(t.op, t.key, err, waited)
+	if waited >= t.b.patience {
+		return false, fmt.Errorf("gave up after %s: %w", waited.Round(time.Millisecond), err)
+	}
+	pause := min(t.pause/2+rand.N(t.pause/2+1), t.b.patience-waited)
+	t.pause = min(2*t.pause, longestPause)
+	if serr := t.b.sleep(ctx, pause); serr != nil {
+		return false, fmt.Errorf("%w (stopped waiting: %w)", err, serr)
+	}
+	return true, nil
+}
+
+func (b *bucket) Put(ctx context.Context, key string, body io.ReaderAt, size, ifGen int64) (blob.Attr, error) {
+	for t := b.trial("put", key); ; {
+		a, err := b.b.Put(ctx, key, body, size, ifGen)
+		if more, err := t.again(ctx, err); !more {
+			return a, err
+		}
+	}
+}
+
+func (b *bucket) Stat(ctx context.Context, key string) (blob.Attr, error) {
+	for t := b.trial("stat", key); ; {
+		a, err := b.b.Stat(ctx, key)
+		if more, err := t.again(ctx, err); !more {
+			return a, err
+		}
+	}
+}
+
+func (b *bucket) Delete(ctx context.Context, key string, generation int64) error {
+	for t := b.trial("delete", key); ; {
+		err := b.b.Delete(ctx, key, generation)
+		if t.failing && errors.Is(err, blob.ErrNotExist) {
+			return nil // an earlier try whose response was lost
+		}
+		if more, err := t.again(ctx, err); !more {
+			return err
+		}
+	}
+}
+
+func (b *bucket) List(ctx context.Context, prefix string) iter.Seq2[blob.Attr, error] {
+	return func(yield func(blob.Attr, error) bool) {
+		t := b.trial("list", prefix)
+		last, any := "", false
+		for {
+			var failed error
+			for a, err := range b.b.List(ctx, prefix) {
+				if err != nil {
+					failed = err
+					break
+				}
+				if any && a.Key <= last {
+					continue
+				}
+				last, any = a.Key, true
+				if !yield(a, nil) {
+					return
+				}
+			}
+			more, err := t.again(ctx, failed)
+			if err != nil {
+				yield(blob.Attr{}, err)
+			}
+			if !more {
+				return
+			}
+		}
+	}
+}
+
+func (b *bucket) Get(ctx context.Context, key string, generation int64) (io.ReadCloser, blob.Attr, error) {
+	for t := b.trial("get", key); ; {
+		r, a, err := b.b.Get(ctx, key, generation)
+		more, err := t.again(ctx, err)
+		if more {
+			continue
+		}
+		if err != nil {
+			return nil, a, err
+		}
+		return &reader{ctx: ctx, t: t, r: r, attr: a}, a, nil
+	}
+}
+
+// reader opens the object again where the body is cut, skips what it has
+// delivered, and checks the whole by itself, as no single try saw all bytes.
+type reader struct {
+	ctx  context.Context
+	t    *trial
+	r    io.ReadCloser
+	attr blob.Attr
+	n    int64
+	crc  uint32
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	for {
+		var n int
+		err := error(nil)
+		if r.r == nil {
+			err = r.reopen()
+		}
+		if err == nil {
+			n, err = r.r.Read(p)
+		}
+		r.n += int64(n)
+		r.crc = crc32.Update(r.crc, blob.Castagnoli, p[:n])
+		if n > 0 && errors.Is(err, blob.ErrTransient) {
+			r.drop()
+			return n, nil
+		}
+		if err == io.EOF && (r.n != r.attr.Size || r.crc != r.attr.CRC32C) {
+			return n, fmt.Errorf("object %s: the bytes read do not match size and CRC32C: %w", r.attr.Key, blob.ErrCorrupt)
+		}
+		if n > 0 || err == nil || err == io.EOF {
+			return n, err
+		}
+		more, err := r.t.again(r.ctx, err)
+		if !more {
+			return 0, err
+		}
+		r.drop()
+	}
+}
+
+func (r *reader) drop() {
+	if r.r != nil {
+		r.r.Close()
+		r.r = nil
+	}
+}
+
+func (r *reader) reopen() error {
+	in, _, err := r.t.b.b.Get(r.ctx, r.t.key, r.attr.Generation)
+	if err != nil {
+		return err
+	}
+	if _, err := io.CopyN(io.Discard, in, r.n); err != nil {
+		in.Close()
+		return err
+	}
+	r.r = in
+	return nil
+}
+
+func (r *reader) Close() error {
+	if r.r == nil {
+		return nil
+	}
+	return r.r.Close()
 }
