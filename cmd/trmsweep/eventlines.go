@@ -1,0 +1,45 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"trmsweep/internal/train"
+)
+
+// eventLines writes the training process's JSON lines. A parent that has gone
+// away makes writes fail; training goes on, the store is what counts.
+type eventLines struct {
+	mu sync.Mutex
+	a  *app
+}
+
+func newEventLines(a *app) *eventLines { return &eventLines{a: a} }
+
+func (l *eventLines) line(b []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(l.a.stdout, "%s\n", b)
+}
+
+func (l *eventLines) send(e train.Event) { l.line(e.JSON()) }
+
+// failure is the last line of a process that failed: exit codes alone cannot
+// tell a usage error from a crash of the Go runtime, which also exits with 2.
+func (l *eventLines) failure(code int, err error) {
+	l.send(train.Event{Type: train.EventError, Message: err.Error(), ExitCode: code})
+}
+
+// result is the last line of a process that ended well.
+func (l *eventLines) result(res train.Result) {
+	b, err := json.Marshal(struct {
+		Type string `json:"type"`
+		train.Result
+	}{train.EventResult, res})
+	if err != nil {
+		l.failure(train.ExitFailed, err)
+		return
+	}
+	l.line(b)
+}

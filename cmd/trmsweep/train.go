@@ -1,0 +1,216 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"trmsweep/internal/blob"
+	"trmsweep/internal/blob/open"
+	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/experiment"
+	"trmsweep/internal/preempt"
+	"trmsweep/internal/train"
+)
+
+// trainFlags are the flags of train.
+type trainFlags struct {
+	profile, specFile, store, run, cache, data, backend, owner string
+	sets                                                       []string
+	seed                                                       int64
+	threads                                                    int
+	maxSteps                                                   int64
+	patience, grace                                            time.Duration
+	noMetadata                                                 bool
+}
+
+func newTrainCmd(a *app) *cobra.Command {
+	var f trainFlags
+	cmd := &cobra.Command{
+		Use:   "train EXPERIMENT",
+		Short: "Train one experiment, resuming by itself; JSON lines on standard output",
+		Long: `Train one experiment to the end, or resume it where it stopped.
+
+Events go to standard output as JSON lines; the last line is the result with
+state_sha256 (all training state) and ledger_sha256 (all batches fed).
+Exit codes: 0 done, 1 failed (worth another attempt), 2 usage or configuration,
+3 told to stop and saved, 4 another attempt owns the run, 5 final failure.
+SIGTERM and SIGINT save at the next step boundary; a second signal kills.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return runTrain(cmd.Context(), a, f, args) },
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.profile, "profile", "paper", "profile that scales the experiment: smoke, laptop, paper")
+	fl.StringArrayVar(&f.sets, "set", nil, "key=value that overrides the configuration (repeatable)")
+	fl.Int64Var(&f.seed, "seed", 0, "seed instead of the configuration's (0 = the configuration's)")
+	fl.StringVar(&f.specFile, "spec", "", "resolved spec as a JSON file, instead of EXPERIMENT, --profile and --set")
+	fl.StringVar(&f.store, "store", "", "where checkpoints and results live: a folder or gs://bucket/prefix (default STATE/store; environment TRMSWEEP_STORE)")
+	fl.StringVar(&f.run, "run", "", "name of the run in the store (default: spec hash and seed)")
+	fl.StringVar(&f.cache, "cache", "", "folder of cached datasets (default STATE/cache)")
+	fl.StringVar(&f.data, "data", "", "dataset folder to use as it is, instead of the spec's data source")
+	fl.StringVar(&f.backend, "backend", envOr("TRMSWEEP_BACKEND", "auto"), "auto, cpu, go, xla:tpu, xla:cuda, xla:cpu (environment TRMSWEEP_BACKEND)")
+	fl.IntVar(&f.threads, "threads", 0, "threads of the CPU backend (0 = all cores)")
+	fl.Int64Var(&f.maxSteps, "max-steps", 0, "stop with a checkpoint once this step is done (0 = train to the end)")
+	fl.DurationVar(&f.patience, "patience", 10*time.Minute, "how long storage may be away before the attempt fails")
+	fl.DurationVar(&f.grace, "grace", time.Hour, "age at which objects that no checkpoint names are collected")
+	fl.StringVar(&f.owner, "owner", "", "who runs this, as JSON (set by the worker)")
+	fl.BoolVar(&f.noMetadata, "no-metadata", false, "do not ask the cloud's metadata server for preemption notices")
+	return cmd
+}
+
+// runTrain is the training process: options, one run, one last line, one exit code.
+func runTrain(ctx context.Context, a *app, f trainFlags, args []string) error {
+	start := time.Now()
+	events := newEventLines(a)
+	opts, closeStore, err := trainOptions(ctx, a, f, args)
+	if err != nil {
+		events.failure(train.ExitUsage, err)
+		return err
+	}
+	defer closeStore()
+	opts.Start = start
+	opts.Events = events.send
+
+	// The first signal is a notice, not an abort: the work goes on to the next step boundary.
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	opts.Notice = notices(ctx, work, f.noMetadata)
+
+	res, err := train.Run(work, opts)
+	code := trainExit(err)
+	if code != train.ExitDone && code != train.ExitPreempted {
+		events.failure(code, err)
+		return exitError{code: code, err: err}
+	}
+	if err != nil {
+		res.Preempted = err.Error()
+	}
+	events.result(res)
+	if code == train.ExitPreempted {
+		return exitError{code: code, err: err}
+	}
+	return nil
+}
+
+// trainOptions turns flags into options; every error is the user's.
+func trainOptions(ctx context.Context, a *app, f trainFlags, args []string) (train.Options, func(), error) {
+	spec, err := trainSpec(a, f, args)
+	if err != nil {
+		return train.Options{}, nil, err
+	}
+	o := train.Options{Spec: spec, Run: f.run, CacheDir: f.cache, DataDir: f.data, Backend: f.backend, Threads: f.threads,
+		MaxSteps: f.maxSteps, Patience: f.patience, Grace: f.grace, Logger: slog.New(slog.NewTextHandler(a.stderr, nil))}
+	if o.CacheDir == "" {
+		o.CacheDir = a.path("cache")
+	}
+	if f.owner != "" {
+		if err := json.Unmarshal([]byte(f.owner), &o.Owner); err != nil {
+			return o, nil, usagef("--owner: %w", err)
+		}
+	}
+	host, _ := os.Hostname()
+	if o.Owner.Host == "" {
+		o.Owner.Host = host
+	}
+	o.Owner.PID = os.Getpid()
+	if f.store == "" {
+		f.store = envOr("TRMSWEEP_STORE", a.path("store"))
+	}
+	b, closer, err := open.Bucket(ctx, f.store)
+	if err != nil {
+		return o, nil, usagef("--store %s: %w", f.store, err)
+	}
+	o.Bucket = b
+	o.Opener = func(ctx context.Context, address string) (blob.Bucket, error) {
+		b, _, err := open.Bucket(ctx, address)
+		return b, err
+	}
+	return o, func() { _ = closer.Close() }, nil
+}
+
+// trainSpec resolves the experiment, or reads a spec that was resolved before.
+func trainSpec(a *app, f trainFlags, args []string) (experiment.Spec, error) {
+	if f.specFile != "" {
+		if len(args) > 0 {
+			return experiment.Spec{}, usagef("train takes EXPERIMENT or --spec FILE, not both")
+		}
+		data, err := os.ReadFile(f.specFile)
+		if err != nil {
+			return experiment.Spec{}, usagef("--spec: %w", err)
+		}
+		dec := json.NewDecoder(bytes.NewReader(data))
+		dec.DisallowUnknownFields()
+		var s experiment.Spec
+		if err := dec.Decode(&s); err != nil {
+			return s, usagef("--spec %s: %w", f.specFile, err)
+		}
+		if err := s.Validate(); err != nil {
+			return s, usagef("--spec %s: %w", f.specFile, err)
+		}
+		return s, nil
+	}
+	if len(args) == 0 {
+		return experiment.Spec{}, usagef("train needs the name of an experiment, for example `trmsweep train e1_3_batch_1024 --profile smoke`; `trmsweep plan AllAblations` lists them")
+	}
+	cfg, err := a.configs()
+	if err != nil {
+		return experiment.Spec{}, err
+	}
+	if f.seed != 0 {
+		f.sets = append(f.sets, fmt.Sprintf("seed=%d", f.seed))
+	}
+	s, err := experiment.Resolve(cfg, args[0], f.profile, f.sets, os.Environ())
+	if err != nil {
+		return s, usageError{err}
+	}
+	return s, nil
+}
+
+// notices merges signals (ctx) and the metadata server into reasons to stop.
+func notices(ctx, work context.Context, noMetadata bool) <-chan string {
+	out := make(chan string, 1)
+	go func() {
+		watch := preempt.Watch(work, preempt.Options{NoSignals: true, NoMetadata: noMetadata})
+		select {
+		case <-ctx.Done():
+			out <- "signal: told to stop"
+		case n, ok := <-watch:
+			if ok {
+				out <- strings.TrimSpace(n.Reason + ": " + n.Detail)
+				return
+			}
+			select { // no metadata server here: signals only
+			case <-ctx.Done():
+				out <- "signal: told to stop"
+			case <-work.Done():
+			}
+		case <-work.Done():
+		}
+	}()
+	return out
+}
+
+// trainExit chooses the exit code of the protocol.
+func trainExit(err error) int {
+	switch {
+	case err == nil:
+		return train.ExitDone
+	case errors.Is(err, train.ErrPreempted):
+		return train.ExitPreempted
+	case errors.Is(err, checkpoint.ErrFenced):
+		return train.ExitFenced
+	case errors.Is(err, train.ErrDiverged), errors.Is(err, checkpoint.ErrAllBad), errors.Is(err, checkpoint.ErrFormat):
+		return train.ExitFinal
+	case errors.Is(err, train.ErrMismatch), train.IsUserError(err):
+		return train.ExitUsage
+	}
+	return train.ExitFailed
+}

@@ -1,0 +1,71 @@
+package train
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// announcer keeps the latest progress and repeats it every period, so that the
+// parent hears from a process that is compiling or in a long evaluation.
+type announcer struct {
+	mu   sync.Mutex
+	send func(Event)
+	last Event
+	sent time.Time
+	now  func() time.Time
+}
+
+const announcePeriod = time.Second
+
+func newAnnouncer(send func(Event), now func() time.Time) *announcer {
+	return &announcer{send: send, now: now, last: Event{Type: EventProgress, State: StateStarting}}
+}
+
+// progress changes the latest progress and sends it if the last one is a period old or the state changed.
+func (a *announcer) progress(change func(*Event)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before := a.last.State
+	change(&a.last)
+	if a.last.State != before || a.now().Sub(a.sent) >= announcePeriod {
+		a.flush()
+	}
+}
+
+// event sends e, with the latest step and totals filled in, at once.
+func (a *announcer) event(e Event) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if e.Step == 0 {
+		e.Step = a.last.Step
+	}
+	e.Total, e.CommittedStep = a.last.Total, a.last.CommittedStep
+	if e.BestExactAccuracy == 0 {
+		e.BestExactAccuracy = a.last.BestExactAccuracy
+	}
+	a.send(e)
+}
+
+func (a *announcer) flush() {
+	a.sent = a.now()
+	a.send(a.last)
+}
+
+// run repeats the latest progress until ctx ends.
+func (a *announcer) run(ctx context.Context) {
+	t := time.NewTicker(announcePeriod)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			a.mu.Lock()
+			if a.now().Sub(a.sent) >= announcePeriod {
+				a.flush()
+			}
+			a.mu.Unlock()
+		}
+	}
+}

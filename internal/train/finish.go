@@ -1,0 +1,206 @@
+package train
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"trmsweep/internal/blob"
+	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/report"
+	"trmsweep/internal/tensor"
+)
+
+// finish ends a process that reached its last step: the state's digest, and for
+// a complete run the evaluation on all test puzzles and result.json. A run whose
+// process died between the last checkpoint and these gets them at its next start.
+func (r *run) finish(ctx context.Context) (Result, error) {
+	state, err := r.model.Snapshot()
+	if err != nil {
+		return r.result(), err
+	}
+	digest := state.SHA256()
+	res := func() Result {
+		out := r.result()
+		out.StateSHA256 = digest
+		return out
+	}
+	if r.step < r.total {
+		return res(), nil
+	}
+	r.meta.Final = true
+	if _, err := r.runs.Stat(ctx, report.ResultFile); err == nil && !r.o.Force {
+		out := res()
+		out.Result = "runs/" + r.o.Run + "/" + report.ResultFile
+		return out, nil
+	} else if err != nil && !errors.Is(err, blob.ErrNotExist) {
+		return res(), fmt.Errorf("look for the result of run %s: %w", r.o.Run, err)
+	}
+	key, err := r.writeResult(ctx, digest)
+	if err != nil {
+		return res(), err
+	}
+	if _, err := r.writer.Clean(ctx); err != nil {
+		r.o.Logger.Warn("cleaning up", "run", r.o.Run, "error", err)
+	}
+	out := res()
+	out.Result = key
+	return out, nil
+}
+
+// writeResult evaluates the final and the best weights on the whole test set and stores result.json.
+func (r *run) writeResult(ctx context.Context, digest string) (string, error) {
+	final, err := r.evaluate(ctx, r.model, r.step, r.spec.FinalEvalPuzzles)
+	if err != nil {
+		return "", err
+	}
+	best, err := r.evaluateBest(ctx, final)
+	if err != nil {
+		return "", err
+	}
+	curve, err := r.curve(ctx)
+	if err != nil {
+		return "", err
+	}
+	goodput := addBuckets(r.prior, r.watch.snapshot())
+	wall := 0.0
+	for _, s := range goodput {
+		wall += s
+	}
+	result := report.RunResult{
+		Run: r.o.Run, Experiments: []string{r.spec.Name}, Spec: r.spec, SpecHash: r.spec.Hash(), Seed: r.spec.Seed,
+		Params: r.spec.Params(), Steps: r.step,
+		Best: bestOf(r.meta.Evals, final.Eval), Final: report.Eval(final.Eval),
+		Curve: curve, FinalCorrect: report.Bitmap(final.exact),
+		WallSeconds: wall, Preemptions: int(r.writer.Epoch() - 1), GoodputSeconds: goodput,
+		FLOPsPerStep: r.spec.FLOPsPerStep(),
+		StateSHA256:  digest, LedgerSHA256: r.ledger.Digest(), DatasetHash: r.meta.DatasetHash,
+		CodeVersion: r.meta.CodeVersion, Backend: r.info.Name,
+	}
+	for _, e := range r.meta.Evals {
+		result.Evals = append(result.Evals, report.Eval(e))
+	}
+	if best != nil {
+		e := report.Eval(best.Eval)
+		result.BestFull, result.BestCorrect = &e, report.Bitmap(best.exact)
+	}
+	data, err := result.Encode()
+	if err != nil {
+		return "", err
+	}
+	if err := r.writer.Check(ctx); err != nil { // only the owner of the run writes its result
+		return "", err
+	}
+	if _, err := blob.PutBytes(ctx, r.runs, report.ResultFile, data, blob.Any); err != nil {
+		return "", fmt.Errorf("write result of run %s: %w", r.o.Run, err)
+	}
+	return "runs/" + r.o.Run + "/" + report.ResultFile, nil
+}
+
+func bestOf(evals []checkpoint.Eval, final checkpoint.Eval) report.Eval {
+	best := final
+	for _, e := range evals {
+		if e.ExactAccuracy > best.ExactAccuracy || e.ExactAccuracy == best.ExactAccuracy && e.Step < best.Step {
+			best = e
+		}
+	}
+	return report.Eval(best)
+}
+
+// evaluateBest evaluates the best checkpoint on the puzzles of the final
+// evaluation. nil, with a line in the log, if that checkpoint cannot be read any more.
+func (r *run) evaluateBest(ctx context.Context, final evalRows) (*evalRows, error) {
+	if r.meta.BestStep == r.step || r.meta.BestStep == 0 {
+		return &final, nil
+	}
+	head := r.writer.Head()
+	for i := len(head.Entries) - 1; i >= 0; i-- {
+		e := head.Entries[i]
+		if e.Step != r.meta.BestStep || e.Bad != "" {
+			continue
+		}
+		ck, err := checkpoint.LoadState(ctx, r.runs, e)
+		if err != nil {
+			r.o.Logger.Warn("best checkpoint cannot be read; its accuracy on the subset stands", "step", e.Step, "error", err)
+			return nil, nil
+		}
+		live, err := r.model.Snapshot()
+		if err != nil {
+			return nil, err
+		}
+		rows, err := r.evaluateState(ctx, ck, live)
+		if err != nil {
+			return nil, err
+		}
+		return &rows, nil
+	}
+	r.o.Logger.Warn("best checkpoint is gone; its accuracy on the subset stands", "step", r.meta.BestStep)
+	return nil, nil
+}
+
+// evaluateState evaluates a checkpoint's weights and puts the live state back.
+func (r *run) evaluateState(ctx context.Context, ck *checkpoint.Checkpoint, live tensor.State) (evalRows, error) {
+	if err := r.model.Load(ck.State); err != nil {
+		return evalRows{}, fmt.Errorf("load best checkpoint, step %d: %w", ck.Step, err)
+	}
+	rows, err := r.evaluate(ctx, r.model, ck.Step, r.spec.FinalEvalPuzzles)
+	if lerr := r.model.Load(live); err == nil {
+		err = lerr
+	}
+	return rows, err
+}
+
+// curvePoints is about how many points of the loss curve a result keeps.
+const curvePoints = 400
+
+// curve is the loss trace of the whole run from its committed log, averaged over equal stretches of steps.
+func (r *run) curve(ctx context.Context) ([][2]float64, error) {
+	head := r.writer.Head()
+	if len(head.Entries) == 0 {
+		return nil, nil
+	}
+	m, err := checkpoint.ReadManifest(ctx, r.runs, head.Entries[len(head.Entries)-1])
+	if err != nil {
+		return nil, fmt.Errorf("read manifest for the curve: %w", err)
+	}
+	text, err := checkpoint.ReadMetrics(ctx, r.runs, m)
+	if err != nil {
+		return nil, fmt.Errorf("read metrics log: %w", err)
+	}
+	return thin(text, r.total, curvePoints)
+}
+
+// thin averages the losses of a metrics log over at most points equal stretches.
+func thin(jsonl []byte, total int64, points int) ([][2]float64, error) {
+	width := max(1, (total+int64(points)-1)/int64(points))
+	var out [][2]float64
+	var sum float64
+	var n, bin, last int64
+	flush := func() {
+		if n > 0 {
+			out = append(out, [2]float64{float64(last), sum / float64(n)})
+		}
+		sum, n = 0, 0
+	}
+	for line := range bytes.Lines(jsonl) {
+		var rec struct {
+			Step int64    `json:"step"`
+			Loss *float64 `json:"loss"`
+		}
+		if err := json.Unmarshal(line, &rec); err != nil {
+			return nil, fmt.Errorf("metrics log: %w in line %.80q", err, line)
+		}
+		if rec.Loss == nil {
+			continue
+		}
+		if b := (rec.Step - 1) / width; b != bin {
+			flush()
+			bin = b
+		}
+		sum, n, last = sum+*rec.Loss, n+1, rec.Step
+	}
+	flush()
+	return out, nil
+}

@@ -1,0 +1,100 @@
+// Package train is one rank's training process: batches, steps, evaluation,
+// checkpoints, metrics, and the result at the end. It knows no workflow engine
+// and no cloud; what it must tell its parent goes through plain functions.
+package train
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"trmsweep/internal/backend"
+	"trmsweep/internal/blob"
+	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/dataset"
+	"trmsweep/internal/experiment"
+)
+
+var (
+	// ErrPreempted: told to stop; everything up to the current step is committed.
+	ErrPreempted = errors.New("preempted")
+	// ErrDiverged: the loss became NaN or infinite. Final.
+	ErrDiverged = errors.New("loss is not finite")
+	// ErrMismatch: the run in the store was made from another spec or dataset. Final.
+	ErrMismatch = errors.New("run does not match")
+)
+
+// IsUserError: the spec, the command line or the data source is at fault, so
+// that another attempt would fail in the same way.
+func IsUserError(err error) bool {
+	var faults experiment.Faults
+	return errors.As(err, &faults) || errors.Is(err, dataset.ErrInput) || errors.Is(err, backend.ErrUnavailable)
+}
+
+// Options say what to train, where, and whom to tell.
+type Options struct {
+	Spec   experiment.Spec
+	Bucket blob.Bucket // the store; the run lives below runs/<Run>/
+	Run    string      // empty = Spec.RunName()
+	Owner  checkpoint.Owner
+
+	// CacheDir holds datasets fetched from or built for the store; DataDir, if
+	// set, is a dataset folder to use as it is.
+	CacheDir string
+	DataDir  string
+	Opener   dataset.Opener
+
+	Backend string // see internal/backend
+	Threads int    // 0 = all cores
+
+	MaxSteps int64         // stop, with a checkpoint, once this step is done; 0 = the whole run
+	Patience time.Duration // how long storage may be away before the attempt fails; 0 = 10 minutes
+	Grace    time.Duration // age at which objects that no manifest names are collected; 0 = 1 hour
+	Force    bool          // evaluate and write the result again although it exists
+
+	Notice <-chan string    // a reason to save and stop at the next step boundary
+	Events func(Event)      // called from several goroutines, never concurrently; may be nil
+	Now    func() time.Time // nil = time.Now
+	Start  time.Time        // when the process started; zero = Now()
+	Logger *slog.Logger     // nil = slog.Default()
+}
+
+func (o *Options) defaults() {
+	if o.Run == "" {
+		o.Run = o.Spec.RunName()
+	}
+	if o.Patience == 0 {
+		o.Patience = 10 * time.Minute
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Start.IsZero() {
+		o.Start = o.Now()
+	}
+	if o.Events == nil {
+		o.Events = func(Event) {}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+}
+
+// Result is the last line of a training process.
+type Result struct {
+	Run               string  `json:"run"`
+	Step              int64   `json:"step"`
+	Total             int64   `json:"total"`
+	Finished          bool    `json:"finished"`
+	StateSHA256       string  `json:"state_sha256"`  // of all training state
+	LedgerSHA256      string  `json:"ledger_sha256"` // of all batches fed so far
+	BestExactAccuracy float64 `json:"best_exact_accuracy"`
+	BestStep          int64   `json:"best_step"`
+	RestoredFromStep  int64   `json:"restored_from_step"`
+	SpecHash          string  `json:"spec_hash"`
+	Seed              int64   `json:"seed"`
+	DatasetHash       string  `json:"dataset_hash"`
+	Backend           string  `json:"backend"`
+	Preempted         string  `json:"preempted,omitempty"` // the notice's reason
+	Result            string  `json:"result,omitempty"`    // key of result.json
+}

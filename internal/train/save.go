@@ -1,0 +1,139 @@
+package train
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"trmsweep/internal/checkpoint"
+)
+
+// saveCost is what saving was measured to cost, for the choice of the interval.
+type saveCost struct {
+	stall, persist float64 // seconds, of the last save
+}
+
+// minSaveGap: Google Cloud Storage takes about one write a second to one object name (HEAD).
+const minSaveGap = time.Second
+
+// committed is the newest step that the store holds.
+func (r *run) committed() int64 {
+	var step int64
+	for _, e := range r.writer.Head().Entries {
+		if e.Bad == "" {
+			step = max(step, e.Step)
+		}
+	}
+	return step
+}
+
+// poll takes note of a save that has ended.
+func (r *run) poll() error {
+	res, ok := r.saver.Poll()
+	if !ok {
+		return nil
+	}
+	if res.Err != nil {
+		return fmt.Errorf("save checkpoint of run %s: %w", r.o.Run, res.Err)
+	}
+	r.saveCost = saveCost{stall: res.Stall.Seconds(), persist: res.Commit.Took.Seconds()}
+	r.chooseInterval()
+	step := res.Commit.Step
+	r.say.progress(func(e *Event) { e.CommittedStep = step })
+	r.say.event(Event{Type: EventCheckpoint, Step: step, Seconds: res.Commit.Took.Seconds(), Bytes: res.Commit.Bytes})
+	return nil
+}
+
+// chooseInterval sets the steps between checkpoints and says why when they change.
+func (r *run) chooseInterval() {
+	head := r.writer.Head()
+	c := checkpoint.ChooseInterval(checkpoint.IntervalInput{
+		FixedSteps: int64(r.spec.CheckpointEverySteps), StepSeconds: r.stepSeconds,
+		StallSeconds: r.saveCost.stall, PersistSeconds: r.saveCost.persist,
+		Preemptions: head.Epoch - 1, Observed: r.o.Now().Sub(head.Created),
+	})
+	if c.Steps == r.interval {
+		return
+	}
+	r.interval = c.Steps
+	r.say.event(Event{Type: EventInterval, Step: r.step, Message: c.Reason})
+	r.o.Logger.Info("checkpoint interval", "steps", c.Steps, "reason", c.Reason)
+}
+
+// saveIfDue starts a save beside training when the interval has passed.
+func (r *run) saveIfDue(ctx context.Context) error {
+	if r.interval == 0 {
+		r.chooseInterval()
+	}
+	fixed := r.spec.CheckpointEverySteps > 0
+	due := fixed && r.step%int64(r.spec.CheckpointEverySteps) == 0 || !fixed && r.step-r.lastSaved >= r.interval
+	if !due || r.saver.Busy() || r.o.Now().Sub(r.lastSave) < minSaveGap {
+		return nil
+	}
+	return r.startSave()
+}
+
+func (r *run) startSave() error {
+	old := r.watch.switchTo(BucketSaving)
+	started, err := r.saver.Start(r.snapshot)
+	r.watch.switchTo(old)
+	if err != nil {
+		return fmt.Errorf("snapshot of step %d: %w", r.step, err)
+	}
+	if started {
+		r.lastSave, r.lastSaved = r.o.Now(), r.step
+	}
+	return nil
+}
+
+// saveNow commits the current step and waits for it. A step that is committed already costs nothing.
+func (r *run) saveNow(ctx context.Context) error {
+	r.state(StateSaving)
+	if err := r.drain(ctx); err != nil {
+		return err
+	}
+	if r.committed() == r.step && r.step > 0 && len(r.log.jsonl) == 0 {
+		return nil
+	}
+	if err := r.startSave(); err != nil {
+		return err
+	}
+	return r.drain(ctx)
+}
+
+// drain waits until no save is in flight.
+func (r *run) drain(ctx context.Context) error {
+	if err := r.saver.Wait(ctx); err != nil {
+		return err
+	}
+	return r.poll()
+}
+
+// snapshot copies the state and everything that belongs to this step.
+func (r *run) snapshot() (checkpoint.Snapshot, error) {
+	state, err := r.model.Snapshot()
+	if err != nil {
+		return checkpoint.Snapshot{}, err
+	}
+	goodput, err := json.Marshal(addBuckets(r.prior, r.watch.snapshot()))
+	if err != nil {
+		return checkpoint.Snapshot{}, err
+	}
+	r.meta.DataStep, r.meta.LedgerSHA256 = r.step, r.ledger.Digest()
+	meta := r.meta
+	meta.Evals = append([]checkpoint.Eval(nil), r.meta.Evals...)
+	meta.Final = r.step == r.total
+	meta.Extra = map[string]json.RawMessage{"goodput": goodput}
+	jsonl, events := r.log.take()
+	return checkpoint.Snapshot{Step: r.step, State: state, Meta: meta, MetricsJSONL: jsonl, TFEvents: events}, nil
+}
+
+// preempted saves the current step and reports why it stopped.
+func (r *run) preempted(ctx context.Context, why string) error {
+	r.say.event(Event{Type: EventNotice, Step: r.step, Message: why})
+	if err := r.saveNow(ctx); err != nil {
+		return fmt.Errorf("save after notice (%s): %w", why, err)
+	}
+	return fmt.Errorf("%w at step %d of %d: %s", ErrPreempted, r.step, r.total, why)
+}
