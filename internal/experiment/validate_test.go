@@ -1,0 +1,67 @@
+package experiment_test
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"testing"
+
+	"trmsweep/internal/experiment"
+)
+
+func TestValidate(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		change func(*experiment.Spec)
+		key    string // "" = valid
+		msg    string
+	}{
+		{"paper", func(*experiment.Spec) {}, "", ""},
+		{"hidden zero", func(s *experiment.Spec) { s.HiddenSize, s.PuzzleEmbNDim, s.PuzzleEmbLen = 0, 0, 0 }, "hidden_size", "too small"},
+		{"too large", func(s *experiment.Spec) { s.EvalBatchSize = math.MaxInt32 + 1 }, "eval_batch_size", "too large"},
+		{"odd rope head", func(s *experiment.Spec) { s.MLPT, s.PosEncodings, s.HiddenSize, s.NumHeads = false, "rope", 510, 34 }, "num_heads", "even head size"},
+		{"rope without attention", func(s *experiment.Spec) { s.PosEncodings = "rope" }, "pos_encodings", "mlp_t"},
+		{"learned with mlp_t", func(s *experiment.Spec) { s.PosEncodings = "learned" }, "", ""},
+		{"misspelt encoding", func(s *experiment.Spec) { s.PosEncodings = "roope" }, "pos_encodings", "the nearest is rope"},
+		{"dtype", func(s *experiment.Spec) { s.ForwardDType = "bf16" }, "forward_dtype", "bfloat16"},
+		{"loss", func(s *experiment.Spec) { s.LossType = "softmax" }, "loss_type", "softmax_cross_entropy"},
+		{"embedding too wide", func(s *experiment.Spec) { s.PuzzleEmbNDim = 16*512 + 1 }, "puzzle_emb_ndim", "does not fit"},
+		{"embedding positions alone", func(s *experiment.Spec) { s.PuzzleEmbNDim = 0 }, "puzzle_emb_len", "set both to 0"},
+		{"no embedding", func(s *experiment.Spec) { s.PuzzleEmbNDim, s.PuzzleEmbLen = 0, 0 }, "", ""},
+		{"probability", func(s *experiment.Spec) { s.HaltExplorationProb = 1.1 }, "halt_exploration_prob", "[0, 1]"},
+		{"NaN", func(s *experiment.Spec) { s.WeightDecay = math.NaN() }, "weight_decay", "out of range"},
+		{"infinite", func(s *experiment.Spec) { s.LR = math.Inf(1) }, "lr", "out of range"},
+		{"lr zero", func(s *experiment.Spec) { s.LR = 0 }, "lr", "> 0"},
+		{"beta one", func(s *experiment.Spec) { s.Beta2 = 1 }, "beta2", "[0, 1)"},
+		{"supervision", func(s *experiment.Spec) { s.HaltMaxSteps = 0 }, "halt_max_steps", "too small"},
+		{"batch", func(s *experiment.Spec) { s.GlobalBatchSize = 1023 }, "global_batch_size", "not divisible"},
+		{"no step", func(s *experiment.Spec) { s.DataPuzzles, s.EvalIntervalEpochs, s.Epochs, s.LRWarmupSteps = 10, 100, 1000, 0 }, "eval_interval_epochs", "less than one batch"},
+		{"interval", func(s *experiment.Spec) { s.EvalIntervalEpochs = 4999 }, "eval_interval_epochs", "does not divide"},
+		{"warm-up", func(s *experiment.Spec) { s.LRWarmupSteps = 48_829 }, "lr_warmup_steps", "never be reached"},
+		{"cosine", func(s *experiment.Spec) { s.LRMinRatio = 0.1 }, "", ""},
+		{"placement", func(s *experiment.Spec) { s.Placement = "pod" }, "placement", "not available"},
+		{"phase", func(s *experiment.Spec) { s.Phase = "ablation" }, "phase", "ablations"},
+		{"endless tests", func(s *experiment.Spec) { s.DataSource = "generate" }, "data_test_puzzles", "how many"},
+		{"no source", func(s *experiment.Spec) { s.DataSource = " " }, "data_source", "is empty"},
+		{"continue", func(s *experiment.Spec) { s.NoACTContinue = false }, "no_act_continue", "not implemented"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := resolve(t, "e1_3_batch_1024", "paper")
+			tc.change(&s)
+			err := s.Validate()
+			var list experiment.Faults
+			errors.As(err, &list)
+			switch {
+			case tc.key == "" && err != nil:
+				t.Errorf("want it valid, got %v", err)
+			case tc.key != "":
+				for _, f := range list {
+					if f.Key == tc.key && strings.Contains(f.Msg, tc.msg) {
+						return
+					}
+				}
+				t.Errorf("got %v, want %s: ...%s...", err, tc.key, tc.msg)
+			}
+		})
+	}
+}
