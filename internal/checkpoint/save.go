@@ -1,0 +1,238 @@
+package checkpoint
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"trmsweep/internal/blob"
+)
+
+// attempt is one try to commit: the objects that it may have left.
+type attempt struct {
+	id   string
+	keys []string
+	m    *Manifest // nil before the manifest was sent
+}
+
+// Save commits a snapshot: files, then MANIFEST, then HEAD. When it returns an
+// error the commit before is still live, or this one is if only the answer was
+// lost; the next Save finds out. Log bytes of a failed Save go into the next.
+// Errors: ErrFenced (final), blob.ErrTransient (call again, with a newer snapshot if there is one).
+func (w *Writer) Save(ctx context.Context, s Snapshot) (Commit, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	start := time.Now()
+	for try := 0; ; try++ {
+		if err := w.settle(ctx); err != nil {
+			return Commit{}, fmt.Errorf("save step %d: %w", s.Step, err)
+		}
+		c, err := w.commit(ctx, s)
+		if err == nil {
+			c.Took = time.Since(start)
+			w.empty(ctx)
+			return c, nil
+		}
+		if errors.Is(err, errLate) && try < 2 {
+			s.Ticket = Ticket{}
+			continue
+		}
+		if !errors.Is(err, ErrFenced) {
+			w.pending.metrics = append(w.pending.metrics, s.MetricsJSONL...)
+			w.pending.tfevents = append(w.pending.tfevents, s.TFEvents...)
+		}
+		return Commit{}, fmt.Errorf("save step %d: %w", s.Step, err)
+	}
+}
+
+// settle learns the fate of saves whose outcome is unknown.
+func (w *Writer) settle(ctx context.Context) error {
+	if len(w.failed) == 0 {
+		return nil
+	}
+	h, attr, err := readHead(ctx, w.b)
+	if err != nil {
+		return w.lost(err)
+	}
+	if err := w.mine(h); err != nil {
+		return err
+	}
+	w.adopt(h, attr)
+	w.failed = slices.DeleteFunc(w.failed, func(a *attempt) bool {
+		for _, e := range h.Entries {
+			if e.Manifest == "ckpt/"+a.id+"/"+manifestName && a.m != nil {
+				w.parent, w.pentry, w.pending = a.m, e, logs{}
+				return true
+			}
+		}
+		return false
+	})
+	return nil
+}
+
+func (w *Writer) commit(ctx context.Context, s Snapshot) (Commit, error) {
+	world := max(s.Meta.WorldSize, 1)
+	s.Meta.WorldSize = world
+	if w.parent != nil && s.Step < w.parent.Step {
+		return Commit{}, fmt.Errorf("step %d is before the last commit's step %d", s.Step, w.parent.Step)
+	}
+	t := s.Ticket
+	if t.ID == "" {
+		if world > 1 {
+			return Commit{}, fmt.Errorf("a world of %d needs a ticket from Begin, so that every rank writes to one place", world)
+		}
+		t = w.Begin(s.Step)
+	}
+	if t.Step != s.Step || t.Epoch != w.epoch {
+		return Commit{}, fmt.Errorf("ticket %s does not belong to step %d of epoch %d", t.ID, s.Step, w.epoch)
+	}
+	a := &attempt{id: t.ID}
+	w.failed = append(w.failed, a)
+	m := Manifest{
+		Format: Format, Commit: t.ID, Step: s.Step, Epoch: w.epoch, Owner: w.owner, Created: w.now().UTC(),
+		Milestone: s.Milestone, Meta: s.Meta, StateSHA256: s.State.SHA256(),
+	}
+	if w.parent != nil {
+		m.Parent = w.pentry.Manifest
+		m.Metrics, m.TFEvents = slices.Clone(w.parent.Metrics), slices.Clone(w.parent.TFEvents)
+	}
+	bytes, err := w.putFiles(ctx, a, t, s, &m)
+	if err != nil {
+		return Commit{}, err
+	}
+	n, err := w.putLogs(ctx, a, s, &m)
+	if err != nil {
+		return Commit{}, err
+	}
+	bytes += n
+	e, n, err := w.putManifest(ctx, a, m)
+	if err != nil {
+		return Commit{}, err
+	}
+	bytes += n
+	var dropped []Entry
+	err = w.swap(ctx, func(h *Head) {
+		h.Entries = append(h.Entries, e)
+		markBest(h.Entries, s.Meta.BestStep)
+		h.Entries, dropped = prune(h.Entries, w.keep)
+	})
+	if err != nil {
+		return Commit{}, err
+	}
+	w.failed = slices.DeleteFunc(w.failed, func(x *attempt) bool { return x == a })
+	w.trash = append(w.trash, dropped...)
+	w.parent, w.pentry, w.pending = &m, e, logs{}
+	return Commit{ID: t.ID, Step: s.Step, Epoch: w.epoch, Entry: w.head.Entries[len(w.head.Entries)-1], Bytes: bytes}, nil
+}
+
+// putFiles stores rank 0's state and the attachments, and collects the other ranks' receipts.
+func (w *Writer) putFiles(ctx context.Context, a *attempt, t Ticket, s Snapshot, m *Manifest) (int64, error) {
+	a.keys = append(a.keys, t.dir()+stateName(0, m.Meta.WorldSize))
+	f, err := putState(ctx, w.b, t, 0, m.Meta.WorldSize, s.State)
+	if err != nil {
+		return 0, err
+	}
+	n := f.Size
+	m.Files = append(m.Files, f)
+	for _, name := range slices.Sorted(maps.Keys(s.Attachments)) {
+		if err := checkAttachment(name); err != nil {
+			return 0, err
+		}
+		data := s.Attachments[name]
+		key := t.dir() + name
+		a.keys = append(a.keys, key)
+		attr, sum, err := putNew(ctx, w.b, key, bytes.NewReader(data), int64(len(data)))
+		if err != nil {
+			return 0, err
+		}
+		n += attr.Size
+		m.Files = append(m.Files, File{Name: name, Kind: KindAttachment, Size: attr.Size, CRC32C: attr.CRC32C, SHA256: sum, Generation: attr.Generation})
+	}
+	others, err := w.collect(ctx, a, t, m.Meta.WorldSize)
+	m.Files = append(m.Files, others...)
+	return n, err
+}
+
+func checkAttachment(name string) error {
+	if strings.ContainsAny(name, "/\\") || name == "" || name == manifestName || strings.HasPrefix(name, "rank-") || strings.HasPrefix(name, "receipt-") {
+		return fmt.Errorf("an attachment cannot be called %q", name)
+	}
+	return nil
+}
+
+// putLogs stores what was logged since the last commit.
+func (w *Writer) putLogs(ctx context.Context, a *attempt, s Snapshot, m *Manifest) (int64, error) {
+	var n int64
+	step, epoch, nonce, err := parseID(a.id)
+	if err != nil {
+		return 0, err
+	}
+	for _, l := range []struct {
+		key  string
+		data []byte
+		list *[]Chunk
+	}{
+		{"metrics/" + a.id + ".jsonl", slices.Concat(w.pending.metrics, s.MetricsJSONL), &m.Metrics},
+		{fmt.Sprintf("tb/events.out.tfevents.%012d.%06d-%s", step, epoch, nonce), slices.Concat(w.pending.tfevents, s.TFEvents), &m.TFEvents},
+	} {
+		if len(l.data) == 0 {
+			continue
+		}
+		a.keys = append(a.keys, l.key)
+		attr, sum, err := putNew(ctx, w.b, l.key, bytes.NewReader(l.data), int64(len(l.data)))
+		if err != nil {
+			return 0, err
+		}
+		n += attr.Size
+		*l.list = append(*l.list, Chunk{Key: l.key, Step: s.Step, Size: attr.Size, CRC32C: attr.CRC32C, SHA256: sum, Generation: attr.Generation})
+	}
+	return n, nil
+}
+
+func (w *Writer) putManifest(ctx context.Context, a *attempt, m Manifest) (Entry, int64, error) {
+	data, err := json.MarshalIndent(m, "", " ")
+	if err != nil {
+		return Entry{}, 0, fmt.Errorf("encode manifest: %w", err)
+	}
+	data = append(data, '\n')
+	key := "ckpt/" + a.id + "/" + manifestName
+	a.keys, a.m = append(a.keys, key), &m
+	attr, sum, err := putNew(ctx, w.b, key, bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		return Entry{}, 0, err
+	}
+	return entryOf(m, attr.Generation, sum), attr.Size, nil
+}
+
+// putNew stores an object whose name only this writer can choose. If it is
+// there already with the same content, an earlier try has succeeded unheard.
+func putNew(ctx context.Context, b blob.Bucket, key string, body io.ReaderAt, size int64) (blob.Attr, string, error) {
+	sha, crc := sha256.New(), crc32.New(blob.Castagnoli)
+	if _, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(sha, crc)}, io.NewSectionReader(body, 0, size), make([]byte, 256<<10)); err != nil {
+		return blob.Attr{}, "", fmt.Errorf("hash %s: %w", key, err)
+	}
+	attr, err := b.Put(ctx, key, body, size, blob.Absent)
+	if err != nil {
+		if there, serr := b.Stat(ctx, key); serr == nil && there.Size == size && there.CRC32C == crc.Sum32() {
+			attr, err = there, nil
+		}
+	}
+	if err != nil {
+		return blob.Attr{}, "", fmt.Errorf("write %s: %w", key, err)
+	}
+	if attr.Size != size || attr.CRC32C != crc.Sum32() {
+		return blob.Attr{}, "", fmt.Errorf("write %s: stored %d bytes with CRC32C %08x where %d with %08x were sent: %w (%w)",
+			key, attr.Size, attr.CRC32C, size, crc.Sum32(), blob.ErrCorrupt, blob.ErrTransient)
+	}
+	return attr, hex.EncodeToString(sha.Sum(nil)), nil
+}

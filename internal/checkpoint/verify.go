@@ -1,0 +1,137 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"trmsweep/internal/blob"
+)
+
+// Report is the result of Verify.
+type Report struct {
+	Head        Head
+	Checkpoints []Verified // as HEAD lists them
+	// Newest is the newest valid manifest; nil where there is none.
+	Newest  *Manifest
+	Logs    []string // faults of the newest manifest's log pieces
+	Orphans []Orphan // stored and referred to by nothing; not a fault
+	Objects int      // checked
+	Bytes   int64
+	OK      bool // every entry that is not marked bad is whole, and so are the logs
+}
+
+// Verified is the result for one checkpoint.
+type Verified struct {
+	Entry    Entry
+	Manifest *Manifest // nil where it cannot be read
+	Faults   []string
+}
+
+// Verify reads every byte that HEAD refers to and compares it with what was
+// recorded. It changes nothing. An error means that it could not finish;
+// damage is in the report.
+func Verify(ctx context.Context, b blob.Bucket) (Report, error) {
+	h, err := ReadHead(ctx, b)
+	if err != nil {
+		return Report{}, fmt.Errorf("verify: %w", err)
+	}
+	r := Report{Head: h, OK: true}
+	for _, e := range h.Entries {
+		v, err := r.checkpoint(ctx, b, e)
+		if err != nil {
+			return Report{}, fmt.Errorf("verify: %w", err)
+		}
+		if e.Bad == "" && len(v.Faults) > 0 {
+			r.OK = false
+		}
+		if e.Bad == "" && len(v.Faults) == 0 {
+			r.Newest = v.Manifest
+		}
+		r.Checkpoints = append(r.Checkpoints, v)
+	}
+	if len(h.Entries) > 0 && r.Newest == nil {
+		r.OK = false
+	}
+	if r.Newest != nil {
+		for _, c := range slices.Concat(r.Newest.Metrics, r.Newest.TFEvents) {
+			_, attr, err := readExactly(ctx, b, c.Key, c.Generation, c.Size, c.SHA256)
+			fault, err := r.judge(attr, c.CRC32C, err)
+			if err != nil {
+				return Report{}, fmt.Errorf("verify: %w", err)
+			}
+			if fault != "" {
+				r.Logs, r.OK = append(r.Logs, fault), false
+			}
+		}
+	}
+	if r.Orphans, err = findOrphans(ctx, b, h); err != nil {
+		return Report{}, fmt.Errorf("verify: %w", err)
+	}
+	return r, nil
+}
+
+func (r *Report) checkpoint(ctx context.Context, b blob.Bucket, e Entry) (Verified, error) {
+	v := Verified{Entry: e}
+	m, err := ReadManifest(ctx, b, e)
+	fault, err := r.judge(blob.Attr{}, 0, err)
+	if err != nil {
+		return v, err
+	}
+	if fault != "" {
+		v.Faults = append(v.Faults, fault)
+		return v, nil
+	}
+	v.Manifest = &m
+	ranks := 0
+	for _, f := range m.Files {
+		data, attr, err := readExactly(ctx, b, e.dir()+f.Name, f.Generation, f.Size, f.SHA256)
+		if err == nil && f.Kind == KindState {
+			ranks++
+			err = verifyState(m, f, data)
+		}
+		fault, err := r.judge(attr, f.CRC32C, err)
+		if err != nil {
+			return v, err
+		}
+		if fault != "" {
+			v.Faults = append(v.Faults, fault)
+		}
+	}
+	if want := max(m.Meta.WorldSize, 1); ranks != want && len(v.Faults) == 0 {
+		v.Faults = append(v.Faults, fmt.Sprintf("state files of %d ranks where the world has %d", ranks, want))
+	}
+	return v, nil
+}
+
+func verifyState(m Manifest, f File, data []byte) error {
+	state, err := decodeState(data)
+	if err == nil {
+		err = matches(state, f.Tensors)
+	}
+	if err == nil && f.Rank == 0 && state.SHA256() != m.StateSHA256 {
+		err = errors.New("the state's SHA-256 is not the manifest's")
+	}
+	if err != nil {
+		return badf("file %s of checkpoint %s: %w", f.Name, m.Commit, err)
+	}
+	return nil
+}
+
+// judge sorts a read's result into a fault, nothing, or an error that ends the check.
+func (r *Report) judge(attr blob.Attr, crc uint32, err error) (fault string, fatal error) {
+	var bad *badError
+	if errors.As(err, &bad) {
+		return err.Error(), nil
+	}
+	if err != nil {
+		return "", err
+	}
+	if attr.Key != "" && attr.CRC32C != crc {
+		return fmt.Sprintf("object %s has CRC32C %08x, the manifest says %08x", attr.Key, attr.CRC32C, crc), nil
+	}
+	r.Objects++
+	r.Bytes += attr.Size
+	return "", nil
+}
