@@ -27,7 +27,9 @@ func (w *Writer) Begin(step int64) Ticket {
 	return Ticket{ID: checkpointID(step, w.epoch, nonce()), Step: step, Epoch: w.epoch}
 }
 
-func receiptName(rank, world int) string { return fmt.Sprintf("receipt-%05d-of-%05d.json", rank, world) }
+func receiptName(rank, world int) string {
+	return fmt.Sprintf("receipt-%05d-of-%05d.json", rank, world)
+}
 
 // SaveRank stores a rank's own arrays (its part of the carry) and then a
 // receipt. It needs no fence: without rank 0's manifest the files mean nothing.

@@ -24,14 +24,14 @@ const (
 // Writer holds a run: the only one that can commit to it until another Acquire.
 // Methods may be called from any goroutine; Save, Restore and Clean exclude each other.
 type Writer struct {
-	b      blob.Bucket
-	owner  Owner
-	lease  string
-	epoch  int64
-	keep   int
-	grace  time.Duration
-	log    *slog.Logger
-	now    func() time.Time
+	b     blob.Bucket
+	owner Owner
+	lease string
+	epoch int64
+	keep  int
+	grace time.Duration
+	log   *slog.Logger
+	now   func() time.Time
 
 	mu      sync.Mutex
 	head    Head
