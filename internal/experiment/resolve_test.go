@@ -59,10 +59,12 @@ func TestPaperMatchesTheStudy(t *testing.T) {
 		t.Fatalf("%d experiments, want %d", len(specs), len(steps))
 	}
 	changed := map[string]func(experiment.Spec) bool{
-		"e1_1_baseline": func(s experiment.Spec) bool { return s.GlobalBatchSize == 256 && s.LR == 1e-4 && s.LRWarmupSteps == 2000 },
-		"e2_1_ema_off":  func(s experiment.Spec) bool { return !s.EMA },
-		"e2_2_t2_n2":    func(s experiment.Spec) bool { return s.HCycles == 2 && s.LCycles == 2 },
-		"e2_2_t4_n6":    func(s experiment.Spec) bool { return s.HCycles == 4 && s.LCycles == 6 },
+		"e1_1_baseline": func(s experiment.Spec) bool {
+			return s.GlobalBatchSize == 256 && s.LR == 1e-4 && s.LRWarmupSteps == 2000
+		},
+		"e2_1_ema_off": func(s experiment.Spec) bool { return !s.EMA },
+		"e2_2_t2_n2":   func(s experiment.Spec) bool { return s.HCycles == 2 && s.LCycles == 2 },
+		"e2_2_t4_n6":   func(s experiment.Spec) bool { return s.HCycles == 4 && s.LCycles == 6 },
 		"e2_3_attention": func(s experiment.Spec) bool {
 			return !s.MLPT && s.PosEncodings == "rope" && s.PaperExactAccuracy == 74.7
 		},

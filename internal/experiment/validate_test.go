@@ -35,7 +35,9 @@ func TestValidate(t *testing.T) {
 		{"beta one", func(s *experiment.Spec) { s.Beta2 = 1 }, "beta2", "[0, 1)"},
 		{"supervision", func(s *experiment.Spec) { s.HaltMaxSteps = 0 }, "halt_max_steps", "too small"},
 		{"batch", func(s *experiment.Spec) { s.GlobalBatchSize = 1023 }, "global_batch_size", "not divisible"},
-		{"no step", func(s *experiment.Spec) { s.DataPuzzles, s.EvalIntervalEpochs, s.Epochs, s.LRWarmupSteps = 10, 100, 1000, 0 }, "eval_interval_epochs", "less than one batch"},
+		{"no step", func(s *experiment.Spec) {
+			s.DataPuzzles, s.EvalIntervalEpochs, s.Epochs, s.LRWarmupSteps = 10, 100, 1000, 0
+		}, "eval_interval_epochs", "less than one batch"},
 		{"interval", func(s *experiment.Spec) { s.EvalIntervalEpochs = 4999 }, "eval_interval_epochs", "does not divide"},
 		{"warm-up", func(s *experiment.Spec) { s.LRWarmupSteps = 48_829 }, "lr_warmup_steps", "never be reached"},
 		{"cosine", func(s *experiment.Spec) { s.LRMinRatio = 0.1 }, "", ""},

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"trmsweep/internal/experiment"
+)
+
+// planRow is one experiment of `plan --json`; others script against it.
+type planRow struct {
+	Experiment      string  `json:"experiment"`
+	Phase           string  `json:"phase"`
+	SpecHash        string  `json:"spec_hash"`
+	Run             string  `json:"run"`
+	Params          int64   `json:"params"`
+	TotalSteps      int64   `json:"total_steps"`
+	GlobalBatchSize int     `json:"global_batch_size"`
+	FLOPsPerStep    float64 `json:"flops_per_step"`
+	TotalFLOPs      float64 `json:"total_flops"` // training and evaluations
+	CheckpointBytes int64   `json:"checkpoint_bytes"`
+	StoredBytes     int64   `json:"stored_bytes"`    // keep_checkpoints of them
+	EstimatedHours  float64 `json:"estimated_hours"` // on one host of a v4-64
+	Utilisation     float64 `json:"utilisation"`
+	SameAs          *string `json:"same_as"` // the experiment whose run it shares
+}
+
+func newPlanCmd(a *app) *cobra.Command {
+	var (
+		profile     string
+		sets        []string
+		asJSON      bool
+		utilisation float64
+	)
+	cmd := &cobra.Command{
+		Use:   "plan [SWEEP|PHASE|EXPERIMENT]...",
+		Short: "Show what a study would train and what it would cost, without training",
+		Example: `  trmsweep plan AllAblations
+  trmsweep plan TNSweep e4_3_deeper_model --profile smoke --set epochs=20 --json`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if !(utilisation > 0 && utilisation <= 1) {
+				return usagef("--utilisation %v: want a fraction in (0, 1]", utilisation)
+			}
+			files, err := a.configs()
+			if err != nil {
+				return err
+			}
+			specs, err := experiment.ResolveSweep(files, args, profile, sets, os.Environ())
+			var faults experiment.Faults
+			if errors.As(err, &faults) {
+				return usageError{err}
+			}
+			if err != nil {
+				return err
+			}
+			hw := experiment.V4Host
+			hw.Utilisation = utilisation
+			rows := planRows(specs, hw)
+			if asJSON {
+				enc := json.NewEncoder(a.stdout)
+				enc.SetIndent("", "  ")
+				return enc.Encode(rows)
+			}
+			return printPlan(a, rows, hw)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&profile, "profile", experiment.DefaultProfile, "profile that scales the experiments: smoke, laptop, paper")
+	fl.StringArrayVar(&sets, "set", nil, "key=value that overrides the configuration (repeatable)")
+	fl.BoolVar(&asJSON, "json", false, "print a JSON array")
+	fl.Float64Var(&utilisation, "utilisation", experiment.DefaultUtilisation, "assumed fraction of the chips' peak (12.5% is what a public replication reached on four GH200)")
+	return cmd
+}
+
+func planRows(specs []experiment.Spec, hw experiment.Hardware) []planRow {
+	rows := []planRow{}
+	first := map[string]string{}
+	for _, s := range specs {
+		r := planRow{
+			Experiment: s.Name, Phase: s.Phase, SpecHash: s.Hash(), Run: s.RunName(), Params: s.Params(), TotalSteps: s.TotalSteps(),
+			GlobalBatchSize: s.GlobalBatchSize, FLOPsPerStep: s.FLOPsPerStep(), TotalFLOPs: s.TotalFLOPs(), CheckpointBytes: s.CheckpointBytes(),
+			StoredBytes: s.CheckpointBytes() * int64(s.KeepCheckpoints), EstimatedHours: s.EstimatedHours(hw), Utilisation: hw.Utilisation,
+		}
+		if name, shared := first[r.Run]; shared {
+			r.SameAs = &name
+		} else {
+			first[r.Run] = s.Name
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+func printPlan(a *app, rows []planRow, hw experiment.Hardware) error {
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "PHASE\tEXPERIMENT\tPARAMS\tSTEPS\tBATCH\tGFLOP/STEP\tSTORAGE MB\tHOURS\tRUN")
+	var hours []float64
+	var bytes int64
+	for _, r := range rows {
+		run := r.Run
+		if r.SameAs != nil {
+			run = "same as " + *r.SameAs
+		} else {
+			hours = append(hours, r.EstimatedHours)
+			bytes += r.StoredBytes
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%.4g\t%.1f\t%.3g\t%s\n", r.Phase, r.Experiment, r.Params, r.TotalSteps, r.GlobalBatchSize, r.FLOPsPerStep/1e9, float64(r.StoredBytes)/1e6, r.EstimatedHours, run)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	sum := 0.0
+	for _, h := range hours {
+		sum += h
+	}
+	fmt.Fprintf(a.stdout, "\n%d experiments, %d runs, %.1f MB of checkpoints. Hours are on one %s at %.1f%% of %.0f TFLOP/s per chip, evaluations included:\n%.3g host hours, %.3g h on the 8 hosts of a v4-64.\n",
+		len(rows), len(hours), float64(bytes)/1e6, hw.Name, 100*hw.Utilisation, hw.PeakFLOPs/1e12, sum, makespan(hours, 8))
+	return nil
+}
+
+// makespan packs the longest first, each on the host that is free first.
+func makespan(hours []float64, hosts int) float64 {
+	busy := make([]float64, hosts)
+	sorted := slices.Clone(hours)
+	slices.Sort(sorted)
+	for _, h := range slices.Backward(sorted) {
+		i := slices.Index(busy, slices.Min(busy))
+		busy[i] += h
+	}
+	return slices.Max(busy)
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// plan runs the command alone and returns its output.
+func plan(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd := newPlanCmd(&app{stdout: &out, stderr: &out})
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	cmd.SetArgs(args)
+	err := cmd.Execute()
+	return out.String(), err
+}
+
+func TestPlanJSON(t *testing.T) {
+	out, err := plan(t, "AllAblations", "--profile", "paper", "--json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []planRow
+	if err := json.Unmarshal([]byte(out), &rows); err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != 18 || rows[0].Experiment != "e1_1_baseline" || rows[0].Params != 5_028_866 || rows[0].TotalSteps != 195_312 || rows[0].SameAs != nil {
+		t.Errorf("%d rows, first %+v", len(rows), rows[0])
+	}
+	for _, r := range rows {
+		if (r.SameAs != nil) != (r.Experiment == "e2_2_t3_n6") || r.EstimatedHours <= 0 || r.CheckpointBytes <= 0 {
+			t.Errorf("row %+v", r)
+		}
+	}
+}
+
+func TestPlanRefusesWrongInput(t *testing.T) {
+	for _, tc := range []struct {
+		name, want string
+		args       []string
+	}{
+		{"name", "the nearest known one is TNSweep", []string{"TNSwep"}},
+		{"key", "the nearest known key is hidden_size", []string{"--set", "hiden_size=1"}},
+		{"utilisation", "fraction", []string{"--utilisation", "2"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := plan(t, tc.args...)
+			if err == nil || !strings.Contains(err.Error(), tc.want) || exitCode(err, &bytes.Buffer{}) != exitUsage {
+				t.Errorf("got %v, want a usage error with %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestMakespan(t *testing.T) {
+	if got := makespan([]float64{3, 3, 2, 2, 2}, 2); got != 7 {
+		t.Errorf("makespan %v, want 7 (longest first)", got)
+	}
+}
