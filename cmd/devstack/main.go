@@ -1,0 +1,153 @@
+// Command devstack is everything a study needs besides workers, in one process:
+// a Temporal server with its history in a SQLite file, its Web UI, and a Google
+// Cloud Storage emulator with its objects on disk. All state lies in one folder
+// and survives kill -9. It is a module of its own because the Temporal server
+// triples build time and size, and it imports nothing of the main module.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// usageError marks what the user typed as the fault: exit code 2.
+type usageError struct{ error }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := execute(ctx, os.Args[1:])
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	fmt.Fprintf(os.Stderr, "devstack: %v\n", err)
+	if u := (usageError{}); errors.As(err, &u) {
+		os.Exit(2)
+	}
+	os.Exit(1)
+}
+
+// options are the flags.
+type options struct {
+	state, ip, logLevel string
+	ports               ports
+	attributes          attributeList
+	dieWithParent       bool
+}
+
+func execute(ctx context.Context, args []string) error {
+	o := options{attributes: defaultAttributes()}
+	fs := flag.NewFlagSet("devstack", flag.ContinueOnError)
+	fs.StringVar(&o.state, "state", envOr("TRMSWEEP_STATE", ".trmsweep"), "folder of all state (environment TRMSWEEP_STATE)")
+	fs.StringVar(&o.ip, "ip", "127.0.0.1", "address to listen on")
+	fs.IntVar(&o.ports.temporal, "temporal-port", 0, "port of Temporal (0 = 7233, or a free one when taken)")
+	fs.IntVar(&o.ports.ui, "ui-port", 0, "port of the Web UI (0 = 8233, or a free one when taken)")
+	fs.IntVar(&o.ports.gcs, "gcs-port", 0, "port of the storage emulator (0 = 4443, or a free one when taken)")
+	fs.StringVar(&o.logLevel, "log-level", "warn", "least level that goes to STATE/logs/devstack.log: debug, info, warn, error")
+	fs.Var(&o.attributes, "search-attribute", "Name=Type to register beside the built-in ones (repeatable)")
+	fs.BoolVar(&o.dieWithParent, "die-with-parent", false, "stop when the process that started this one is gone")
+	list := fs.Bool("list-search-attributes", false, "print the search attributes as Name=Type lines and exit")
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return usageError{err}
+	}
+	if fs.NArg() > 0 {
+		return usageError{fmt.Errorf("unexpected argument %q; devstack takes flags only, see `devstack -help`", fs.Arg(0))}
+	}
+	if *list {
+		fmt.Println(strings.ReplaceAll(o.attributes.String(), ",", "\n"))
+		return nil
+	}
+	return run(ctx, o)
+}
+
+// run starts the stack, announces it and keeps it until ctx ends.
+func run(ctx context.Context, o options) error {
+	state, err := filepath.Abs(o.state)
+	if err != nil {
+		return fmt.Errorf("--state %s: %w", o.state, err)
+	}
+	if err := os.MkdirAll(filepath.Join(state, "logs"), 0o755); err != nil {
+		return fmt.Errorf("make state folder: %w", err)
+	}
+	unlock, err := lockState(state)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if o.dieWithParent {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		go watchParent(ctx, os.Getppid(), cancel)
+	}
+	logger, err := openLog(state, o.logLevel)
+	if err != nil {
+		return err
+	}
+	p, err := choosePorts(o.ip, o.ports, previousPorts(state))
+	if err != nil {
+		return err
+	}
+	s := &stack{ip: o.ip, ports: p, state: state, attributes: o.attributes, logger: logger}
+	if err := s.start(ctx); err != nil {
+		s.stop()
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("%w (log: %s)", err, logPath(state))
+	}
+	if err := s.announce(); err != nil {
+		s.stop()
+		return err
+	}
+	fmt.Printf("Temporal %s   Web UI %s   storage %s   state %s\n", s.temporalAddress(), s.uiAddress(), s.gcsAddress(), state)
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-s.failed:
+	}
+	_ = os.Remove(readyPath(state))
+	done := make(chan struct{})
+	go func() { s.stop(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		logger.Warn("the server did not stop within 10 s; leaving: its state is safe on disk")
+	}
+	return failed
+}
+
+// watchParent ends the stack once the process's parent is another one.
+func watchParent(ctx context.Context, parent int, stop func()) {
+	tick := time.NewTicker(300 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if os.Getppid() != parent {
+				stop()
+				return
+			}
+		}
+	}
+}
+
+func envOr(name, def string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return def
+}

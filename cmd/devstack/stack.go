@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/fsouza/fake-gcs-server/fakestorage"
+	uiserver "github.com/temporalio/ui-server/v2/server"
+	uiconfig "github.com/temporalio/ui-server/v2/server/config"
+	"github.com/temporalio/ui-server/v2/server/server_options"
+	"go.temporal.io/sdk/client"
+	sdklog "go.temporal.io/sdk/log"
+	tlog "go.temporal.io/server/common/log"
+	"go.temporal.io/server/temporal"
+)
+
+const (
+	namespace = "default"
+	bucket    = "trmsweep"
+)
+
+// stack is the three services of one process.
+type stack struct {
+	ip         string
+	ports      ports
+	state      string
+	attributes attributeList
+	logger     tlog.Logger
+
+	temporal temporal.Server
+	ui       *uiserver.Server
+	gcs      *http.Server
+	failed   chan error // a service that ended by itself
+}
+
+func (s *stack) hostPort(port int) string { return net.JoinHostPort(s.ip, strconv.Itoa(port)) }
+
+// reachable is the address for clients on this machine: 0.0.0.0 is not one.
+func (s *stack) reachable(port int) string {
+	if ip := net.ParseIP(s.ip); ip != nil && ip.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	}
+	return s.hostPort(port)
+}
+
+func (s *stack) temporalAddress() string { return s.reachable(s.ports.temporal) }
+func (s *stack) uiAddress() string       { return "http://" + s.reachable(s.ports.ui) }
+func (s *stack) gcsAddress() string      { return "http://" + s.reachable(s.ports.gcs) }
+
+// announce writes STATE/devstack.json: from here on clients may connect.
+func (s *stack) announce() error {
+	return writeFile(readyPath(s.state), ready{Temporal: s.temporalAddress(), UI: s.uiAddress(), GCS: s.gcsAddress(), PID: os.Getpid()})
+}
+
+// start brings the services up in order and returns when all answer.
+func (s *stack) start(ctx context.Context) error {
+	s.failed = make(chan error, 3)
+	if err := s.startGCS(); err != nil {
+		return err
+	}
+	if err := s.startTemporal(ctx); err != nil {
+		return err
+	}
+	return s.startUI(ctx)
+}
+
+// startGCS serves the storage emulator with its objects in STATE/gcs.
+func (s *stack) startGCS() error {
+	emulator, err := fakestorage.NewServerWithOptions(fakestorage.Options{
+		NoListener: true, StorageRoot: filepath.Join(s.state, "gcs"), PublicHost: s.ip, ExternalURL: s.gcsAddress(),
+	})
+	if err != nil {
+		return fmt.Errorf("start storage emulator: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Join(s.state, "gcs", bucket), 0o700); err != nil {
+		return fmt.Errorf("create bucket %s: %w", bucket, err)
+	}
+	l, err := net.Listen("tcp", s.hostPort(s.ports.gcs))
+	if err != nil {
+		return fmt.Errorf("start storage emulator: %w", err)
+	}
+	s.gcs = &http.Server{Handler: emulator.HTTPHandler(), ReadHeaderTimeout: time.Minute}
+	go func() {
+		if err := s.gcs.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- fmt.Errorf("storage emulator: %w", err)
+		}
+	}()
+	return nil
+}
+
+// startTemporal starts the server and waits until the namespace and its search attributes can be used.
+func (s *stack) startTemporal(ctx context.Context) error {
+	srv, err := newTemporal(s.state, s.ip, s.ports.temporal, s.attributes, s.logger)
+	if err != nil {
+		return err
+	}
+	if err := srv.Start(); err != nil {
+		return fmt.Errorf("start Temporal: %w", err)
+	}
+	s.temporal = srv
+	var c client.Client
+	err = until(ctx, "Temporal", func(ctx context.Context) error {
+		var err error
+		c, err = client.DialContext(ctx, client.Options{HostPort: s.temporalAddress(), Namespace: namespace, Logger: quiet{}})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return s.attributes.register(ctx, c, namespace)
+}
+
+// startUI serves the Web UI and waits until it answers.
+func (s *stack) startUI(ctx context.Context) error {
+	s.ui = uiserver.NewServer(server_options.WithConfigProvider(&uiconfig.Config{
+		TemporalGRPCAddress: s.temporalAddress(), Host: s.ip, Port: s.ports.ui, EnableUI: true, DefaultNamespace: namespace,
+		CORS: uiconfig.CORS{CookieInsecure: true}, HideLogs: true, DisableNewsFetch: true,
+	}))
+	go func() {
+		if err := s.ui.Start(); err != nil {
+			s.failed <- fmt.Errorf("start Web UI: %w", err)
+		}
+	}()
+	return until(ctx, "Web UI", func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.uiAddress()+"/healthz", nil)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("GET /healthz: %s", resp.Status)
+		}
+		return nil
+	})
+}
+
+// stop ends the services; it may be called on a half-started stack.
+func (s *stack) stop() {
+	if s.ui != nil {
+		s.ui.Stop()
+	}
+	if s.gcs != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		if s.gcs.Shutdown(ctx) != nil {
+			_ = s.gcs.Close()
+		}
+		cancel()
+	}
+	if s.temporal != nil {
+		if err := s.temporal.Stop(); err != nil {
+			s.logger.Warn("stop Temporal: " + err.Error())
+		}
+	}
+}
+
+// quiet drops the SDK's log lines: what matters comes back as errors.
+type quiet struct{}
+
+var _ sdklog.Logger = quiet{}
+
+func (quiet) Debug(string, ...any) {}
+func (quiet) Info(string, ...any)  {}
+func (quiet) Warn(string, ...any)  {}
+func (quiet) Error(string, ...any) {}
