@@ -1,0 +1,123 @@
+// Package activities adapts the study's parts to Temporal: heartbeats,
+// cancellation, classes of errors. Training itself happens in a child process;
+// nothing here computes on tensors or knows a storage product.
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"go.temporal.io/sdk/temporal"
+
+	"trmsweep/internal/blob"
+	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/experiment"
+	"trmsweep/internal/preflight"
+	"trmsweep/internal/report"
+)
+
+// Activities are all activities. Every field is a dependency, set once by worker.
+type Activities struct {
+	Configs fs.FS
+	Environ []string // TRMSWEEP_SET_... of the worker
+	Profile string   // used where the input names none
+	Bucket  blob.Bucket
+	Child   Child
+	Host    string
+	// Notify sends progress to the workflow of the activity; nil = do not.
+	Notify func(ctx context.Context, p Progress)
+	// EnsureDataset makes the spec's dataset exist in the store.
+	EnsureDataset func(ctx context.Context, s experiment.Spec, progress func(any)) (hash string, built bool, err error)
+	// WriteReport writes the report of a sweep into the store.
+	WriteReport func(ctx context.Context, in ReportInput) (keys []string, err error)
+	Checks      []preflight.Check
+}
+
+// Status reads what the store knows of a run.
+func (a *Activities) Status(ctx context.Context, it Item) (RunStatus, error) {
+	b := blob.Prefix(a.Bucket, "runs/"+it.Run+"/")
+	var st RunStatus
+	data, _, err := blob.ReadAll(ctx, b, report.ResultFile, 0)
+	switch {
+	case err == nil:
+		r, err := report.DecodeResult(data)
+		if err != nil {
+			return st, fmt.Errorf("read result of run %s: %w", it.Run, err)
+		}
+		if r.SpecHash != it.SpecHash || r.Seed != it.Seed {
+			return st, temporal.NewNonRetryableApplicationError(fmt.Sprintf("runs/%s/%s belongs to spec %s seed %d, not to %s seed %d: move it away",
+				it.Run, report.ResultFile, r.SpecHash, r.Seed, it.SpecHash, it.Seed), ErrConfig, nil)
+		}
+		st = RunStatus{Finished: true, Steps: r.Steps, CommittedStep: r.Steps, BestExactAccuracy: r.Best.ExactAccuracy, StateSHA256: r.StateSHA256}
+	case !errors.Is(err, blob.ErrNotExist):
+		return st, fmt.Errorf("read result of run %s: %w", it.Run, err)
+	}
+	h, err := checkpoint.ReadHead(ctx, b)
+	if errors.Is(err, blob.ErrNotExist) {
+		return st, nil
+	}
+	if err != nil {
+		return st, fmt.Errorf("read head of run %s: %w", it.Run, err)
+	}
+	st.Epoch = h.Epoch
+	for _, c := range h.Entries {
+		st.CommittedStep = max(st.CommittedStep, c.Step)
+	}
+	return st, nil
+}
+
+// Dataset makes the datasets of the specs exist; it is a no-op where they do.
+func (a *Activities) Dataset(ctx context.Context, in DatasetInput) (DatasetResult, error) {
+	var out DatasetResult
+	if a.EnsureDataset == nil {
+		return out, temporal.NewNonRetryableApplicationError("this worker cannot make datasets", ErrUnavailable, nil)
+	}
+	seen := map[string]bool{}
+	for _, key := range in.SpecKeys {
+		s, err := a.readSpec(ctx, key)
+		if err != nil {
+			return out, err
+		}
+		hash, built, err := a.EnsureDataset(ctx, s, heartbeat(ctx))
+		if err != nil {
+			return out, fmt.Errorf("dataset of %s: %w", s.Name, err)
+		}
+		if built {
+			out.Built++
+		}
+		if !seen[hash] {
+			seen[hash] = true
+			out.Hashes = append(out.Hashes, hash)
+		}
+	}
+	return out, nil
+}
+
+// Report writes the report over the runs that are finished.
+func (a *Activities) Report(ctx context.Context, in ReportInput) (ReportResult, error) {
+	if a.WriteReport == nil {
+		return ReportResult{}, temporal.NewNonRetryableApplicationError("this worker cannot write reports", ErrUnavailable, nil)
+	}
+	keys, err := a.WriteReport(ctx, in)
+	return ReportResult{Keys: keys}, err
+}
+
+// Preflight runs the checks of this host.
+func (a *Activities) Preflight(ctx context.Context) (preflight.Table, error) {
+	return preflight.Run(ctx, a.Checks), nil
+}
+
+func (a *Activities) readSpec(ctx context.Context, key string) (experiment.Spec, error) {
+	var s experiment.Spec
+	data, _, err := blob.ReadAll(ctx, a.Bucket, key, 0)
+	if err != nil {
+		return s, fmt.Errorf("read spec %s: %w", key, err)
+	}
+	if err := json.Unmarshal(data, &s); err != nil {
+		return s, temporal.NewNonRetryableApplicationError(fmt.Sprintf("spec %s: %v", key, err), ErrConfig, err)
+	}
+	return s, nil
+}

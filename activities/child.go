@@ -1,0 +1,183 @@
+package activities
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Child says how training processes are started.
+type Child struct {
+	Command []string // program and arguments before --spec; default: this binary, `train`
+	Args    []string // more arguments: --store, --cache, --backend, --threads
+	Env     []string // added to the worker's environment
+	LogDir  string   // one file per run gets the children's standard error
+	TempDir string   // for spec files; empty = the system's
+	// Grace is the time from SIGTERM to SIGKILL: enough for one step and one save. 0 = 2 minutes.
+	Grace time.Duration
+}
+
+// childEvent is one line of the training process's standard output.
+type childEvent struct {
+	Type              string             `json:"type"`
+	State             string             `json:"state"`
+	Step              int64              `json:"step"`
+	Total             int64              `json:"total"`
+	CommittedStep     int64              `json:"committed_step"`
+	RestoredFrom      int64              `json:"restored_from_step"`
+	Loss              float64            `json:"loss"`
+	ExactAccuracy     float64            `json:"exact_accuracy"`
+	BestExactAccuracy float64            `json:"best_exact_accuracy"`
+	StepsPerSecond    float64            `json:"steps_per_second"`
+	ETASeconds        float64            `json:"eta_seconds"`
+	Goodput           map[string]float64 `json:"goodput"`
+	Message           string             `json:"message"`
+	StateSHA256       string             `json:"state_sha256"`
+	LedgerSHA256      string             `json:"ledger_sha256"`
+}
+
+// exit is how a process ended.
+type exit struct {
+	code   int // -1: by a signal
+	signal syscall.Signal
+	tail   string // of its standard error
+}
+
+// run starts the process, hands every event to on, and waits for its end. When
+// stop closes it gets SIGTERM, and after the grace SIGKILL with its whole group.
+func (c Child) run(stop <-chan struct{}, name string, args []string, on func(childEvent)) (exit, error) {
+	log, err := c.openLog(name)
+	if err != nil {
+		return exit{}, err
+	}
+	defer log.Close()
+	from, err := log.Seek(0, io.SeekEnd)
+	if err != nil {
+		return exit{}, fmt.Errorf("open log %s: %w", log.Name(), err)
+	}
+	command := c.Command
+	if len(command) == 0 {
+		self, err := os.Executable()
+		if err != nil {
+			return exit{}, fmt.Errorf("find this program: %w", err)
+		}
+		command = []string{self, "train"}
+	}
+	// The parent-death signal is sent when the thread that forked ends: stay on it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := exec.Command(command[0], append(append([]string{}, command[1:]...), args...)...)
+	cmd.Env = append(os.Environ(), c.Env...)
+	cmd.Stderr = log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return exit{}, fmt.Errorf("pipe to %s: %w", command[0], err)
+	}
+	if err := cmd.Start(); err != nil {
+		return exit{}, fmt.Errorf("start %s: %w", command[0], err)
+	}
+	ended := make(chan struct{})
+	go c.stopper(cmd.Process.Pid, stop, ended)
+	readEvents(out, on)
+	err = cmd.Wait()
+	close(ended)
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it may have left
+	var ee *exec.ExitError
+	if err != nil && !errors.As(err, &ee) {
+		return exit{}, fmt.Errorf("wait for %s: %w", command[0], err)
+	}
+	ws, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	e := exit{code: cmd.ProcessState.ExitCode(), tail: logTail(log, from)}
+	if ws.Signaled() {
+		e.signal = ws.Signal()
+	}
+	return e, nil
+}
+
+func (c Child) stopper(pid int, stop, ended <-chan struct{}) {
+	select {
+	case <-ended:
+		return
+	case <-stop:
+	}
+	_ = syscall.Kill(pid, syscall.SIGTERM)
+	grace := c.Grace
+	if grace == 0 {
+		grace = 2 * time.Minute
+	}
+	t := time.NewTimer(grace)
+	defer t.Stop()
+	select {
+	case <-ended:
+	case <-t.C:
+		_ = syscall.Kill(-pid, syscall.SIGKILL)
+	}
+}
+
+// readEvents reads lines until the pipe closes; what is not an event is skipped.
+func readEvents(r io.Reader, on func(childEvent)) {
+	br := bufio.NewReaderSize(r, 64<<10)
+	for {
+		line, err := br.ReadBytes('\n')
+		var e childEvent
+		if len(line) > 0 && json.Unmarshal(line, &e) == nil && e.Type != "" {
+			on(e)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (c Child) openLog(name string) (*os.File, error) {
+	if c.LogDir == "" {
+		f, err := os.CreateTemp("", "trmsweep-*.log")
+		if err == nil {
+			_ = os.Remove(f.Name())
+		}
+		return f, err
+	}
+	if err := os.MkdirAll(c.LogDir, 0o755); err != nil {
+		return nil, fmt.Errorf("make log folder: %w", err)
+	}
+	return os.OpenFile(filepath.Join(c.LogDir, name+".log"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644)
+}
+
+// logTail is the last 1,500 bytes written since from: failures may hold 4 KiB.
+func logTail(f *os.File, from int64) string {
+	st, err := f.Stat()
+	if err != nil {
+		return ""
+	}
+	from = max(from, st.Size()-1500)
+	b := make([]byte, st.Size()-from)
+	n, _ := f.ReadAt(b, from)
+	return strings.TrimSpace(string(b[:n]))
+}
+
+// specFile writes the spec for one process; the caller removes it.
+func (c Child) specFile(_ context.Context, data []byte) (string, error) {
+	f, err := os.CreateTemp(c.TempDir, "spec-*.json")
+	if err != nil {
+		return "", fmt.Errorf("make spec file: %w", err)
+	}
+	_, err = f.Write(data)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return f.Name(), fmt.Errorf("write spec file %s: %w", f.Name(), err)
+	}
+	return f.Name(), nil
+}

@@ -1,0 +1,20 @@
+package activities
+
+// Types of application errors: how a workflow tells what to do next.
+const (
+	ErrPreempted   = "Preempted"      // told to stop or killed: another attempt, as long as steps are committed
+	ErrFailed      = "TrainingFailed" // worth a few more attempts
+	ErrConfig      = "InvalidConfig"  // the user's to correct: final
+	ErrFenced      = "Fenced"         // another attempt owns the run
+	ErrFinal       = "FinalFailure"   // diverged, out of memory, every checkpoint bad: final
+	ErrUnavailable = "NotAvailable"   // this worker was built or started without the part: final
+)
+
+// Exit codes of the training process (the protocol of `trmsweep train`).
+const (
+	exitDone      = 0
+	exitUsage     = 2
+	exitPreempted = 3
+	exitFenced    = 4
+	exitFinal     = 5
+)

@@ -1,0 +1,116 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"trmsweep/internal/blob"
+	"trmsweep/internal/experiment"
+	"trmsweep/internal/version"
+)
+
+// Plan resolves and validates all of a sweep and stores the specs, so that
+// every later step, on any host and build, trains what was planned.
+func (a *Activities) Plan(ctx context.Context, in PlanInput) (Plan, error) {
+	profile := in.Input.Profile
+	if profile == "" {
+		profile = a.Profile
+	}
+	specs, err := experiment.ResolveSweep(a.Configs, in.Names, profile, in.Input.Overrides, a.Environ)
+	if err != nil {
+		return Plan{}, temporal.NewNonRetryableApplicationError(err.Error(), ErrConfig, err)
+	}
+	if specs, err = choose(specs, in.Input); err != nil {
+		return Plan{}, temporal.NewNonRetryableApplicationError(err.Error(), ErrConfig, err)
+	}
+	p := Plan{Profile: profile, Code: version.Code()}
+	first := map[string]string{}
+	for _, s := range specs {
+		for _, seed := range seedsOf(s, in.Input.Seeds) {
+			s.Seed = seed
+			it := itemOf(s, len(in.Input.Seeds) > 1)
+			if same, ok := first[it.Run]; ok {
+				it.SameAs = same
+			} else {
+				first[it.Run] = it.ID
+				if err := a.putSpec(ctx, it.SpecKey, s); err != nil {
+					return Plan{}, err
+				}
+			}
+			p.Items = append(p.Items, it)
+			heartbeat(ctx)(len(p.Items))
+		}
+	}
+	return p, nil
+}
+
+// heartbeat reports to the server where there is one.
+func heartbeat(ctx context.Context) func(any) {
+	return func(d any) {
+		if activity.IsActivity(ctx) {
+			activity.RecordHeartbeat(ctx, d)
+		}
+	}
+}
+
+// choose narrows a sweep to the asked phases and experiments; asking for one that it does not have is an error.
+func choose(specs []experiment.Spec, in SweepInput) ([]experiment.Spec, error) {
+	var out []experiment.Spec
+	found := map[string]bool{}
+	for _, s := range specs {
+		found[s.Phase], found[s.Name] = true, true
+		if len(in.Phases) > 0 && !slices.Contains(in.Phases, s.Phase) || len(in.Experiments) > 0 && !slices.Contains(in.Experiments, s.Name) {
+			continue
+		}
+		out = append(out, s)
+	}
+	for _, n := range slices.Concat(in.Phases, in.Experiments) {
+		if !found[n] {
+			return nil, fmt.Errorf("%q is no phase or experiment of this sweep; `trmsweep plan` lists them", n)
+		}
+	}
+	if len(out) == 0 {
+		return nil, errors.New("no experiment is in both the asked phases and the asked experiments")
+	}
+	return out, nil
+}
+
+func seedsOf(s experiment.Spec, seeds []int64) []int64 {
+	if len(seeds) == 0 {
+		return []int64{s.Seed}
+	}
+	return seeds
+}
+
+func itemOf(s experiment.Spec, manySeeds bool) Item {
+	run := s.RunName()
+	it := Item{Experiment: s.Name, Phase: s.Phase, ID: s.Name, Run: run, SpecHash: s.Hash(), SpecKey: "specs/" + run + ".json", Seed: s.Seed,
+		TotalSteps: s.TotalSteps(), EstimatedHours: s.EstimatedHours(experiment.V4Host), Reference: s.Reference}
+	if manySeeds {
+		it.ID += fmt.Sprintf("-s%d", s.Seed)
+	}
+	return it
+}
+
+// putSpec stores a spec once: the name is its content.
+func (a *Activities) putSpec(ctx context.Context, key string, s experiment.Spec) error {
+	data, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode spec of %s: %w", s.Name, err)
+	}
+	if _, err := a.Bucket.Stat(ctx, key); err == nil {
+		return nil
+	} else if !errors.Is(err, blob.ErrNotExist) {
+		return fmt.Errorf("look for spec %s: %w", key, err)
+	}
+	if _, err := blob.PutBytes(ctx, a.Bucket, key, data, 0); err != nil && !errors.Is(err, blob.ErrPrecondition) {
+		return fmt.Errorf("store spec %s: %w", key, err)
+	}
+	return nil
+}

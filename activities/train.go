@@ -1,0 +1,187 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"trmsweep/internal/blob"
+	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/report"
+)
+
+// HeartbeatEvery is how often a running attempt reports.
+const HeartbeatEvery = time.Second
+
+// Train runs one attempt of one run in a child process. It returns the result,
+// or an error whose type says what to do next; errors and heartbeats carry Progress.
+func (a *Activities) Train(ctx context.Context, in TrainInput) (TrainResult, error) {
+	tr := &tracker{p: Progress{State: "starting", Total: in.Item.TotalSteps, StartedAt: time.Now(), Host: a.Host}}
+	spec, _, err := blob.ReadAll(ctx, a.Bucket, in.Item.SpecKey, 0)
+	if err != nil {
+		return TrainResult{}, temporal.NewApplicationErrorWithCause("read spec "+in.Item.SpecKey, ErrFailed, err, tr.snapshot())
+	}
+	if in.Force && in.Attempt == 1 {
+		if err := a.forget(ctx, in.Item.Run); err != nil {
+			return TrainResult{}, err
+		}
+	}
+	file, err := a.Child.specFile(ctx, spec)
+	if file != "" {
+		defer os.Remove(file)
+	}
+	if err != nil {
+		return TrainResult{}, err
+	}
+	info := activity.GetInfo(ctx)
+	owner, err := json.Marshal(checkpoint.Owner{WorkflowID: info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID,
+		ActivityID: info.ActivityID, Attempt: in.Attempt, Host: a.Host})
+	if err != nil {
+		return TrainResult{}, err
+	}
+	args := append([]string{"--spec", file, "--run", in.Item.Run, "--owner", string(owner)}, a.Child.Args...)
+
+	stop, done := make(chan struct{}), make(chan struct{})
+	var beats sync.WaitGroup
+	beats.Go(func() { a.beat(ctx, tr, stop, done) })
+	e, err := a.Child.run(stop, in.Item.Run, args, func(ev childEvent) {
+		if tr.apply(ev) && a.Notify != nil {
+			a.Notify(ctx, tr.snapshot())
+		}
+	})
+	close(done)
+	beats.Wait()
+	if err != nil {
+		return TrainResult{}, temporal.NewApplicationErrorWithCause(err.Error(), ErrFailed, err, tr.snapshot())
+	}
+	return tr.result(ctx, e)
+}
+
+// beat heartbeats until done; it closes stop once when the activity is cancelled or the worker stops.
+func (a *Activities) beat(ctx context.Context, tr *tracker, stop, done chan struct{}) {
+	t := time.NewTicker(HeartbeatEvery)
+	defer t.Stop()
+	cancelled, stopping := ctx.Done(), activity.GetWorkerStopChannel(ctx)
+	for {
+		select {
+		case <-done:
+			return
+		case <-cancelled:
+			cancelled, stopping = nil, nil
+			close(stop)
+		case <-stopping:
+			cancelled, stopping = nil, nil
+			close(stop)
+		case <-t.C:
+			activity.RecordHeartbeat(ctx, tr.snapshot())
+		}
+	}
+}
+
+// forget moves a run's result and head out of the way, so that it trains anew.
+func (a *Activities) forget(ctx context.Context, run string) error {
+	for _, key := range []string{report.ResultFile, "HEAD.json"} {
+		key = "runs/" + run + "/" + key
+		if err := a.Bucket.Delete(ctx, key, blob.Any); err != nil && !errors.Is(err, blob.ErrNotExist) {
+			return fmt.Errorf("forget %s: %w", key, err)
+		}
+	}
+	return nil
+}
+
+// tracker folds events into progress.
+type tracker struct {
+	mu     sync.Mutex
+	p      Progress
+	last   childEvent
+	failed string // message of the last error event
+	sent   time.Time
+	mark   int64
+}
+
+func (t *tracker) snapshot() Progress {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.p
+}
+
+// apply takes one event in; true where the workflow should hear of it: an
+// evaluation, a restore, or every fiftieth of the run, at least 10 s apart.
+func (t *tracker) apply(e childEvent) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.last = e
+	p := &t.p
+	if e.Type == "error" {
+		t.failed = e.Message
+		return false
+	}
+	p.Step = max(p.Step, e.Step)
+	if e.Total > 0 {
+		p.Total = e.Total
+	}
+	p.CommittedStep = max(p.CommittedStep, e.CommittedStep)
+	p.BestExactAccuracy = max(p.BestExactAccuracy, e.BestExactAccuracy)
+	if e.Goodput != nil {
+		p.Goodput = e.Goodput
+	}
+	if e.State != "" {
+		p.State = e.State
+	}
+	switch e.Type {
+	case "restored":
+		p.RestoredFrom = max(e.RestoredFrom, e.Step)
+	case "progress":
+		p.Loss, p.ExactAccuracy, p.StepsPerSecond, p.ETASeconds = e.Loss, e.ExactAccuracy, e.StepsPerSecond, e.ETASeconds
+	case "storage", "notice":
+		p.Note = e.Message
+	}
+	fiftieth := p.Step * 50 / max(p.Total, 1)
+	if e.Type != "eval" && e.Type != "restored" && fiftieth == t.mark || time.Since(t.sent) < 10*time.Second {
+		return false
+	}
+	t.sent, t.mark = time.Now(), fiftieth
+	return true
+}
+
+// result turns the end of the process into the activity's.
+func (t *tracker) result(ctx context.Context, e exit) (TrainResult, error) {
+	p := t.snapshot()
+	msg := t.failed
+	if msg == "" {
+		msg = fmt.Sprintf("training process ended with exit code %d", e.code)
+		if e.signal != 0 {
+			msg = fmt.Sprintf("training process ended by signal %s", e.signal)
+		}
+		if e.tail != "" {
+			msg += "; end of its log:\n" + e.tail
+		}
+	}
+	saved := fmt.Sprintf(" (last checkpoint: step %d of %d)", p.CommittedStep, p.Total)
+	if e.code == exitDone && t.last.Type == "result" {
+		return TrainResult{Progress: p, StateSHA256: t.last.StateSHA256, LedgerSHA256: t.last.LedgerSHA256}, nil
+	}
+	if ctx.Err() != nil {
+		return TrainResult{}, temporal.NewCanceledError(p)
+	}
+	fail := func(kind string) error { return temporal.NewApplicationErrorWithCause(msg+saved, kind, nil, p) }
+	final := func(kind string) error { return temporal.NewNonRetryableApplicationError(msg+saved, kind, nil, p) }
+	switch {
+	case e.code == exitPreempted, e.signal != 0:
+		return TrainResult{}, fail(ErrPreempted)
+	case e.code == exitFenced:
+		return TrainResult{}, fail(ErrFenced)
+	case e.code == exitUsage && t.failed != "":
+		return TrainResult{}, final(ErrConfig)
+	case e.code == exitUsage, e.code == exitFinal: // 2 without a last line: the Go runtime crashed
+		return TrainResult{}, final(ErrFinal)
+	}
+	return TrainResult{}, fail(ErrFailed)
+}

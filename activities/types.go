@@ -1,0 +1,113 @@
+package activities
+
+import "time"
+
+// SweepInput is the optional JSON input of a sweep. Zero values mean the defaults.
+type SweepInput struct {
+	Profile     string   `json:"profile,omitempty"`      // default: the worker's
+	Phases      []string `json:"phases,omitempty"`       // of the sweep's phases, only these
+	Experiments []string `json:"experiments,omitempty"`  // of the sweep's experiments, only these
+	Seeds       []int64  `json:"seeds,omitempty"`        // default: the configuration's
+	Overrides   []string `json:"overrides,omitempty"`    // key=value
+	Parallelism int      `json:"parallelism,omitempty"`  // experiments at once, 0 = as many as there are hosts
+	Priority    int      `json:"priority,omitempty"`     // 1 (first) to 5, 0 = 3
+	BudgetHours float64  `json:"budget_hours,omitempty"` // wall clock of the sweep, 0 = none
+	Force       bool     `json:"force,omitempty"`        // train again what is finished
+}
+
+// PlanInput asks for the runs of a sweep.
+type PlanInput struct {
+	Names []string   `json:"names"` // sweeps, phases, experiments
+	Input SweepInput `json:"input"`
+	Sweep string     `json:"sweep"` // workflow id
+}
+
+// Item is one experiment with one seed: small enough for a thousand in a payload.
+// The resolved spec lies in the store under SpecKey.
+type Item struct {
+	Experiment     string  `json:"experiment"`
+	Phase          string  `json:"phase"`
+	ID             string  `json:"id"` // last part of the workflow id: the experiment, with -s<seed> where there are several
+	Run            string  `json:"run"`
+	SpecHash       string  `json:"spec_hash"`
+	SpecKey        string  `json:"spec_key"`
+	Seed           int64   `json:"seed"`
+	TotalSteps     int64   `json:"total_steps"`
+	EstimatedHours float64 `json:"estimated_hours"` // on a v4 host
+	Reference      string  `json:"reference,omitempty"`
+	SameAs         string  `json:"same_as,omitempty"` // ID of the item whose run it shares
+}
+
+// Plan is what a sweep will run, valid as a whole.
+type Plan struct {
+	Profile string `json:"profile"`
+	Code    string `json:"code"` // version of the code that planned
+	Items   []Item `json:"items"`
+}
+
+// TrainInput is one attempt at one run.
+type TrainInput struct {
+	Item    Item `json:"item"`
+	Attempt int  `json:"attempt"`
+	Force   bool `json:"force,omitempty"`
+}
+
+// Progress is where a run stands: heartbeat details, progress signal and error details.
+type Progress struct {
+	Step              int64              `json:"step"`
+	Total             int64              `json:"total"`
+	CommittedStep     int64              `json:"committed_step"`
+	RestoredFrom      int64              `json:"restored_from_step"`
+	Loss              float64            `json:"loss"`
+	ExactAccuracy     float64            `json:"exact_accuracy"` // of training batches
+	BestExactAccuracy float64            `json:"best_exact_accuracy"`
+	StepsPerSecond    float64            `json:"steps_per_second,omitempty"`
+	ETASeconds        float64            `json:"eta_seconds,omitempty"`
+	State             string             `json:"state"`
+	Goodput           map[string]float64 `json:"goodput,omitempty"` // seconds of this attempt's process
+	StartedAt         time.Time          `json:"started_at"`
+	Host              string             `json:"host"`
+	Note              string             `json:"note,omitempty"` // storage trouble and notices
+}
+
+// TrainResult is an attempt that finished its run.
+type TrainResult struct {
+	Progress     Progress `json:"progress"`
+	StateSHA256  string   `json:"state_sha256"`
+	LedgerSHA256 string   `json:"ledger_sha256"`
+}
+
+// RunStatus is what the store knows of a run.
+type RunStatus struct {
+	Finished          bool    `json:"finished"` // result.json is there and belongs to the spec
+	CommittedStep     int64   `json:"committed_step"`
+	Epoch             int64   `json:"epoch"` // fence
+	Steps             int64   `json:"steps"`
+	BestExactAccuracy float64 `json:"best_exact_accuracy"`
+	StateSHA256       string  `json:"state_sha256,omitempty"`
+}
+
+// DatasetInput names the specs whose datasets must exist.
+type DatasetInput struct {
+	SpecKeys []string `json:"spec_keys"`
+}
+
+// DatasetResult lists the datasets, by content hash.
+type DatasetResult struct {
+	Hashes []string `json:"hashes"`
+	Built  int      `json:"built"`
+}
+
+// ReportInput asks for the report over the items that are finished.
+type ReportInput struct {
+	Sweep    string             `json:"sweep"`
+	Items    []Item             `json:"items"`
+	Failures map[string]string  `json:"failures,omitempty"` // item ID -> error
+	Goodput  map[string]float64 `json:"goodput,omitempty"`
+	Final    bool               `json:"final"`
+}
+
+// ReportResult says where the report lies in the store.
+type ReportResult struct {
+	Keys []string `json:"keys"`
+}

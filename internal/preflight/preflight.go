@@ -1,0 +1,92 @@
+// Package preflight runs checks before hours of chips are spent. A check that
+// hangs becomes a failed check; the package never changes what it looks at.
+package preflight
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+)
+
+// Check is one question with a yes or no.
+type Check struct {
+	Name    string
+	Timeout time.Duration                             // 0 = 30 s
+	Run     func(ctx context.Context) (string, error) // what was found, or what is wrong and what to do
+}
+
+// Row is a check's answer.
+type Row struct {
+	Check   string  `json:"check"`
+	OK      bool    `json:"ok"`
+	Detail  string  `json:"detail"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Table is all answers in order.
+type Table struct {
+	OK   bool  `json:"ok"`
+	Rows []Row `json:"rows"`
+}
+
+// Run runs every check, one after another, whatever the others say.
+func Run(ctx context.Context, checks []Check) Table {
+	t := Table{OK: true}
+	for _, c := range checks {
+		r := runOne(ctx, c)
+		t.OK = t.OK && r.OK
+		t.Rows = append(t.Rows, r)
+	}
+	return t
+}
+
+func runOne(ctx context.Context, c Check) Row {
+	if c.Timeout == 0 {
+		c.Timeout = 30 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	type answer struct {
+		detail string
+		err    error
+	}
+	got := make(chan answer, 1)
+	begin := time.Now()
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				got <- answer{err: fmt.Errorf("panic: %v", p)}
+			}
+		}()
+		d, err := c.Run(ctx)
+		got <- answer{d, err}
+	}()
+	row := Row{Check: c.Name}
+	select {
+	case a := <-got:
+		row.OK, row.Detail = a.err == nil, a.detail
+		if a.err != nil {
+			row.Detail = a.err.Error()
+		}
+	case <-ctx.Done():
+		row.Detail = fmt.Sprintf("no answer within %s", c.Timeout)
+	}
+	row.Seconds = time.Since(begin).Seconds()
+	return row
+}
+
+// Write prints the table for people.
+func (t Table) Write(w io.Writer) error {
+	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(tw, "CHECK\tRESULT\tDETAIL")
+	for _, r := range t.Rows {
+		word := "ok"
+		if !r.OK {
+			word = "FAILED"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\n", r.Check, word, r.Detail)
+	}
+	return tw.Flush()
+}

@@ -1,0 +1,22 @@
+// Package queues holds the names that clients, workers and workflows must agree
+// on: task queues and search attributes. It imports nothing of ours.
+package queues
+
+// Task queues.
+const (
+	Workflows = "trmsweep"       // workflow tasks: what users type
+	Hosts     = "trmsweep-hosts" // training: one slot per host by default
+	Light     = "trmsweep-light" // plan, dataset, report: never waits for a chip
+)
+
+// Search attributes of sweeps and experiments.
+const (
+	AttrSweep       = "TrmSweep"             // Keyword
+	AttrPhase       = "TrmPhase"             // Keyword
+	AttrExperiment  = "TrmExperiment"        // Keyword
+	AttrStatus      = "TrmStatus"            // Keyword
+	AttrStep        = "TrmStep"              // Int
+	AttrPreemptions = "TrmPreemptions"       // Int
+	AttrBest        = "TrmBestExactAccuracy" // Double, fraction
+	AttrGoodput     = "TrmGoodput"           // Double, training seconds per second of the slot
+)
