@@ -4,5 +4,7 @@ import "github.com/spf13/cobra"
 
 // addCommands lists every subcommand, in the order of a study.
 func addCommands(root *cobra.Command, a *app) {
-	root.AddCommand()
+	root.AddCommand(
+		newPlanCmd(a),
+	)
 }
