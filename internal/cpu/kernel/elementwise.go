@@ -1,0 +1,177 @@
+package kernel
+
+import "math"
+
+// The binary functions compute dst[i] = a[i] op b[i].
+var (
+	Add func(dst, a, b []float32)
+	Sub func(dst, a, b []float32)
+	Mul func(dst, a, b []float32)
+	Div func(dst, a, b []float32)
+	// Max and Min give NaN where either operand is NaN.
+	Max func(dst, a, b []float32)
+	Min func(dst, a, b []float32)
+)
+
+// The scalar functions compute dst[i] from a[i] and s.
+var (
+	AddScalar func(dst, a []float32, s float32)
+	Scale     func(dst, a []float32, s float32)
+	// Axpy computes dst[i] += s*a[i] (one rounding on the vector levels).
+	Axpy func(dst, a []float32, s float32)
+)
+
+// The unary functions compute dst[i] = f(a[i]). Neg, Abs and Sqrt are exact or correctly rounded. Exp and Sigmoid err by at most
+// 3 ulp on normal results; Exp gives 0 below -104 and +Inf above 88.73. Silu is x*Sigmoid(x), at most 4 ulp.
+var (
+	Neg     func(dst, a []float32)
+	Abs     func(dst, a []float32)
+	Sqrt    func(dst, a []float32)
+	Exp     func(dst, a []float32)
+	Sigmoid func(dst, a []float32)
+	Silu    func(dst, a []float32)
+)
+
+func useGeneric() {
+	packPanel, microTile = packPanelGeneric, microTileGeneric
+	Add = func(d, a, b []float32) {
+		for i := range d {
+			d[i] = a[i] + b[i]
+		}
+	}
+	Sub = func(d, a, b []float32) {
+		for i := range d {
+			d[i] = a[i] - b[i]
+		}
+	}
+	Mul = func(d, a, b []float32) {
+		for i := range d {
+			d[i] = a[i] * b[i]
+		}
+	}
+	Div = func(d, a, b []float32) {
+		for i := range d {
+			d[i] = a[i] / b[i]
+		}
+	}
+	Max = func(d, a, b []float32) {
+		for i := range d {
+			d[i] = max(a[i], b[i])
+		}
+	}
+	Min = func(d, a, b []float32) {
+		for i := range d {
+			d[i] = min(a[i], b[i])
+		}
+	}
+	AddScalar = func(d, a []float32, s float32) {
+		for i := range d {
+			d[i] = a[i] + s
+		}
+	}
+	Scale = func(d, a []float32, s float32) {
+		for i := range d {
+			d[i] = a[i] * s
+		}
+	}
+	Axpy = func(d, a []float32, s float32) {
+		for i := range d {
+			d[i] += float32(s * a[i])
+		}
+	}
+	Neg = func(d, a []float32) {
+		for i := range d {
+			d[i] = -a[i]
+		}
+	}
+	Abs = func(d, a []float32) {
+		for i := range d {
+			d[i] = math.Float32frombits(math.Float32bits(a[i]) &^ (1 << 31))
+		}
+	}
+	Sqrt = func(d, a []float32) {
+		for i := range d {
+			d[i] = float32(math.Sqrt(float64(a[i])))
+		}
+	}
+	Exp = func(d, a []float32) {
+		for i := range d {
+			d[i] = exp32(a[i])
+		}
+	}
+	Sigmoid = func(d, a []float32) {
+		for i := range d {
+			d[i] = sigmoid32(a[i])
+		}
+	}
+	Silu = func(d, a []float32) {
+		for i := range d {
+			d[i] = silu32(a[i])
+		}
+	}
+	swiGLU, swiGLUGrad = swiGLUGeneric, swiGLUGradGeneric
+	sumSquares, sum, dot = sumSquaresGeneric, sumGeneric, dotGeneric
+	adamAtan2, ema = adamAtan2Generic, emaGeneric
+	toBF16, fromBF16 = toBF16Generic, fromBF16Generic
+}
+
+func exp32(x float32) float32     { return float32(math.Exp(float64(x))) }
+func sigmoid32(x float32) float32 { return float32(1 / (1 + math.Exp(-float64(x)))) }
+func silu32(x float32) float32 {
+	if x < -200 {
+		return 0 * x
+	}
+	return x * sigmoid32(x)
+}
+
+// Log computes dst[i] = ln(a[i]), correctly rounded but for rare ties.
+func Log(dst, a []float32) {
+	for i := range dst {
+		dst[i] = float32(math.Log(float64(a[i])))
+	}
+}
+
+// Sign computes -1, 0 or 1 with the sign of a[i]; zeros and NaN stay as they are.
+func Sign(dst, a []float32) {
+	for i, x := range a[:len(dst)] {
+		switch {
+		case x > 0:
+			x = 1
+		case x < 0:
+			x = -1
+		}
+		dst[i] = x
+	}
+}
+
+// Atan2 computes dst[i] = atan2(y[i], x[i]) for all quadrants, infinities and signed zeros, within 1 ulp.
+func Atan2(dst, y, x []float32) {
+	for i := range dst {
+		dst[i] = float32(math.Atan2(float64(y[i]), float64(x[i])))
+	}
+}
+
+// Fill sets every element to s.
+func Fill(dst []float32, s float32) {
+	for i := range dst {
+		dst[i] = s
+	}
+}
+
+// Less computes dst[i] = a[i] < b[i]; false where either is NaN.
+func Less(dst []bool, a, b []float32) {
+	for i := range dst {
+		dst[i] = a[i] < b[i]
+	}
+}
+
+// Select computes dst[i] = a[i] where on[i], else b[i].
+func Select(dst []float32, on []bool, a, b []float32) {
+	for i, c := range on[:len(dst)] {
+		if c {
+			dst[i] = a[i]
+		} else {
+			dst[i] = b[i]
+		}
+	}
+}

@@ -1,0 +1,45 @@
+package kernel
+
+// tileM and tileN are the rows and columns of one register tile; fixed, so that packed data fits every level.
+const (
+	tileM = 14
+	tileN = 32
+)
+
+var (
+	packPanel func(dst, src []float32, lane, step, lanes, kc, width int)
+	microTile func(a, b, c []float32, ldc, kc, rows, cols int, acc bool)
+)
+
+// packPanelGeneric writes dst[k*width+l] = src[l*lane+k*step] for l < lanes, k < kc, and zero for the other lanes.
+func packPanelGeneric(dst, src []float32, lane, step, lanes, kc, width int) {
+	for k := range kc {
+		d := dst[k*width:][:width]
+		for l := range lanes {
+			d[l] = src[l*lane+k*step]
+		}
+		clear(d[lanes:])
+	}
+}
+
+// microTileGeneric computes one tile from packed panels.
+func microTileGeneric(a, b, c []float32, ldc, kc, rows, cols int, acc bool) {
+	for i := range rows {
+		var sum [tileN]float32
+		for k := range kc {
+			x := a[k*tileM+i]
+			bk := b[k*tileN:][:tileN]
+			for j := range sum {
+				sum[j] += x * bk[j]
+			}
+		}
+		d := c[i*ldc:][:cols]
+		if acc {
+			for j := range d {
+				d[j] += sum[j]
+			}
+		} else {
+			copy(d, sum[:cols])
+		}
+	}
+}
