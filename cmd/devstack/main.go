@@ -122,8 +122,8 @@ func run(ctx context.Context, o options) error {
 	go func() { s.stop(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second):
-		logger.Warn("the server did not stop within 10 s; leaving: its state is safe on disk")
+	case <-time.After(3 * time.Second):
+		logger.Warn("the server did not stop within 3 s; leaving: its state is safe on disk")
 	}
 	return failed
 }

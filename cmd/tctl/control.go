@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/viper"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+)
+
+func newShowCmd(v *viper.Viper) *cobra.Command {
+	var t target
+	return targeted(v, "show", "Show a workflow's history", &t, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
+		fmt.Fprintln(w, "ID\tTIME\tEVENT")
+		it := c.GetWorkflowHistory(ctx, t.id, t.run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+		for it.HasNext() {
+			e, err := it.Next()
+			if err != nil {
+				return named("show", t.id, err)
+			}
+			fmt.Fprintf(w, "%d\t%s\t%s\n", e.GetEventId(), e.GetEventTime().AsTime().Format(time.RFC3339), e.GetEventType())
+		}
+		return w.Flush()
+	})
+}
+
+func newQueryCmd(v *viper.Viper) *cobra.Command {
+	var t target
+	var in input
+	var name string
+	cmd := targeted(v, "query", "Query a workflow", &t, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+		args, err := needName("--type", name, in)
+		if err != nil {
+			return err
+		}
+		val, err := c.QueryWorkflow(ctx, t.id, t.run, name, args...)
+		if err != nil {
+			return named("query", t.id, err)
+		}
+		var result any
+		if err := val.Get(&result); err != nil {
+			return fmt.Errorf("read the answer: %w", err)
+		}
+		return printJSON(cmd, result)
+	})
+	cmd.Flags().StringVar(&name, "type", "", "name of the query")
+	in.flags(cmd)
+	return cmd
+}
+
+func newSignalCmd(v *viper.Viper) *cobra.Command {
+	var t target
+	var in input
+	var name string
+	cmd := targeted(v, "signal", "Signal a workflow", &t, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+		args, err := needName("--name", name, in)
+		if err != nil {
+			return err
+		}
+		var arg any
+		if len(args) > 0 {
+			arg = args[0]
+		}
+		if err := c.SignalWorkflow(ctx, t.id, t.run, name, arg); err != nil {
+			return named("signal", t.id, err)
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "Signalled %s\n", t.id)
+		return nil
+	})
+	cmd.Flags().StringVar(&name, "name", "", "name of the signal")
+	in.flags(cmd)
+	return cmd
+}
+
+func newUpdateCmd(v *viper.Viper) *cobra.Command {
+	var t target
+	var in input
+	var name string
+	cmd := targeted(v, "update", "Update a workflow and print the answer", &t, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+		args, err := needName("--name", name, in)
+		if err != nil {
+			return err
+		}
+		h, err := c.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{WorkflowID: t.id, RunID: t.run, UpdateName: name, Args: args,
+			WaitForStage: client.WorkflowUpdateStageCompleted})
+		if err != nil {
+			return named("update", t.id, err)
+		}
+		var result any
+		if err := h.Get(ctx, &result); err != nil {
+			return named("update", t.id, err)
+		}
+		return printJSON(cmd, result)
+	})
+	cmd.Flags().StringVar(&name, "name", "", "name of the update")
+	in.flags(cmd)
+	return cmd
+}
+
+// needName checks what a message needs before it is sent.
+func needName(flag, name string, in input) ([]any, error) {
+	if name == "" {
+		return nil, usagef("%s is needed", flag)
+	}
+	return in.args()
+}
+
+func newCancelCmd(v *viper.Viper) *cobra.Command {
+	var t target
+	return targeted(v, "cancel", "Ask a workflow to stop cleanly", &t, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+		if err := c.CancelWorkflow(ctx, t.id, t.run); err != nil {
+			return named("cancel", t.id, err)
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "Asked %s to stop\n", t.id)
+		return nil
+	})
+}
+
+func newTerminateCmd(v *viper.Viper) *cobra.Command {
+	var t target
+	var reason string
+	cmd := targeted(v, "terminate", "End a workflow at once, without letting it save", &t, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+		if err := c.TerminateWorkflow(ctx, t.id, t.run, reason); err != nil {
+			return named("terminate", t.id, err)
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "Terminated %s\n", t.id)
+		return nil
+	})
+	cmd.Flags().StringVar(&reason, "reason", "terminated by tctl", "reason, kept in the history")
+	return cmd
+}

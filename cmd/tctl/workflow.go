@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/viper"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"trmsweep/internal/queues"
+)
+
+func escape(s string) string { return url.PathEscape(s) }
+
+// action is one subcommand's body with a connection.
+type action func(ctx context.Context, cmd *cobra.Command, c *connection) error
+
+// target are the flags that name a workflow.
+type target struct{ id, run string }
+
+func newWorkflowCmd(v *viper.Viper) *cobra.Command {
+	cmd := &cobra.Command{Use: "workflow", Aliases: []string{"wf"}, Short: "Work with workflows", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd.AddCommand(newStartCmd(v), newListCmd(v), newDescribeCmd(v), newShowCmd(v), newQueryCmd(v), newSignalCmd(v),
+		newUpdateCmd(v), newCancelCmd(v), newTerminateCmd(v))
+	return cmd
+}
+
+// connected wraps a body: connect, run under the timeout, close.
+func connected(v *viper.Viper, f action) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		ctx, cancel := context.WithTimeout(cmd.Context(), v.GetDuration("timeout"))
+		defer cancel()
+		c, err := connect(ctx, v)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return f(ctx, cmd, c)
+	}
+}
+
+// targeted is a subcommand on one workflow.
+func targeted(v *viper.Viper, use, short string, t *target, f action) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Args: func(cmd *cobra.Command, args []string) error {
+		if t.id == "" && len(args) == 1 {
+			t.id = args[0]
+			return nil
+		}
+		if t.id == "" && len(args) == 0 {
+			return usagef("%s needs --workflow-id; `tctl workflow list` shows the ids", cmd.CommandPath())
+		}
+		return noArgs(cmd, args)
+	}, RunE: connected(v, f)}
+	cmd.Flags().StringVarP(&t.id, "workflow-id", "w", "", "workflow id")
+	cmd.Flags().StringVarP(&t.run, "run-id", "r", "", "run id (default: the latest run)")
+	return cmd
+}
+
+// input are the flags of a JSON argument.
+type input struct{ text, file string }
+
+func (in *input) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&in.text, "input", "i", "", "input as JSON")
+	cmd.Flags().StringVar(&in.file, "input-file", "", "file with the input as JSON")
+}
+
+// args is no argument or one, checked to be JSON before anything is sent.
+func (in *input) args() ([]any, error) {
+	text := []byte(in.text)
+	switch {
+	case in.text != "" && in.file != "":
+		return nil, usagef("--input and --input-file: give one of them")
+	case in.file != "":
+		data, err := os.ReadFile(in.file)
+		if err != nil {
+			return nil, usagef("--input-file: %w", err)
+		}
+		text = data
+	case in.text == "":
+		return nil, nil
+	}
+	if !json.Valid(text) {
+		return nil, usagef("the input is not JSON: %.80q", text)
+	}
+	return []any{json.RawMessage(text)}, nil
+}
+
+func newStartCmd(v *viper.Viper) *cobra.Command {
+	var in input
+	var typ, queue, id string
+	var wait bool
+	cmd := &cobra.Command{Use: "start", Short: "Start a workflow", Args: noArgs,
+		Example: "  tctl workflow start --type AllAblations\n  tctl workflow start --type AllAblations --input '{\"profile\":\"smoke\"}'"}
+	fl := cmd.Flags()
+	fl.StringVar(&typ, "type", "", "workflow type: AllAblations, TNSweep, BatchSweep, Experiment, DatasetGeneration, Preflight")
+	fl.StringVarP(&queue, "task-queue", "t", queues.Workflows, "task queue")
+	fl.StringVarP(&id, "workflow-id", "w", "", "workflow id (default: the type and a random part); an id that runs already is not started again")
+	fl.BoolVar(&wait, "wait", false, "wait for the result and print it")
+	in.flags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, rest []string) error {
+		if typ == "" {
+			return usagef("%s needs --type, for example --type AllAblations", cmd.CommandPath())
+		}
+		args, err := in.args()
+		if err != nil {
+			return err
+		}
+		if id == "" {
+			var b [4]byte
+			_, _ = rand.Read(b[:])
+			id = typ + "-" + time.Now().UTC().Format("20060102-150405") + "-" + hex.EncodeToString(b[:])
+		}
+		return connected(v, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+			run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: queue}, typ, args...)
+			if err != nil {
+				return fmt.Errorf("start %s: %w", typ, err)
+			}
+			w := cmd.OutOrStdout()
+			fmt.Fprintf(w, "Started %s\n  WorkflowId %s\n  RunId      %s\n  TaskQueue  %s\n", typ, run.GetID(), run.GetRunID(), queue)
+			if link := c.link(run.GetID(), run.GetRunID()); link != "" {
+				fmt.Fprintf(w, "  Web UI     %s\n", link)
+			}
+			warnNoPollers(ctx, cmd, c, queue)
+			if !wait {
+				return nil
+			}
+			var result any
+			if err := run.Get(cmd.Context(), &result); err != nil {
+				return err
+			}
+			return printJSON(cmd, result)
+		})(cmd, rest)
+	}
+	return cmd
+}
+
+// warnNoPollers says when nobody would take the workflow; the start itself has worked.
+func warnNoPollers(ctx context.Context, cmd *cobra.Command, c *connection, queue string) {
+	d, err := c.DescribeTaskQueue(ctx, queue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
+	if err == nil && len(d.GetPollers()) == 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "tctl: no worker listens on task queue %q: the workflow waits until one starts (`make up`, or `trmsweep worker`)\n", queue)
+	}
+}
+
+func newListCmd(v *viper.Viper) *cobra.Command {
+	var query string
+	var limit int
+	var asJSON bool
+	cmd := &cobra.Command{Use: "list", Aliases: []string{"ls"}, Short: "List workflows, newest first", Args: noArgs}
+	cmd.Flags().StringVarP(&query, "query", "q", "", "filter, for example 'TrmPhase=\"baseline\" AND ExecutionStatus=\"Running\"'")
+	cmd.Flags().IntVar(&limit, "limit", 50, "most workflows to show")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.RunE = connected(v, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+		resp, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: query, PageSize: int32(limit)})
+		if err != nil {
+			return fmt.Errorf("list workflows: %w", err)
+		}
+		if asJSON {
+			data, err := protojson.MarshalOptions{Multiline: true}.Marshal(resp)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s\n", data)
+			return nil
+		}
+		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
+		fmt.Fprintln(w, "STATUS\tWORKFLOW ID\tTYPE\tSTARTED\tRUN ID")
+		for _, e := range resp.GetExecutions() {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", e.GetStatus(), e.GetExecution().GetWorkflowId(), e.GetType().GetName(),
+				e.GetStartTime().AsTime().Format(time.RFC3339), e.GetExecution().GetRunId())
+		}
+		return w.Flush()
+	})
+	return cmd
+}
+
+func newDescribeCmd(v *viper.Viper) *cobra.Command {
+	var t target
+	return targeted(v, "describe", "Describe a workflow as JSON", &t, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+		resp, err := c.DescribeWorkflowExecution(ctx, t.id, t.run)
+		if err != nil {
+			return named("describe", t.id, err)
+		}
+		data, err := protojson.MarshalOptions{Multiline: true}.Marshal(resp)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "%s\n", data)
+		return nil
+	})
+}
+
+// named says which workflow an error is about.
+func named(verb, id string, err error) error {
+	if _, ok := err.(*serviceerror.NotFound); ok {
+		return fmt.Errorf("%s: no workflow %q here: %w; `tctl workflow list` shows the ids", verb, id, err)
+	}
+	return fmt.Errorf("%s %s: %w", verb, id, err)
+}
+
+func printJSON(cmd *cobra.Command, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s\n", data)
+	return nil
+}
