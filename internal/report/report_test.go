@@ -1,0 +1,184 @@
+package report_test
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"trmsweep/configs"
+	"trmsweep/internal/blob"
+	"trmsweep/internal/blob/mem"
+	"trmsweep/internal/experiment"
+	"trmsweep/internal/report"
+)
+
+// flags are n solved flags, each true with probability p.
+func flags(rng *rand.Rand, n int, p float64) []bool {
+	out := make([]bool, n)
+	for i := range out {
+		out[i] = rng.Float64() < p
+	}
+	return out
+}
+
+func result(s experiment.Spec, solved []bool) *report.RunResult {
+	n := 0.0
+	for _, f := range solved {
+		if f {
+			n++
+		}
+	}
+	final := report.Eval{Step: s.TotalSteps(), ExactAccuracy: n / float64(len(solved)), CellAccuracy: 0.9, Puzzles: len(solved)}
+	return &report.RunResult{Run: s.RunName(), Spec: s, SpecHash: s.Hash(), Seed: s.Seed, Params: s.Params(), Steps: s.TotalSteps(), Best: final, Final: final,
+		Evals: []report.Eval{{Step: s.TotalSteps() / 2, ExactAccuracy: 0.1}}, Curve: [][2]float64{{1, 2.4}, {100, 1.2}, {1000, 0.7}}, FinalCorrect: report.Bitmap(solved),
+		WallSeconds: 100, Preemptions: 2, LostSteps: 30, GoodputSeconds: map[string]float64{"training": 80, "saving": 20}, DatasetHash: "d0", CodeVersion: "c0"}
+}
+
+func TestWrite(t *testing.T) {
+	specs, err := experiment.ResolveSweep(configs.FS, nil, "paper", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	p := map[string]float64{"e2_1_ema_off": 0.6}
+	var entries []report.Entry
+	shared := flags(rng, 500, 0.85)
+	for _, s := range specs {
+		e := report.Entry{Spec: s}
+		switch s.Name {
+		case "e3_1_large_model":
+			e.Failure = "out of memory | <b>"
+		case "e3_2_more_data":
+		case "e1_3_batch_1024", "e2_2_t3_n6":
+			e.Result = result(s, shared)
+		default:
+			e.Result = result(s, flags(rng, 500, max(p[s.Name], 0.2)))
+			if s.Name == "e4_1_lr_search" {
+				e.Result = result(s, shared)
+			}
+		}
+		entries = append(entries, e)
+	}
+	b := mem.New(time.Now)
+	w, err := report.Write(context.Background(), b, "all", entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(key string) string {
+		data, _, err := blob.ReadAll(context.Background(), b, key, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if dir := os.Getenv("REPORT_OUT"); dir != "" {
+			if err := os.WriteFile(dir+"/"+strings.ReplaceAll(key, "/", "_"), data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return string(data)
+	}
+	for _, k := range w.Keys {
+		read(k)
+	}
+	md, html := read("sweeps/all/report.md"), read("sweeps/all/report.html")
+	for _, want := range []string{"same run as e1_3_batch_1024", `failed: out of memory \| &lt;b>`, "missing", "74.70", "79.50 (with n=3)", "![Training loss](loss.svg)"} {
+		if !strings.Contains(md, want) {
+			t.Errorf("report.md lacks %q", want)
+		}
+	}
+	if !strings.Contains(html, "<svg") || strings.Contains(html, "memory | <b>") || strings.Contains(html, "<?xml") {
+		t.Error("report.html has no inline figure, or unescaped text")
+	}
+	for _, r := range w.Rows {
+		switch r.Experiment {
+		case "e2_1_ema_off":
+			if r.Delta == nil || *r.Delta > -0.1 || *r.PHolm > 0.01 || r.Underpowered || r.Goodput != 0.8 {
+				t.Errorf("%s: %+v", r.Experiment, r)
+			}
+		case "e4_1_lr_search":
+			if r.Delta == nil || *r.Delta != 0 || *r.PHolm != 1 || !r.Underpowered {
+				t.Errorf("identical answers: %+v", r)
+			}
+		case "e1_3_batch_1024", "e2_2_t3_n6":
+			if r.Reference != "" || r.Delta != nil {
+				t.Errorf("%s is the reference: %+v", r.Experiment, r)
+			}
+		}
+	}
+}
+
+// The interval must contain the true difference about 95 times in 100.
+func TestBootstrapCoverage(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	const trials, n = 150, 120
+	hit := 0
+	for range trials {
+		iv, ok := report.PairedBootstrap([][]bool{flags(rng, n, 0.7)}, [][]bool{flags(rng, n, 0.5)})
+		if !ok {
+			t.Fatal("not paired")
+		}
+		if iv.Low <= 0.2 && 0.2 <= iv.High {
+			hit++
+		}
+	}
+	if share := float64(hit) / trials; share < 0.90 || share > 0.99 {
+		t.Errorf("coverage %.3f, want about 0.95", share)
+	}
+}
+
+func TestHolm(t *testing.T) {
+	got := report.Holm([]float64{0.01, 0.04, 0.03, 0.005})
+	for i, want := range []float64{0.03, 0.06, 0.06, 0.02} {
+		if math.Abs(got[i]-want) > 1e-12 {
+			t.Errorf("corrected p %d is %v, want %v", i, got[i], want)
+		}
+	}
+}
+
+func TestBitmap(t *testing.T) {
+	for _, n := range []int{0, 1, 8, 9, 1000} {
+		want := flags(rand.New(rand.NewPCG(5, uint64(n))), n, 0.5)
+		got, err := report.ParseBitmap(report.Bitmap(want))
+		if err != nil || len(got) != n {
+			t.Fatalf("%d flags: %d back, %v", n, len(got), err)
+		}
+		for i := range got {
+			if got[i] != want[i] {
+				t.Fatalf("flag %d of %d differs", i, n)
+			}
+		}
+	}
+	for _, bad := range []string{"x", "9:AA==", "-1:", "8:!"} {
+		if _, err := report.ParseBitmap(bad); err == nil {
+			t.Errorf("%q was read", bad)
+		}
+	}
+}
+
+func TestResultRoundTripAndCompare(t *testing.T) {
+	s, err := experiment.Resolve(configs.FS, "e2_1_ema_off", "paper", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := *result(s, []bool{true, true, false, true})
+	data, err := a.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := report.DecodeResult(data)
+	if err != nil || back.Run != a.Run || back.Format != report.ResultFormat {
+		t.Fatalf("%+v, %v", back, err)
+	}
+	if _, err := report.DecodeResult([]byte(`{"format": 99}`)); err == nil {
+		t.Error("a newer format was read")
+	}
+	other := s
+	other.EMA = true
+	c, err := report.Compare(a, *result(other, []bool{true, false, false, false}))
+	if err != nil || c.Delta != 0.5 || len(c.Differences) != 1 || c.CILow == nil {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
