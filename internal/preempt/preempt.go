@@ -1,35 +1,121 @@
-// Package preempt hears that this machine is about to be taken away.
+// Package preempt hears that this machine is about to be taken away: from
+// SIGTERM and, on Google Cloud, from the metadata server. A notice is best
+// effort; nothing may depend on one. Where there is no metadata server the package is quiet.
 package preempt
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
 	"time"
+
+	"cloud.google.com/go/compute/metadata"
 )
 
-// Notice says that the machine will go away soon.
+// Reasons of a notice.
+const (
+	Signal      = "SIGTERM"
+	Preempted   = "preempted"
+	Maintenance = "maintenance"
+)
+
+// Notice says that the machine will go away soon: about 30 s on Spot, 120 s otherwise.
 type Notice struct {
-	Reason string // "SIGTERM", "preempted", "maintenance"
+	Reason string // Signal, Preempted or Maintenance
 	Detail string
 	At     time.Time
 }
 
 // Options of Watch.
 type Options struct {
-	Logger     *slog.Logger
+	Logger     *slog.Logger // nil: slog.Default
 	NoSignals  bool
 	NoMetadata bool
 }
 
-// Watch delivers the first notice and any later ones until ctx ends; then the channel is closed.
-func Watch(ctx context.Context, o Options) <-chan Notice { panic("soon") }
-
-// Host is this machine's place in a TPU slice.
-type Host struct {
-	Name, Instance, Pod, AcceleratorType string
-	Rank, World                          int
-	Addresses                            []string
+// Watch delivers notices until ctx ends; then the channel is closed. It keeps the
+// oldest unread ones. GCE_METADATA_HOST replaces the metadata server's address.
+func Watch(ctx context.Context, o Options) <-chan Notice {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	out := make(chan Notice, 8)
+	send := func(reason, detail string) {
+		select {
+		case out <- Notice{reason, detail, time.Now()}:
+		default:
+		}
+	}
+	var wg sync.WaitGroup
+	if !o.NoSignals {
+		signals := make(chan os.Signal, 4)
+		signal.Notify(signals, syscall.SIGTERM)
+		wg.Go(func() {
+			defer signal.Stop(signals)
+			for {
+				select {
+				case s := <-signals:
+					send(Signal, s.String())
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+	}
+	if !o.NoMetadata {
+		wg.Go(func() {
+			if !metadata.OnGCEWithContext(ctx) {
+				return
+			}
+			wg.Go(func() {
+				subscribe(ctx, o.Logger, "instance/maintenance-event", func(v string) {
+					if v == "TERMINATE_ON_HOST_MAINTENANCE" {
+						send(Maintenance, v)
+					}
+				})
+			})
+			subscribe(ctx, o.Logger, "instance/preempted", func(v string) {
+				if strings.EqualFold(v, "TRUE") {
+					send(Preempted, "instance/preempted = "+v)
+				}
+			})
+		})
+	}
+	go func() {
+		<-ctx.Done()
+		wg.Wait()
+		close(out)
+	}()
+	return out
 }
 
-// Identify reads environment and metadata; outside a cloud it is rank 0 of 1. The error says what contradicts.
-func Identify(ctx context.Context) (Host, error) { panic("soon") }
+// subscribe hears of every change of a value and of its state at the start, through outages of the server.
+func subscribe(ctx context.Context, log *slog.Logger, suffix string, hear func(string)) {
+	last := ""
+	for pause := 100 * time.Millisecond; ctx.Err() == nil; pause = min(2*pause, 10*time.Second) {
+		err := metadata.SubscribeWithContext(ctx, suffix, func(ctx context.Context, v string, ok bool) error {
+			if v = strings.TrimSpace(v); ok && v != last {
+				last = v
+				hear(v)
+			}
+			if !ok {
+				return fmt.Errorf("%s is not defined here", suffix)
+			}
+			pause = 100 * time.Millisecond
+			return nil
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		log.Debug("watch metadata", "value", suffix, "error", err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package gcs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"syscall"
+
+	"cloud.google.com/go/storage"
+	"google.golang.org/api/googleapi"
+
+	"trmsweep/internal/blob"
+)
+
+func code(err error) int {
+	var g *googleapi.Error
+	if errors.As(err, &g) {
+		return g.Code
+	}
+	return 0
+}
+
+func notFound(err error) bool {
+	return code(err) == 404 || errors.Is(err, storage.ErrBucketNotExist) || errors.Is(err, storage.ErrObjectNotExist)
+}
+
+// explain gives an error its sentinel and says what to do. ctx is the caller's, without our deadline.
+func (b *Bucket) explain(ctx context.Context, op, key string, err error) error {
+	at := fmt.Sprintf("%s %s", op, b.url(key))
+	if cerr := context.Cause(ctx); cerr != nil {
+		return fmt.Errorf("%s: %w", at, cerr)
+	}
+	c := code(err)
+	switch {
+	case c == 412:
+		return fmt.Errorf("%s: %w", at, blob.ErrPrecondition)
+	case errors.Is(err, storage.ErrObjectNotExist), c == 404 && (op == "get" || op == "stat" || op == "delete"):
+		return fmt.Errorf("%s: %w", at, blob.ErrNotExist)
+	case notFound(err):
+		return fmt.Errorf("%s: there is no bucket %s: create it with `gcloud storage buckets create gs://%s`, or name another store: %w", at, b.name, b.name, err)
+	case c == 401, c == 403:
+		return fmt.Errorf("%s: permission denied: grant this account roles/storage.objectAdmin on gs://%s: %w", at, b.name, err)
+	case c == 400 && damagedOnTheWay(err), c == 408, c == 429, c >= 500:
+		return fmt.Errorf("%s: %w: %w", at, blob.ErrTransient, err)
+	case errors.Is(err, syscall.ECONNREFUSED) && emulator() != "":
+		return fmt.Errorf("%s: nothing answers at STORAGE_EMULATOR_HOST=%s: start the emulator, or unset it to use Google Cloud: %w: %w", at, emulator(), blob.ErrTransient, err)
+	case transport(err):
+		return fmt.Errorf("%s: %w: %w", at, blob.ErrTransient, err)
+	}
+	return fmt.Errorf("%s: %w", at, err)
+}
+
+// damagedOnTheWay: the server refused the upload because its bytes or its envelope arrived changed.
+func damagedOnTheWay(err error) bool {
+	s := strings.ToLower(err.Error())
+	return strings.Contains(s, "crc32c") || strings.Contains(s, "hash") || strings.Contains(s, "multipart") || strings.Contains(s, "json")
+}
+
+// transport reports a failure of the connection rather than an answer of the server.
+func transport(err error) bool {
+	var (
+		ue *url.Error
+		ne net.Error
+		oe *net.OpError
+	)
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, net.ErrClosed) || errors.As(err, &ue) || errors.As(err, &ne) || errors.As(err, &oe) ||
+		strings.Contains(err.Error(), "http2:") || strings.Contains(err.Error(), "invalid character") || strings.Contains(err.Error(), "bad CRC")
+}
