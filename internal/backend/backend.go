@@ -1,0 +1,112 @@
+// Package backend makes a GoMLX backend by name. It never downloads, never
+// installs and never panics: what is not there is ErrUnavailable.
+package backend
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gomlx/gomlx/backends"
+	_ "github.com/gomlx/gomlx/backends/simplego" // registers "go"
+)
+
+// ErrUnavailable says that the backend asked for is not in this program or not on this machine.
+var ErrUnavailable = errors.New("backend not available")
+
+// patience is how long a plugin may take to open its devices.
+const patience = 3 * time.Minute
+
+// Info describes a backend that was made.
+type Info struct {
+	Name        string // as New takes it; never "auto"
+	Description string
+	Devices     int
+}
+
+// Names are the names this program knows; that a name is known does not mean its plugin is installed.
+func Names() []string {
+	names := []string{"auto"}
+	if registered("xla") {
+		names = append(names, "xla:tpu", "xla:cuda", "xla:cpu", "xla:/absolute/path/plugin.so")
+	}
+	if registered("cpu") {
+		names = append(names, "cpu")
+	}
+	return append(names, "go")
+}
+
+func registered(name string) bool { return slices.Contains(backends.List(), name) }
+
+// New makes the backend called name. "auto" is the first that opens of xla:tpu,
+// xla:cuda, cpu and go. "go" stands for go:ops_sequential: its parallel mode
+// deadlocks on one core. threads <= 0 leaves the number of threads to the
+// backend; otherwise it limits the whole process, since no backend takes the
+// number for itself.
+func New(name string, threads int) (backends.Backend, Info, error) {
+	if threads > 0 {
+		runtime.GOMAXPROCS(threads)
+	}
+	if name == "auto" || name == "" {
+		for _, candidate := range []string{"xla:tpu", "xla:cuda", "cpu"} {
+			if b, info, err := open(candidate); err == nil {
+				return b, info, nil
+			}
+		}
+		return open("go")
+	}
+	return open(name)
+}
+
+func open(name string) (backends.Backend, Info, error) {
+	kind, rest, _ := strings.Cut(name, ":")
+	switch {
+	case kind != "go" && kind != "cpu" && kind != "xla":
+		return nil, Info{}, fmt.Errorf("%w: no backend is called %q; known: %s", ErrUnavailable, name, strings.Join(Names(), ", "))
+	case !registered(kind):
+		return nil, Info{}, fmt.Errorf("%w: %q is not built into this program; known: %s", ErrUnavailable, name, strings.Join(Names(), ", "))
+	case kind == "xla" && rest == "":
+		return nil, Info{}, fmt.Errorf("%w: say which plugin: xla:tpu, xla:cuda, xla:cpu or xla:/absolute/path/plugin.so", ErrUnavailable)
+	}
+	config := name
+	if name == "go" {
+		config = "go:ops_sequential"
+	}
+	b, err := patiently(config)
+	if err != nil {
+		return nil, Info{}, fmt.Errorf("%w: open %q: %w", ErrUnavailable, name, err)
+	}
+	return b, Info{Name: name, Description: b.Description(), Devices: b.NumDevices()}, nil
+}
+
+// patiently opens a backend in a goroutine of its own, because a plugin may
+// hang on a device that another process holds. One that hangs is left behind.
+func patiently(config string) (backends.Backend, error) {
+	type answer struct {
+		b   backends.Backend
+		err error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		var a answer
+		defer func() {
+			if p := recover(); p != nil {
+				a.b, a.err = nil, fmt.Errorf("it panicked: %v", p)
+			}
+			got <- a
+		}()
+		a.b, a.err = backends.NewWithConfig(config)
+		if a.err == nil && a.b == nil {
+			a.err = errors.New("it returned nothing")
+		}
+	}()
+	select {
+	case a := <-got:
+		return a.b, a.err
+	case <-time.After(patience):
+		return nil, fmt.Errorf("no answer within %s; another process may hold the device", patience)
+	}
+}

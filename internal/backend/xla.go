@@ -1,0 +1,8 @@
+//go:build cgo && xla
+
+package backend
+
+import "github.com/gomlx/gomlx/backends/xla"
+
+// init keeps GoMLX from downloading plugins: its download has no timeout.
+func init() { xla.EnableAutoInstall(false) }
