@@ -1,0 +1,142 @@
+package sudoku
+
+// Puzzle is a question with exactly one solution.
+type Puzzle struct {
+	Question, Answer Grid
+	Rating           int // see Solver.Rate
+}
+
+// RandomSolution is a complete grid drawn from r.
+func (s *Solver) RandomSolution(r *Rand) Grid {
+	var q Grid
+	digits := []uint8{1, 2, 3, 4, 5, 6, 7, 8, 9}
+	Shuffle(r, digits)
+	copy(q[:9], digits)
+	s.rng = r
+	defer func() { s.rng = nil }()
+	for {
+		g := q
+		for range 12 { // a few random clues: the search alone would favour some grids
+			if i := 9 + r.Intn(72); g[i] == 0 {
+				g[i] = uint8(1 + r.Intn(9))
+				if s.Count(&g, 1) == 0 {
+					g[i] = 0
+				}
+			}
+		}
+		if s.Count(&g, 1) == 1 {
+			return s.first
+		}
+	}
+}
+
+// Minimize removes clues in drawn order while one solution is left; no clue of the result can go.
+func (s *Solver) Minimize(q Grid, r *Rand) Grid {
+	order := make([]uint8, 0, 81)
+	for i, d := range q {
+		if d != 0 {
+			order = append(order, uint8(i))
+		}
+	}
+	Shuffle(r, order)
+	for _, i := range order {
+		d := q[i]
+		if q[i] = 0; !s.Unique(&q) {
+			q[i] = d
+		}
+	}
+	return q
+}
+
+// Minimal says whether q has one solution and loses that when any clue is removed.
+func (s *Solver) Minimal(q Grid) bool {
+	if !s.Unique(&q) {
+		return false
+	}
+	for i, d := range q {
+		if d == 0 {
+			continue
+		}
+		q[i] = 0
+		if s.Unique(&q) {
+			return false
+		}
+		q[i] = d
+	}
+	return true
+}
+
+// complete adds clues of one of q's solutions until only it is left.
+func (s *Solver) complete(q Grid, r *Rand) (Grid, Grid) {
+	s.rng = r
+	s.Count(&q, 1)
+	s.rng = nil
+	answer := s.first
+	for s.Count(&q, 2) > 1 {
+		other := s.first
+		if other == answer {
+			s.rng = r
+			s.Count(&q, 1)
+			s.rng = nil
+			if other = s.first; other == answer {
+				i := r.Intn(81)
+				q[i] = answer[i]
+				continue
+			}
+		}
+		var differ [81]int
+		n := 0
+		for i := range q {
+			if answer[i] != other[i] {
+				differ[n] = i
+				n++
+			}
+		}
+		i := differ[r.Intn(n)]
+		q[i] = answer[i]
+	}
+	return q, answer
+}
+
+// Generate draws a minimal puzzle whose rating is at least minRating. Hard ones
+// are found by search, not by luck: drop two clues of the puzzle so far, complete
+// it with clues of another solution, minimize, keep it if it is not easier; start
+// afresh after 200 steps that did not help. The result depends on the keys only.
+func (s *Solver) Generate(minRating int, keys ...uint64) Puzzle {
+	r := NewRand(keys...)
+	for {
+		p := s.fresh(&r)
+		for stuck := 0; p.Rating < minRating && stuck < 200; {
+			next := s.neighbour(p.Question, &r)
+			if next.Rating > p.Rating {
+				stuck = 0
+			} else {
+				stuck++
+			}
+			if next.Rating >= p.Rating {
+				p = next
+			}
+		}
+		if p.Rating >= minRating {
+			return p
+		}
+	}
+}
+
+func (s *Solver) fresh(r *Rand) Puzzle {
+	answer := s.RandomSolution(r)
+	q := s.Minimize(answer, r)
+	return Puzzle{q, answer, s.Rate(&q)}
+}
+
+func (s *Solver) neighbour(q Grid, r *Rand) Puzzle {
+	for dropped := 0; dropped < 2; {
+		if i := r.Intn(81); q[i] != 0 {
+			q[i] = 0
+			dropped++
+		}
+	}
+	q, answer := s.complete(q, r)
+	q = s.Minimize(q, r)
+	return Puzzle{q, answer, s.Rate(&q)}
+}

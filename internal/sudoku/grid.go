@@ -1,0 +1,106 @@
+// Package sudoku is 9x9 Sudoku itself: grids, a bit-parallel solver, a rating,
+// a generator and the symmetries of the puzzle. It is pure: no files, no clock,
+// and all randomness comes from a seed.
+package sudoku
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Grid holds 81 cells in row-major order: 0 is blank, 1..9 a digit.
+type Grid [81]uint8
+
+// Parse reads 81 cells: 1..9, and '.' or '0' for a blank.
+func Parse(s string) (Grid, error) {
+	var g Grid
+	if len(s) != 81 {
+		return g, fmt.Errorf("puzzle has %d characters, want 81", len(s))
+	}
+	for i := range 81 {
+		switch c := s[i]; {
+		case c == '.' || c == '0':
+		case c >= '1' && c <= '9':
+			g[i] = c - '0'
+		default:
+			return g, fmt.Errorf("puzzle has %q at position %d, want a digit or '.'", c, i+1)
+		}
+	}
+	return g, nil
+}
+
+// String is the grid as 81 characters, '.' for a blank.
+func (g Grid) String() string {
+	var b [81]byte
+	for i, d := range g {
+		if b[i] = '0' + d; d == 0 {
+			b[i] = '.'
+		}
+	}
+	return string(b[:])
+}
+
+// Pretty is the grid in eleven lines with lines between the boxes.
+func (g Grid) Pretty() string {
+	var b strings.Builder
+	s := g.String()
+	for r := range 9 {
+		if r == 3 || r == 6 {
+			b.WriteString("------+-------+------\n")
+		}
+		row := s[9*r : 9*r+9]
+		for c := range 9 {
+			if c == 3 || c == 6 {
+				b.WriteString("| ")
+			}
+			b.WriteByte(row[c])
+			if c < 8 {
+				b.WriteByte(' ')
+			}
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// Clues counts the cells that are given.
+func (g Grid) Clues() int {
+	n := 0
+	for _, d := range g {
+		if d != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// Complete says whether all cells are filled and every row, column and box has each digit once.
+func (g *Grid) Complete() bool {
+	var row, col, box [9]uint16
+	for i, d := range g {
+		if d == 0 || d > 9 {
+			return false
+		}
+		bit := uint16(1) << d
+		r, c := i/9, i%9
+		row[r] |= bit
+		col[c] |= bit
+		box[r/3*3+c/3] |= bit
+	}
+	for i := range 9 {
+		if row[i] != 0x3fe || col[i] != 0x3fe || box[i] != 0x3fe {
+			return false
+		}
+	}
+	return true
+}
+
+// Extends says whether g has every clue of question.
+func (g *Grid) Extends(question *Grid) bool {
+	for i, d := range question {
+		if d != 0 && g[i] != d {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,45 @@
+package sudoku
+
+import "math/bits"
+
+// Mix hashes its arguments to 64 well-mixed bits (splitmix64's finalizer, chained).
+// Draws keyed by it do not depend on the order in which they are made.
+func Mix(keys ...uint64) uint64 {
+	h := uint64(0x243f6a8885a308d3)
+	for _, k := range keys {
+		h = mix64(h ^ mix64(k+0x9e3779b97f4a7c15))
+	}
+	return h
+}
+
+func mix64(z uint64) uint64 {
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
+// Rand is a splitmix64 stream; its zero value is the stream of seed 0.
+type Rand uint64
+
+// NewRand starts the stream that the keys name.
+func NewRand(keys ...uint64) Rand { return Rand(Mix(keys...)) }
+
+// Uint64 is the next draw.
+func (r *Rand) Uint64() uint64 {
+	*r += 0x9e3779b97f4a7c15
+	return mix64(uint64(*r))
+}
+
+// Intn is uniform in [0, n) up to a bias below n/2^64.
+func (r *Rand) Intn(n int) int {
+	hi, _ := bits.Mul64(r.Uint64(), uint64(n))
+	return int(hi)
+}
+
+// Shuffle permutes p.
+func Shuffle[T any](r *Rand, p []T) {
+	for i := len(p) - 1; i > 0; i-- {
+		j := r.Intn(i + 1)
+		p[i], p[j] = p[j], p[i]
+	}
+}

@@ -1,0 +1,186 @@
+package sudoku
+
+import "testing"
+
+// Puzzles that are public knowledge, with what is known of them.
+var known = []struct {
+	name, q, a string
+}{
+	{"easy", "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79", "534678912672195348198342567859761423426853791713924856961537284287419635345286179"},
+	{"inkala 2012", "8..........36......7..9.2...5...7.......457.....1...3...1....68..85...1..9....4..", "812753649943682175675491283154237896369845721287169534521974368438526917796318452"},
+	{"17 clues", "000000010400000000020000000000050407008000300001090000300400200050100000000806000", "693784512487512936125963874932651487568247391741398625319475268856129743274836159"},
+}
+
+func TestSolvesKnownPuzzles(t *testing.T) {
+	for _, k := range known {
+		q, err := Parse(k.q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s Solver
+		if n := s.Count(&q, 2); n != 1 || s.First().String() != k.a {
+			t.Errorf("%s: %d solutions, first %s, want %s", k.name, n, s.First(), k.a)
+		}
+	}
+}
+
+func TestCountsSolutions(t *testing.T) {
+	a, _ := Parse(known[0].a)
+	var empty Grid
+	bad := a
+	bad[0], bad[1] = 0, a[0]
+	var s Solver
+	for _, c := range []struct {
+		name  string
+		g     Grid
+		limit int
+		want  int
+	}{{"complete", a, 2, 1}, {"empty", empty, 50, 50}, {"contradiction", bad, 2, 0}, {"limit 0", a, 0, 0}} {
+		if got := s.Count(&c.g, c.limit); got != c.want {
+			t.Errorf("%s: %d solutions, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// Counts are compared with a plain backtracking search on puzzles with several solutions.
+func TestCountAgreesWithPlainSearch(t *testing.T) {
+	var s Solver
+	for i := range uint64(60) {
+		p := s.Generate(0, 5, i)
+		r := NewRand(i)
+		q := p.Question
+		for dropped := 0; dropped < int(i%3); {
+			if c := r.Intn(81); q[c] != 0 {
+				q[c], dropped = 0, dropped+1
+			}
+		}
+		if got, want := s.Count(&q, 40), plainCount(&q, 40); got != want {
+			t.Fatalf("%s: %d solutions, plain search finds %d", q, got, want)
+		}
+	}
+}
+
+func plainCount(g *Grid, limit int) int {
+	best, bestMask, fewest := -1, uint16(0), 10
+	for i, d := range g {
+		if d != 0 {
+			continue
+		}
+		var used uint16
+		for j := range 81 {
+			if i/9 == j/9 || i%9 == j%9 || (i/27 == j/27 && i%9/3 == j%9/3) {
+				used |= 1 << g[j]
+			}
+		}
+		n := 0
+		for d := 1; d <= 9; d++ {
+			if used>>d&1 == 0 {
+				n++
+			}
+		}
+		if n < fewest {
+			best, bestMask, fewest = i, used, n
+		}
+	}
+	if best < 0 {
+		return 1
+	}
+	total := 0
+	for d := uint8(1); d <= 9 && total < limit; d++ {
+		if bestMask>>d&1 == 0 {
+			g[best] = d
+			total += plainCount(g, limit-total)
+		}
+	}
+	g[best] = 0
+	return total
+}
+
+func TestGenerate(t *testing.T) {
+	var s, other Solver
+	for i := range uint64(8) {
+		p := s.Generate(10, 1, i)
+		if !s.Minimal(p.Question) || !p.Answer.Complete() || !p.Answer.Extends(&p.Question) || p.Rating < 10 {
+			t.Errorf("puzzle %d is not what was asked: %+v", i, p)
+		}
+		if got := other.Rate(&p.Question); got != p.Rating {
+			t.Errorf("rated %d and %d", p.Rating, got)
+		}
+		if again := other.Generate(10, 1, i); again != p {
+			t.Errorf("puzzle %d differs the second time", i)
+		}
+	}
+}
+
+func TestFingerprintIsInvariant(t *testing.T) {
+	var s Solver
+	seen := map[uint64]int{}
+	for i := range 100 {
+		p := s.Generate(0, 2, uint64(i))
+		f := p.Question.Fingerprint()
+		if j, dup := seen[f]; dup {
+			t.Errorf("puzzles %d and %d share a fingerprint", i, j)
+		}
+		seen[f] = i
+		r := NewRand(uint64(i))
+		for range 20 {
+			tr := RandomTransform(&r)
+			q, a := tr.Apply(&p.Question), tr.Apply(&p.Answer)
+			if q.Fingerprint() != f {
+				t.Fatalf("fingerprint changes under %+v", tr)
+			}
+			if !a.Complete() || !a.Extends(&q) {
+				t.Fatalf("%+v breaks the puzzle", tr)
+			}
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(known[0].q)
+	f.Fuzz(func(t *testing.T, s string) {
+		g, err := Parse(s)
+		if err != nil {
+			return
+		}
+		if back, err := Parse(g.String()); err != nil || back != g {
+			t.Errorf("%q does not survive printing", s)
+		}
+	})
+}
+
+func benchSolve(b *testing.B, minRating int) {
+	var s Solver
+	qs := make([]Grid, 64)
+	for i := range qs {
+		qs[i] = s.Generate(minRating, 3, uint64(i)).Question
+	}
+	b.ResetTimer()
+	for i := range b.N {
+		s.Count(&qs[i%len(qs)], 2)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "puzzles/s")
+}
+
+func BenchmarkSolveMinimal(b *testing.B) { benchSolve(b, 0) }
+func BenchmarkSolveHard20(b *testing.B)  { benchSolve(b, 20) }
+func BenchmarkSolve17(b *testing.B) {
+	var s Solver
+	q, _ := Parse(known[2].q)
+	for range b.N {
+		s.Count(&q, 2)
+	}
+}
+func BenchmarkSolveInkala(b *testing.B) {
+	var s Solver
+	q, _ := Parse(known[1].q)
+	for range b.N {
+		s.Count(&q, 2)
+	}
+}
+func BenchmarkGenerate20(b *testing.B) {
+	var s Solver
+	for i := range b.N {
+		s.Generate(20, 9, uint64(i))
+	}
+}
