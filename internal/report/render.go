@@ -53,7 +53,13 @@ func resultCells(r Row) []string {
 	}
 	if r.Delta != nil {
 		diff = fmt.Sprintf("%+.2f [%+.2f, %+.2f]", 100**r.Delta, 100**r.CILow, 100**r.CIHigh)
-		p = fmt.Sprintf("%.3g", *r.PHolm)
+		p = fmt.Sprintf("%.3f", *r.PHolm)
+		if *r.PHolm < 0.001 {
+			p = "< 0.001"
+		}
+		if !r.Paired {
+			diff += " unpaired"
+		}
 		if r.Underpowered {
 			p += fmt.Sprintf(", underpowered: %d puzzles show %.1f points or more", r.Puzzles, 100**r.MDE)
 		}
@@ -99,7 +105,7 @@ func reproTable(rows []Row) table {
 	return t
 }
 
-const method = "Differences are of final exact accuracy, paired over the same test puzzles (bootstrap, fixed seed; over seeds too where there are several), Holm-corrected over all comparisons. " +
+const method = "Differences are of final exact accuracy, paired over the same test puzzles (bootstrap, fixed seed; over seeds too where there are several), Holm-corrected over all comparisons; unpaired (normal approximation) where the datasets differ. " +
 	"Underpowered: not significant, and the observed difference is below what this number of puzzles finds in 80% of cases."
 
 // markdown is report.md; figures are linked as files beside it.
@@ -135,7 +141,7 @@ var page = template.Must(template.New("report").Parse(`<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{{.Title}}</title>
 <style>body{font:14px/1.5 system-ui,sans-serif;margin:2rem;color:#1b1f24}h1{font-size:1.6rem}h2{margin-top:2rem}
 .wide{overflow-x:auto}table{border-collapse:collapse}th,td{padding:.3rem .6rem;border-bottom:1px solid #d8dee4;text-align:left;vertical-align:top}
-th{background:#f2f4f7}td{font-variant-numeric:tabular-nums}svg{max-width:100%;height:auto}</style>
+th{background:#f2f4f7}td{font-variant-numeric:tabular-nums}td:nth-child(n+6){white-space:nowrap}svg{max-width:100%;height:auto}</style>
 <h1>{{.Title}}</h1><p>{{.Method}}</p>
 {{range .Tables}}<h2>{{.Title}}</h2>{{with .Note}}<p>{{.}}</p>{{end}}<div class="wide"><table><tr>{{range .Head}}<th>{{.}}</th>{{end}}</tr>
 {{range .Rows}}<tr>{{range .}}<td>{{.}}</td>{{end}}</tr>

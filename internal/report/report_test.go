@@ -129,6 +129,27 @@ func TestBootstrapCoverage(t *testing.T) {
 	}
 }
 
+func TestUnpaired(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	const trials = 400
+	hit := 0
+	for range trials {
+		iv, ok := report.Unpaired([][]bool{flags(rng, 200, 0.7)}, [][]bool{flags(rng, 300, 0.5)})
+		if !ok {
+			t.Fatal("nothing to compare")
+		}
+		if iv.Low <= 0.2 && 0.2 <= iv.High {
+			hit++
+		}
+	}
+	if share := float64(hit) / trials; share < 0.92 || share > 0.98 {
+		t.Errorf("coverage %.3f, want about 0.95", share)
+	}
+	if _, ok := report.Unpaired(nil, [][]bool{{true}}); ok {
+		t.Error("compared with nothing")
+	}
+}
+
 func TestHolm(t *testing.T) {
 	got := report.Holm([]float64{0.01, 0.04, 0.03, 0.005})
 	for i, want := range []float64{0.03, 0.06, 0.06, 0.02} {

@@ -33,7 +33,8 @@ type Row struct {
 	BestStep          int64              `json:"best_step"`
 	FinalExact        *float64           `json:"final_exact_accuracy"`
 	CellAccuracy      *float64           `json:"cell_accuracy"` // final
-	Delta             *float64           `json:"delta"`         // of final exact accuracy, paired
+	Delta             *float64           `json:"delta"`         // of final exact accuracy
+	Paired            bool               `json:"paired"`        // over the same test puzzles; false where the datasets differ
 	CILow             *float64           `json:"ci_low"`
 	CIHigh            *float64           `json:"ci_high"`
 	P                 *float64           `json:"p"`
@@ -158,8 +159,11 @@ func compareAll(rows []Row, index map[string]int) error {
 			return err
 		}
 		iv, ok := PairedBootstrap(a, b)
-		if !ok {
-			continue
+		r.Paired = ok && r.DatasetHash == rows[j].DatasetHash
+		if !r.Paired {
+			if iv, ok = Unpaired(a, b); !ok {
+				continue
+			}
 		}
 		intervals[i] = iv
 		compared = append(compared, i)

@@ -76,9 +76,33 @@ func PairedBootstrap(a, b [][]bool) (iv Interval, ok bool) {
 	if se > 0 {
 		iv.P = math.Erfc(math.Abs(iv.Delta) / se / math.Sqrt2)
 	}
-	// Without one discordant pair the data say nothing about the spread: at least
-	// one puzzle in n must differ before a difference could be seen at all.
-	iv.MDE = zPower * max(se, 1/float64(n)/zPower)
+	// Where hardly a puzzle differs the spread is not known; the rule of three
+	// bounds a share that was never seen in n.
+	iv.MDE = max(zPower*se, 3/float64(n))
+	return iv, true
+}
+
+// Unpaired compares solved flags over different test puzzles, pooled over seeds,
+// by the normal approximation of a difference of two shares.
+func Unpaired(a, b [][]bool) (iv Interval, ok bool) {
+	x, y := slices.Concat(a...), slices.Concat(b...)
+	if len(x) == 0 || len(y) == 0 {
+		return Interval{}, false
+	}
+	share := func(fs []bool) (p, variance float64) {
+		for _, f := range fs {
+			p += flag(f) / float64(len(fs))
+		}
+		return p, p * (1 - p) / float64(len(fs))
+	}
+	px, vx := share(x)
+	py, vy := share(y)
+	se := math.Sqrt(vx + vy)
+	least := min(len(x), len(y))
+	iv = Interval{Delta: px - py, Low: px - py - 1.959964*se, High: px - py + 1.959964*se, P: 1, MDE: max(zPower*se, 3/float64(least)), Puzzles: least, Seeds: len(a)}
+	if se > 0 {
+		iv.P = math.Erfc(math.Abs(iv.Delta) / se / math.Sqrt2)
+	}
 	return iv, true
 }
 
