@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -180,7 +181,7 @@ func (t *tracker) result(ctx context.Context, e exit) (TrainResult, error) {
 		return TrainResult{}, fail(ErrFenced)
 	case e.code == exitUsage && t.failed != "":
 		return TrainResult{}, final(ErrConfig)
-	case e.code == exitUsage, e.code == exitFinal: // 2 without a last line: the Go runtime crashed
+	case e.code == exitFinal, e.code == exitUsage && strings.Contains(e.tail, "out of memory"): // 2 without a last line: the Go runtime crashed
 		return TrainResult{}, final(ErrFinal)
 	}
 	return TrainResult{}, fail(ErrFailed)

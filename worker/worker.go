@@ -1,0 +1,195 @@
+// Package worker connects to Temporal and runs the study's workflows and
+// activities on this host. It is the one place where concrete parts are wired.
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"trmsweep/activities"
+	"trmsweep/internal/blob"
+	"trmsweep/internal/blob/open"
+	"trmsweep/internal/experiment"
+	"trmsweep/internal/preflight"
+	"trmsweep/internal/queues"
+	"trmsweep/workflows"
+)
+
+// Options are a worker's settings.
+type Options struct {
+	StateDir string // logs, cache, devstack.json
+	Store    string // folder or gs://bucket/prefix
+	Profile  string // of sweeps whose input names none
+	Backend  string // of training processes
+	Threads  int    // of training processes; 0 = all cores
+	Slots    int    // training processes at once; 0 = 1
+	Configs  fs.FS
+	Environ  []string
+	Logger   *slog.Logger
+	Patience time.Duration // how long the server may be away at the start; 0 = 1 minute
+	// Grace is the time a training process has to save after SIGTERM; 0 = 2 minutes.
+	Grace   time.Duration
+	Command []string // training program; empty = this binary, `train`
+
+	EnsureDataset func(ctx context.Context, b blob.Bucket, s experiment.Spec, progress func(any)) (hash string, built bool, err error)
+	WriteReport   func(ctx context.Context, b blob.Bucket, in activities.ReportInput) (keys []string, err error)
+	Checks        []preflight.Check
+	// OnReady, if set, hears when the pollers have started.
+	OnReady func()
+}
+
+// Run works until ctx ends; then running children save and the worker stops.
+func Run(ctx context.Context, o Options) error {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Slots <= 0 {
+		o.Slots = 1
+	}
+	if o.Grace == 0 {
+		o.Grace = 2 * time.Minute
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("read host name: %w", err)
+	}
+	c, err := Dial(ctx, o.StateDir, fmt.Sprintf("%d@%s", os.Getpid(), host), o.Logger, o.Patience)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	bucket, closer, err := open.Bucket(ctx, o.Store)
+	if err != nil {
+		return fmt.Errorf("open store %s: %w", o.Store, err)
+	}
+	defer closeLogged(closer, o.Logger)
+	return serve(ctx, c, o, wire(c, bucket, host, o))
+}
+
+// wire builds the activities out of concrete parts.
+func wire(c client.Client, b blob.Bucket, host string, o Options) *activities.Activities {
+	args := []string{"--store", o.Store, "--cache", filepath.Join(o.StateDir, "cache"), "--threads", strconv.Itoa(o.Threads)}
+	if o.Backend != "" {
+		args = append(args, "--backend", o.Backend)
+	}
+	a := &activities.Activities{
+		Configs: o.Configs, Environ: o.Environ, Profile: o.Profile, Bucket: b, Host: host, Checks: o.Checks,
+		Child: activities.Child{Command: o.Command, Args: args, LogDir: filepath.Join(o.StateDir, "logs"), Grace: o.Grace},
+		Notify: func(ctx context.Context, p activities.Progress) {
+			info := activity.GetInfo(ctx)
+			go func() { // the pipe from the child must not wait for the server
+				sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+				defer cancel()
+				if err := c.SignalWorkflow(sctx, info.WorkflowExecution.ID, info.WorkflowExecution.RunID, workflows.SignalProgress, p); err != nil {
+					o.Logger.Debug("progress signal", "error", err)
+				}
+			}()
+		},
+	}
+	if o.EnsureDataset != nil {
+		a.EnsureDataset = func(ctx context.Context, s experiment.Spec, progress func(any)) (string, bool, error) {
+			return o.EnsureDataset(ctx, b, s, progress)
+		}
+	}
+	if o.WriteReport != nil {
+		a.WriteReport = func(ctx context.Context, in activities.ReportInput) ([]string, error) {
+			return o.WriteReport(ctx, b, in)
+		}
+	}
+	return a
+}
+
+// serve runs the three workers of a host until ctx ends.
+func serve(ctx context.Context, c client.Client, o Options, a *activities.Activities) error {
+	common := worker.Options{WorkerStopTimeout: o.Grace + 10*time.Second, MaxHeartbeatThrottleInterval: 2 * time.Second}
+	flows := worker.New(c, queues.Workflows, common)
+	RegisterWorkflows(flows)
+	flows.RegisterDynamicWorkflow(workflows.Unknown, workflow.DynamicRegisterOptions{})
+	light := worker.New(c, queues.Light, common)
+	registerLight(light, a)
+	training := common
+	training.MaxConcurrentActivityExecutionSize = o.Slots
+	training.DisableWorkflowWorker = true
+	hosts := worker.New(c, queues.Hosts, training)
+	hosts.RegisterActivity(a.Train)
+
+	started := []worker.Worker{}
+	defer func() {
+		for i := len(started) - 1; i >= 0; i-- {
+			started[i].Stop()
+		}
+	}()
+	for _, w := range []worker.Worker{flows, light, hosts} {
+		if err := w.Start(); err != nil {
+			return fmt.Errorf("start worker: %w", err)
+		}
+		started = append(started, w)
+	}
+	o.Logger.Info("worker started", "slots", o.Slots, "store", o.Store, "queues", []string{queues.Workflows, queues.Light, queues.Hosts})
+	if o.OnReady != nil {
+		o.OnReady()
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func closeLogged(c io.Closer, l *slog.Logger) {
+	if err := c.Close(); err != nil {
+		l.Warn("close store", "error", err)
+	}
+}
+
+// ErrNoServer: nothing answers at the server's address.
+var ErrNoServer = errors.New("no Temporal server")
+
+// Dial connects with the settings of envconfig (TEMPORAL_ADDRESS and others);
+// where they name no address and a stack runs in stateDir, to that. It tries
+// again until patience (0 = 1 minute) is used up.
+func Dial(ctx context.Context, stateDir, identity string, l *slog.Logger, patience time.Duration) (client.Client, error) {
+	if patience == 0 {
+		patience = time.Minute
+	}
+	deadline := time.Now().Add(patience)
+	for {
+		opts, err := clientOptions(stateDir)
+		if err != nil {
+			return nil, err
+		}
+		opts.Identity = identity
+		if l != nil {
+			opts.Logger = log.NewStructuredLogger(l)
+		}
+		dctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		c, err := client.DialContext(dctx, opts)
+		cancel()
+		if err == nil {
+			return c, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if time.Now().After(deadline) {
+			return nil, fmt.Errorf("%w answers at %s: %w; start one with `trmsweep up`, or set TEMPORAL_ADDRESS", ErrNoServer, opts.HostPort, err)
+		}
+		t := time.NewTimer(500 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		}
+		t.Stop()
+	}
+}

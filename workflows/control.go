@@ -1,0 +1,109 @@
+package workflows
+
+import (
+	"fmt"
+
+	"go.temporal.io/sdk/workflow"
+)
+
+// handlers answers the sweep's query and updates and takes its experiments' rows in.
+func (s *sweep) handlers(ctx workflow.Context) error {
+	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (SweepResult, error) { return s.res, nil }); err != nil {
+		return err
+	}
+	err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateControl, s.control, workflow.UpdateHandlerOptions{Validator: s.validate})
+	if err != nil {
+		return err
+	}
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		ch := workflow.GetSignalChannel(ctx, SignalRow)
+		for {
+			var r ExperimentResult
+			ch.Receive(ctx, &r)
+			i, ok := s.index[r.Item.ID]
+			if !ok || s.res.Experiments[i].Status == StatusDone {
+				continue
+			}
+			s.res.Experiments[i] = r
+			_ = s.publish(ctx)
+		}
+	})
+	return nil
+}
+
+// validate refuses a control before it enters the history.
+func (s *sweep) validate(c Control) error {
+	if err := validAction(c.Action, StatusPaused); err != nil {
+		return err
+	}
+	if len(s.plan.Items) == 0 {
+		return fmt.Errorf("the sweep is still planning; try again in a moment")
+	}
+	for _, e := range c.Experiments {
+		if len(s.find(e)) == 0 {
+			ids := make([]string, len(s.plan.Items))
+			for i, it := range s.plan.Items {
+				ids[i] = it.ID
+			}
+			return fmt.Errorf("no experiment %q in this sweep; the nearest is %q", e, nearest(e, ids))
+		}
+	}
+	return nil
+}
+
+// find is the rows of an experiment's name or ID; a shared run leads to the one that trains.
+func (s *sweep) find(name string) []int {
+	var out []int
+	for i, it := range s.plan.Items {
+		if it.ID != name && it.Experiment != name {
+			continue
+		}
+		if it.SameAs != "" {
+			i = s.index[it.SameAs]
+		}
+		out = append(out, i)
+	}
+	return out
+}
+
+// control passes the wish on to the experiments and returns whom it reached.
+func (s *sweep) control(ctx workflow.Context, c Control) ([]string, error) {
+	var rows []int
+	for _, e := range c.Experiments {
+		rows = append(rows, s.find(e)...)
+	}
+	if len(c.Experiments) == 0 {
+		for i, it := range s.plan.Items {
+			if it.SameAs == "" {
+				rows = append(rows, i)
+			}
+		}
+	}
+	var reached []string
+	for _, i := range rows {
+		r := s.res.Experiments[i]
+		switch r.Status {
+		case StatusDone, StatusFailed, StatusSkipped, StatusStopped:
+			continue
+		}
+		id := fmt.Sprintf("%s/%s/%s", s.res.Sweep, r.Item.Phase, r.Item.ID)
+		if err := workflow.SignalExternalWorkflow(ctx, id, "", SignalControl, Control{Action: c.Action}).Get(ctx, nil); err == nil {
+			reached = append(reached, r.Item.ID)
+		}
+	}
+	return reached, nil
+}
+
+// publish shows the sweep's live table and counts.
+func (s *sweep) publish(ctx workflow.Context) error {
+	workflow.SetCurrentDetails(ctx, table(s.res.Experiments))
+	best := 0.0
+	var step, preemptions int64
+	for _, r := range s.res.Experiments {
+		best = max(best, r.Progress.BestExactAccuracy)
+		step += r.Progress.Step
+		preemptions += int64(r.Preemptions)
+	}
+	return workflow.UpsertTypedSearchAttributes(ctx, attrSweep.ValueSet(s.res.Sweep), attrStatus.ValueSet(s.res.Status), attrBest.ValueSet(best),
+		attrStep.ValueSet(step), attrPreemptions.ValueSet(preemptions))
+}

@@ -1,0 +1,388 @@
+package workflows
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"trmsweep/activities"
+	"trmsweep/internal/queues"
+)
+
+// acts names the activities; it is never called.
+var acts *activities.Activities
+
+// Experiment trains one run to its end through any number of preemptions.
+//
+// Every attempt is one activity without a retry policy: whether another attempt
+// is worth it depends on whether the last one committed steps, which the server
+// cannot know and this loop does.
+func Experiment(ctx workflow.Context, raw json.RawMessage) (ExperimentResult, error) {
+	var in ExperimentInput
+	if err := decode(raw, &in); err != nil {
+		return ExperimentResult{}, err
+	}
+	x := &training{in: in}
+	if in.Carried != nil {
+		x.res = *in.Carried
+	}
+	if err := x.resolve(ctx); err != nil {
+		return x.res, err
+	}
+	if err := x.handlers(ctx); err != nil {
+		return x.res, err
+	}
+	err := x.run(ctx)
+	if workflow.IsContinueAsNewError(err) {
+		return x.res, err
+	}
+	x.publish(ctx)
+	return x.res, x.end(err)
+}
+
+// end puts the books into the error, which is all that a parent sees of a child that failed.
+func (x *training) end(err error) error {
+	var app *temporal.ApplicationError
+	switch {
+	case err == nil:
+		return nil
+	case temporal.IsCanceledError(err):
+		return temporal.NewCanceledError(x.res)
+	case errors.As(err, &app):
+		x.res.Error = app.Message()
+		return temporal.NewNonRetryableApplicationError(app.Message(), app.Type(), nil, x.res)
+	}
+	x.res.Error = err.Error()
+	return temporal.NewNonRetryableApplicationError(err.Error(), activities.ErrFinal, nil, x.res)
+}
+
+// training is the state of one Experiment workflow.
+type training struct {
+	in      ExperimentInput
+	res     ExperimentResult
+	wish    string // the user's last action that is not answered yet
+	paused  bool
+	stop    workflow.CancelFunc // of the running attempt
+	lastRow int64
+}
+
+// resolve plans the experiment where it was started by a user.
+func (x *training) resolve(ctx workflow.Context) error {
+	if x.in.Item == nil {
+		name := x.in.Experiment
+		if name == "" {
+			name = "e1_1_baseline"
+		}
+		si := activities.SweepInput{Profile: x.in.Profile, Overrides: x.in.Overrides}
+		if x.in.Seed != 0 {
+			si.Seeds = []int64{x.in.Seed}
+		}
+		p, err := planStep(ctx, []string{name}, si)
+		if err != nil {
+			return err
+		}
+		x.in.Item = &p.Items[0]
+	}
+	x.res.Item = *x.in.Item
+	if x.res.Status == "" {
+		x.res.Status = StatusQueued
+	}
+	return workflow.UpsertMemo(ctx, map[string]any{"spec_hash": x.in.Item.SpecHash, "run": x.in.Item.Run})
+}
+
+// handlers answers queries, updates and signals.
+func (x *training) handlers(ctx workflow.Context) error {
+	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (ExperimentResult, error) { return x.res, nil }); err != nil {
+		return err
+	}
+	err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateControl, func(_ workflow.Context, c Control) (string, error) {
+		x.act(c.Action)
+		return x.res.Status, nil
+	}, workflow.UpdateHandlerOptions{Validator: func(c Control) error { return validAction(c.Action, x.res.Status) }})
+	if err != nil {
+		return err
+	}
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		ch := workflow.GetSignalChannel(ctx, SignalControl)
+		for {
+			var c Control
+			ch.Receive(ctx, &c)
+			if validAction(c.Action, x.res.Status) == nil {
+				x.act(c.Action)
+			}
+		}
+	})
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		ch := workflow.GetSignalChannel(ctx, SignalProgress)
+		for {
+			var p activities.Progress
+			ch.Receive(ctx, &p)
+			x.res.Progress = p
+			if x.res.Status == StatusQueued {
+				x.res.Status = StatusRunning
+			}
+			x.res.CommittedStep = max(x.res.CommittedStep, p.CommittedStep)
+			x.publish(ctx)
+		}
+	})
+	return nil
+}
+
+func validAction(action, status string) error {
+	switch action {
+	case ActionPause, ActionSkip, ActionStop, ActionRetry:
+		return nil
+	case ActionResume:
+		if status != StatusPaused {
+			return fmt.Errorf("it is %s, not paused", status)
+		}
+		return nil
+	}
+	return fmt.Errorf("unknown action %q (pause, resume, skip, retry, stop)", action)
+}
+
+// act takes a wish in; a running attempt is asked to save and end where needed.
+func (x *training) act(action string) {
+	switch action {
+	case ActionResume:
+		x.paused = false
+		x.res.Status = StatusQueued
+		return
+	case ActionPause:
+		x.paused = true
+	default:
+		x.wish = action
+		x.paused = false
+	}
+	if x.stop != nil {
+		x.stop()
+	}
+}
+
+// run is the loop over attempts.
+func (x *training) run(ctx workflow.Context) error {
+	if done, err := x.reuse(ctx); err != nil || done {
+		return err
+	}
+	for {
+		if err := x.wait(ctx); err != nil {
+			return err
+		}
+		if end := x.wished(); end != "" {
+			x.res.Status = end
+			return nil
+		}
+		before := x.res.CommittedStep
+		err := x.attempt(ctx)
+		if err == nil {
+			x.res.Status = StatusDone
+			return nil
+		}
+		if ctx.Err() != nil {
+			x.res.Status = StatusStopped
+			return ctx.Err()
+		}
+		if x.paused || x.wish != "" {
+			continue
+		}
+		if err := x.judge(ctx, err, before); err != nil {
+			x.res.Status, x.res.Error = StatusFailed, err.Error()
+			return err
+		}
+		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx) {
+			in := x.in
+			in.Carried = &x.res
+			return workflow.NewContinueAsNewError(ctx, ExperimentType, in)
+		}
+	}
+}
+
+// reuse takes a finished run's result from the store.
+func (x *training) reuse(ctx workflow.Context) (bool, error) {
+	if x.in.Force || x.in.Carried != nil {
+		return false, nil
+	}
+	st, err := x.status(ctx)
+	if err != nil {
+		x.res.Status, x.res.Error = StatusFailed, err.Error()
+		return false, err
+	}
+	x.res.CommittedStep = st.CommittedStep
+	if st.Finished {
+		x.res.Status, x.res.Reused, x.res.StateSHA256 = StatusDone, true, st.StateSHA256
+		x.res.Progress = activities.Progress{Step: st.Steps, Total: x.in.Item.TotalSteps, CommittedStep: st.Steps, BestExactAccuracy: st.BestExactAccuracy, State: StatusDone}
+	}
+	return st.Finished, nil
+}
+
+func (x *training) status(ctx workflow.Context) (activities.RunStatus, error) {
+	var st activities.RunStatus
+	err := workflow.ExecuteActivity(light(ctx, "look for results of "+x.in.Item.Run), acts.Status, *x.in.Item).Get(ctx, &st)
+	return st, err
+}
+
+// wait holds while the experiment is paused.
+func (x *training) wait(ctx workflow.Context) error {
+	if x.paused {
+		x.res.Status = StatusPaused
+		x.publish(ctx)
+	}
+	err := workflow.Await(ctx, func() bool { return !x.paused })
+	if err == nil && x.res.Status == StatusPaused {
+		x.res.Status = StatusQueued
+	}
+	if err != nil {
+		x.res.Status = StatusStopped
+	}
+	return err
+}
+
+// wished answers the user's wish: the status to end with, or "" to go on.
+func (x *training) wished() string {
+	wish := x.wish
+	x.wish = ""
+	switch wish {
+	case ActionSkip:
+		return StatusSkipped
+	case ActionStop:
+		return StatusStopped
+	case ActionRetry:
+		x.res.WithoutCommit, x.res.Failures = 0, 0
+	}
+	return ""
+}
+
+// attempt is one training activity from queue to end, with its books.
+func (x *training) attempt(ctx workflow.Context) error {
+	x.res.Attempts++
+	x.res.Status = StatusQueued
+	x.publish(ctx)
+	actx, cancel := workflow.WithCancel(x.trainOptions(ctx))
+	x.stop = cancel
+	asked := workflow.Now(ctx)
+	var out activities.TrainResult
+	err := workflow.ExecuteActivity(actx, acts.Train, activities.TrainInput{Item: *x.in.Item, Attempt: x.res.Attempts, Force: x.in.Force}).Get(ctx, &out)
+	x.stop = nil
+	p := out.Progress
+	if err != nil {
+		p = progressOf(err)
+	} else {
+		x.res.StateSHA256 = out.StateSHA256
+	}
+	if p.Step > 0 || p.CommittedStep > 0 {
+		x.res.Progress = p
+	}
+	x.res.CommittedStep = max(x.res.CommittedStep, p.CommittedStep)
+	x.res.account(p, asked, workflow.Now(ctx), err == nil)
+	return err
+}
+
+func (x *training) trainOptions(ctx workflow.Context) workflow.Context {
+	hb := x.in.Timeouts.Heartbeat
+	if hb == 0 {
+		hb = 30 * time.Second
+	}
+	key := x.in.Priority
+	if key == 0 {
+		key = 3
+	}
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:           queues.Hosts,
+		StartToCloseTimeout: 60 * 24 * time.Hour,
+		HeartbeatTimeout:    hb,
+		WaitForCancellation: true,
+		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 1},
+		Priority:            temporal.Priority{PriorityKey: key, FairnessKey: fairnessKey(x.in.Sweep)},
+		Summary:             fmt.Sprintf("%s, attempt %d from step %d of %d", x.in.Item.ID, x.res.Attempts, x.res.CommittedStep, x.in.Item.TotalSteps),
+	})
+}
+
+func fairnessKey(sweep string) string { return sweep[:min(len(sweep), 64)] }
+
+// progressOf reads the progress that an error carries.
+func progressOf(err error) activities.Progress {
+	var p activities.Progress
+	var app *temporal.ApplicationError
+	var timeout *temporal.TimeoutError
+	var cancelled *temporal.CanceledError
+	switch {
+	case errors.As(err, &app) && app.HasDetails():
+		_ = app.Details(&p)
+	case errors.As(err, &timeout) && timeout.HasLastHeartbeatDetails():
+		_ = timeout.LastHeartbeatDetails(&p)
+	case errors.As(err, &cancelled) && cancelled.HasDetails():
+		_ = cancelled.Details(&p)
+	}
+	return p
+}
+
+// judge decides whether another attempt is worth it: nil, or the error to end with.
+func (x *training) judge(ctx workflow.Context, err error, before int64) error {
+	var app *temporal.ApplicationError
+	var timeout *temporal.TimeoutError
+	kind := activities.ErrFailed
+	switch {
+	case errors.As(err, &app):
+		kind = app.Type()
+	case errors.As(err, &timeout) && timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_HEARTBEAT:
+		kind = activities.ErrPreempted
+	}
+	st, serr := x.status(ctx) // the truth about progress is the store
+	if serr == nil {
+		x.res.CommittedStep = max(x.res.CommittedStep, st.CommittedStep)
+	}
+	x.res.WithoutCommit++
+	if x.res.CommittedStep > before {
+		x.res.WithoutCommit, x.res.Failures = 0, 0
+	}
+	switch kind {
+	case activities.ErrConfig, activities.ErrFinal, activities.ErrUnavailable:
+		return err
+	case activities.ErrPreempted:
+		x.res.Preemptions++
+	case activities.ErrFenced:
+		return x.observe(ctx)
+	default:
+		x.res.Failures++
+	}
+	if x.res.WithoutCommit >= MaxWithoutProgress || x.res.Failures >= MaxFailures {
+		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("%s: gave up after %d attempts without a new checkpoint (%d of them failed); the last checkpoint is step %d of %d in runs/%s; the last error: %v",
+			x.in.Item.ID, x.res.WithoutCommit, x.res.Failures, x.res.CommittedStep, x.in.Item.TotalSteps, x.in.Item.Run, err), activities.ErrFinal, err)
+	}
+	if kind == activities.ErrPreempted && x.res.WithoutCommit == 0 {
+		return nil
+	}
+	backoff := x.in.Timeouts.Backoff
+	if backoff == 0 {
+		backoff = 5 * time.Second
+	}
+	return workflow.Sleep(ctx, backoff<<min(x.res.WithoutCommit, 6))
+}
+
+// observe waits while another attempt, perhaps of another sweep, trains the
+// run, and takes over once it has committed nothing for ten minutes.
+func (x *training) observe(ctx workflow.Context) error {
+	quiet := 0
+	for quiet < 10 {
+		if err := workflow.Sleep(ctx, time.Minute); err != nil {
+			return err
+		}
+		st, err := x.status(ctx)
+		if err != nil {
+			return err
+		}
+		quiet++
+		if st.CommittedStep > x.res.CommittedStep {
+			quiet, x.res.CommittedStep, x.res.WithoutCommit = 0, st.CommittedStep, 0
+		}
+		if st.Finished {
+			return nil // the next attempt finds it finished and returns its result
+		}
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package workflows
+
+import (
+	"time"
+
+	"trmsweep/activities"
+)
+
+// Names of the workflow types, as users start them.
+const (
+	AllAblationsType      = "AllAblations"
+	TNSweepType           = "TNSweep"
+	BatchSweepType        = "BatchSweep"
+	PhaseType             = "Phase"
+	ExperimentType        = "Experiment"
+	DatasetGenerationType = "DatasetGeneration"
+	PreflightType         = "Preflight"
+)
+
+// Types are the workflow types that users start.
+var Types = []string{AllAblationsType, TNSweepType, BatchSweepType, ExperimentType, DatasetGenerationType, PreflightType}
+
+// Limits of the retry policy.
+const (
+	// MaxWithoutProgress attempts in a row that commit no new step end an experiment.
+	MaxWithoutProgress = 5
+	// MaxFailures attempts that fail for other reasons than preemption end an experiment.
+	MaxFailures = 3
+)
+
+// Statuses of an experiment.
+const (
+	StatusQueued  = "queued"
+	StatusRunning = "running"
+	StatusPaused  = "paused"
+	StatusDone    = "done"
+	StatusFailed  = "failed"
+	StatusSkipped = "skipped"
+	StatusStopped = "stopped"
+)
+
+// Actions of Updates and of the control signal.
+const (
+	ActionPause  = "pause"
+	ActionResume = "resume"
+	ActionSkip   = "skip"
+	ActionRetry  = "retry"
+	ActionStop   = "stop" // after the running step: checkpoint and end
+)
+
+// Names of queries, signals and updates.
+const (
+	QueryProgress  = "progress"
+	SignalControl  = "control"  // Control, from a sweep to its experiments
+	SignalProgress = "progress" // activities.Progress, from an attempt to its experiment
+	SignalRow      = "row"      // ExperimentResult, from an experiment to its sweep
+	UpdateControl  = "control"
+)
+
+// Control is a user's wish about a sweep or some of its experiments.
+type Control struct {
+	Action      string   `json:"action"`
+	Experiments []string `json:"experiments,omitempty"` // of a sweep; none = all
+}
+
+// ExperimentInput is one experiment. Users give Experiment (and perhaps the
+// rest of the sweep's input); sweeps give Item.
+type ExperimentInput struct {
+	Experiment string            `json:"experiment,omitempty"`
+	Seed       int64             `json:"seed,omitempty"`
+	Profile    string            `json:"profile,omitempty"`
+	Overrides  []string          `json:"overrides,omitempty"`
+	Force      bool              `json:"force,omitempty"`
+	Priority   int               `json:"priority,omitempty"`
+	Item       *activities.Item  `json:"item,omitempty"`
+	Sweep      string            `json:"sweep,omitempty"` // workflow id of the sweep that hears of progress
+	Timeouts   Timeouts          `json:"timeouts,omitzero"`
+	Carried    *ExperimentResult `json:"carried,omitempty"` // what came before a continue-as-new
+}
+
+// Timeouts of the training activity; zero values mean the defaults.
+type Timeouts struct {
+	Heartbeat time.Duration `json:"heartbeat,omitempty"` // 30 s
+	Backoff   time.Duration `json:"backoff,omitempty"`   // 5 s, before a retry after a failure
+}
+
+// ExperimentResult is where an experiment stands or how it ended.
+type ExperimentResult struct {
+	Item          activities.Item     `json:"item"`
+	Status        string              `json:"status"`
+	Error         string              `json:"error,omitempty"`
+	Attempts      int                 `json:"attempts"`
+	Preemptions   int                 `json:"preemptions"`
+	Failures      int                 `json:"failures"`
+	WithoutCommit int                 `json:"without_commit"` // attempts in a row
+	CommittedStep int64               `json:"committed_step"`
+	LostSteps     int64               `json:"lost_steps"`
+	Reused        bool                `json:"reused,omitempty"` // was finished before
+	Progress      activities.Progress `json:"progress"`
+	StateSHA256   string              `json:"state_sha256,omitempty"`
+	Goodput       map[string]float64  `json:"goodput,omitempty"` // ledger, seconds; adds up to WallSeconds
+	WallSeconds   float64             `json:"wall_seconds"`      // of the slot, from asking for it
+}
+
+// PhaseInput is one phase of a sweep, or a part of a long one.
+type PhaseInput struct {
+	Sweep string                `json:"sweep"`
+	Phase string                `json:"phase"`
+	Items []activities.Item     `json:"items"`
+	Input activities.SweepInput `json:"input"`
+}
+
+// SweepResult is where a sweep stands or how it ended.
+type SweepResult struct {
+	Sweep       string             `json:"sweep"`
+	Profile     string             `json:"profile"`
+	Status      string             `json:"status"`
+	Experiments []ExperimentResult `json:"experiments"`
+	Done        int                `json:"done"`
+	Failed      int                `json:"failed"`
+	Goodput     map[string]float64 `json:"goodput,omitempty"`
+	Reports     []string           `json:"reports,omitempty"` // keys in the store
+	Notes       []string           `json:"notes,omitempty"`   // steps that could not be done
+	ETASeconds  float64            `json:"eta_seconds,omitempty"`
+}
