@@ -13,5 +13,3 @@ func Best() Level {
 	}
 	return Generic
 }
-
-func useLevel(l Level) {}

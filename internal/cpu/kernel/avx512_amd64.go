@@ -1,0 +1,192 @@
+package kernel
+
+//go:generate go run ./gen
+
+//go:noescape
+func tile512(a, b, c *float32, ldc, kc, rows, cols int, acc int)
+
+//go:noescape
+func packCopy512(dst, src *float32, step, kc, lanes, width int)
+
+//go:noescape
+func packTranspose512(dst, src *float32, lane, kc, lanes, width, keep int)
+
+//go:noescape
+func vADD512(dst, a, b *float32, n int)
+
+//go:noescape
+func vSUB512(dst, a, b *float32, n int)
+
+//go:noescape
+func vMUL512(dst, a, b *float32, n int)
+
+//go:noescape
+func vDIV512(dst, a, b *float32, n int)
+
+//go:noescape
+func vMAX512(dst, a, b *float32, n int)
+
+//go:noescape
+func vMIN512(dst, a, b *float32, n int)
+
+//go:noescape
+func addScalar512(dst, a *float32, n int, s float32)
+
+//go:noescape
+func scale512(dst, a *float32, n int, s float32)
+
+//go:noescape
+func axpy512(dst, a *float32, n int, s float32)
+
+//go:noescape
+func neg512(dst, a *float32, n int)
+
+//go:noescape
+func abs512(dst, a *float32, n int)
+
+//go:noescape
+func sqrt512(dst, a *float32, n int)
+
+//go:noescape
+func exp512(dst, a *float32, n int)
+
+//go:noescape
+func sigmoid512(dst, a *float32, n int)
+
+//go:noescape
+func silu512(dst, a *float32, n int)
+
+//go:noescape
+func swiGLU512(dst, gate, up *float32, n int)
+
+//go:noescape
+func swiGLUGrad512(dGate, dUp, gate, up, dOut *float32, n int)
+
+//go:noescape
+func sum512(a, lanes *float32, n int)
+
+//go:noescape
+func dot512(a, b, lanes *float32, n int)
+
+//go:noescape
+func adam512(p, m, v, grad *float32, n int, keep, lr, b1, r1, b2, r2, c1, c2 float32)
+
+//go:noescape
+func ema512(avg, p *float32, n int, decay, rest float32)
+
+//go:noescape
+func toBF16x512(dst *uint16, a *float32, n int)
+
+//go:noescape
+func fromBF16x512(dst *float32, a *uint16, n int)
+
+func useLevel(l Level) {
+	if l < AVX512 {
+		return
+	}
+	Add, Sub, Mul, Div, Max, Min = binary(vADD512), binary(vSUB512), binary(vMUL512), binary(vDIV512), binary(vMAX512), binary(vMIN512)
+	AddScalar, Scale, Axpy = scalar(addScalar512), scalar(scale512), scalar(axpy512)
+	Neg, Abs, Sqrt, Exp, Sigmoid, Silu = unary(neg512), unary(abs512), unary(sqrt512), unary(exp512), unary(sigmoid512), unary(silu512)
+	swiGLU = binary(swiGLU512)
+	swiGLUGrad = func(dGate, dUp, gate, up, dOut []float32) {
+		if n := len(dOut); n > 0 {
+			_, _, _, _ = dGate[n-1], dUp[n-1], gate[n-1], up[n-1]
+			swiGLUGrad512(&dGate[0], &dUp[0], &gate[0], &up[0], &dOut[0], n)
+		}
+	}
+	sum = func(a []float32) float32 {
+		if len(a) == 0 {
+			return 0
+		}
+		var l [16]float32
+		sum512(&a[0], &l[0], len(a))
+		return foldLanes(&l)
+	}
+	dot = func(a, b []float32) float32 {
+		if len(a) == 0 {
+			return 0
+		}
+		_ = b[len(a)-1]
+		var l [16]float32
+		dot512(&a[0], &b[0], &l[0], len(a))
+		return foldLanes(&l)
+	}
+	sumSquares = func(a []float32) float32 { return dot(a, a) }
+	adamAtan2 = func(c *AdamAtan2, p, m, v, g []float32) {
+		if n := len(p); n > 0 {
+			adam512(&p[0], &m[0], &v[0], &g[0], n, 1-c.LR*c.WeightDecay, c.LR*c.Scale, c.Beta1, 1-c.Beta1, c.Beta2, 1-c.Beta2, c.Correction1, c.Correction2)
+		}
+	}
+	ema = func(avg, p []float32, decay float32) {
+		if n := len(avg); n > 0 {
+			ema512(&avg[0], &p[0], n, decay, 1-decay)
+		}
+	}
+	toBF16 = func(dst []uint16, a []float32) {
+		if n := len(dst); n > 0 {
+			toBF16x512(&dst[0], &a[0], n)
+		}
+	}
+	fromBF16 = func(dst []float32, a []uint16) {
+		if n := len(dst); n > 0 {
+			fromBF16x512(&dst[0], &a[0], n)
+		}
+	}
+	packPanel, microTile = packPanel512, microTile512
+}
+
+func binary(f func(dst, a, b *float32, n int)) func(dst, a, b []float32) {
+	return func(dst, a, b []float32) {
+		if n := len(dst); n > 0 {
+			_, _ = a[n-1], b[n-1]
+			f(&dst[0], &a[0], &b[0], n)
+		}
+	}
+}
+
+func scalar(f func(dst, a *float32, n int, s float32)) func(dst, a []float32, s float32) {
+	return func(dst, a []float32, s float32) {
+		if n := len(dst); n > 0 {
+			_ = a[n-1]
+			f(&dst[0], &a[0], n, s)
+		}
+	}
+}
+
+func unary(f func(dst, a *float32, n int)) func(dst, a []float32) {
+	return func(dst, a []float32) {
+		if n := len(dst); n > 0 {
+			_ = a[n-1]
+			f(&dst[0], &a[0], n)
+		}
+	}
+}
+
+func microTile512(a, b, c []float32, ldc, kc, rows, cols int, acc bool) {
+	add := 0
+	if acc {
+		add = 1
+	}
+	tile512(&a[0], &b[0], &c[0], ldc, kc, rows, cols, add)
+}
+
+func packPanel512(dst, src []float32, lane, step, lanes, kc, width int) {
+	_ = dst[kc*width-1]
+	switch {
+	case lane == 1:
+		packCopy512(&dst[0], &src[0], step, kc, lanes, width)
+	case step == 1:
+		packTranspose512(&dst[0], &src[0], lane, kc, min(lanes, 16), width, min(width, 16))
+		if width > 16 {
+			if lanes > 16 {
+				packTranspose512(&dst[16], &src[16*lane], lane, kc, lanes-16, width, width-16)
+				return
+			}
+			for k := range kc {
+				clear(dst[k*width+16:][:width-16])
+			}
+		}
+	default:
+		packPanelGeneric(dst, src, lane, step, lanes, kc, width)
+	}
+}
