@@ -6,5 +6,7 @@ import "github.com/spf13/cobra"
 func addCommands(root *cobra.Command, a *app) {
 	root.AddCommand(
 		newPlanCmd(a),
+		newReportCmd(a),
+		newCompareCmd(a),
 	)
 }
