@@ -1,0 +1,100 @@
+// Package dataset makes, checks, caches and reads the puzzles that a model is
+// trained on: folders of .npy files in the layout of the reference
+// implementation. It knows object storage as blob.Bucket and no other service.
+package dataset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"trmsweep/internal/blob"
+)
+
+// ErrInput: what the user gave is at fault (options, source, dataset folder);
+// another attempt would fail in the same way.
+var ErrInput = errors.New("dataset input")
+
+// inputError is ErrInput with a message of its own.
+type inputError struct{ msg string }
+
+func (e inputError) Error() string        { return e.msg }
+func (e inputError) Is(target error) bool { return target == ErrInput }
+
+func inputf(format string, args ...any) error { return inputError{fmt.Sprintf(format, args...)} }
+
+// Opener opens the bucket of a gs:// address.
+type Opener func(ctx context.Context, address string) (blob.Bucket, error)
+
+// SourceGenerate is the source that makes its own puzzles.
+const SourceGenerate = "generate"
+
+// formatVersion changes when the same options give other bytes.
+const formatVersion = 1
+
+// Options say what to build.
+type Options struct {
+	Source     string // "generate", a CSV (plain, .gz, .zst), a list of puzzles, a folder with train.csv and test.csv, gs://..., hf:owner/name[@revision]
+	TestSource string // file of the test split; empty = the folder's test.csv, or the generator's
+	Subsample  int    // train groups drawn from the source, 0 = all
+	NumAug     int    // augmented copies of every train puzzle beside itself
+	MinRating  int    // backtracks, of both splits
+	Count      int    // generate: train puzzles (0 = Subsample)
+	TestCount  int    // test puzzles drawn (0 = all of the source; generate: 0 = 1000)
+	Seed       int64
+
+	Compact      bool // uint8 inputs and labels always; the reference writes int64 where NumAug > 0
+	VerifyUnique bool // prove that every question has one solution
+	SkipBad      bool // leave faulty rows out instead of failing
+	Force        bool // replace what is at the output folder
+
+	Workers  int    // 0 = all cores; never changes the bytes
+	Opener   Opener // needed for gs://
+	CacheDir string // for downloads; empty = the system's folder of caches
+}
+
+func (o Options) generates() bool { return o.Source == SourceGenerate }
+
+func (o Options) normal() (Options, error) {
+	var faults []string
+	bad := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	if o.Source == "" {
+		bad("no source; give a CSV file, a folder with train.csv and test.csv, gs://..., hf:owner/name, or %q", SourceGenerate)
+	}
+	for _, n := range []struct {
+		name string
+		v    int
+	}{{"subsample", o.Subsample}, {"number of augmentations", o.NumAug}, {"minimum rating", o.MinRating}, {"count", o.Count}, {"test count", o.TestCount}} {
+		if n.v < 0 {
+			bad("%s is %d, must not be negative", n.name, n.v)
+		}
+	}
+	if o.generates() {
+		if o.Count == 0 {
+			o.Count = o.Subsample
+		}
+		if o.Count == 0 {
+			o.Count = 1000
+		}
+		if o.TestCount == 0 {
+			o.TestCount = 1000
+		}
+		o.Subsample, o.VerifyUnique, o.SkipBad = 0, false, false
+		if o.TestSource != "" {
+			bad("a test source makes no sense with source %q", SourceGenerate)
+		}
+	} else {
+		o.Count = 0
+	}
+	if len(faults) > 0 {
+		return o, inputf("dataset options: %s", strings.Join(faults, "; "))
+	}
+	return o, nil
+}
+
+// Progress is where a build stands; Total is 0 while unknown.
+type Progress struct {
+	Stage       string // "download", "train", "test"
+	Done, Total int64
+}

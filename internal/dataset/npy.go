@@ -1,0 +1,104 @@
+package dataset
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// npyHeaderLen is the length of all headers that this package writes; numpy pads to 64 bytes.
+const npyHeaderLen = 128
+
+// npyHeader is a version 1.0 header, as numpy writes it.
+func npyHeader(descr string, shape ...int) []byte {
+	dims := make([]string, len(shape))
+	for i, n := range shape {
+		dims[i] = strconv.Itoa(n)
+	}
+	s := strings.Join(dims, ", ")
+	if len(shape) == 1 {
+		s += ","
+	}
+	dict := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", descr, s)
+	b := append([]byte("\x93NUMPY\x01\x00v\x00"), dict...)
+	return append(append(b, bytes.Repeat([]byte{' '}, npyHeaderLen-1-len(b))...), '\n')
+}
+
+// npyInfo is what a header says.
+type npyInfo struct {
+	descr  string // |u1, <i4, <i8
+	size   int    // bytes of an element
+	shape  []int
+	offset int // of the first element
+}
+
+func (n npyInfo) rows() int { return n.shape[0] }
+
+var npyDict = regexp.MustCompile(`^\{'descr': '([^']+)', 'fortran_order': (True|False), 'shape': \(([0-9, ]*)\), \}\s*$`)
+
+// parseNpy reads the header of b and checks that all elements are there.
+func parseNpy(b []byte) (npyInfo, error) {
+	var n npyInfo
+	if len(b) < 10 || string(b[:6]) != "\x93NUMPY" {
+		return n, fmt.Errorf("is no .npy file")
+	}
+	hlen := int(b[8]) | int(b[9])<<8
+	n.offset = 10 + hlen
+	if b[6] >= 2 {
+		return n, fmt.Errorf("has .npy version %d.%d, want 1.0", b[6], b[7])
+	}
+	if len(b) < n.offset {
+		return n, fmt.Errorf("is truncated in its header: %d bytes of %d", len(b), n.offset)
+	}
+	m := npyDict.FindSubmatch(b[10:n.offset])
+	if m == nil {
+		return n, fmt.Errorf("has a header that is not understood: %q", b[10:n.offset])
+	}
+	if string(m[2]) == "True" {
+		return n, fmt.Errorf("is in Fortran order, want C order")
+	}
+	n.descr = string(m[1])
+	switch n.descr {
+	case "|u1", "|i1":
+		n.size = 1
+	case "<i4":
+		n.size = 4
+	case "<i8":
+		n.size = 8
+	default:
+		return n, fmt.Errorf("has dtype %s, want |u1, <i4 or <i8", n.descr)
+	}
+	total := n.size
+	for _, f := range strings.Split(string(m[3]), ",") {
+		if f = strings.TrimSpace(f); f == "" {
+			continue
+		}
+		d, err := strconv.Atoi(f)
+		if err != nil || d < 0 || (d > 0 && total > 1<<50/d) {
+			return n, fmt.Errorf("has an impossible shape (%s)", m[3])
+		}
+		n.shape = append(n.shape, d)
+		total *= d
+	}
+	if len(n.shape) == 0 {
+		return n, fmt.Errorf("holds a scalar, want an array")
+	}
+	if got := len(b) - n.offset; got != total {
+		return n, fmt.Errorf("holds %d bytes of data, want %d for %s %v: truncated or damaged", got, total, n.descr, n.shape)
+	}
+	return n, nil
+}
+
+// writeInt32 writes n int32 values as a one-dimensional .npy file.
+func writeInt32(path string, n int, value func(i int) int32) error {
+	b := make([]byte, 0, npyHeaderLen+4*n)
+	b = append(b, npyHeader("<i4", n)...)
+	for i := range n {
+		v := uint32(value(i))
+		b = append(b, byte(v), byte(v>>8), byte(v>>16), byte(v>>24))
+	}
+	return os.WriteFile(path, b, 0o644)
+}
