@@ -1,0 +1,58 @@
+package gcs_test
+
+import (
+	"errors"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/fsouza/fake-gcs-server/fakestorage"
+
+	"trmsweep/internal/blob"
+	"trmsweep/internal/blob/blobtest"
+	"trmsweep/internal/blob/gcs"
+)
+
+// emulate starts the emulator in this process and points the client at it.
+func emulate(t *testing.T) *httptest.Server {
+	s, err := fakestorage.NewServerWithOptions(fakestorage.Options{NoListener: true, StorageRoot: t.TempDir(), PublicHost: "127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(s.HTTPHandler())
+	t.Cleanup(web.Close)
+	t.Setenv("STORAGE_EMULATOR_HOST", web.URL)
+	return web
+}
+
+func TestBucket(t *testing.T) {
+	var n atomic.Int64
+	blobtest.Run(t, func(t *testing.T) blob.Bucket {
+		emulate(t)
+		b, err := gcs.Open(t.Context(), "bucket", 0)
+		if err != nil {
+			t.Fatal(n.Add(1), err)
+		}
+		t.Cleanup(func() { b.Close() })
+		return b
+	})
+}
+
+func TestServerDown(t *testing.T) {
+	web := emulate(t)
+	b, err := gcs.Open(t.Context(), "bucket", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	web.Close()
+	_, err = blob.PutBytes(t.Context(), b, "k", []byte("1"), blob.Absent)
+	if !errors.Is(err, blob.ErrTransient) || !strings.Contains(err.Error(), "gs://bucket/k") {
+		t.Fatal(err)
+	}
+	_, err = gcs.Open(t.Context(), "bucket", 0)
+	if !errors.Is(err, blob.ErrTransient) || !strings.Contains(err.Error(), "start the emulator") {
+		t.Fatal(err)
+	}
+}
