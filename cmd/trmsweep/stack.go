@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"trmsweep/internal/supervise"
+	"trmsweep/worker"
+)
+
+// stackFlags are what run and up share.
+type stackFlags struct {
+	backend        string
+	slots, threads int
+	profile        string
+}
+
+// localStack is the embedded stack and one worker, kept alive until stop.
+type localStack struct {
+	worker.Stack
+	failed chan error // a process that cannot be kept alive
+	stop   func()     // worker first (its runs save), then the servers; returns when all are gone
+}
+
+// startStack starts bin/devstack and a worker beside this binary and waits
+// until the servers answer. State is in the state folder; it may be continued.
+func startStack(ctx context.Context, a *app, f stackFlags) (*localStack, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	devstack := filepath.Join(filepath.Dir(self), "devstack")
+	if _, err := os.Stat(devstack); err != nil {
+		return nil, fmt.Errorf("embedded stack: %w; `make build` makes it", err)
+	}
+	state, err := filepath.Abs(a.stateDir)
+	if err != nil {
+		return nil, err
+	}
+	logs := filepath.Join(state, "logs")
+	if err := os.MkdirAll(logs, 0o755); err != nil {
+		return nil, fmt.Errorf("state folder: %w", err)
+	}
+	stale := filepath.Join(state, "devstack.json")
+	if err := os.Remove(stale); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	logFile, err := os.OpenFile(filepath.Join(logs, "supervisor.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	logger := slog.New(slog.NewTextHandler(logFile, nil))
+	s := &localStack{failed: make(chan error, 2)}
+	var running sync.WaitGroup
+	keep := func(ctx context.Context, p supervise.Process) (done chan struct{}) {
+		p.Logger, done = logger, make(chan struct{})
+		running.Go(func() {
+			defer close(done)
+			if err := p.Run(ctx); err != nil {
+				s.failed <- err
+			}
+		})
+		return done
+	}
+	base := context.WithoutCancel(ctx)
+	serversCtx, stopServers := context.WithCancel(base)
+	workerCtx, stopWorker := context.WithCancel(base)
+	keep(serversCtx, supervise.Process{Name: "devstack", Path: devstack, Args: []string{"--state", state}, Log: filepath.Join(logs, "devstack.out")})
+	var workerDone chan struct{}
+	s.stop = func() {
+		stopWorker()
+		if workerDone != nil {
+			<-workerDone
+		}
+		stopServers()
+		running.Wait()
+		_ = logFile.Close()
+	}
+	if s.Stack, err = s.waitReady(ctx, state); err != nil {
+		s.stop()
+		return nil, err
+	}
+	args := []string{"worker", "--state", state, "--profile", f.profile, "--backend", f.backend,
+		"--slots", strconv.Itoa(f.slots), "--threads", strconv.Itoa(f.threads), "--store", envOr("TRMSWEEP_STORE", "gs://trmsweep")}
+	if a.configDir != "" {
+		args = append(args, "--configs", a.configDir)
+	}
+	workerDone = keep(workerCtx, supervise.Process{Name: "worker", Path: self, Args: args, Log: filepath.Join(logs, "worker.log"),
+		Env: []string{"STORAGE_EMULATOR_HOST=" + s.GCS}, Stop: 3 * time.Minute})
+	return s, nil
+}
+
+// waitReady waits for the address file that the servers write once they answer.
+func (s *localStack) waitReady(ctx context.Context, state string) (worker.Stack, error) {
+	const patience = 90 * time.Second
+	deadline := time.After(patience)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if stack, err := worker.ReadStack(state); err == nil {
+			return stack, nil
+		}
+		select {
+		case err := <-s.failed:
+			return worker.Stack{}, fmt.Errorf("embedded stack: %w", err)
+		case <-ctx.Done():
+			return worker.Stack{}, ctx.Err()
+		case <-deadline:
+			return worker.Stack{}, fmt.Errorf("embedded stack is not ready after %v; see %s", patience, filepath.Join(state, "logs"))
+		case <-tick.C:
+		}
+	}
+}
