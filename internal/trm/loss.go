@@ -1,0 +1,73 @@
+package trm
+
+import (
+	"github.com/gomlx/gomlx/pkg/core/dtypes"
+	. "github.com/gomlx/gomlx/pkg/core/graph" //nolint:staticcheck // graphs read as formulas
+)
+
+// stablemaxEpsilon keeps 1/(1-x) finite at x = 1, in the branch that is not taken.
+const stablemaxEpsilon = 1e-30
+
+// crossEntropy is the negative log probability [B, cells] in float64; target is the one-hot label.
+func (c Config) crossEntropy(logits, target *Node) *Node {
+	x := ConvertDType(logits, dtypes.Float64)
+	var s, picked *Node
+	if c.LossType == "softmax_cross_entropy" {
+		x = Sub(x, StopGradient(ReduceAndKeep(x, ReduceMax, -1)))
+		s = ReduceSum(Exp(x), -1)
+		return Sub(Log(s), ReduceSum(Mul(x, target), -1))
+	}
+	one := OnesLike(x)
+	s = Where(LessThan(x, ZerosLike(x)), Div(one, AddScalar(Sub(one, x), stablemaxEpsilon)), Add(x, one))
+	picked = ReduceSum(Mul(s, target), -1)
+	return Sub(Log(ReduceSum(s, -1)), Log(picked))
+}
+
+// bce is the sum of binary cross-entropies of logits x against targets t in float64.
+func bce(x, t *Node) *Node {
+	x, t = ConvertDType(x, dtypes.Float64), StopGradient(ConvertDType(t, dtypes.Float64))
+	up := GreaterThan(x, ZerosLike(x))
+	soft := Log1p(Exp(Where(up, Neg(x), x))) // not Abs: its gradient at 0 would be lost
+	positive := Where(up, x, ZerosLike(x))
+	return ReduceAllSum(Add(Sub(positive, Mul(x, t)), soft))
+}
+
+// losses are the sums over the batch and the metrics in the order of metricNames.
+type losses struct {
+	total   *Node   // scalar float64
+	metrics []*Node // scalars float64
+	preds   *Node
+}
+
+// lossHead follows the reference's ACTLossHead: metrics count only rows that
+// halted in this step and have labels; a row without labels is "right".
+func (c Config) lossHead(logits, labels, qHalt, qContinue, targetQ, halted, steps *Node) losses {
+	b := logits.Shape().Dimensions[0]
+	f64 := func(n *Node) *Node { return ConvertDType(n, dtypes.Float64) }
+	labels = ConvertDType(labels, dtypes.Int32)
+	preds := ArgMax(logits, -1, dtypes.Int32)
+	mask := NotEqual(labels, ZerosLike(labels))
+	right := f64(LogicalAnd(mask, Equal(preds, labels)))
+	count := ReduceSum(f64(mask), -1)
+	divisor := Max(count, OnesLike(count))
+	rowRight := Equal(ReduceSum(right, -1), count)
+	valid := LogicalAnd(halted, GreaterThan(count, ZerosLike(count)))
+
+	target := Reshape(oneHot(labels, c.VocabSize, dtypes.Float64), b, c.SeqLen, c.VocabSize)
+	perCell := c.crossEntropy(logits, target)
+	perCell = Where(mask, perCell, ZerosLike(perCell))
+	lm := ReduceAllSum(Div(ReduceSum(perCell, -1), divisor))
+	qh := bce(qHalt, rowRight)
+	q := qh
+	qc := ScalarZero(logits.Graph(), dtypes.Float64)
+	if targetQ != nil {
+		qc = bce(qContinue, targetQ)
+		q = Add(qh, qc)
+	}
+	total := Add(lm, MulScalar(q, 0.5))
+	v := f64(valid)
+	sum := func(n *Node) *Node { return ReduceAllSum(Where(valid, f64(n), ZerosLike(v))) }
+	qRight := Equal(GreaterOrEqual(qHalt, ZerosLike(qHalt)), rowRight)
+	return losses{total: total, preds: preds, metrics: []*Node{total, lm, qh, qc, ReduceAllSum(v),
+		sum(Div(ReduceSum(right, -1), divisor)), sum(rowRight), sum(qRight), sum(steps)}}
+}

@@ -1,0 +1,52 @@
+package trm
+
+import (
+	"math"
+
+	. "github.com/gomlx/gomlx/pkg/core/graph" //nolint:staticcheck // graphs read as formulas
+)
+
+// atan2 is the angle of (y, x) for x >= 0, float32 within about 2 ulp; atan2(0, 0) = 0.
+func atan2(y, x *Node) *Node {
+	a := Abs(y)
+	zero, one := ZerosLike(a), OnesLike(a)
+	big := Max(a, x)
+	t := Div(Min(a, x), Where(GreaterThan(big, zero), big, one))
+	far := GreaterThan(t, MulScalar(one, math.Sqrt2-1))
+	u := Where(far, Div(Sub(t, one), Add(t, one)), t)
+	z := Mul(u, u)
+	poly := MulScalar(z, 8.05374449538e-2)
+	for _, k := range []float64{-1.38776856032e-1, 1.99777106478e-1, -3.33329491539e-1} {
+		poly = Mul(AddScalar(poly, k), z)
+	}
+	r := Add(u, Mul(poly, u))
+	r = Where(far, AddScalar(r, math.Pi/4), r)
+	r = Where(GreaterThan(a, x), Sub(MulScalar(one, math.Pi/2), r), r)
+	return Where(LessThan(y, zero), Neg(r), r)
+}
+
+// adamATan2 is the update of the published package: the first moment is not
+// bias-corrected inside atan2. rate = lr/(1-beta1^t), root2 = sqrt(1-beta2^t),
+// keep = 1-lr*wd are scalars.
+func adamATan2(p, m, v, g, keep, rate, root2 *Node, beta1, beta2 float64) (p2, m2, v2 *Node) {
+	wide := func(s *Node) *Node { return BroadcastToDims(s, p.Shape().Dimensions...) }
+	m2 = Add(m, MulScalar(Sub(g, m), 1-beta1))
+	v2 = Add(v, MulScalar(Sub(Mul(g, g), v), 1-beta2))
+	p2 = Sub(Mul(p, wide(keep)), Mul(wide(rate), atan2(m2, Div(Sqrt(v2), wide(root2)))))
+	return p2, m2, v2
+}
+
+// signSGD sums the rows' gradients per id and moves the ids that occur:
+// p = p*keep - lr*sign(sum).
+func signSGD(p, ids, g, keep, lr *Node) *Node {
+	n := p.Shape().Dimensions[0]
+	hot := oneHot(ids, n, p.DType())
+	sum := DotGeneral(hot, []int{0}, nil, g, []int{0}, nil)
+	wide := func(s *Node) *Node { return BroadcastToDims(s, p.Shape().Dimensions...) }
+	one := OnesLike(sum)
+	zero := ZerosLike(sum)
+	sign := Where(GreaterThan(sum, zero), one, Where(LessThan(sum, zero), Neg(one), zero))
+	moved := Sub(Mul(p, wide(keep)), Mul(wide(lr), sign))
+	seen := Reshape(ReduceSum(hot, 0), n, 1)
+	return Where(GreaterThan(BroadcastToDims(seen, p.Shape().Dimensions...), zero), moved, p)
+}
