@@ -1,0 +1,472 @@
+package checkpoint
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nlpodyssey/safetensors"
+
+	"trmsweep/internal/blob"
+	"trmsweep/internal/blob/disk"
+	"trmsweep/internal/blob/mem"
+	"trmsweep/internal/tensor"
+)
+
+var quiet = WithLogger(slog.New(slog.DiscardHandler))
+
+// state is a small training state that is different at every step.
+func state(step int64) tensor.State {
+	b := byte(step)
+	return tensor.State{
+		"param/w":      {DType: tensor.F32, Shape: []int{2, 3}, Data: bytes.Repeat([]byte{b, 1, 2, 3}, 6)},
+		"carry/z_H":    {DType: tensor.BF16, Shape: []int{3}, Data: bytes.Repeat([]byte{b, 7}, 3)},
+		"carry/halted": {DType: tensor.Bool, Shape: []int{3}, Data: []byte{1, 0, b & 1}},
+		"carry/inputs": {DType: tensor.U8, Shape: []int{1, 5}, Data: bytes.Repeat([]byte{b}, 5)},
+		"carry/steps":  {DType: tensor.I32, Shape: []int{1}, Data: []byte{b, 0, 0, 0}},
+		"scalar":       {DType: tensor.I64, Data: []byte{b, 0, 0, 0, 0, 0, 0, 0}},
+	}
+}
+
+func snap(step int64) Snapshot {
+	return Snapshot{
+		Step: step, State: state(step), Meta: Meta{Seed: 3, DataStep: step, LedgerSHA256: fmt.Sprint("l", step)},
+		MetricsJSONL: fmt.Appendf(nil, "{\"step\":%d}\n", step), TFEvents: []byte("tf"),
+		Attachments: map[string][]byte{"note.txt": []byte("n")},
+	}
+}
+
+func acquire(t *testing.T, b blob.Bucket, opts ...Option) *Writer {
+	t.Helper()
+	w, err := Acquire(t.Context(), b, Owner{Host: "h"}, append([]Option{quiet}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func save(t *testing.T, w *Writer, steps ...int64) {
+	t.Helper()
+	for _, s := range steps {
+		if _, err := w.Save(t.Context(), snap(s)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// restored acquires, restores and checks that the state and the log are exactly those of step.
+func restored(t *testing.T, b blob.Bucket, step int64) (*Writer, *Checkpoint) {
+	t.Helper()
+	w := acquire(t, b)
+	c, err := w.Restore(t.Context())
+	if err != nil || c == nil {
+		t.Fatalf("restore: %+v, %v", c, err)
+	}
+	if c.Step != step || c.State.SHA256() != state(step).SHA256() || c.Manifest.Meta.DataStep != step || string(c.Attachments["note.txt"]) != "n" {
+		t.Fatalf("restored step %d, want %d", c.Step, step)
+	}
+	return w, c
+}
+
+func TestSaveAndRestore(t *testing.T) {
+	d, err := disk.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string]blob.Bucket{"mem": mem.New(nil), "disk": d} {
+		t.Run(name, func(t *testing.T) {
+			w := acquire(t, b)
+			if c, err := w.Restore(t.Context()); c != nil || err != nil {
+				t.Fatal(c, err)
+			}
+			save(t, w, 1, 2, 3, 4, 5)
+			w, c := restored(t, b, 5)
+			log, err := ReadMetrics(t.Context(), b, c.Manifest)
+			if err != nil || strings.Count(string(log), "\n") != 5 {
+				t.Fatalf("%q %v", log, err)
+			}
+			if w.Epoch() != 2 || len(w.Head().Entries) != DefaultKeep {
+				t.Fatalf("%+v", w.Head())
+			}
+			r, err := Verify(t.Context(), b)
+			if err != nil || !r.OK || len(r.Orphans) != 0 || r.Newest.Step != 5 {
+				t.Fatalf("%+v %v", r, err)
+			}
+		})
+	}
+}
+
+func TestStateFileIsTheLibrarys(t *testing.T) {
+	f, err := newStateFile(state(9))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := safetensors.Deserialize(data); err != nil {
+		t.Fatal(err)
+	}
+	got, err := decodeState(data)
+	if err != nil || got.SHA256() != state(9).SHA256() {
+		t.Fatal(err)
+	}
+	for off := range f.Size() {
+		p := make([]byte, min(5, f.Size()-off))
+		if n, err := f.ReadAt(p, off); n != len(p) || err != nil || !bytes.Equal(p, data[off:off+int64(n)]) {
+			t.Fatalf("read at %d: %d %v", off, n, err)
+		}
+	}
+}
+
+var errInjected = fmt.Errorf("injected: %w", blob.ErrTransient)
+
+// faulty fails the n-th write and all operations after it (a crash), or only it with the answer lost.
+type faulty struct {
+	blob.Bucket
+	mu    sync.Mutex
+	at, n int
+	lost  bool // the write happens, the answer does not arrive
+	once  bool // later operations work
+}
+
+func (f *faulty) hit(write bool) (fail, apply bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if write {
+		f.n++
+	}
+	if f.n == f.at && write {
+		return true, f.lost
+	}
+	return f.n >= f.at && !f.once, false
+}
+
+func (f *faulty) Put(ctx context.Context, key string, body io.ReaderAt, size, gen int64) (blob.Attr, error) {
+	fail, apply := f.hit(true)
+	if fail {
+		if apply {
+			f.Bucket.Put(ctx, key, body, size, gen)
+		}
+		return blob.Attr{}, errInjected
+	}
+	return f.Bucket.Put(ctx, key, body, size, gen)
+}
+
+func (f *faulty) Get(ctx context.Context, key string, gen int64) (io.ReadCloser, blob.Attr, error) {
+	if fail, _ := f.hit(false); fail {
+		return nil, blob.Attr{}, errInjected
+	}
+	return f.Bucket.Get(ctx, key, gen)
+}
+
+func (f *faulty) Stat(ctx context.Context, key string) (blob.Attr, error) {
+	if fail, _ := f.hit(false); fail {
+		return blob.Attr{}, errInjected
+	}
+	return f.Bucket.Stat(ctx, key)
+}
+
+// A save makes six writes: state, attachment, metrics, events, MANIFEST, HEAD.
+const writes = 6
+
+func TestCrashAtEveryWrite(t *testing.T) {
+	for at := 1; at <= writes; at++ {
+		for _, lost := range []bool{false, true} {
+			b := mem.New(nil)
+			w := acquire(t, b)
+			save(t, w, 1)
+			w.b = &faulty{Bucket: b, at: at, lost: lost}
+			if _, err := w.Save(t.Context(), snap(2)); !errors.Is(err, blob.ErrTransient) {
+				t.Fatalf("write %d, lost %v: %v", at, lost, err)
+			}
+			step := int64(1)
+			if at == writes && lost {
+				step = 2
+			}
+			w, _ = restored(t, b, step)
+			save(t, w, 3)
+			w.grace = -1
+			if _, err := w.Clean(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r, err := Verify(t.Context(), b)
+			if err != nil || !r.OK || len(r.Orphans) != 0 {
+				t.Fatalf("write %d: %+v %v", at, r.Orphans, err)
+			}
+		}
+	}
+}
+
+// An outage ends and the same writer goes on: no log line is lost or repeated.
+func TestSaveAgainAfterFailure(t *testing.T) {
+	for at := 1; at <= writes; at++ {
+		for _, lost := range []bool{false, true} {
+			b := mem.New(nil)
+			w := acquire(t, b)
+			save(t, w, 1)
+			w.b = &faulty{Bucket: b, at: at, lost: lost}
+			if _, err := w.Save(t.Context(), snap(2)); err == nil {
+				t.Fatal("no error")
+			}
+			w.b = b
+			save(t, w, 3)
+			log, err := ReadMetrics(t.Context(), b, *w.parent)
+			if err != nil || string(log) != "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n" {
+				t.Fatalf("write %d lost %v: %q %v", at, lost, log, err)
+			}
+			w.Clean(t.Context())
+			if r, err := Verify(t.Context(), b); err != nil || !r.OK || len(r.Orphans) != 0 {
+				t.Fatalf("write %d lost %v: %+v %v", at, lost, r.Orphans, err)
+			}
+		}
+	}
+}
+
+func TestLostAnswerIsNoFailure(t *testing.T) {
+	for at := 1; at <= writes; at++ {
+		b := mem.New(nil)
+		w := acquire(t, b)
+		w.b = &faulty{Bucket: b, at: at, lost: true, once: true}
+		save(t, w, 1)
+		restored(t, b, 1)
+	}
+}
+
+func TestFenced(t *testing.T) {
+	b := mem.New(nil)
+	zombie := acquire(t, b)
+	save(t, zombie, 1)
+	w, _ := restored(t, b, 1)
+	if _, err := zombie.Save(t.Context(), snap(2)); !errors.Is(err, ErrFenced) {
+		t.Fatal(err)
+	}
+	if err := zombie.Check(t.Context()); !errors.Is(err, ErrFenced) {
+		t.Fatal(err)
+	}
+	if _, err := zombie.Clean(t.Context()); !errors.Is(err, ErrFenced) {
+		t.Fatal(err)
+	}
+	save(t, w, 2)
+	restored(t, b, 2)
+}
+
+func TestSixteenWriters(t *testing.T) {
+	b := mem.New(nil)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	epochs := map[int64]bool{}
+	for i := range 16 {
+		wg.Go(func() {
+			w, err := Acquire(t.Context(), b, Owner{Attempt: i}, quiet)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			if epochs[w.Epoch()] {
+				t.Errorf("epoch %d twice", w.Epoch())
+			}
+			epochs[w.Epoch()] = true
+			mu.Unlock()
+			if _, err := w.Save(t.Context(), snap(int64(i))); err != nil && !errors.Is(err, ErrFenced) {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if r, err := Verify(t.Context(), b); err != nil || !r.OK || r.Head.Epoch != 16 {
+		t.Fatal(r.Head, err)
+	}
+}
+
+// Every file of the newest checkpoint is damaged in turn: the older one is used, and the newer marked.
+func TestFallback(t *testing.T) {
+	damages := map[string]func([]byte) []byte{
+		"flipped":   func(d []byte) []byte { d[len(d)/2] ^= 1; return d },
+		"truncated": func(d []byte) []byte { return d[:len(d)/2] },
+		"missing":   nil,
+	}
+	for _, file := range []string{manifestName, stateName(0, 1), "note.txt"} {
+		for name, damage := range damages {
+			t.Run(file+" "+name, func(t *testing.T) {
+				b := mem.New(nil)
+				w := acquire(t, b)
+				save(t, w, 1, 2)
+				key := path.Dir(w.Head().Entries[1].Manifest) + "/" + file
+				if damage == nil {
+					b.Delete(t.Context(), key, blob.Any)
+				} else {
+					b.Tamper(key, damage)
+				}
+				if r, err := Verify(t.Context(), b); err != nil || r.OK {
+					t.Fatal("verify is content", err)
+				}
+				w, c := restored(t, b, 1)
+				if len(c.Skipped) != 1 || c.Skipped[0].Bad == "" || w.Head().Entries[1].Bad == "" {
+					t.Fatalf("%+v", c.Skipped)
+				}
+				save(t, w, 2)
+				restored(t, b, 2)
+			})
+		}
+	}
+}
+
+func TestAllBad(t *testing.T) {
+	b := mem.New(nil)
+	w := acquire(t, b)
+	save(t, w, 1, 2)
+	for _, e := range w.Head().Entries {
+		b.Tamper(e.dir()+stateName(0, 1), func(d []byte) []byte { return d[1:] })
+	}
+	for range 2 { // the verdict does not change the run
+		if c, err := acquire(t, b).Restore(t.Context()); !errors.Is(err, ErrAllBad) || c != nil {
+			t.Fatal(c, err)
+		}
+	}
+	if c, err := acquire(t, &faulty{Bucket: b, at: 99}).Restore(t.Context()); c != nil || !errors.Is(err, ErrAllBad) {
+		t.Fatal(err)
+	}
+}
+
+func TestTransientIsNotBad(t *testing.T) {
+	b := mem.New(nil)
+	save(t, acquire(t, b), 1)
+	w := acquire(t, b)
+	w.b = &faulty{Bucket: b}
+	if _, err := w.Restore(t.Context()); !errors.Is(err, blob.ErrTransient) || errors.Is(err, ErrAllBad) {
+		t.Fatal(err)
+	}
+}
+
+func TestLostHead(t *testing.T) {
+	for _, how := range []string{"deleted", "torn", "garbage"} {
+		b := mem.New(nil)
+		old := acquire(t, b)
+		save(t, old, 1, 2)
+		switch how {
+		case "deleted":
+			b.Delete(t.Context(), headKey, blob.Any)
+		case "torn":
+			b.Tamper(headKey, func(d []byte) []byte { return d[:9] })
+		case "garbage":
+			blob.PutBytes(t.Context(), b, headKey, []byte("{"), blob.Any)
+		}
+		w, _ := restored(t, b, 2)
+		if len(w.Head().Entries) != 2 {
+			t.Fatalf("%s: %+v", how, w.Head())
+		}
+		if _, err := old.Save(t.Context(), snap(3)); !errors.Is(err, ErrFenced) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestGrace(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	b := mem.New(func() time.Time { return now })
+	w := acquire(t, b)
+	save(t, w, 1)
+	w.b = &faulty{Bucket: b, at: 5}
+	w.Save(t.Context(), snap(2))
+	for _, c := range []struct {
+		age  time.Duration
+		left int
+	}{{59 * time.Minute, 2}, {2 * time.Minute, 0}} {
+		now = now.Add(c.age)
+		w, _ := restored(t, b, 1)
+		if _, err := w.Clean(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := Verify(t.Context(), b); err != nil || len(r.Orphans) != c.left {
+			t.Fatalf("after %s: %+v %v", c.age, r.Orphans, err)
+		}
+	}
+}
+
+func TestKeep(t *testing.T) {
+	b := mem.New(nil)
+	w := acquire(t, b, WithKeep(2))
+	for step := int64(1); step <= 6; step++ {
+		s := snap(step)
+		s.Milestone = step == 1
+		s.Meta.BestStep, s.Meta.BestExactAccuracy = min(step, 3), 0.5
+		if _, err := w.Save(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var steps []int64
+	for _, e := range w.Head().Entries {
+		steps = append(steps, e.Step)
+	}
+	if fmt.Sprint(steps) != "[1 3 5 6]" || !w.Head().Entries[1].Best {
+		t.Fatal(steps)
+	}
+}
+
+func TestTwoRanks(t *testing.T) {
+	b := mem.New(nil)
+	w := acquire(t, b)
+	ticket := w.Begin(4)
+	s := snap(4)
+	s.Meta.WorldSize, s.Ticket = 2, ticket
+	done := make(chan error)
+	go func() { done <- SaveRank(t.Context(), b, ticket, 1, 2, state(40)) }()
+	if _, err := w.Save(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	_, c := restored(t, b, 4)
+	if got, err := LoadRank(t.Context(), b, c.Manifest, 1); err != nil || got.SHA256() != state(40).SHA256() {
+		t.Fatal(err)
+	}
+}
+
+func TestSaverOneInFlight(t *testing.T) {
+	b := mem.New(nil)
+	w := acquire(t, b)
+	s := NewSaver(t.Context(), w)
+	w.mu.Lock() // the save cannot end
+	ok, err := s.Start(func() (Snapshot, error) { return snap(1), nil })
+	if !ok || err != nil || !s.Busy() {
+		t.Fatal(ok, err)
+	}
+	ok, _ = s.Start(func() (Snapshot, error) { t.Error("a second copy was taken"); return Snapshot{}, nil })
+	if ok {
+		t.Fatal("two in flight")
+	}
+	w.mu.Unlock()
+	if err := s.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r, ok := s.Poll(); !ok || r.Err != nil || r.Commit.Step != 1 {
+		t.Fatalf("%+v", r)
+	}
+	restored(t, b, 1)
+}
+
+func TestInterval(t *testing.T) {
+	c := ChooseInterval(IntervalInput{StepSeconds: 0.1, StallSeconds: 0.05, PersistSeconds: 1, Preemptions: 1, Observed: 4 * time.Hour, Prior: 4 * time.Hour})
+	// Young: sqrt(2 * 0.05 * 14400) = 37.9 s.
+	if c.Steps < 370 || c.Steps > 380 || !strings.Contains(c.Reason, "Young/Daly") {
+		t.Fatalf("%+v", c)
+	}
+	if c := ChooseInterval(IntervalInput{FixedSteps: 7, StepSeconds: 1}); c.Steps != 7 || !strings.Contains(c.Reason, "fixed") {
+		t.Fatalf("%+v", c)
+	}
+	if c := ChooseInterval(IntervalInput{StepSeconds: 1, StallSeconds: 0.001, PersistSeconds: 90}); c.Steps != 90 {
+		t.Fatalf("%+v", c)
+	}
+}
