@@ -1,0 +1,203 @@
+// Package faultproxy stands before an HTTP server and lets requests fail in the
+// ways that networks and object storage do, by a seeded draw. It is for tests.
+package faultproxy
+
+import (
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"time"
+)
+
+// Fault is a way to fail.
+type Fault string
+
+// The faults. In the first four the server does not see the request.
+const (
+	Unavailable Fault = "503"
+	TooMany     Fault = "429"
+	Hang        Fault = "hang" // no answer until the client gives up
+	Cut         Fault = "cut"  // the connection ends without an answer
+	Lost        Fault = "lost" // the server acts, the answer is lost
+	Truncate    Fault = "truncate"
+	FlipAnswer  Fault = "flip answer"
+	FlipRequest Fault = "flip request"
+	Slow        Fault = "slow"
+)
+
+// order in which the draw is made.
+var order = []Fault{Unavailable, TooMany, Hang, Cut, Lost, Truncate, FlipAnswer, FlipRequest, Slow}
+
+// Options of New.
+type Options struct {
+	Seed  uint64
+	Rates map[Fault]float64 // probability per request; together at most 1
+	Only  func(*http.Request) bool
+	// HangFor ends a Hang where the client is patient; 0 is 30 s.
+	HangFor time.Duration
+	// SlowPause is waited before every 16 KiB of a slow body; 0 is 20 ms.
+	SlowPause time.Duration
+}
+
+// Proxy is an http.Handler. Its methods are safe for concurrent use.
+type Proxy struct {
+	o      Options
+	proxy  *httputil.ReverseProxy
+	mu     sync.Mutex
+	rnd    *rand.Rand
+	down   bool
+	counts map[Fault]int
+}
+
+// New proxies target.
+func New(target *url.URL, o Options) *Proxy {
+	if o.HangFor == 0 {
+		o.HangFor = 30 * time.Second
+	}
+	if o.SlowPause == 0 {
+		o.SlowPause = 20 * time.Millisecond
+	}
+	p := &Proxy{o: o, rnd: rand.New(rand.NewPCG(o.Seed, 1)), counts: map[Fault]int{}}
+	p.proxy = &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Host = r.In.Host
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			http.Error(w, "proxy: "+err.Error(), http.StatusBadGateway)
+		},
+	}
+	return p
+}
+
+// SetRates replaces the probabilities.
+func (p *Proxy) SetRates(rates map[Fault]float64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.o.Rates = rates
+}
+
+// SetDown makes every request fail with 503 until it is called with false.
+func (p *Proxy) SetDown(down bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down = down
+}
+
+// Counts is how often each fault has happened.
+func (p *Proxy) Counts() map[Fault]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.counts)
+}
+
+// draw chooses the fault of a request ("" none) and a position in [0, 1).
+func (p *Proxy) draw(r *http.Request) (f Fault, at float64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	x, at := p.rnd.Float64(), p.rnd.Float64()
+	if p.down {
+		p.counts[Unavailable]++
+		return Unavailable, at
+	}
+	if p.o.Only != nil && !p.o.Only(r) {
+		return "", at
+	}
+	for _, f := range order {
+		if x -= p.o.Rates[f]; x < 0 {
+			p.counts[f]++
+			return f, at
+		}
+	}
+	return "", at
+}
+
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	fault, at := p.draw(r)
+	switch fault {
+	case Unavailable:
+		http.Error(w, "injected", http.StatusServiceUnavailable)
+		return
+	case TooMany:
+		http.Error(w, "injected", http.StatusTooManyRequests)
+		return
+	case Hang:
+		select {
+		case <-r.Context().Done():
+		case <-time.After(p.o.HangFor):
+		}
+		panic(http.ErrAbortHandler)
+	case Cut:
+		panic(http.ErrAbortHandler)
+	case Lost:
+		p.proxy.ServeHTTP(&discard{header: http.Header{}}, r)
+		panic(http.ErrAbortHandler)
+	case FlipRequest:
+		r.Body = &flipper{ReadCloser: r.Body, at: int64(at * float64(max(r.ContentLength, 1)))}
+	case Slow:
+		r.Body = &slow{r.Body, p.o.SlowPause}
+	}
+	p.proxy.ServeHTTP(&answer{ResponseWriter: w, fault: fault, at: at, pause: p.o.SlowPause}, r)
+}
+
+type discard struct{ header http.Header }
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
+func (d *discard) WriteHeader(int)             {}
+
+// flipper changes one bit of a request's body.
+type flipper struct {
+	io.ReadCloser
+	n, at int64
+}
+
+func (f *flipper) Read(p []byte) (int, error) {
+	n, err := f.ReadCloser.Read(p)
+	if f.at >= f.n && f.at < f.n+int64(n) {
+		p[f.at-f.n] ^= 1
+	}
+	f.n += int64(n)
+	return n, err
+}
+
+type slow struct {
+	io.ReadCloser
+	pause time.Duration
+}
+
+func (s *slow) Read(p []byte) (int, error) {
+	time.Sleep(s.pause)
+	return s.ReadCloser.Read(p[:min(len(p), 16<<10)])
+}
+
+// answer damages the body on its way back.
+type answer struct {
+	http.ResponseWriter
+	fault Fault
+	at    float64
+	pause time.Duration
+	done  bool
+}
+
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+func (a *answer) Write(p []byte) (int, error) {
+	switch {
+	case a.fault == Truncate:
+		a.ResponseWriter.Write(p[:len(p)/2])
+		http.NewResponseController(a.ResponseWriter).Flush()
+		panic(http.ErrAbortHandler)
+	case a.fault == FlipAnswer && !a.done && len(p) > 0:
+		a.done = true
+		p = append([]byte(nil), p...)
+		p[int(a.at*float64(len(p)))] ^= 1
+	case a.fault == Slow:
+		time.Sleep(a.pause)
+	}
+	return a.ResponseWriter.Write(p)
+}
