@@ -80,6 +80,11 @@ func toBF16x512(dst *uint16, a *float32, n int)
 //go:noescape
 func fromBF16x512(dst *float32, a *uint16, n int)
 
+// peak512 runs n rounds of 24 register FMAs of 16 lanes.
+//
+//go:noescape
+func peak512(n int)
+
 func useLevel(l Level) {
 	if l < AVX512 {
 		return

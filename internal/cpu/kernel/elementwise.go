@@ -118,7 +118,7 @@ func useGeneric() {
 func exp32(x float32) float32     { return float32(math.Exp(float64(x))) }
 func sigmoid32(x float32) float32 { return float32(1 / (1 + math.Exp(-float64(x)))) }
 func silu32(x float32) float32 {
-	if x < -200 {
+	if x < -200 && !math.IsInf(float64(x), -1) {
 		return 0 * x
 	}
 	return x * sigmoid32(x)

@@ -1,0 +1,180 @@
+// Package cpu is a GoMLX backend in Go and assembly, registered under the name "cpu". It supports the operations and
+// data types that TRM's graphs use and refuses everything else with an error; it never downloads, never needs cgo, and
+// its results do not depend on the number of threads.
+//
+// Configuration: "cpu" (as many threads as GOMAXPROCS) or "cpu:threads=2".
+package cpu
+
+import (
+	"fmt"
+	"reflect"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/gomlx/gomlx/backends"
+	"github.com/gomlx/gomlx/backends/notimplemented"
+	"github.com/gomlx/gomlx/pkg/core/dtypes"
+	"github.com/gomlx/gomlx/pkg/core/shapes"
+)
+
+// Name under which the backend is registered.
+const Name = "cpu"
+
+func init() { backends.Register(Name, New) }
+
+// Backend runs graphs on the host's processor. Safe for concurrent use.
+type Backend struct {
+	notimplemented.Backend
+	threads   int
+	finalized atomic.Bool
+	pool      pool
+}
+
+var _ backends.Backend = (*Backend)(nil)
+
+// New reads a configuration, "" or "threads=N", and makes a backend.
+func New(config string) (backends.Backend, error) {
+	b := &Backend{threads: runtime.GOMAXPROCS(0)}
+	for part := range strings.SplitSeq(config, ",") {
+		if part == "" {
+			continue
+		}
+		key, val, _ := strings.Cut(part, "=")
+		n, err := strconv.Atoi(val)
+		if key != "threads" || err != nil || n < 1 {
+			return nil, fmt.Errorf("backend cpu: unknown option %q; the only one is threads=N with N of at least 1", part)
+		}
+		b.threads = n
+	}
+	return b, nil
+}
+
+// Name returns "cpu".
+func (b *Backend) Name() string { return Name }
+
+// String returns the configuration that makes this backend again.
+func (b *Backend) String() string { return fmt.Sprintf("cpu:threads=%d", b.threads) }
+
+// Description names the matrix kernel in use and the threads.
+func (b *Backend) Description() string {
+	return fmt.Sprintf("Go CPU backend (%s, %d threads)", gemmKernel, b.threads)
+}
+
+// DeviceDescription describes the only device.
+func (b *Backend) DeviceDescription(backends.DeviceNum) string { return b.Description() }
+
+// Capabilities lists the operations and data types that the builder accepts.
+func (b *Backend) Capabilities() backends.Capabilities { return capabilities.Clone() }
+
+// Builder starts a graph.
+func (b *Backend) Builder(name string) backends.Builder { return newBuilder(b, name) }
+
+// Finalize drops the pooled memory; the backend takes no work afterwards.
+func (b *Backend) Finalize() { b.finalized.Store(true); b.pool.drop() }
+
+// IsFinalized reports whether Finalize was called.
+func (b *Backend) IsFinalized() bool { return b.finalized.Load() }
+
+type buffer struct {
+	shape shapes.Shape
+	flat  any
+}
+
+func asBuffer(x backends.Buffer) (*buffer, error) {
+	buf, ok := x.(*buffer)
+	if !ok || buf == nil || buf.flat == nil {
+		return nil, fmt.Errorf("backend cpu: buffer is finalized, donated or of another backend (%T)", x)
+	}
+	return buf, nil
+}
+
+// BufferFinalize makes the buffer unusable; its memory goes to the garbage collector.
+func (b *Backend) BufferFinalize(x backends.Buffer) error {
+	buf, err := asBuffer(x)
+	if err != nil {
+		return err
+	}
+	buf.flat = nil
+	return nil
+}
+
+// BufferShape returns the buffer's shape.
+func (b *Backend) BufferShape(x backends.Buffer) (shapes.Shape, error) {
+	buf, err := asBuffer(x)
+	if err != nil {
+		return shapes.Invalid(), err
+	}
+	return buf.shape, nil
+}
+
+// BufferDeviceNum returns 0: there is one device.
+func (b *Backend) BufferDeviceNum(x backends.Buffer) (backends.DeviceNum, error) {
+	_, err := asBuffer(x)
+	return 0, err
+}
+
+// BufferToFlatData copies the buffer's values to a slice of the same type and length.
+func (b *Backend) BufferToFlatData(x backends.Buffer, flat any) error {
+	buf, err := asBuffer(x)
+	if err != nil {
+		return err
+	}
+	return copyFlat(flat, buf.flat)
+}
+
+// BufferFromFlatData copies a slice to a new buffer.
+func (b *Backend) BufferFromFlatData(dev backends.DeviceNum, flat any, shape shapes.Shape) (backends.Buffer, error) {
+	x, dst, err := b.NewSharedBuffer(dev, shape)
+	if err != nil {
+		return nil, err
+	}
+	return x, copyFlat(dst, flat)
+}
+
+// HasSharedBuffers returns true: buffers live in host memory.
+func (b *Backend) HasSharedBuffers() bool { return true }
+
+// NewSharedBuffer makes a zeroed buffer and gives its slice.
+func (b *Backend) NewSharedBuffer(dev backends.DeviceNum, shape shapes.Shape) (backends.Buffer, any, error) {
+	if dev != 0 {
+		return nil, nil, fmt.Errorf("backend cpu: device %d: there is only device 0", dev)
+	}
+	if !capabilities.DTypes[shape.DType] {
+		return nil, nil, fmt.Errorf("backend cpu: data type %s is not supported", shape.DType)
+	}
+	buf := &buffer{shape: shape, flat: newFlat(shape.DType, shape.Size())}
+	return buf, buf.flat, nil
+}
+
+// BufferData gives the buffer's own slice, valid until it is finalized or donated.
+func (b *Backend) BufferData(x backends.Buffer) (any, error) {
+	buf, err := asBuffer(x)
+	if err != nil {
+		return nil, err
+	}
+	return buf.flat, nil
+}
+
+// BufferCopyToDevice copies the buffer.
+func (b *Backend) BufferCopyToDevice(x backends.Buffer, dev backends.DeviceNum) (backends.Buffer, error) {
+	buf, err := asBuffer(x)
+	if err != nil {
+		return nil, err
+	}
+	return b.BufferFromFlatData(dev, buf.flat, buf.shape)
+}
+
+func newFlat(dt dtypes.DType, n int) any {
+	return reflect.MakeSlice(reflect.SliceOf(dt.GoType()), n, n).Interface()
+}
+
+func copyFlat(dst, src any) error {
+	d, s := reflect.ValueOf(dst), reflect.ValueOf(src)
+	if d.Kind() != reflect.Slice || d.Type() != s.Type() || d.Len() != s.Len() {
+		return fmt.Errorf("backend cpu: copy %T to %T: types and lengths must be equal", src, dst)
+	}
+	reflect.Copy(d, s)
+	return nil
+}

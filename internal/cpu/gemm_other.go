@@ -1,0 +1,5 @@
+//go:build !amd64
+
+package cpu
+
+var gemmKernel, kern8x32 = "portable", kernGo
