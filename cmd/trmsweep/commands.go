@@ -6,6 +6,11 @@ import "github.com/spf13/cobra"
 func addCommands(root *cobra.Command, a *app) {
 	root.AddCommand(
 		newPlanCmd(a),
+		newDatasetCmd(a),
+		newSudokuCmd(a),
+		newTrainCmd(a),
+		newUpCmd(a),
+		newDownCmd(a),
 		newReportCmd(a),
 		newCompareCmd(a),
 	)

@@ -65,7 +65,7 @@ func Build(ctx context.Context, o Options, outDir string, progress func(Progress
 		return Summary{}, err
 	}
 	if _, err := os.Stat(outDir); err == nil && !o.Force {
-		return Summary{}, inputf("output folder %s exists already; remove it, choose another, or force", outDir)
+		return Summary{}, optionsf("output folder %s exists already; remove it, choose another, or force", outDir)
 	}
 	src, err := resolve(ctx, o, progress)
 	if err != nil {

@@ -16,13 +16,25 @@ import (
 // another attempt would fail in the same way.
 var ErrInput = errors.New("dataset input")
 
-// inputError is ErrInput with a message of its own.
-type inputError struct{ msg string }
+// ErrOptions: the ErrInput that lies in the options, not in the data.
+var ErrOptions = errors.New("dataset options")
 
-func (e inputError) Error() string        { return e.msg }
-func (e inputError) Is(target error) bool { return target == ErrInput }
+// inputError is ErrInput, and perhaps ErrOptions, with a message of its own.
+type inputError struct {
+	msg     string
+	options bool
+}
 
-func inputf(format string, args ...any) error { return inputError{fmt.Sprintf(format, args...)} }
+func (e inputError) Error() string { return e.msg }
+func (e inputError) Is(target error) bool {
+	return target == ErrInput || e.options && target == ErrOptions
+}
+
+func inputf(format string, args ...any) error { return inputError{msg: fmt.Sprintf(format, args...)} }
+
+func optionsf(format string, args ...any) error {
+	return inputError{msg: fmt.Sprintf(format, args...), options: true}
+}
 
 // Opener opens the bucket of a gs:// address.
 type Opener func(ctx context.Context, address string) (blob.Bucket, error)
@@ -88,7 +100,7 @@ func (o Options) normal() (Options, error) {
 		o.Count = 0
 	}
 	if len(faults) > 0 {
-		return o, inputf("dataset options: %s", strings.Join(faults, "; "))
+		return o, optionsf("dataset options: %s", strings.Join(faults, "; "))
 	}
 	return o, nil
 }

@@ -186,7 +186,7 @@ func readList(ctx context.Context, r io.Reader, needRating bool, yield func(row,
 func localFiles(o Options) (train, test string, err error) {
 	st, err := os.Stat(o.Source)
 	if err != nil {
-		return "", "", inputf("read source: %v (a CSV file, a folder with train.csv and test.csv, gs://..., hf:owner/name, or %q)", err, SourceGenerate)
+		return "", "", optionsf("read source: %v (a CSV file, a folder with train.csv and test.csv, gs://..., hf:owner/name, or %q)", err, SourceGenerate)
 	}
 	train, test = o.Source, o.TestSource
 	if st.IsDir() {

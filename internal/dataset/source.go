@@ -90,7 +90,7 @@ func (o Options) downloads() (string, error) {
 func fetchObject(ctx context.Context, o Options, address string, progress func(Progress)) (string, error) {
 	i := strings.LastIndexByte(address, '/')
 	if i < len("gs://x") {
-		return "", inputf("source %s names no object, want gs://bucket/path/file.csv", address)
+		return "", optionsf("source %s names no object, want gs://bucket/path/file.csv", address)
 	}
 	if o.Opener == nil {
 		return "", inputf("source %s: object storage cannot be opened here", address)
@@ -145,7 +145,7 @@ const hubTimeout = 20 * time.Second
 func fetchHub(ctx context.Context, o Options, progress func(Progress)) (resolved, error) {
 	name, revision, _ := strings.Cut(strings.TrimPrefix(o.Source, "hf:"), "@")
 	if strings.Count(name, "/") != 1 {
-		return resolved{}, inputf("source %s: want hf:owner/name or hf:owner/name@revision", o.Source)
+		return resolved{}, optionsf("source %s: want hf:owner/name or hf:owner/name@revision", o.Source)
 	}
 	dir, err := o.downloads()
 	if err != nil {

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"trmsweep/internal/blob"
+	"trmsweep/internal/blob/open"
+	"trmsweep/internal/dataset"
+)
+
+func newDatasetCmd(a *app) *cobra.Command {
+	cmd := &cobra.Command{Use: "dataset", Short: "Build and look at datasets"}
+	cmd.AddCommand(newDatasetBuildCmd(a), newDatasetShowCmd(a))
+	return cmd
+}
+
+func newDatasetBuildCmd(a *app) *cobra.Command {
+	var o dataset.Options
+	var out string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "build --source FILE|FOLDER|gs://...|hf:owner/name|generate --out DIR",
+		Short: "Build a dataset folder from puzzles, checked and reproducible",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if out == "" || o.Source == "" {
+				return usagef("dataset build needs --source and --out; `trmsweep dataset build --help` says more")
+			}
+			closeAll := bucketOpener(&o)
+			defer closeAll()
+			o.CacheDir = a.path("cache")
+			return runDatasetBuild(cmd.Context(), a, o, out, asJSON)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&o.Source, "source", "", "CSV (plain, .gz, .zst), list of puzzles, folder with train.csv and test.csv, gs://bucket/file.csv, hf:owner/name[@revision], or generate")
+	fl.StringVar(&o.TestSource, "test", "", "file of the test split")
+	fl.StringVar(&out, "out", "", "folder to make")
+	fl.IntVar(&o.Subsample, "subsample", 0, "train puzzles drawn from the source, 0 = all")
+	fl.IntVar(&o.NumAug, "num-aug", 0, "augmented copies of every train puzzle")
+	fl.IntVar(&o.MinRating, "min-rating", 0, "least rating (backtracks) of a puzzle")
+	fl.IntVar(&o.Count, "count", 0, "generate: train puzzles (0 = 1000)")
+	fl.IntVar(&o.TestCount, "test-count", 0, "test puzzles drawn (0 = all; generate: 1000)")
+	fl.Int64Var(&o.Seed, "seed", 0, "seed of every draw")
+	fl.BoolVar(&o.Compact, "compact", false, "write uint8 throughout (an eighth of the size)")
+	fl.BoolVar(&o.VerifyUnique, "verify-unique", false, "prove that every question has exactly one solution")
+	fl.BoolVar(&o.SkipBad, "skip-bad", false, "leave faulty rows out instead of failing")
+	fl.BoolVar(&o.Force, "force", false, "replace the output folder")
+	fl.IntVar(&o.Workers, "workers", 0, "goroutines (0 = all cores); the bytes do not depend on it")
+	fl.BoolVar(&asJSON, "json", false, "print the summary as JSON")
+	return cmd
+}
+
+// bucketOpener lets o open gs:// sources; the result closes what was opened.
+func bucketOpener(o *dataset.Options) func() {
+	var closers []func() error
+	o.Opener = func(ctx context.Context, address string) (blob.Bucket, error) {
+		b, c, err := open.Bucket(ctx, address)
+		if err == nil {
+			closers = append(closers, c.Close)
+		}
+		return b, err
+	}
+	return func() {
+		for _, c := range closers {
+			_ = c()
+		}
+	}
+}
+
+func runDatasetBuild(ctx context.Context, a *app, o dataset.Options, out string, asJSON bool) error {
+	start, last := time.Now(), time.Now()
+	sum, err := dataset.Build(ctx, o, filepath.Clean(out), func(p dataset.Progress) {
+		if time.Since(last) < 2*time.Second {
+			return
+		}
+		last = time.Now()
+		if p.Total > 0 {
+			fmt.Fprintf(a.stderr, "%s: %d of %d\n", p.Stage, p.Done, p.Total)
+		} else {
+			fmt.Fprintf(a.stderr, "%s: %d\n", p.Stage, p.Done)
+		}
+	})
+	if errors.Is(err, dataset.ErrOptions) {
+		return usageError{err}
+	}
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		enc := json.NewEncoder(a.stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(struct {
+			dataset.Summary
+			Out     string  `json:"out"`
+			Seconds float64 `json:"seconds"`
+		}{sum, out, time.Since(start).Seconds()})
+	}
+	for _, s := range []struct {
+		name string
+		dataset.SplitSummary
+	}{{"train", sum.Train}, {"test", sum.Test}} {
+		fmt.Fprintf(a.stdout, "%-5s %d puzzles, %d rows, of %d in the source; %d faulty rows left out\n", s.name, s.Groups, s.Rows, s.SourceRows, s.BadRows)
+	}
+	if sum.TestInTrainCount > 0 {
+		fmt.Fprintf(a.stdout, "warning: %d test puzzles are train puzzles up to symmetry (test groups %v ...)\n", sum.TestInTrainCount, sum.TestInTrain)
+	}
+	fmt.Fprintf(a.stdout, "%s: dataset %s in %.1f s\n", out, sum.Hash[:12], time.Since(start).Seconds())
+	return nil
+}
+
+func newDatasetShowCmd(a *app) *cobra.Command {
+	var split, picture string
+	var count, from int
+	cmd := &cobra.Command{
+		Use:   "show DIR",
+		Short: "Print puzzles as grids, and the histograms of ratings and clues",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if count < 0 || from < 0 {
+				return usagef("--count and --from must not be negative")
+			}
+			if _, err := os.Stat(args[0]); err != nil {
+				return usageError{fmt.Errorf("open dataset: %w", err)}
+			}
+			s, err := dataset.Open(args[0], split)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			fmt.Fprintf(a.stdout, "%s/%s: %d puzzles, %d rows\n", args[0], split, s.Groups(), s.Rows())
+			for g := from; g < min(from+count, s.Groups()); g++ {
+				row, to := s.Group(g)
+				q, answer := s.Grids(row)
+				fmt.Fprintf(a.stdout, "\npuzzle %d: %d clues, %d rows, solution %s\n%s", g, q.Clues(), to-row, answer, q.Pretty())
+			}
+			h := s.Histograms(1000)
+			fmt.Fprintf(a.stdout, "\n%s", h.Text())
+			if picture != "" {
+				if err := os.WriteFile(picture, h.SVG(), 0o644); err != nil {
+					return fmt.Errorf("write picture: %w", err)
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&split, "split", "train", "train or test")
+	cmd.Flags().IntVar(&count, "count", 3, "puzzles to print")
+	cmd.Flags().IntVar(&from, "from", 0, "first puzzle")
+	cmd.Flags().StringVar(&picture, "svg", "", "write the histograms there as a picture")
+	return cmd
+}

@@ -1,0 +1,389 @@
+package dataset
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"trmsweep/internal/blob/mem"
+	"trmsweep/internal/sudoku"
+)
+
+var smoke = Options{Source: SourceGenerate, Count: 24, TestCount: 8, NumAug: 3, Seed: 7}
+
+func mustBuild(t *testing.T, o Options) (string, Summary) {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "set")
+	sum, err := Build(context.Background(), o, out, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out, sum
+}
+
+func mustHash(t *testing.T, dir string) string {
+	t.Helper()
+	h, err := HashDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func TestBytesDoNotDependOnWorkers(t *testing.T) {
+	one, many, other := smoke, smoke, smoke
+	one.Workers, many.Workers, other.Seed = 1, 5, 8
+	a, _ := mustBuild(t, one)
+	b, _ := mustBuild(t, many)
+	c, _ := mustBuild(t, other)
+	if mustHash(t, a) != mustHash(t, b) {
+		t.Error("1 and 5 workers give different bytes")
+	}
+	if mustHash(t, a) == mustHash(t, c) {
+		t.Error("two seeds give the same bytes")
+	}
+}
+
+func TestGeneratedSplitsAreDisjoint(t *testing.T) {
+	dir, sum := mustBuild(t, smoke)
+	if sum.TestInTrainCount != 0 || sum.Train.Groups != 24 || sum.Test.Groups != 8 || sum.Train.Rows != 96 {
+		t.Errorf("summary %+v", sum)
+	}
+	seen := map[uint64]bool{}
+	var solver sudoku.Solver
+	for _, split := range []string{"train", "test"} {
+		s, err := Open(dir, split)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		for g := range s.Groups() {
+			row, _ := s.Group(g)
+			q, a := gridsOf(s, row)
+			if seen[q.Fingerprint()] {
+				t.Errorf("%s group %d is there twice", split, g)
+			}
+			seen[q.Fingerprint()] = true
+			if solver.Count(&q, 2) != 1 || solver.First() != a {
+				t.Errorf("%s group %d: label is not the solution", split, g)
+			}
+		}
+	}
+}
+
+// csvOf writes the puzzles of a seed as a CSV; edit may change its lines.
+func csvOf(t *testing.T, name string, n int, edit func(lines []string)) string {
+	t.Helper()
+	lines := []string{"source,question,answer,rating"}
+	var s sudoku.Solver
+	for i := range n {
+		p := s.Generate(0, 3, uint64(i))
+		lines = append(lines, fmt.Sprintf("test%d,%s,%s,%d", i, p.Question, p.Answer, i))
+	}
+	if edit != nil {
+		edit(lines)
+	}
+	path := filepath.Join(t.TempDir(), name)
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	text := strings.Join(lines, "\n") + "\n"
+	if strings.HasSuffix(name, ".gz") {
+		z := gzip.NewWriter(f)
+		fmt.Fprint(z, text)
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	fmt.Fprint(f, text)
+	return path
+}
+
+func TestFaultsOfSources(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		edit func(l []string)
+		want []string
+	}{
+		{"wrong answer", func(l []string) { l[3] = swapAnswer(l[3]) }, []string{"row 3", "no valid grid"}},
+		{"answer of another puzzle", func(l []string) {
+			a, b := strings.Split(l[2], ","), strings.Split(l[4], ",")
+			l[2] = strings.Join([]string{a[0], a[1], b[2], a[3]}, ",")
+		}, []string{"row 2", "does not solve"}},
+		{"short question", func(l []string) { l[1] = "x,12," + strings.SplitN(l[1], ",", 3)[2] }, []string{"row 1", "2 characters"}},
+		{"rating", func(l []string) { l[5] += "x" }, []string{"row 5", "rating"}},
+		{"columns", func(l []string) { l[5] += ",1" }, []string{"row 5", "5 columns"}},
+		{"header", func(l []string) { l[0] = "question,answer" }, []string{"header", "source,question,answer,rating"}},
+		{"two faults", func(l []string) { l[5] += ",1"; l[2] += ",1" }, []string{"2 faulty rows of 6", "row 2", "row 5"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := csvOf(t, "x.csv", 6, c.edit)
+			parent := t.TempDir()
+			_, err := Build(context.Background(), Options{Source: path}, filepath.Join(parent, "set"), nil)
+			if !errors.Is(err, ErrInput) {
+				t.Fatalf("error %v, want ErrInput", err)
+			}
+			for _, w := range append(c.want, path) {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("%q does not say %q", err, w)
+				}
+			}
+			if left, _ := os.ReadDir(parent); len(left) != 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		})
+	}
+}
+
+func swapAnswer(line string) string {
+	f := strings.Split(line, ",")
+	b := []byte(f[2])
+	b[0], b[1] = b[1], b[0]
+	f[2] = string(b)
+	return strings.Join(f, ",")
+}
+
+func TestSkipBadWritesTheRest(t *testing.T) {
+	path := csvOf(t, "x.csv", 6, func(l []string) { l[3] = swapAnswer(l[3]) })
+	_, sum := mustBuild(t, Options{Source: path, SkipBad: true})
+	if sum.Train.Groups != 5 || sum.Train.BadRows != 1 || len(sum.Train.Faults) != 1 {
+		t.Errorf("summary %+v", sum.Train)
+	}
+}
+
+func TestVerifyUnique(t *testing.T) {
+	path := csvOf(t, "x.csv", 4, func(l []string) {
+		f := strings.Split(l[2], ",")
+		f[1] = strings.Repeat(".", 81)
+		l[2] = strings.Join(f, ",")
+	})
+	_, err := Build(context.Background(), Options{Source: path, VerifyUnique: true}, filepath.Join(t.TempDir(), "set"), nil)
+	if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "row 2: the question has more than one solution") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestSourcesGiveTheSameBytes(t *testing.T) {
+	plain, gz := csvOf(t, "x.csv", 8, nil), csvOf(t, "x.csv.gz", 8, nil)
+	a, _ := mustBuild(t, Options{Source: plain, NumAug: 2})
+	b, _ := mustBuild(t, Options{Source: gz, NumAug: 2, Workers: 3})
+	if mustHash(t, a) != mustHash(t, b) {
+		t.Error("packed and plain sources differ")
+	}
+}
+
+func TestSubsampleDrawsWithoutReplacement(t *testing.T) {
+	path := csvOf(t, "x.csv", 20, nil)
+	a, sum := mustBuild(t, Options{Source: path, Subsample: 7, MinRating: 4})
+	b, _ := mustBuild(t, Options{Source: path, Subsample: 7, MinRating: 4, Workers: 3})
+	if sum.Train.Groups != 7 || len(sum.Train.Ratings) != 7 || mustHash(t, a) != mustHash(t, b) {
+		t.Errorf("summary %+v", sum.Train)
+	}
+	for r := range sum.Train.Ratings {
+		if r < 4 {
+			t.Errorf("rating %d is below the minimum", r)
+		}
+	}
+	if _, err := Build(context.Background(), Options{Source: path, Subsample: 21}, filepath.Join(t.TempDir(), "s"), nil); !errors.Is(err, ErrInput) {
+		t.Errorf("more puzzles than the source has: %v", err)
+	}
+}
+
+func TestTestPuzzlesInTrainAreReported(t *testing.T) {
+	path := csvOf(t, "x.csv", 5, nil)
+	_, sum := mustBuild(t, Options{Source: path, TestSource: path})
+	if sum.TestInTrainCount != 5 || len(sum.TestInTrain) != 5 {
+		t.Errorf("%d of 5 reported", sum.TestInTrainCount)
+	}
+}
+
+func TestOpenFaults(t *testing.T) {
+	for _, c := range []struct {
+		name, file string
+		damage     func(b []byte) []byte
+		want       string
+	}{
+		{"truncated", "all__inputs.npy", func(b []byte) []byte { return b[:len(b)-5] }, "truncated"},
+		{"empty", "all__labels.npy", func([]byte) []byte { return nil }, "empty"},
+		{"dtype", "all__group_indices.npy", func(b []byte) []byte { return []byte(strings.Replace(string(b), "<i4", "<f4", 1)) }, "dtype"},
+		{"no npy", "all__labels.npy", func([]byte) []byte { return []byte("hello, world") }, "no .npy"},
+		{"groups", "dataset.json", func(b []byte) []byte { return []byte(strings.Replace(string(b), `groups": 24`, `groups": 23`, 1)) }, "inconsistent"},
+		{"missing", "all__puzzle_indices.npy", nil, "all__puzzle_indices.npy"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir, _ := mustBuild(t, smoke)
+			p := filepath.Join(dir, "train", c.file)
+			b, err := os.ReadFile(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.damage == nil {
+				err = os.Remove(p)
+			} else {
+				err = os.WriteFile(p, c.damage(b), 0o644)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := Open(dir, "train")
+			if err == nil {
+				s.Close()
+			}
+			if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestBatchesDoNotDependOnTheWorld(t *testing.T) {
+	dir, _ := mustBuild(t, smoke)
+	set, err := Open(dir, "train")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	s, err := NewSampler(set, 3, 16, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []int64{11, 0, 6, 7} {
+		var whole Batch
+		if err := s.Batch(step, 0, 1, &whole); err != nil {
+			t.Fatal(err)
+		}
+		for _, world := range []int{2, 4, 8} {
+			fresh, err := NewSampler(set, 3, 16, 5)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var rows []int64
+			var inputs []uint8
+			for rank := range world {
+				var part Batch
+				if err := fresh.Batch(step, rank, world, &part); err != nil {
+					t.Fatal(err)
+				}
+				rows, inputs = append(rows, part.Rows...), append(inputs, part.Inputs...)
+			}
+			if !slices.Equal(rows, whole.Rows) || !slices.Equal(inputs, whole.Inputs) {
+				t.Errorf("step %d: %d ranks have another batch", step, world)
+			}
+		}
+	}
+	var b Batch
+	if err := s.Batch(0, 0, 3, &b); !errors.Is(err, ErrInput) {
+		t.Errorf("a batch of 16 among 3 ranks: %v", err)
+	}
+}
+
+func TestEnsure(t *testing.T) {
+	ctx := context.Background()
+	b := mem.New(nil)
+	cache := t.TempDir()
+	dir, hash, built, err := Ensure(ctx, b, smoke, cache, nil)
+	if err != nil || !built {
+		t.Fatalf("first: built %v, %v", built, err)
+	}
+	want := mustHash(t, dir)
+	if h, err := smoke.Hash(ctx); err != nil || h != hash {
+		t.Errorf("Hash is %s (%v), Ensure says %s", h, err, hash)
+	}
+	if _, _, built, err := Ensure(ctx, b, smoke, cache, nil); err != nil || built {
+		t.Errorf("second: built %v, %v", built, err)
+	}
+	p := filepath.Join(dir, "train", "all__labels.npy")
+	data, err := os.ReadFile(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[300]++
+	if err := os.WriteFile(p, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if dir, _, built, err := Ensure(ctx, b, smoke, cache, nil); err != nil || built || mustHash(t, dir) != want {
+		t.Errorf("corrupt cache: built %v, %v", built, err)
+	}
+	if dir, _, built, err := Ensure(ctx, b, smoke, t.TempDir(), nil); err != nil || built || mustHash(t, dir) != want {
+		t.Errorf("another machine: built %v, %v", built, err)
+	}
+	if dir, _, built, err := Ensure(ctx, mem.New(nil), smoke, t.TempDir(), nil); err != nil || !built || mustHash(t, dir) != want {
+		t.Errorf("another bucket: built %v, %v", built, err)
+	}
+}
+
+func FuzzReadRows(f *testing.F) {
+	f.Add([]byte("source,question,answer,rating\na,b,c,1\n"))
+	f.Add([]byte("source,question,answer,rating\n\"a,b\n"))
+	f.Add([]byte(strings.Repeat("1", 81)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		_ = readRows(context.Background(), strings.NewReader(string(b)), false, func(p row, fault *errRow) error {
+			if fault == nil && (!p.Answer.Complete() || !p.Answer.Extends(&p.Question)) {
+				t.Errorf("accepted %+v", p)
+			}
+			return nil
+		})
+	})
+}
+
+func FuzzParseNpy(f *testing.F) {
+	f.Add(append(npyHeader("|u1", 1, 3), 1, 2, 3))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n, err := parseNpy(b)
+		if err != nil {
+			return
+		}
+		total := n.size
+		for _, d := range n.shape {
+			total *= d
+		}
+		if n.offset+total != len(b) {
+			t.Errorf("%+v of %d bytes", n, len(b))
+		}
+	})
+}
+
+func BenchmarkBuild1000x1000(b *testing.B) {
+	for range b.N {
+		out := filepath.Join(b.TempDir(), "set")
+		if _, err := Build(context.Background(), Options{Source: SourceGenerate, Count: 1000, TestCount: 1, NumAug: 1000}, out, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkBatch1024(b *testing.B) {
+	for _, compact := range []bool{false, true} {
+		b.Run(map[bool]string{false: "int64", true: "compact"}[compact], func(b *testing.B) {
+			out := filepath.Join(b.TempDir(), "set")
+			if _, err := Build(context.Background(), Options{Source: SourceGenerate, Count: 1000, TestCount: 1, NumAug: 100, Compact: compact}, out, nil); err != nil {
+				b.Fatal(err)
+			}
+			set, err := Open(out, "train")
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer set.Close()
+			s, err := NewSampler(set, 1, 1024, 100)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var batch Batch
+			b.ResetTimer()
+			for i := range b.N {
+				if err := s.Batch(int64(i), 0, 1, &batch); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
