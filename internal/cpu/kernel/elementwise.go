@@ -34,6 +34,7 @@ var (
 
 func useGeneric() {
 	packPanel, microTile = packPanelGeneric, microTileGeneric
+	pairsBF16, packPanelBF16, microTileBF16 = false, packPanelBF16Generic, microTileWidened
 	Add = func(d, a, b []float32) {
 		for i := range d {
 			d[i] = a[i] + b[i]

@@ -3,10 +3,13 @@ package kernel
 // Gemm is a batched product C[b] = A[b]·B[b], or C[b] += A[b]·B[b] with Accumulate, A being M×K, B K×N and C M×N.
 // Element (i,j) of A[b] is A[b*ABatch+i*ARow+j*ACol]; any strides serve (swap ARow and ACol for a transposed operand; a batch
 // stride of 0 broadcasts). C's columns are contiguous: C[b*CBatch+i*CRow+j]. For a C stored transposed swap A and B.
+// For bfloat16 operands set A16 and B16 in place of A and B; C stays float32. With AVX512-BF16 the products of two k at a time are
+// added in float32, rounding to nearest even, and denormal operands and results count as zero; elsewhere the operands are widened.
 // C must not overlap A or B. Every element is a chain of fused multiply-adds in k order over fixed blocks of k.
 type Gemm struct {
 	M, N, K, Batch     int
 	A, B, C            []float32
+	A16, B16           []uint16
 	ARow, ACol, ABatch int
 	BRow, BCol, BBatch int
 	CRow, CBatch       int
@@ -44,8 +47,8 @@ const (
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
-// kBlock returns the length of the blocks of k: it depends on K alone.
-func kBlock(k int) int { return ceilDiv(k, ceilDiv(k, blockK)) }
+// kBlock returns the length of the blocks of k: even, and depends on K alone.
+func kBlock(k int) int { return (ceilDiv(k, ceilDiv(k, blockK)) + 1) &^ 1 }
 
 // Gemm computes g on the pool (nil runs inline).
 func (p *Pool) Gemm(g *Gemm) {
@@ -95,8 +98,12 @@ func (p *Pool) Gemm(g *Gemm) {
 
 // check touches the last element of each operand, so that a short slice panics here and not inside assembly.
 func (g *Gemm) check() {
-	_ = g.A[(g.Batch-1)*g.ABatch+(g.M-1)*g.ARow+(g.K-1)*g.ACol]
-	_ = g.B[(g.Batch-1)*g.BBatch+(g.K-1)*g.BRow+(g.N-1)*g.BCol]
+	a, b := (g.Batch-1)*g.ABatch+(g.M-1)*g.ARow+(g.K-1)*g.ACol, (g.Batch-1)*g.BBatch+(g.K-1)*g.BRow+(g.N-1)*g.BCol
+	if g.A16 != nil {
+		_, _ = g.A16[a], g.B16[b]
+	} else {
+		_, _ = g.A[a], g.B[b]
+	}
 	_ = g.C[(g.Batch-1)*g.CBatch+(g.M-1)*g.CRow+g.N-1]
 }
 
@@ -105,7 +112,7 @@ func (j *gemmJob) Run(lo, hi int) {
 	g := &j.g
 	if j.stage == stagePackB {
 		for t := lo; t < hi; t++ {
-			packPanel(j.packed[t*tileN*j.kc:], g.B[j.k0*g.BRow+t*tileN*g.BCol:], g.BCol, g.BRow, min(tileN, g.N-t*tileN), j.kc, tileN)
+			g.packB(j.packed, 0, j.k0, t, j.kc)
 		}
 		return
 	}
@@ -114,8 +121,8 @@ func (j *gemmJob) Run(lo, hi int) {
 		if j.stage == stageTiles {
 			i0, n0 := t/j.nTasks*blockM, t%j.nTasks*blockN
 			m, n := min(blockM, g.M-i0), min(blockN, g.N-n0)
-			s.packA(g.A[i0*g.ARow+j.k0*g.ACol:], g.ARow, g.ACol, m, j.kc)
-			tiles(s.a, j.packed[n0*j.kc:], g.C[i0*g.CRow+n0:], g.CRow, m, n, j.kc, j.acc)
+			s.packA(g, i0*g.ARow+j.k0*g.ACol, m, j.kc)
+			g.tiles(s.a, j.packed[n0*g.depth(j.kc):], g.C[i0*g.CRow+n0:], g.CRow, m, n, j.kc, j.acc)
 			continue
 		}
 		b, i0, m := t/j.mTasks, 0, g.M
@@ -136,29 +143,58 @@ func (s *gemmScratch) one(g *Gemm, b, i0, m int) {
 		kc := min(kb, g.K-k0)
 		s.b = grow(s.b, panels*tileN*kc)
 		for t := range panels {
-			packPanel(s.b[t*tileN*kc:], g.B[b*g.BBatch+k0*g.BRow+t*tileN*g.BCol:], g.BCol, g.BRow, min(tileN, g.N-t*tileN), kc, tileN)
+			g.packB(s.b, b, k0, t, kc)
 		}
 		for r := 0; r < m; r += blockM {
 			rows := min(blockM, m-r)
 			i := i0 + r
-			s.packA(g.A[b*g.ABatch+i*g.ARow+k0*g.ACol:], g.ARow, g.ACol, rows, kc)
-			tiles(s.a, s.b, g.C[b*g.CBatch+i*g.CRow:], g.CRow, rows, g.N, kc, g.Accumulate || k0 > 0)
+			s.packA(g, b*g.ABatch+i*g.ARow+k0*g.ACol, rows, kc)
+			g.tiles(s.a, s.b, g.C[b*g.CBatch+i*g.CRow:], g.CRow, rows, g.N, kc, g.Accumulate || k0 > 0)
 		}
 	}
 }
 
-func (s *gemmScratch) packA(a []float32, row, col, m, kc int) {
-	s.a = grow(s.a, ceilDiv(m, tileM)*tileM*kc)
+func (s *gemmScratch) packA(g *Gemm, at, m, kc int) {
+	depth := g.depth(kc)
+	s.a = grow(s.a, ceilDiv(m, tileM)*tileM*depth)
 	for i := 0; i < m; i += tileM {
-		packPanel(s.a[i*kc:], a[i*row:], row, col, min(tileM, m-i), kc, tileM)
+		if g.A16 != nil {
+			packPanelBF16(s.a[i*depth:], g.A16[at+i*g.ARow:], g.ARow, g.ACol, min(tileM, m-i), kc, tileM)
+		} else {
+			packPanel(s.a[i*depth:], g.A[at+i*g.ARow:], g.ARow, g.ACol, min(tileM, m-i), kc, tileM)
+		}
 	}
 }
 
+// packB packs panel t of batch b.
+func (g *Gemm) packB(dst []float32, b, k0, t, kc int) {
+	at := b*g.BBatch + k0*g.BRow + t*tileN*g.BCol
+	lanes := min(tileN, g.N-t*tileN)
+	dst = dst[t*tileN*g.depth(kc):]
+	if g.B16 != nil {
+		packPanelBF16(dst, g.B16[at:], g.BCol, g.BRow, lanes, kc, tileN)
+	} else {
+		packPanel(dst, g.B[at:], g.BCol, g.BRow, lanes, kc, tileN)
+	}
+}
+
+// depth is the number of packed words that kc steps of k take per lane.
+func (g *Gemm) depth(kc int) int {
+	if g.A16 != nil && pairsBF16 {
+		return (kc + 1) / 2
+	}
+	return kc
+}
+
 // tiles multiplies a packed block of m rows with packed panels of n columns.
-func tiles(a, b, c []float32, ldc, m, n, kc int, acc bool) {
+func (g *Gemm) tiles(a, b, c []float32, ldc, m, n, kc int, acc bool) {
+	depth, tile := g.depth(kc), microTile
+	if g.A16 != nil {
+		tile = microTileBF16
+	}
 	for q := 0; q < n; q += tileN {
 		for i := 0; i < m; i += tileM {
-			microTile(a[i*kc:], b[q*kc:], c[i*ldc+q:], ldc, kc, min(tileM, m-i), min(tileN, n-q), acc)
+			tile(a[i*depth:], b[q*depth:], c[i*ldc+q:], ldc, kc, min(tileM, m-i), min(tileN, n-q), acc)
 		}
 	}
 }

@@ -1,5 +1,7 @@
 package kernel
 
+import "math"
+
 // tileM and tileN are the rows and columns of one register tile; fixed, so that packed data fits every level.
 const (
 	tileM = 14
@@ -9,14 +11,23 @@ const (
 var (
 	packPanel func(dst, src []float32, lane, step, lanes, kc, width int)
 	microTile func(a, b, c []float32, ldc, kc, rows, cols int, acc bool)
+
+	// bfloat16 operands: packed as pairs of k for the CPU's dot product, or widened for microTile.
+	pairsBF16     bool
+	packPanelBF16 func(dst []float32, src []uint16, lane, step, lanes, kc, width int)
+	microTileBF16 func(a, b, c []float32, ldc, kc, rows, cols int, acc bool)
 )
 
 // packPanelGeneric writes dst[k*width+l] = src[l*lane+k*step] for l < lanes, k < kc, and zero for the other lanes.
 func packPanelGeneric(dst, src []float32, lane, step, lanes, kc, width int) {
 	for k := range kc {
 		d := dst[k*width:][:width]
-		for l := range lanes {
-			d[l] = src[l*lane+k*step]
+		if lane == 1 {
+			copy(d, src[k*step:][:lanes])
+		} else {
+			for l := range lanes {
+				d[l] = src[l*lane+k*step]
+			}
 		}
 		clear(d[lanes:])
 	}
@@ -42,4 +53,18 @@ func microTileGeneric(a, b, c []float32, ldc, kc, rows, cols int, acc bool) {
 			copy(d, sum[:cols])
 		}
 	}
+}
+
+func packPanelBF16Generic(dst []float32, src []uint16, lane, step, lanes, kc, width int) {
+	for k := range kc {
+		d := dst[k*width:][:width]
+		for l := range lanes {
+			d[l] = math.Float32frombits(uint32(src[l*lane+k*step]) << 16)
+		}
+		clear(d[lanes:])
+	}
+}
+
+func microTileWidened(a, b, c []float32, ldc, kc, rows, cols int, acc bool) {
+	microTile(a, b, c, ldc, kc, rows, cols, acc)
 }

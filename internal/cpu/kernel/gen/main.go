@@ -1,4 +1,4 @@
-// Command gen writes the AVX-512 assembly of package kernel (avx512_amd64.s). Run it with go generate.
+// Command gen writes the assembly of package kernel (kernels_amd64.s). Run it with go generate.
 package main
 
 import (
@@ -19,7 +19,11 @@ var (
 func emit(format string, args ...any) { fmt.Fprintf(&out, format+"\n", args...) }
 
 func main() {
-	micro()
+	micro("tile512", func(b, a, dst int) { emit("\tVFMADD231PS Z%d, Z%d, Z%d", b, a, dst) })
+	micro("tileBF16x512", dpbf16)
+	packPairs()
+	tile256(5)
+	tile256(4)
 	packCopy()
 	packTranspose()
 	elementwise()
@@ -33,15 +37,15 @@ func main() {
 		}
 		fmt.Fprintf(&head, "DATA k_%s<>(SB)/4, $0x%08x\nGLOBL k_%s<>(SB), RODATA|NOPTR, $4\n", n, v, n)
 	}
-	if err := os.WriteFile("avx512_amd64.s", append(head.Bytes(), out.Bytes()...), 0o644); err != nil {
+	if err := os.WriteFile("kernels_amd64.s", append(head.Bytes(), out.Bytes()...), 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
 // micro writes the 14×32 register tile: 28 accumulators, two vectors of B, broadcasts of A.
-func micro() {
-	emit("\nTEXT ·tile512(SB), NOSPLIT, $0-64")
+func micro(name string, fma func(b, a, dst int)) {
+	emit("\nTEXT ·%s(SB), NOSPLIT, $0-64", name)
 	for _, a := range []string{"a+0 R8", "b+8 R9", "c+16 R10", "ldc+24 R11", "rows+40 R13", "cols+48 CX", "acc+56 R14"} {
 		var n, r string
 		fmt.Sscan(a, &n, &r)
@@ -59,9 +63,10 @@ func micro() {
 			emit("\tVMOVUPS 64(R9), Z29")
 		}
 		for i := range tileM {
-			emit("\tVBROADCASTSS %d(R8), Z%d\n\tVFMADD231PS Z28, Z%d, Z%d", 4*i, 30+i%2, 30+i%2, 2*i)
+			emit("\tVBROADCASTSS %d(R8), Z%d", 4*i, 30+i%2)
+			fma(28, 30+i%2, 2*i)
 			if width == 2 {
-				emit("\tVFMADD231PS Z29, Z%d, Z%d", 30+i%2, 2*i+1)
+				fma(29, 30+i%2, 2*i+1)
 			}
 		}
 		emit("\tADDQ $%d, R8\n\tADDQ $128, R9\n\tDECQ CX\n\tJNZ %s", 4*tileM, name)

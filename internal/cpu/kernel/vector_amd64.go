@@ -1,9 +1,22 @@
 package kernel
 
+import (
+	"math"
+	"unsafe"
+
+	"golang.org/x/sys/cpu"
+)
+
 //go:generate go run ./gen
 
 //go:noescape
 func tile512(a, b, c *float32, ldc, kc, rows, cols int, acc int)
+
+//go:noescape
+func tileBF16x512(a, b, c *float32, ldc, kc, rows, cols int, acc int)
+
+//go:noescape
+func packPairs512(dst *float32, src *uint16, step, pairs, lanes, width int)
 
 //go:noescape
 func packCopy512(dst, src *float32, step, kc, lanes, width int)
@@ -86,8 +99,14 @@ func fromBF16x512(dst *float32, a *uint16, n int)
 func peak512(n int)
 
 func useLevel(l Level) {
+	if l == AVX2 {
+		microTile = microTile256
+	}
 	if l < AVX512 {
 		return
+	}
+	if cpu.X86.HasAVX512BF16 {
+		pairsBF16, packPanelBF16, microTileBF16 = true, packPanelBF16x512, microTileBF16x512
 	}
 	Add, Sub, Mul, Div, Max, Min = binary(vADD512), binary(vSUB512), binary(vMUL512), binary(vDIV512), binary(vMAX512), binary(vMIN512)
 	AddScalar, Scale, Axpy = scalar(addScalar512), scalar(scale512), scalar(axpy512)
@@ -193,5 +212,39 @@ func packPanel512(dst, src []float32, lane, step, lanes, kc, width int) {
 		}
 	default:
 		packPanelGeneric(dst, src, lane, step, lanes, kc, width)
+	}
+}
+
+func microTileBF16x512(a, b, c []float32, ldc, kc, rows, cols int, acc bool) {
+	add := 0
+	if acc {
+		add = 1
+	}
+	tileBF16x512(&a[0], &b[0], &c[0], ldc, (kc+1)/2, rows, cols, add)
+}
+
+// packPanelBF16x512 packs pairs of k into 32-bit lanes; an odd last k is paired with zero.
+func packPanelBF16x512(dst []float32, src []uint16, lane, step, lanes, kc, width int) {
+	pairs := kc / 2
+	_ = dst[(kc+1)/2*width-1]
+	switch {
+	case pairs > 0 && lane == 1:
+		packPairs512(&dst[0], &src[0], step, pairs, lanes, width)
+	case pairs > 0 && step == 1 && lane%2 == 0:
+		words := unsafe.Slice((*float32)(unsafe.Pointer(&src[0])), 1+((lanes-1)*lane+2*pairs-2)/2)
+		packPanel512(dst, words, lane/2, 1, lanes, pairs, width)
+	default:
+		pairs = 0
+	}
+	for p := pairs; p < (kc+1)/2; p++ {
+		d := dst[p*width:][:width]
+		for l := range lanes {
+			w := uint32(src[l*lane+2*p*step])
+			if 2*p+1 < kc {
+				w |= uint32(src[l*lane+(2*p+1)*step]) << 16
+			}
+			d[l] = math.Float32frombits(w)
+		}
+		clear(d[lanes:])
 	}
 }
