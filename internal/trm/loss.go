@@ -67,7 +67,7 @@ func (c Config) lossHead(logits, labels, qHalt, qContinue, targetQ, halted, step
 	total := Add(lm, MulScalar(q, 0.5))
 	v := f64(valid)
 	sum := func(n *Node) *Node { return ReduceAllSum(Where(valid, f64(n), ZerosLike(v))) }
-	qRight := Equal(GreaterOrEqual(qHalt, ZerosLike(qHalt)), rowRight)
+	qRight := Equal(f64(GreaterOrEqual(qHalt, ZerosLike(qHalt))), f64(rowRight)) // backends may lack Equal of booleans
 	return losses{total: total, preds: preds, metrics: []*Node{total, lm, qh, qc, ReduceAllSum(v),
 		sum(Div(ReduceSum(right, -1), divisor)), sum(rowRight), sum(qRight), sum(steps)}}
 }

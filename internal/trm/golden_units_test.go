@@ -1,0 +1,194 @@
+package trm
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/gomlx/gomlx/pkg/core/dtypes"
+	. "github.com/gomlx/gomlx/pkg/core/graph" //nolint:staticcheck // graphs read as formulas
+
+	"trmsweep/internal/tensor"
+)
+
+func TestGoldenParamCounts(t *testing.T) {
+	var m struct {
+		Units struct {
+			Counts map[string]struct {
+				Config map[string]any   `json:"config"`
+				Num    int              `json:"num_params"`
+				Shapes map[string][]int `json:"shapes"`
+			} `json:"param_counts"`
+			Inter []struct {
+				Hidden    int     `json:"hidden"`
+				Expansion float64 `json:"expansion"`
+				Inter     int     `json:"inter"`
+			} `json:"swiglu_inter"`
+		}
+	}
+	manifest(t, &m)
+	if len(m.Units.Counts) == 0 || len(m.Units.Inter) == 0 {
+		t.Fatal("the manifest has no parameter counts or no widths")
+	}
+	for name, u := range m.Units.Counts {
+		ps := goldenCase{Config: u.Config}.config().Params()
+		n := 0
+		for _, p := range ps {
+			size := 1
+			for _, d := range p.Shape {
+				size *= d
+			}
+			n += size
+			if !slices.Equal(p.Shape, u.Shapes[p.Name]) {
+				t.Errorf("%s: %s is %v, want %v", name, p.Name, p.Shape, u.Shapes[p.Name])
+			}
+		}
+		if n != u.Num || len(ps) != len(u.Shapes) {
+			t.Errorf("%s: %d values in %d tensors, want %d in %d", name, n, len(ps), u.Num, len(u.Shapes))
+		}
+	}
+	for _, u := range m.Units.Inter {
+		if got := inner(u.Expansion, u.Hidden); got != u.Inter {
+			t.Errorf("inner width of %d at %v = %d, want %d", u.Hidden, u.Expansion, got, u.Inter)
+		}
+	}
+}
+
+func TestGoldenTruncNormal(t *testing.T) {
+	var m struct {
+		Units struct {
+			TN struct {
+				High  float64 `json:"uniform_high"`
+				U     string  `json:"u"`
+				Value string  `json:"value_std_1"`
+			} `json:"trunc_normal"`
+		}
+	}
+	manifest(t, &m)
+	u, _ := npy(t, m.Units.TN.U)
+	want, _ := npy(t, m.Units.TN.Value)
+	got := make([]float64, len(u))
+	for i, x := range u {
+		got[i] = TruncNormal((x/m.Units.TN.High+1)/2, 1)
+	}
+	near(t, "truncated normal", got, want, 2e-6, false)
+}
+
+// runUnit runs one unit graph on float32 inputs.
+func runUnit(t *testing.T, inputs []tensor.Array, body func(in []*Node) []*Node) [][]float64 {
+	t.Helper()
+	m := testModel(t, tinyConfig())
+	arrays := tensor.State{}
+	p, err := m.build("unit", func(_ *Graph, param paramFunc) ([]string, []*Node) {
+		var in []*Node
+		for i, a := range inputs {
+			name := string(rune('a' + i))
+			in = append(in, param(name, a.DType, a.Shape...))
+			arrays[name] = a
+		}
+		out := body(in)
+		names := make([]string, len(out))
+		for i := range out {
+			names[i] = string(rune('a' + i))
+			out[i] = ConvertDType(out[i], dtypes.Float32)
+		}
+		return names, out
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, a := range arrays {
+		if m.state[name], err = fromHost(a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := m.run(p, m.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make([][]float64, len(got))
+	for i := range out {
+		a, err := toHost(got[string(rune('a'+i))])
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[i] = floats(t, a)
+	}
+	return out
+}
+
+func tinyConfig() Config {
+	return Config{BatchSize: 2, GlobalBatchSize: 2, SeqLen: 81, VocabSize: 11, NumPuzzleIdentifiers: 1, PuzzleEmbNDim: 16, PuzzleEmbLen: 2,
+		HCycles: 2, LCycles: 1, LLayers: 1, HiddenSize: 16, NumHeads: 2, Expansion: 1, MLPT: true, PosEncodings: "none", RMSNormEps: 1e-5,
+		RoPETheta: 10000, HaltMaxSteps: 2, NoACTContinue: true, ForwardDType: "float32", LossType: "stablemax_cross_entropy",
+		Beta1: 0.9, Beta2: 0.95, EMA: true, EMARate: 0.9}
+}
+
+func TestGoldenAdamATan2(t *testing.T) {
+	var m struct {
+		Units struct {
+			A struct {
+				LR     float64 `json:"lr"`
+				Beta1  float64 `json:"beta1"`
+				Beta2  float64 `json:"beta2"`
+				WD     float64 `json:"weight_decay"`
+				Param0 string  `json:"param0"`
+				Grads  string  `json:"grads"`
+				Params string  `json:"params_after_each_step"`
+				M      string  `json:"exp_avg"`
+			} `json:"adam_atan2"`
+		}
+	}
+	manifest(t, &m)
+	u := m.Units.A
+	p, shape := npy(t, u.Param0)
+	grads, gshape := npy(t, u.Grads)
+	want, _ := npy(t, u.Params)
+	wantM, _ := npy(t, u.M)
+	n, cols := len(p), shape[len(shape)-1]
+	mm, vv := make([]float64, n), make([]float64, n)
+	for step := range gshape[0] {
+		one := func(x float64) tensor.Array { return fromFloats([]float64{x}, []int{}) }
+		b1, b2 := math.Pow(u.Beta1, float64(step+1)), math.Pow(u.Beta2, float64(step+1))
+		out := runUnit(t, []tensor.Array{fromFloats(p, shape), fromFloats(mm, shape), fromFloats(vv, shape), fromFloats(grads[step*n:(step+1)*n], shape),
+			one(1 - u.LR*u.WD), one(u.LR / (1 - b1)), one(math.Sqrt(1 - b2))}, func(in []*Node) []*Node {
+			a, b, c := adamATan2(in[0], in[1], in[2], in[3], in[4], in[5], in[6], u.Beta1, u.Beta2)
+			return []*Node{a, b, c}
+		})
+		p, mm, vv = out[0], out[1], out[2]
+		for i := range p { // columns 6 and 7 underflow when squared
+			if c := i % cols; c != 6 && c != 7 && math.Abs(p[i]-want[step*n+i]) > 1e-6 {
+				t.Errorf("step %d entry %d: %v, want %v", step+1, i, p[i], want[step*n+i])
+			}
+		}
+	}
+	near(t, "first moment", mm, wantM, 1e-6, true)
+}
+
+func TestGoldenSignSGD(t *testing.T) {
+	var m struct {
+		Units struct {
+			S struct {
+				LR   float64 `json:"lr"`
+				WD   float64 `json:"weight_decay"`
+				IDs  []int32 `json:"ids"`
+				W0   string  `json:"weights0"`
+				Grad string  `json:"grad_rows"`
+				W1   string  `json:"weights1"`
+			} `json:"sign_sgd"`
+		}
+	}
+	manifest(t, &m)
+	u := m.Units.S
+	w0, shape := npy(t, u.W0)
+	g, gshape := npy(t, u.Grad)
+	w1, _ := npy(t, u.W1)
+	ids := zeros(tensor.I32, len(u.IDs))
+	for i, id := range u.IDs {
+		ids.Data[4*i] = byte(id)
+	}
+	one := func(x float64) tensor.Array { return fromFloats([]float64{x}, []int{}) }
+	out := runUnit(t, []tensor.Array{fromFloats(w0, shape), ids, fromFloats(g, gshape), one(1 - u.LR*u.WD), one(u.LR)},
+		func(in []*Node) []*Node { return []*Node{signSGD(in[0], in[1], in[2], in[3], in[4])} })
+	near(t, "puzzle embedding", out[0], w1, 1e-7, false)
+}
