@@ -1,5 +1,3 @@
-//go:build unfinished
-
 // Package train is one rank's training process: batches, steps, evaluation,
 // checkpoints, metrics, and the result at the end. It knows no workflow engine
 // and no cloud; what it must tell its parent goes through plain functions.
