@@ -91,6 +91,19 @@ func (b *Bucket) Put(ctx context.Context, key string, body io.ReaderAt, size, if
 	if err != nil {
 		return blob.Attr{}, fmt.Errorf("put %s: %w", b.url(key), err)
 	}
+	for try := 0; ; try++ {
+		a, err := b.put(ctx, key, body, size, ifGen, crc)
+		if err != nil || a.Key == key && a.Size == size && a.CRC32C == crc {
+			return a, err
+		}
+		if try == 3 {
+			return blob.Attr{}, fmt.Errorf("put %s: %d bytes with CRC32C %08x arrived where %d with %08x were sent: %w", b.url(key), a.Size, a.CRC32C, size, crc, blob.ErrTransient)
+		}
+		ifGen = a.Generation // replace the damaged object, which is ours
+	}
+}
+
+func (b *Bucket) put(ctx context.Context, key string, body io.ReaderAt, size, ifGen int64, crc uint32) (blob.Attr, error) {
 	dog := newWatchdog(ctx, b.stall)
 	defer dog.stop()
 	o := b.h.Object(key)
@@ -118,13 +131,7 @@ func (b *Bucket) Put(ctx context.Context, key string, body io.ReaderAt, size, if
 	if err := w.Close(); err != nil {
 		return blob.Attr{}, b.explain(ctx, "put", key, err)
 	}
-	a := attrOf(w.Attrs())
-	if a.Size != size || a.CRC32C != crc {
-		// The damaged object must not stand in the way of the next try.
-		_ = b.Delete(context.WithoutCancel(ctx), key, a.Generation)
-		return blob.Attr{}, fmt.Errorf("put %s: %d bytes with CRC32C %08x arrived where %d with %08x were sent: %w", b.url(key), a.Size, a.CRC32C, size, crc, blob.ErrTransient)
-	}
-	return a, nil
+	return attrOf(w.Attrs()), nil
 }
 
 // Get streams the object; the deadline starts anew with every read.

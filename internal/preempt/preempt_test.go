@@ -1,0 +1,98 @@
+package preempt
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// fake is a metadata server whose values change when the test says so.
+func fake(t *testing.T, values map[string]string, change map[string]string, when <-chan struct{}) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Metadata-Flavor", "Google")
+		name := strings.TrimPrefix(r.URL.Path, "/computeMetadata/v1/")
+		v, ok := values[name]
+		if r.URL.Query().Get("wait_for_change") == "true" && r.URL.Query().Get("last_etag") == "1" {
+			select {
+			case <-when:
+				if c, changed := change[name]; changed {
+					v = c
+					w.Header().Set("ETag", "2")
+					w.Write([]byte(v))
+					return
+				}
+				<-r.Context().Done()
+			case <-r.Context().Done():
+			}
+			return
+		}
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("ETag", "1")
+		w.Write([]byte(v))
+	}))
+	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
+	t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(s.URL, "http://"))
+}
+
+func next(t *testing.T, c <-chan Notice) Notice {
+	t.Helper()
+	select {
+	case n := <-c:
+		return n
+	case <-time.After(10 * time.Second):
+		t.Fatal("no notice")
+		return Notice{}
+	}
+}
+
+func TestPreempted(t *testing.T) {
+	when := make(chan struct{})
+	fake(t, map[string]string{"instance/preempted": "FALSE", "instance/maintenance-event": "NONE"}, map[string]string{"instance/preempted": "TRUE"}, when)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	c := Watch(ctx, Options{NoSignals: true})
+	close(when)
+	if n := next(t, c); n.Reason != Preempted {
+		t.Fatal(n)
+	}
+}
+
+func TestSIGTERM(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	c := Watch(ctx, Options{NoMetadata: true})
+	p, _ := os.FindProcess(os.Getpid())
+	p.Signal(syscall.SIGTERM)
+	if n := next(t, c); n.Reason != Signal {
+		t.Fatal(n)
+	}
+}
+
+func TestIdentify(t *testing.T) {
+	for name, c := range map[string]struct {
+		id, hosts, fault string
+		rank, world      int
+	}{
+		"two hosts": {"1", "a,b", "", 1, 2}, "one": {"0", "a", "", 0, 1},
+		"no id": {"", "a,b", "TPU_WORKER_ID is missing", 0, 0}, "beyond": {"2", "a,b", "lists 2 hosts", 0, 0}, "text": {"x", "a", "not a number", 0, 0},
+	} {
+		t.Setenv("TPU_WORKER_ID", c.id)
+		t.Setenv("TPU_WORKER_HOSTNAMES", c.hosts)
+		h, err := Identify(t.Context())
+		if c.fault != "" {
+			if err == nil || !strings.Contains(err.Error(), c.fault) {
+				t.Errorf("%s: %v", name, err)
+			}
+		} else if err != nil || h.Rank != c.rank || h.World != c.world {
+			t.Errorf("%s: %+v %v", name, h, err)
+		}
+	}
+}
