@@ -1,0 +1,178 @@
+package trm
+
+import (
+	"math"
+	"testing"
+
+	"github.com/gomlx/gomlx/pkg/core/graph"
+
+	"trmsweep/internal/tensor"
+)
+
+func tinyBatch(c Config) StepInput {
+	in := StepInput{Inputs: make([]uint8, c.BatchSize*c.SeqLen), Labels: make([]uint8, c.BatchSize*c.SeqLen), PuzzleIDs: make([]int32, c.BatchSize)}
+	for i := range in.Inputs {
+		in.Labels[i] = uint8(2 + splitmix(uint64(i))%9)
+		in.Inputs[i] = 1
+		if splitmix(uint64(i)+1)%2 == 0 {
+			in.Inputs[i] = in.Labels[i]
+		}
+	}
+	return in
+}
+
+func trainTiny(t *testing.T, c Config, steps int) (*Model, []float64) {
+	t.Helper()
+	m := testModel(t, c)
+	if err := m.Load(m.InitState(1)); err != nil {
+		t.Fatal(err)
+	}
+	in := tinyBatch(c)
+	in.LR, in.PuzzleEmbLR = 3e-3, 3e-3
+	var curve []float64
+	for s := range steps {
+		in.Step = int64(s + 1)
+		mt, err := m.Step(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !mt.Finite {
+			t.Fatalf("step %d: loss %v", s+1, mt.Loss)
+		}
+		curve = append(curve, mt.LMLoss)
+	}
+	return m, curve
+}
+
+func TestEveryOptionLearns(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"mlp":                func(*Config) {},
+		"attention rope":     func(c *Config) { c.MLPT, c.PosEncodings = false, "rope" },
+		"learned positions":  func(c *Config) { c.MLPT, c.PosEncodings = false, "learned" },
+		"softmax":            func(c *Config) { c.LossType = "softmax_cross_entropy" },
+		"target Q":           func(c *Config) { c.NoACTContinue = false },
+		"no puzzle":          func(c *Config) { c.PuzzleEmbNDim = 0 },
+		"no EMA":             func(c *Config) { c.EMA = false },
+		"bfloat16":           func(c *Config) { c.ForwardDType = "bfloat16" },
+		"bfloat16 attention": func(c *Config) { c.ForwardDType, c.MLPT, c.PosEncodings = "bfloat16", false, "rope" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := tinyConfig()
+			change(&c)
+			m, curve := trainTiny(t, c, 8)
+			if last := curve[len(curve)-1]; !(last < 0.95*curve[0]) {
+				t.Errorf("the loss did not fall: %v", curve)
+			}
+			in := tinyBatch(c)
+			rows, err := m.Eval(in.Inputs, in.Labels, in.PuzzleIDs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(rows.Exact) != c.BatchSize || int(rows.Cells[0]) != c.SeqLen {
+				t.Errorf("evaluation: %+v", rows)
+			}
+		})
+	}
+}
+
+func TestFrozenWeightsStay(t *testing.T) {
+	c := tinyConfig()
+	c.FreezeWeights = true
+	m, _ := trainTiny(t, c, 2)
+	before, after := m.InitState(1), mustSnapshot(t, m)
+	for _, p := range c.Params() {
+		if string(before["param/"+p.Name].Data) != string(after["param/"+p.Name].Data) {
+			t.Errorf("%s changed", p.Name)
+		}
+	}
+	if string(before[puzzleEmb].Data) == string(after[puzzleEmb].Data) {
+		t.Error("the puzzle embedding did not change")
+	}
+}
+
+func TestResumeIsBitExact(t *testing.T) {
+	c := tinyConfig()
+	whole, _ := trainTiny(t, c, 4)
+	half, _ := trainTiny(t, c, 2)
+	resumed := testModel(t, c)
+	if err := resumed.Load(mustSnapshot(t, half)); err != nil {
+		t.Fatal(err)
+	}
+	in := tinyBatch(c)
+	in.LR, in.PuzzleEmbLR = 3e-3, 3e-3
+	for in.Step = 3; in.Step <= 4; in.Step++ {
+		if _, err := resumed.Step(in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a, b := mustSnapshot(t, whole).SHA256(), mustSnapshot(t, resumed).SHA256(); a != b {
+		t.Errorf("resumed state %s, undisturbed %s", b, a)
+	}
+}
+
+func mustSnapshot(t *testing.T, m *Model) tensor.State {
+	t.Helper()
+	s, err := m.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestGradientIsProducts counts matrix products: all T cycles forward, but only
+// the last cycle's n+1 stacks backward, with two products each.
+func TestGradientIsProducts(t *testing.T) {
+	c := tinyConfig()
+	c.HCycles, c.LCycles = 4, 2
+	m, _ := trainTiny(t, c, 1)
+	got := 0
+	for _, n := range m.gradX.g.Nodes() {
+		if n.Type() == graph.NodeTypeDotGeneral {
+			got++
+		}
+	}
+	perStack := 6 * c.LLayers
+	forward := c.HCycles*(c.LCycles+1)*perStack + 4 // tokens, puzzle embedding, both heads
+	// One side of the tokens' and the puzzles' one-hot products is a constant, but is derived too before pruning.
+	least, most := forward+2*(c.LCycles+1)*perStack, forward+2*(c.LCycles+1)*perStack+8
+	if got < least || got > most {
+		t.Errorf("%d matrix products, want %d to %d", got, least, most)
+	}
+}
+
+func TestBFloat16IsNear(t *testing.T) {
+	c := tinyConfig()
+	_, f32 := trainTiny(t, c, 1)
+	c.ForwardDType = "bfloat16"
+	_, bf16 := trainTiny(t, c, 1)
+	rel := math.Abs(f32[0]-bf16[0]) / f32[0]
+	t.Logf("first loss: float32 %v, bfloat16 %v, relative difference %.2g", f32[0], bf16[0], rel)
+	if rel == 0 || rel > 0.03 {
+		t.Errorf("relative difference %v", rel)
+	}
+}
+
+func TestWrongInputIsAnError(t *testing.T) {
+	c := tinyConfig()
+	c.NumHeads = 3
+	if _, err := New(nil, c); err == nil {
+		t.Error("3 heads of 16 values are accepted")
+	}
+	m := testModel(t, tinyConfig())
+	if _, err := m.Step(tinyBatch(tinyConfig())); err == nil {
+		t.Error("a step without a state is accepted")
+	}
+	s := m.InitState(1)
+	delete(s, "carry/z_H")
+	if err := m.Load(s); err == nil {
+		t.Error("a state without z_H is accepted")
+	}
+	if err := m.Load(m.InitState(1)); err != nil {
+		t.Fatal(err)
+	}
+	in := tinyBatch(tinyConfig())
+	in.PuzzleIDs[0] = 7
+	if _, err := m.Step(in); err == nil {
+		t.Error("puzzle id 7 of 1 is accepted")
+	}
+}
