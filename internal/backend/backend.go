@@ -12,6 +12,8 @@ import (
 
 	"github.com/gomlx/gomlx/backends"
 	_ "github.com/gomlx/gomlx/backends/simplego" // registers "go"
+
+	_ "trmsweep/internal/cpu" // registers "cpu"
 )
 
 // ErrUnavailable says that the backend asked for is not in this program or not on this machine.
