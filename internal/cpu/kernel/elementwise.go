@@ -11,6 +11,8 @@ var (
 	// Max and Min give NaN where either operand is NaN.
 	Max func(dst, a, b []float32)
 	Min func(dst, a, b []float32)
+	// MulAdd computes dst[i] += a[i]*b[i] (one rounding on AVX-512).
+	MulAdd func(dst, a, b []float32)
 )
 
 // The scalar functions compute dst[i] from a[i] and s.
@@ -110,6 +112,12 @@ func useGeneric() {
 			d[i] = silu32(a[i])
 		}
 	}
+	MulAdd = func(d, a, b []float32) {
+		for i := range d {
+			d[i] += float32(a[i] * b[i])
+		}
+	}
+	transpose = transposeGeneric
 	swiGLU, swiGLUGrad = swiGLUGeneric, swiGLUGradGeneric
 	sumSquares, sum, dot = sumSquaresGeneric, sumGeneric, dotGeneric
 	adamAtan2, ema = adamAtan2Generic, emaGeneric

@@ -259,18 +259,46 @@ func TestBF16(t *testing.T) {
 }
 
 func TestTranspose(t *testing.T) {
-	for _, s := range [][3]int{{1, 1, 1}, {2, 17, 33}, {3, 16, 5}, {1, 0, 4}} {
-		b, m, n := s[0], s[1], s[2]
-		src := normals(rand.New(rand.NewPCG(1, 1)), b*m*n)
-		d := make([]float32, b*m*n)
-		Transpose(d, src, b, m, n)
-		for i := range src {
-			at, row, col := i/(m*n), i/n%m, i%n
-			if d[at*m*n+col*m+row] != src[i] {
-				t.Fatalf("%v: element %d misplaced", s, i)
+	everyLevel(t, func(t *testing.T) {
+		for _, s := range [][3]int{{1, 1, 1}, {2, 17, 33}, {3, 16, 5}, {1, 0, 4}, {2, 97, 64}} {
+			b, m, n := s[0], s[1], s[2]
+			src := normals(rand.New(rand.NewPCG(1, 1)), b*m*n)
+			d := guarded(t, b*m*n, nil, func(d []float32) { Transpose(d, src, b, m, n) })
+			for i := range src {
+				at, row, col := i/(m*n), i/n%m, i%n
+				if d[at*m*n+col*m+row] != src[i] {
+					t.Fatalf("%v: element %d misplaced", s, i)
+				}
 			}
 		}
-	}
+	})
+}
+
+// TestRMSNormColumns holds the column form against the row form of the transposed matrix.
+func TestRMSNormColumns(t *testing.T) {
+	everyLevel(t, func(t *testing.T) {
+		for _, s := range [][2]int{{1, 1}, {97, 33}, {5, 64}, {16, 17}} {
+			m, n := s[0], s[1]
+			r := rand.New(rand.NewPCG(2, 2))
+			x, dy := normals(r, m*n), normals(r, m*n)
+			xt, dyt, inv := make([]float32, m*n), make([]float32, m*n), make([]float32, n)
+			Transpose(xt, x, 1, m, n)
+			Transpose(dyt, dy, 1, m, n)
+			widen := func(rows []float32) []float64 {
+				back, w := make([]float32, m*n), make([]float64, m*n)
+				Transpose(back, rows, 1, n, m)
+				for i, v := range back {
+					w[i] = float64(v)
+				}
+				return w
+			}
+			want := make([]float32, m*n)
+			RMSNorm(want, xt, nil, n, m, 1e-5)
+			near(t, "columns", guarded(t, m*n, nil, func(d []float32) { RMSNormColumns(d, x, inv, m, n, 1e-5) }), widen(want), 2e-6, 0)
+			RMSNormGrad(want, xt, dyt, nil, n, m, 1e-5)
+			near(t, "gradient", guarded(t, m*n, dy, func(d []float32) { RMSNormColumnsGrad(d, x, d, inv, make([]float32, n), m, n) }), widen(want), 1e-5, 1e-5)
+		}
+	})
 }
 
 func BenchmarkElementwise(b *testing.B) {

@@ -15,7 +15,7 @@ var (
 	fromBF16  func(dst []float32, a []uint16)
 )
 
-// Update applies one step to p, m and v in place from gradients g. The angle errs by at most 2 ulp.
+// Update applies one step to p, m and v in place from gradients g. The angle errs by at most 4 ulp; infinite moments give NaN on AVX-512.
 func (c *AdamAtan2) Update(p, m, v, g []float32) { adamAtan2(c, p, m[:len(p)], v[:len(p)], g[:len(p)]) }
 
 func adamAtan2Generic(c *AdamAtan2, p, m, v, g []float32) {

@@ -138,17 +138,3 @@ func SoftmaxGrad(dx, y, dy []float32, rows, n int) {
 		Mul(o, o, y[r*n:][:n])
 	}
 }
-
-// Transpose writes dst[b,j,i] = src[b,i,j] for batch matrices of rows×cols.
-func Transpose(dst, src []float32, batch, rows, cols int) {
-	for b := range batch {
-		d, s := dst[b*rows*cols:][:rows*cols], src[b*rows*cols:][:rows*cols]
-		for i0 := 0; i0 < rows; i0 += 16 {
-			for j := range cols {
-				for i := i0; i < min(i0+16, rows); i++ {
-					d[j*rows+i] = s[i*cols+j]
-				}
-			}
-		}
-	}
-}

@@ -43,6 +43,9 @@ func vMAX512(dst, a, b *float32, n int)
 func vMIN512(dst, a, b *float32, n int)
 
 //go:noescape
+func mulAdd512(dst, a, b *float32, n int)
+
+//go:noescape
 func addScalar512(dst, a *float32, n int, s float32)
 
 //go:noescape
@@ -111,7 +114,8 @@ func useLevel(l Level) {
 	Add, Sub, Mul, Div, Max, Min = binary(vADD512), binary(vSUB512), binary(vMUL512), binary(vDIV512), binary(vMAX512), binary(vMIN512)
 	AddScalar, Scale, Axpy = scalar(addScalar512), scalar(scale512), scalar(axpy512)
 	Neg, Abs, Sqrt, Exp, Sigmoid, Silu = unary(neg512), unary(abs512), unary(sqrt512), unary(exp512), unary(sigmoid512), unary(silu512)
-	swiGLU = binary(swiGLU512)
+	swiGLU, MulAdd = binary(swiGLU512), binary(mulAdd512)
+	transpose = transpose512
 	swiGLUGrad = func(dGate, dUp, gate, up, dOut []float32) {
 		if n := len(dOut); n > 0 {
 			_, _, _, _ = dGate[n-1], dUp[n-1], gate[n-1], up[n-1]
@@ -246,5 +250,16 @@ func packPanelBF16x512(dst []float32, src []uint16, lane, step, lanes, kc, width
 			d[l] = math.Float32frombits(w)
 		}
 		clear(d[lanes:])
+	}
+}
+
+func transpose512(dst, src []float32, rows, cols int) {
+	if rows*cols == 0 {
+		return
+	}
+	_, _ = dst[rows*cols-1], src[rows*cols-1]
+	for i := 0; i < rows; i += 16 {
+		lanes := min(16, rows-i)
+		packTranspose512(&dst[i], &src[i*cols], cols, cols, lanes, rows, lanes)
 	}
 }

@@ -118,6 +118,7 @@ func elementwise() {
 			emit("\tVRANGEPS $%d, Z1, Z0, Z2\n\tVCMPPS $3, Z1, Z0, K2\n\tVADDPS Z1, Z0, K2, Z2", map[string]int{"MIN": 4, "MAX": 5}[op])
 		})
 	}
+	loop("mulAdd512", dab, nil, map[string]int{"a": 0, "b": 1, "dst": 2}, map[string]int{"dst": 2}, nil, func() { emit("\tVFMADD231PS Z1, Z0, Z2") })
 	one := map[string]int{"a": 0}
 	res := map[string]int{"dst": 0}
 	loop("addScalar512", da, []string{"s"}, one, res, nil, func() { emit("\tVADDPS Z15, Z0, Z0") })
