@@ -1,0 +1,100 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"trmsweep/internal/backend"
+	"trmsweep/internal/experiment"
+	"trmsweep/internal/trm"
+)
+
+// benchLine is the one line of JSON that others script against.
+type benchLine struct {
+	Hidden  int    `json:"hidden"`
+	Layers  int    `json:"layers"`
+	T       int    `json:"T"`
+	N       int    `json:"n"`
+	Batch   int    `json:"batch"`
+	Mixer   string `json:"mixer"`
+	DType   string `json:"dtype"`
+	Backend string `json:"backend"`
+	Threads int    `json:"threads"`
+	Steps   int    `json:"steps"`
+	Params  int64  `json:"params"`
+	trm.BenchResult
+	GFLOPs    float64 `json:"gflops"` // GFLOP per second
+	PeakRSSMB float64 `json:"peak_rss_mb"`
+}
+
+func newBenchCmd(a *app) *cobra.Command {
+	cmd := &cobra.Command{Use: "bench", Short: "Measure this machine"}
+	var l benchLine
+	var asJSON bool
+	step := &cobra.Command{
+		Use: "step", Short: "Time one training step", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return benchStep(a, l, asJSON) },
+	}
+	f := step.Flags()
+	f.IntVar(&l.Hidden, "hidden", 64, "hidden size")
+	f.IntVar(&l.Layers, "layers", 2, "layers of the block stack")
+	f.IntVar(&l.T, "T", 2, "H cycles")
+	f.IntVar(&l.N, "n", 2, "L cycles")
+	f.IntVar(&l.Batch, "batch", 64, "rows per step")
+	f.StringVar(&l.Mixer, "mixer", "mlp", "mlp or attention")
+	f.StringVar(&l.DType, "dtype", "float32", "float32 or bfloat16")
+	f.StringVar(&l.Backend, "backend", "auto", "auto, cpu, go or xla:...")
+	f.IntVar(&l.Threads, "threads", 0, "threads, 0 = all")
+	f.IntVar(&l.Steps, "steps", 3, "steps to time, after one that compiles")
+	f.BoolVar(&asJSON, "json", false, "print one JSON line")
+	cmd.AddCommand(step)
+	return cmd
+}
+
+func benchStep(a *app, l benchLine, asJSON bool) error {
+	if l.Mixer != "mlp" && l.Mixer != "attention" {
+		return usagef("--mixer %q is not mlp or attention", l.Mixer)
+	}
+	if l.Steps < 1 {
+		return usagef("--steps %d: at least 1 is needed", l.Steps)
+	}
+	spec := experiment.Spec{HCycles: l.T, LCycles: l.N, LLayers: l.Layers, HiddenSize: l.Hidden, NumHeads: max(1, l.Hidden/64), Expansion: 4,
+		MLPT: l.Mixer == "mlp", PosEncodings: "none", PuzzleEmbNDim: l.Hidden, PuzzleEmbLen: 16, HaltMaxSteps: 16, NoACTContinue: true,
+		ForwardDType: l.DType, LossType: "stablemax_cross_entropy", GlobalBatchSize: l.Batch, WeightDecay: 1, Beta1: 0.9, Beta2: 0.95,
+		PuzzleEmbWeightDecay: 1, EMA: true, EMARate: 0.999}
+	if !spec.MLPT {
+		spec.PosEncodings = "rope"
+	}
+	cfg := trm.ConfigFromSpec(spec, 1)
+	if err := cfg.Validate(); err != nil {
+		return usageError{err}
+	}
+	be, info, err := backend.New(l.Backend, l.Threads)
+	if err != nil {
+		return usageError{err}
+	}
+	defer be.Finalize()
+	m, err := trm.New(be, cfg)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if l.BenchResult, err = m.BenchStep(l.Steps); err != nil {
+		return err
+	}
+	l.Backend, l.Params = info.Name, spec.Params()
+	l.GFLOPs = spec.FLOPsPerStep() / l.SecondsPerStep / 1e9
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err == nil {
+		l.PeakRSSMB = float64(usage.Maxrss) / 1024
+	}
+	if asJSON {
+		return json.NewEncoder(a.stdout).Encode(l)
+	}
+	_, err = fmt.Fprintf(a.stdout, "%.3f s/step (best %.3f), %.1f GFLOP/s, %.0f MB, loss %.4f -> %.4f on %s\n",
+		l.SecondsPerStep, l.SecondsMin, l.GFLOPs, l.PeakRSSMB, l.LossFirst, l.LossLast, l.Backend)
+	return err
+}

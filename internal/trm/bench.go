@@ -1,0 +1,59 @@
+package trm
+
+import (
+	"errors"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// BenchResult is what BenchStep measured. A step is forward, backward, optimizers and EMA, as in training.
+type BenchResult struct {
+	SecondsPerStep float64 `json:"seconds_per_step"` // median
+	SecondsMin     float64 `json:"seconds_min"`
+	AllocsPerStep  float64 `json:"allocs_per_step"`
+	LossFirst      float64 `json:"loss_first"`
+	LossLast       float64 `json:"loss_last"`
+}
+
+// BenchStep loads fresh weights and times steps on one synthetic batch, after a step that compiles.
+func (m *Model) BenchStep(steps int) (BenchResult, error) {
+	if steps < 1 {
+		return BenchResult{}, errors.New("bench: at least one step is needed")
+	}
+	if err := m.Load(m.InitState(1)); err != nil {
+		return BenchResult{}, err
+	}
+	c := m.cfg
+	in := StepInput{Inputs: make([]uint8, c.BatchSize*c.SeqLen), Labels: make([]uint8, c.BatchSize*c.SeqLen),
+		PuzzleIDs: make([]int32, c.BatchSize), LR: 1e-3, PuzzleEmbLR: 1e-3}
+	for i := range in.Inputs {
+		h := splitmix(uint64(i))
+		in.Inputs[i], in.Labels[i] = uint8(1+h%uint64(c.VocabSize-1)), uint8(1+(h>>8)%uint64(c.VocabSize-1))
+	}
+	var r BenchResult
+	var seconds []float64
+	var before, after runtime.MemStats
+	for s := range steps + 1 {
+		if s == 1 {
+			runtime.ReadMemStats(&before)
+		}
+		in.Step = int64(s + 1)
+		begin := time.Now()
+		mt, err := m.Step(in)
+		if err != nil {
+			return r, err
+		}
+		if s == 0 {
+			r.LossFirst = mt.Loss / float64(c.BatchSize)
+		} else {
+			seconds = append(seconds, time.Since(begin).Seconds())
+		}
+		r.LossLast = mt.Loss / float64(c.BatchSize)
+	}
+	runtime.ReadMemStats(&after)
+	slices.Sort(seconds)
+	r.SecondsPerStep, r.SecondsMin = seconds[len(seconds)/2], seconds[0]
+	r.AllocsPerStep = float64(after.Mallocs-before.Mallocs) / float64(steps)
+	return r, nil
+}
