@@ -6,6 +6,10 @@ import "github.com/spf13/cobra"
 func addCommands(root *cobra.Command, a *app) {
 	root.AddCommand(
 		newPlanCmd(a),
+		newPreflightCmd(a),
+		newWorkerCmd(a),
+		newStartCmd(a),
+		newStatusCmd(a),
 		newDatasetCmd(a),
 		newSudokuCmd(a),
 		newTrainCmd(a),
@@ -13,5 +17,7 @@ func addCommands(root *cobra.Command, a *app) {
 		newDownCmd(a),
 		newReportCmd(a),
 		newCompareCmd(a),
+		newBenchCmd(a),
 	)
+	root.AddCommand(newControlCmds(a)...)
 }

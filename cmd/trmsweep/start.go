@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+
+	"trmsweep/activities"
+	"trmsweep/internal/queues"
+	"trmsweep/worker"
+	"trmsweep/workflows"
+)
+
+// dial connects a command to the server; a server that is down is an error within seconds.
+func dial(ctx context.Context, a *app) (client.Client, error) {
+	return worker.Dial(ctx, a.stateDir, "", quietLogger(), 3*time.Second)
+}
+
+func newStartCmd(a *app) *cobra.Command {
+	var in activities.SweepInput
+	var id string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "start SWEEP|EXPERIMENT",
+		Short: "Start a sweep (AllAblations, TNSweep, BatchSweep) or one experiment",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return start(cmd.Context(), a, args[0], id, in, asJSON)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&id, "id", "", "workflow id (default: the sweep's name)")
+	fl.StringVar(&in.Profile, "profile", "", "smoke, laptop, paper (default: the worker's)")
+	fl.StringSliceVar(&in.Phases, "phases", nil, "only these phases")
+	fl.StringSliceVar(&in.Experiments, "experiments", nil, "only these experiments")
+	fl.Int64SliceVar(&in.Seeds, "seeds", nil, "train every experiment with these seeds")
+	fl.StringArrayVar(&in.Overrides, "set", nil, "key=value that overrides the configuration (repeatable)")
+	fl.IntVar(&in.Parallelism, "parallelism", 0, "experiments at once (0 = as many as there are hosts)")
+	fl.IntVar(&in.Priority, "priority", 0, "1 (first) to 5 (0 = 3)")
+	fl.Float64Var(&in.BudgetHours, "budget-hours", 0, "stop with checkpoints after so many hours (0 = never)")
+	fl.BoolVar(&in.Force, "force", false, "train again what is finished")
+	fl.BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func start(ctx context.Context, a *app, name, id string, in activities.SweepInput, asJSON bool) error {
+	c, err := dial(ctx, a)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if id == "" {
+		id = name
+	}
+	var input any = in
+	kind := name
+	if !slices.Contains(workflows.Types, name) {
+		kind = workflows.ExperimentType
+		e := workflows.ExperimentInput{Experiment: name, Profile: in.Profile, Overrides: in.Overrides, Force: in.Force, Priority: in.Priority}
+		if len(in.Seeds) == 1 {
+			e.Seed = in.Seeds[0]
+		}
+		if len(in.Seeds) > 1 || len(in.Phases) > 0 || len(in.Experiments) > 0 || in.Parallelism > 0 || in.BudgetHours > 0 {
+			return usagef("start %s: --seeds (more than one), --phases, --experiments, --parallelism and --budget-hours belong to sweeps (AllAblations, TNSweep, BatchSweep)", name)
+		}
+		input = e
+	}
+	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: queues.Workflows, StaticSummary: name,
+		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING}, kind, input)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	if asJSON {
+		return json.NewEncoder(a.stdout).Encode(map[string]string{"workflow_id": run.GetID(), "run_id": run.GetRunID(), "type": kind})
+	}
+	fmt.Fprintf(a.stdout, "%s is running as %s (run %s); follow it with `trmsweep status %s --follow`\n", name, run.GetID(), run.GetRunID(), run.GetID())
+	return nil
+}
+
+// newestSweep is the id of the sweep that started last.
+func newestSweep(ctx context.Context, c client.Client) (string, error) {
+	types := "'" + strings.Join([]string{workflows.AllAblationsType, workflows.TNSweepType, workflows.BatchSweepType}, "','") + "'"
+	for _, state := range []string{" AND ExecutionStatus = 'Running'", ""} {
+		resp, err := c.ListWorkflow(ctx, listRequest("WorkflowType IN ("+types+")"+state))
+		if err != nil {
+			return "", fmt.Errorf("list sweeps: %w", err)
+		}
+		if len(resp.Executions) > 0 {
+			return resp.Executions[0].Execution.WorkflowId, nil
+		}
+	}
+	return "", errors.New("no sweep was started yet; `trmsweep start AllAblations` starts one")
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+
+	"trmsweep/activities"
+	"trmsweep/workflows"
+)
+
+func quietLogger() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+func listRequest(query string) *workflowservice.ListWorkflowExecutionsRequest {
+	return &workflowservice.ListWorkflowExecutionsRequest{Query: query, PageSize: 1}
+}
+
+func newStatusCmd(a *app) *cobra.Command {
+	var asJSON, follow bool
+	cmd := &cobra.Command{
+		Use:   "status [SWEEP-ID]",
+		Short: "Show where a sweep stands (default: the newest)",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			c, err := dial(ctx, a)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			id := ""
+			if len(args) > 0 {
+				id = args[0]
+			} else if id, err = newestSweep(ctx, c); err != nil {
+				return err
+			}
+			return showStatus(ctx, a.stdout, c, id, asJSON, follow)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&follow, "follow", false, "print again every 2 seconds until the sweep ends")
+	return cmd
+}
+
+func showStatus(ctx context.Context, w io.Writer, c client.Client, id string, asJSON, follow bool) error {
+	t := time.NewTicker(2 * time.Second)
+	defer t.Stop()
+	for {
+		st, running, err := sweepStatus(ctx, c, id)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			err = json.NewEncoder(w).Encode(st)
+		} else {
+			err = writeStatus(w, st)
+		}
+		if err != nil || !follow || !running {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+	}
+}
+
+// sweepStatus asks the workflow and, for what is training now, the heartbeats.
+func sweepStatus(ctx context.Context, c client.Client, id string) (workflows.SweepResult, bool, error) {
+	var st workflows.SweepResult
+	d, err := c.DescribeWorkflowExecution(ctx, id, "")
+	var missing *serviceerror.NotFound
+	if errors.As(err, &missing) {
+		return st, false, fmt.Errorf("no sweep %q; `tctl workflow list` shows what there is", id)
+	}
+	if err != nil {
+		return st, false, fmt.Errorf("describe %s: %w", id, err)
+	}
+	running := d.WorkflowExecutionInfo.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+	v, err := c.QueryWorkflow(ctx, id, "", workflows.QueryProgress)
+	if err != nil {
+		return st, running, fmt.Errorf("ask %s for its progress (is a worker running?): %w", id, err)
+	}
+	if d.WorkflowExecutionInfo.Type.Name == workflows.ExperimentType {
+		var r workflows.ExperimentResult
+		if err := v.Get(&r); err != nil {
+			return st, running, fmt.Errorf("read progress of %s: %w", id, err)
+		}
+		live(ctx, c, id, &r)
+		return workflows.SweepResult{Sweep: id, Status: r.Status, Experiments: []workflows.ExperimentResult{r}}, running, nil
+	}
+	if err := v.Get(&st); err != nil {
+		return st, running, fmt.Errorf("read progress of %s: %w", id, err)
+	}
+	for i := range st.Experiments {
+		r := &st.Experiments[i]
+		if running && (r.Status == workflows.StatusRunning || r.Status == workflows.StatusQueued) && r.Item.SameAs == "" {
+			live(ctx, c, fmt.Sprintf("%s/%s/%s", st.Sweep, r.Item.Phase, r.Item.ID), r)
+		}
+	}
+	return st, running, nil
+}
+
+// live takes over what the running attempt's heartbeat says; it is newer than the workflow's view.
+func live(ctx context.Context, c client.Client, id string, r *workflows.ExperimentResult) {
+	d, err := c.DescribeWorkflowExecution(ctx, id, "")
+	if err != nil {
+		return // not started yet
+	}
+	for _, p := range d.PendingActivities {
+		var b activities.Progress
+		if p.ActivityType.Name == "Train" && p.HeartbeatDetails != nil && converter.GetDefaultDataConverter().FromPayloads(p.HeartbeatDetails, &b) == nil {
+			r.Progress, r.Status = b, workflows.StatusRunning
+		}
+	}
+}
+
+func writeStatus(w io.Writer, st workflows.SweepResult) error {
+	fmt.Fprintf(w, "%s: %s\n", st.Sweep, st.Status)
+	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(tw, "EXPERIMENT\tPHASE\tSTATUS\tSTEP\tLOSS\tBEST EXACT\tPREEMPTIONS\tETA")
+	for _, r := range st.Experiments {
+		p := r.Progress
+		left := ""
+		if p.ETASeconds > 0 {
+			left = (time.Duration(p.ETASeconds) * time.Second).String()
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%d/%d\t%.4g\t%.2f%%\t%d\t%s\n", r.Item.ID, r.Item.Phase, r.Status, p.Step, r.Item.TotalSteps, p.Loss, 100*p.BestExactAccuracy, r.Preemptions, left)
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	for _, n := range st.Notes {
+		fmt.Fprintln(w, "note:", n)
+	}
+	for _, r := range st.Experiments {
+		if r.Error != "" {
+			fmt.Fprintf(w, "%s: %s\n", r.Item.ID, r.Error)
+		}
+	}
+	for _, k := range st.Reports {
+		fmt.Fprintln(w, "report:", k)
+	}
+	return nil
+}

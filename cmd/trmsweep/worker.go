@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"trmsweep/internal/preflight"
+	"trmsweep/worker"
+)
+
+// workerFlags are the flags of worker.
+type workerFlags struct {
+	store, backend, profile string
+	threads, slots          int
+	patience, grace         time.Duration
+}
+
+func newWorkerCmd(a *app) *cobra.Command {
+	var f workerFlags
+	cmd := &cobra.Command{
+		Use:   "worker",
+		Short: "Run workflows and training on this host until told to stop",
+		Long: `Run workflows and training on this host.
+
+The server is found through TEMPORAL_ADDRESS and the other variables of
+Temporal's clients, else through the embedded stack in --state. SIGTERM lets
+running training save at its next step boundary before the worker ends.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o, err := workerOptions(a, f)
+			if err != nil {
+				return err
+			}
+			return worker.Run(cmd.Context(), o)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.store, "store", envOr("TRMSWEEP_STORE", "gs://trmsweep"), "where checkpoints and results live: a folder or gs://bucket/prefix (environment TRMSWEEP_STORE)")
+	fl.StringVar(&f.backend, "backend", envOr("TRMSWEEP_BACKEND", "auto"), "backend of training: auto, cpu, go, xla:tpu, xla:cuda, xla:cpu (environment TRMSWEEP_BACKEND)")
+	fl.StringVar(&f.profile, "profile", envOr("TRMSWEEP_PROFILE", "paper"), "profile of sweeps that name none (environment TRMSWEEP_PROFILE)")
+	fl.IntVar(&f.threads, "threads", 0, "threads of one training process (0 = all cores)")
+	fl.IntVar(&f.slots, "slots", 1, "training processes at once")
+	fl.DurationVar(&f.patience, "patience", time.Minute, "how long to wait for the server at the start")
+	fl.DurationVar(&f.grace, "grace", 2*time.Minute, "time that training has to save after SIGTERM")
+	return cmd
+}
+
+func workerOptions(a *app, f workerFlags) (worker.Options, error) {
+	cfg, err := a.configs()
+	if err != nil {
+		return worker.Options{}, err
+	}
+	if f.slots < 1 {
+		return worker.Options{}, usagef("--slots %d: want 1 or more", f.slots)
+	}
+	return worker.Options{StateDir: a.stateDir, Store: f.store, Profile: f.profile, Backend: f.backend, Threads: f.threads, Slots: f.slots,
+		Configs: cfg, Environ: os.Environ(), Patience: f.patience, Grace: f.grace, Logger: slog.New(slog.NewTextHandler(a.stderr, nil)),
+		Checks: []preflight.Check{preflight.Configs(cfg, f.profile, os.Environ()), preflight.Store(func(ctx context.Context) (preflight.Opened, error) { return openStore(ctx, f.store) }), preflight.Disk(a.stateDir, 2<<30)}}, nil
+}
