@@ -1,0 +1,54 @@
+package trm
+
+import (
+	"math"
+	"testing"
+
+	"github.com/nlpodyssey/safetensors"
+
+	"trmsweep/internal/statedict"
+)
+
+// TestGoldenStateDict exports the reference's start values and reads them back:
+// the names and shapes are the reference's, the bytes survive.
+func TestGoldenStateDict(t *testing.T) {
+	var m struct{ Cases map[string]goldenCase }
+	manifest(t, &m)
+	for name, g := range m.Cases {
+		model := testModel(t, g.config())
+		state := model.InitState(0)
+		for ref, in := range g.Init {
+			v, shape := npy(t, in.File)
+			for i := range v {
+				v[i] = math.Ldexp(v[i], in.Scale)
+			}
+			state[stateName("param/", ref)] = fromFloats(v, shape)
+		}
+		data, err := statedict.Encode(state, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := safetensors.Deserialize(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if file.Len() != len(g.Init) {
+			t.Errorf("%s: %d tensors, the reference has %d", name, file.Len(), len(g.Init))
+		}
+		for ref := range g.Init {
+			if _, ok := file.Tensor("model.inner." + ref); !ok {
+				t.Errorf("%s: no %s", name, ref)
+			}
+		}
+		back, err := statedict.Decode(data, model.InitState(9))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for ref := range g.Init {
+			key := stateName("param/", ref)
+			if string(back[key].Data) != string(state[key].Data) {
+				t.Errorf("%s: %s changed on the way", name, ref)
+			}
+		}
+	}
+}
