@@ -127,6 +127,10 @@ func (s *Set) open(dir string) error {
 	return nil
 }
 
+// populateLimit is the file size, in bytes, up to which pages are mapped at once:
+// random rows would otherwise cost a page fault each.
+const populateLimit = 2 << 30
+
 func (s *Set) mapFile(path string, c *column) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -140,7 +144,11 @@ func (s *Set) mapFile(path string, c *column) error {
 	if st.Size() == 0 {
 		return inputf("open dataset: %s is empty, want a .npy file", path)
 	}
-	m, err := syscall.Mmap(int(f.Fd()), 0, int(st.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
+	flags := syscall.MAP_SHARED
+	if st.Size() <= populateLimit {
+		flags |= mapPopulate
+	}
+	m, err := syscall.Mmap(int(f.Fd()), 0, int(st.Size()), syscall.PROT_READ, flags)
 	if err != nil {
 		return fmt.Errorf("map %s: %w", path, err)
 	}

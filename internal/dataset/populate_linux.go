@@ -1,0 +1,5 @@
+package dataset
+
+import "syscall"
+
+const mapPopulate = syscall.MAP_POPULATE

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package dataset
+
+const mapPopulate = 0
