@@ -1,0 +1,48 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestSudokuSolveAndDatasetExitCodes(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		p := filepath.Join(dir, name)
+		if err := os.WriteFile(p, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	blank := strings.Repeat(".", 81)
+	good := "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
+	solution := "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
+	for _, c := range []struct {
+		name   string
+		args   []string
+		code   int
+		stdout string
+		stderr string
+	}{
+		{"solve", []string{"sudoku", "solve", write("p.txt", good+"\n"+blank+"\n11"+blank[2:]+"\n")}, 0, solution + "\nseveral solutions\nno solution\n", ""},
+		{"bad line", []string{"sudoku", "solve", write("bad.txt", good+"\nxyz\n")}, 1, "", "line 2"},
+		{"no file", []string{"sudoku", "solve", filepath.Join(dir, "nope")}, 2, "", "nope"},
+		{"limit", []string{"sudoku", "solve", "--count-limit", "0"}, 2, "", "count-limit"},
+		{"no source", []string{"dataset", "build", "--out", filepath.Join(dir, "o")}, 2, "", "--source"},
+		{"missing source", []string{"dataset", "build", "--source", filepath.Join(dir, "no.csv"), "--out", filepath.Join(dir, "o")}, 2, "", "no.csv"},
+		{"bad row", []string{"dataset", "build", "--source", write("b.csv", "source,question,answer,rating\nx,"+good+","+blank+",1\n"), "--out", filepath.Join(dir, "o")}, 1, "", "row 1"},
+		{"no dataset", []string{"dataset", "show", filepath.Join(dir, "none")}, 2, "", "none"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			code := execute(context.Background(), c.args, &stdout, &stderr)
+			if code != c.code || (c.stdout != "" && stdout.String() != c.stdout) || !strings.Contains(stderr.String(), c.stderr) {
+				t.Errorf("exit %d, stdout %q, stderr %q", code, stdout.String(), stderr.String())
+			}
+		})
+	}
+}
