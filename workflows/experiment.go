@@ -31,10 +31,10 @@ func Experiment(ctx workflow.Context, raw json.RawMessage) (ExperimentResult, er
 	if in.Carried != nil {
 		x.res = *in.Carried
 	}
-	if err := x.resolve(ctx); err != nil {
+	if err := x.handlers(ctx); err != nil {
 		return x.res, err
 	}
-	if err := x.handlers(ctx); err != nil {
+	if err := x.resolve(ctx); err != nil {
 		return x.res, err
 	}
 	err := x.run(ctx)

@@ -1,0 +1,390 @@
+package workflows_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"trmsweep/activities"
+	"trmsweep/configs"
+	"trmsweep/internal/blob/mem"
+	"trmsweep/internal/preflight"
+	"trmsweep/worker"
+	"trmsweep/workflows"
+)
+
+// world is the fake hosts: training is a function of the attempt, planning is real.
+type world struct {
+	mu       sync.Mutex
+	attempts map[string]int
+	reports  []activities.ReportInput
+	train    func(attempt int, in activities.TrainInput) (activities.TrainResult, error)
+	finished map[string]activities.RunStatus
+	plan     *activities.Plan // instead of the real one
+	real     *activities.Activities
+	checks   preflight.Table
+}
+
+func newWorld() *world {
+	return &world{attempts: map[string]int{}, finished: map[string]activities.RunStatus{},
+		real: &activities.Activities{Configs: configs.FS, Profile: "paper", Bucket: mem.New(time.Now)}}
+}
+
+func (w *world) env(t *testing.T) *testsuite.TestWorkflowEnvironment {
+	var s testsuite.WorkflowTestSuite
+	env := s.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(2 * time.Minute)
+	worker.RegisterWorkflows(env)
+	reg := func(name string, f any) { env.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name}) }
+	reg("Plan", func(ctx context.Context, in activities.PlanInput) (activities.Plan, error) {
+		if w.plan != nil {
+			return *w.plan, nil
+		}
+		return w.real.Plan(ctx, in)
+	})
+	reg("Status", func(it activities.Item) (activities.RunStatus, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.finished[it.Run], nil
+	})
+	reg("Dataset", func(in activities.DatasetInput) (activities.DatasetResult, error) {
+		return activities.DatasetResult{Hashes: []string{"abc"}}, nil
+	})
+	reg("Report", func(in activities.ReportInput) (activities.ReportResult, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.reports = append(w.reports, in)
+		return activities.ReportResult{Keys: []string{"sweeps/x/report.md"}}, nil
+	})
+	reg("Preflight", func() (preflight.Table, error) { return w.checks, nil })
+	reg("Train", func(in activities.TrainInput) (activities.TrainResult, error) {
+		w.mu.Lock()
+		w.attempts[in.Item.Run]++
+		n := w.attempts[in.Item.Run]
+		f := w.train
+		w.mu.Unlock()
+		if f != nil {
+			return f(n, in)
+		}
+		return done(in), nil
+	})
+	return env
+}
+
+func done(in activities.TrainInput) activities.TrainResult {
+	return activities.TrainResult{StateSHA256: in.Item.Run, Progress: activities.Progress{Step: in.Item.TotalSteps, CommittedStep: in.Item.TotalSteps, Total: in.Item.TotalSteps}}
+}
+
+func preempted(p activities.Progress) error {
+	return temporal.NewApplicationErrorWithCause("killed", activities.ErrPreempted, nil, p)
+}
+
+func sweepResult(t *testing.T, env *testsuite.TestWorkflowEnvironment) workflows.SweepResult {
+	t.Helper()
+	if err := env.GetWorkflowError(); err != nil {
+		t.Fatalf("workflow: %v", err)
+	}
+	var r workflows.SweepResult
+	if err := env.GetWorkflowResult(&r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestAllAblationsWithoutInput(t *testing.T) {
+	w := newWorld()
+	env := w.env(t)
+	env.ExecuteWorkflow(workflows.AllAblationsType)
+	r := sweepResult(t, env)
+	if len(r.Experiments) != 18 || r.Done != 18 || len(w.attempts) != 17 {
+		t.Fatalf("rows %d, done %d, runs trained %d; want 18, 18, 17 (two specs are one)", len(r.Experiments), r.Done, len(w.attempts))
+	}
+	shared := 0
+	for _, e := range r.Experiments {
+		if e.Item.SameAs != "" {
+			shared++
+		}
+	}
+	if shared != 1 {
+		t.Errorf("%d experiments share a run, want 1", shared)
+	}
+	if len(w.reports) != 5 || !w.reports[4].Final {
+		t.Errorf("%d reports, want one per phase and a final one", len(w.reports))
+	}
+}
+
+func TestOtherSweeps(t *testing.T) {
+	for name, want := range map[string]int{workflows.TNSweepType: 5, workflows.BatchSweepType: 4} {
+		t.Run(name, func(t *testing.T) {
+			env := newWorld().env(t)
+			env.ExecuteWorkflow(name, map[string]any{"profile": "smoke", "parallelism": 2})
+			if r := sweepResult(t, env); r.Done != want || r.Profile != "smoke" {
+				t.Errorf("done %d with profile %q, want %d with smoke", r.Done, r.Profile, want)
+			}
+		})
+	}
+}
+
+func TestInputIsStrict(t *testing.T) {
+	for name, c := range map[string]struct {
+		input any
+		want  string
+	}{
+		"misspelt field":     {map[string]any{"profil": "smoke"}, `nearest known one is "profile"`},
+		"wrong type":         {map[string]any{"parallelism": "two"}, "parallelism"},
+		"out of range":       {map[string]any{"priority": 9}, "priority 9"},
+		"unknown profile":    {map[string]any{"profile": "smok"}, "smok"},
+		"unknown experiment": {map[string]any{"experiments": []string{"nope"}}, "nope"},
+		"unknown override":   {map[string]any{"overrides": []string{"hiden_size=3"}}, "hidden_size"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			env := w.env(t)
+			env.ExecuteWorkflow(workflows.AllAblationsType, c.input)
+			err := env.GetWorkflowError()
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want one with %q", err, c.want)
+			}
+			if len(w.attempts) > 0 {
+				t.Error("something was trained")
+			}
+		})
+	}
+}
+
+// TestPreemptionTraces plays seeded preemptions over the whole study at paper
+// scale: with and without notice, commits every 1,000 steps.
+func TestPreemptionTraces(t *testing.T) {
+	for seed := range uint64(3) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			w := newWorld()
+			w.train = trace(w, seed)
+			env := w.env(t)
+			env.ExecuteWorkflow(workflows.AllAblationsType)
+			r := sweepResult(t, env)
+			total := 0
+			for _, e := range r.Experiments {
+				if e.Status != workflows.StatusDone || e.CommittedStep != e.Item.TotalSteps {
+					t.Errorf("%s: %s at step %d of %d: %s", e.Item.ID, e.Status, e.CommittedStep, e.Item.TotalSteps, e.Error)
+				}
+				if e.Item.SameAs != "" {
+					continue
+				}
+				total += e.Preemptions
+				if e.LostSteps > 1000*int64(e.Preemptions) {
+					t.Errorf("%s: %d steps lost in %d preemptions, at most 1000 each", e.Item.ID, e.LostSteps, e.Preemptions)
+				}
+				sum := 0.0
+				for _, s := range e.Goodput {
+					sum += s
+				}
+				if d := sum - e.WallSeconds; d > 0.01*e.WallSeconds+1e-6 || -d > 0.01*e.WallSeconds+1e-6 {
+					t.Errorf("%s: ledger adds up to %g s, wall clock is %g s", e.Item.ID, sum, e.WallSeconds)
+				}
+			}
+			if total < 100 {
+				t.Errorf("only %d preemptions", total)
+			}
+			t.Logf("%d preemptions over %d runs", total, len(w.attempts))
+		})
+	}
+}
+
+// trace is a host that is taken away after a random number of steps; every
+// attempt must go on exactly where the last commit was.
+func trace(w *world, seed uint64) func(int, activities.TrainInput) (activities.TrainResult, error) {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	committed := map[string]int64{}
+	return func(_ int, in activities.TrainInput) (activities.TrainResult, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		from, total := committed[in.Item.Run], in.Item.TotalSteps
+		to := from + 1 + rng.Int64N(total/3+2000)
+		p := activities.Progress{Total: total, RestoredFrom: from, Step: min(to, total), CommittedStep: min(to, total)}
+		if to >= total {
+			committed[in.Item.Run] = total
+			w.finished[in.Item.Run] = activities.RunStatus{Finished: true, CommittedStep: total}
+			return activities.TrainResult{Progress: p, StateSHA256: in.Item.Run}, nil
+		}
+		if rng.IntN(2) == 0 { // without notice
+			p.CommittedStep = max(from, to/1000*1000)
+		}
+		committed[in.Item.Run] = p.CommittedStep
+		w.finished[in.Item.Run] = activities.RunStatus{CommittedStep: p.CommittedStep}
+		return activities.TrainResult{}, preempted(p)
+	}
+}
+
+func TestExperimentEnds(t *testing.T) {
+	p := activities.Progress{Step: 10, CommittedStep: 5, Total: 100}
+	for name, c := range map[string]struct {
+		err      error
+		attempts int
+		want     string
+	}{
+		"no progress":  {preempted(p), 1 + workflows.MaxWithoutProgress, "last checkpoint is step 5"},
+		"invalid":      {temporal.NewNonRetryableApplicationError("bad spec", activities.ErrConfig, nil, p), 1, "bad spec"},
+		"diverged":     {temporal.NewNonRetryableApplicationError("loss is NaN", activities.ErrFinal, nil, p), 1, "loss is NaN"},
+		"small budget": {temporal.NewApplicationErrorWithCause("disk full", activities.ErrFailed, nil, p), workflows.MaxFailures, "disk full"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			w.train = func(int, activities.TrainInput) (activities.TrainResult, error) {
+				return activities.TrainResult{}, c.err
+			}
+			env := w.env(t)
+			env.ExecuteWorkflow(workflows.ExperimentType)
+			err := env.GetWorkflowError()
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("error %v, want one with %q", err, c.want)
+			}
+			for _, n := range w.attempts {
+				if n != c.attempts {
+					t.Errorf("%d attempts, want %d", n, c.attempts)
+				}
+			}
+		})
+	}
+}
+
+func TestFailedExperimentIsARow(t *testing.T) {
+	w := newWorld()
+	w.train = func(_ int, in activities.TrainInput) (activities.TrainResult, error) {
+		if in.Item.Experiment == "e2_1_ema_off" {
+			return activities.TrainResult{}, temporal.NewNonRetryableApplicationError("loss is NaN", activities.ErrFinal, nil)
+		}
+		return done(in), nil
+	}
+	env := w.env(t)
+	env.ExecuteWorkflow(workflows.AllAblationsType)
+	r := sweepResult(t, env)
+	if r.Failed != 1 || r.Done != 17 {
+		t.Fatalf("failed %d, done %d, want 1 and 17", r.Failed, r.Done)
+	}
+	last := w.reports[len(w.reports)-1]
+	if !strings.Contains(last.Failures["e2_1_ema_off"], "NaN") {
+		t.Errorf("the report's failures are %v", last.Failures)
+	}
+}
+
+func TestFinishedIsNotTrainedAgain(t *testing.T) {
+	for _, force := range []bool{false, true} {
+		w := newWorld()
+		p, err := w.real.Plan(context.Background(), activities.PlanInput{Names: []string{"e1_1_baseline"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.finished[p.Items[0].Run] = activities.RunStatus{Finished: true, Steps: 7, StateSHA256: "old"}
+		env := w.env(t)
+		env.ExecuteWorkflow(workflows.ExperimentType, map[string]any{"experiment": "e1_1_baseline", "force": force})
+		if err := env.GetWorkflowError(); err != nil {
+			t.Fatal(err)
+		}
+		if trained := len(w.attempts) == 1; trained != force {
+			t.Errorf("force %v: trained %v", force, trained)
+		}
+	}
+}
+
+func TestThousandExperiments(t *testing.T) {
+	w := newWorld()
+	w.plan = &activities.Plan{}
+	for i := range 1000 {
+		id := fmt.Sprintf("e%04d", i)
+		w.plan.Items = append(w.plan.Items, activities.Item{Experiment: id, ID: id, Phase: "ablations", Run: id, SpecHash: id, TotalSteps: 10})
+	}
+	payload, err := json.Marshal(w.plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(payload) > 1<<20 {
+		t.Errorf("plan is %d bytes", len(payload))
+	}
+	env := w.env(t)
+	begin := time.Now()
+	env.ExecuteWorkflow(workflows.AllAblationsType)
+	if r := sweepResult(t, env); r.Done != 1000 {
+		t.Fatalf("%d done", r.Done)
+	}
+	t.Logf("%.2f ms of orchestration per experiment", time.Since(begin).Seconds())
+}
+
+func TestPauseResumeSkip(t *testing.T) {
+	w := newWorld()
+	w.train = func(n int, in activities.TrainInput) (activities.TrainResult, error) {
+		if n == 1 {
+			return activities.TrainResult{}, preempted(activities.Progress{Step: 5, CommittedStep: 5})
+		}
+		return done(in), nil
+	}
+	for _, c := range []struct{ action, status string }{{workflows.ActionResume, workflows.StatusDone}, {workflows.ActionSkip, workflows.StatusSkipped}} {
+		t.Run(c.action, func(t *testing.T) {
+			clear(w.attempts)
+			env := w.env(t)
+			update := func(action string) func() {
+				return func() {
+					env.UpdateWorkflow(workflows.UpdateControl, action, &testsuite.TestUpdateCallback{
+						OnReject:   func(err error) { t.Errorf("%s refused: %v", action, err) },
+						OnAccept:   func() {},
+						OnComplete: func(any, error) {},
+					}, workflows.Control{Action: action})
+				}
+			}
+			env.RegisterDelayedCallback(update(workflows.ActionPause), 0)
+			env.RegisterDelayedCallback(func() {
+				v, err := env.QueryWorkflow(workflows.QueryProgress)
+				var r workflows.ExperimentResult
+				if err != nil || v.Get(&r) != nil || r.Status != workflows.StatusPaused {
+					t.Errorf("status %q, error %v, want paused", r.Status, err)
+				}
+			}, time.Hour)
+			env.RegisterDelayedCallback(update(c.action), 2*time.Hour)
+			env.ExecuteWorkflow(workflows.ExperimentType, map[string]any{"experiment": "e1_1_baseline"})
+			var r workflows.ExperimentResult
+			if err := env.GetWorkflowError(); err != nil {
+				t.Fatal(err)
+			}
+			if err := env.GetWorkflowResult(&r); err != nil || r.Status != c.status {
+				t.Errorf("ended %q (%v), want %q", r.Status, err, c.status)
+			}
+		})
+	}
+}
+
+func TestPreflightFailsWithTheCheck(t *testing.T) {
+	w := newWorld()
+	w.checks = preflight.Table{Rows: []preflight.Row{{Check: "bucket", Detail: "no permission"}}}
+	env := w.env(t)
+	env.ExecuteWorkflow(workflows.PreflightType)
+	if err := env.GetWorkflowError(); err == nil || !strings.Contains(err.Error(), "bucket: no permission") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestDatasetGeneration(t *testing.T) {
+	env := newWorld().env(t)
+	env.ExecuteWorkflow(workflows.DatasetGenerationType)
+	var r activities.DatasetResult
+	if err := env.GetWorkflowResult(&r); err != nil || len(r.Hashes) != 1 {
+		t.Errorf("%v %v", r, err)
+	}
+}
+
+func TestUnknownTypeFailsFast(t *testing.T) {
+	env := newWorld().env(t)
+	env.RegisterDynamicWorkflow(workflows.Unknown, workflow.DynamicRegisterOptions{})
+	env.ExecuteWorkflow("AllAblation")
+	if err := env.GetWorkflowError(); err == nil || !strings.Contains(err.Error(), "nearest known one is AllAblations") {
+		t.Errorf("error %v", err)
+	}
+}
