@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/client"
+
+	"trmsweep/activities"
+	"trmsweep/internal/blob"
+	"trmsweep/internal/blob/open"
+	"trmsweep/workflows"
+)
+
+func newRunCmd(a *app) *cobra.Command {
+	var f stackFlags
+	var sweep string
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run a whole sweep on the embedded stack, with progress, and leave nothing running",
+		Long: `Start the embedded stack and a worker, run the sweep, show its progress, and
+copy the report into the state folder. Ctrl-C stops everything after running
+experiments have saved; the same command continues where it stopped.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			s, err := startStack(ctx, a, f)
+			if err != nil {
+				return err
+			}
+			defer s.stop()
+			fmt.Fprintf(a.stdout, "Web UI %s   state %s   logs %s\n", s.UI, a.stateDir, a.path("logs"))
+			return runSweep(ctx, a, s, sweep, f.profile)
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().StringVar(&sweep, "sweep", workflows.AllAblationsType, "AllAblations, TNSweep or BatchSweep")
+	return cmd
+}
+
+// runSweep starts or continues the sweep and follows it to its end.
+func runSweep(ctx context.Context, a *app, s *localStack, sweep, profile string) error {
+	id := sweep + "-" + profile
+	if err := start(ctx, a, sweep, id, activities.SweepInput{Profile: profile}, false); err != nil {
+		return err
+	}
+	c, err := dial(ctx, a)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	last := ""
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for {
+		st, running, err := sweepStatus(ctx, c, id)
+		if err == nil {
+			if line := progressLine(st); line != last {
+				fmt.Fprintln(a.stdout, line)
+				last = line
+			}
+			if !running {
+				return finishSweep(ctx, a, c, s, id, st)
+			}
+		} // the server or the worker may be starting again: ask once more
+		select {
+		case <-ctx.Done():
+			fmt.Fprintln(a.stderr, "stopping (running experiments save first); the same command continues")
+			return exitError{code: exitFailed, quiet: true, err: ctx.Err()}
+		case err := <-s.failed:
+			return err
+		case <-tick.C:
+		}
+	}
+}
+
+// progressLine is the sweep in one line: what is training, how far, and how long it will take.
+func progressLine(st workflows.SweepResult) string {
+	line := fmt.Sprintf("%s %d/%d done", st.Status, st.Done, len(st.Experiments))
+	if st.Failed > 0 {
+		line += fmt.Sprintf(", %d failed", st.Failed)
+	}
+	for _, r := range st.Experiments {
+		if p := r.Progress; r.Status == workflows.StatusRunning && p.Total > 0 {
+			line += fmt.Sprintf(" | %s/%s %s %d/%d loss %.3f exact %.3f", r.Item.Phase, r.Item.ID, p.State, p.Step, p.Total, p.Loss, p.BestExactAccuracy)
+		}
+	}
+	if st.ETASeconds > 0 {
+		line += fmt.Sprintf(" | ETA %s", (time.Duration(st.ETASeconds) * time.Second).Round(time.Second))
+	}
+	return line
+}
+
+// finishSweep copies the reports out of the store and prints where they are.
+func finishSweep(ctx context.Context, a *app, c client.Client, s *localStack, id string, st workflows.SweepResult) error {
+	if err := c.GetWorkflow(ctx, id, "").Get(ctx, nil); err != nil {
+		return fmt.Errorf("sweep %s: %w", id, err)
+	}
+	for _, note := range st.Notes {
+		fmt.Fprintln(a.stdout, "note:", note)
+	}
+	if err := os.Setenv("STORAGE_EMULATOR_HOST", s.GCS); err != nil {
+		return err
+	}
+	b, closer, err := open.Bucket(ctx, envOr("TRMSWEEP_STORE", "gs://trmsweep"))
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	for _, key := range st.Reports {
+		data, _, err := blob.ReadAll(ctx, b, key, 0)
+		if err != nil {
+			return fmt.Errorf("fetch report: %w", err)
+		}
+		file := a.path(filepath.FromSlash(key))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, data, 0o644); err != nil {
+			return err
+		}
+		fmt.Fprintln(a.stdout, file)
+	}
+	if st.Failed > 0 {
+		return fmt.Errorf("%d of %d experiments failed; the report and `trmsweep status %s` say why", st.Failed, len(st.Experiments), id)
+	}
+	return nil
+}
