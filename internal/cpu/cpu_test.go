@@ -96,13 +96,15 @@ func TestOperationsAgreeWithSimpleGo(t *testing.T) {
 		},
 		"transpose": func(x, y *g.Node) *g.Node { return g.Add(g.Transpose(x, 0, 1), g.Transpose(y, 0, 1)) },
 		"reshapeT":  func(x, _ *g.Node) *g.Node { return g.Reshape(g.Transpose(x, 0, 1), -1) },
-		"concat":    func(x, y *g.Node) *g.Node { return g.Concatenate([]*g.Node{x, g.Transpose(g.Transpose(y, 0, 1), 0, 1)}, 1) },
-		"iota":      func(x, _ *g.Node) *g.Node { return g.Iota(x.Graph(), shapes.Make(dtypes.Int32, 3, 5), 1) },
-		"matmulT":   matmul,
-		"matmulK0":  func(x, y *g.Node) *g.Node { return g.DotGeneral(x, []int{0}, nil, y, []int{0}, nil) },
-		"batched":   func(x, y *g.Node) *g.Node { return g.DotGeneral(x, []int{1}, []int{0}, y, []int{1}, []int{0}) },
-		"softmax":   func(x, _ *g.Node) *g.Node { return g.Softmax(x, -1) },
-		"norm":      norm, "gradNorm": grad(norm), "gradMatmul": grad(matmul), "gradMul": grad(g.Mul),
+		"concat": func(x, y *g.Node) *g.Node {
+			return g.Concatenate([]*g.Node{x, g.Transpose(g.Transpose(y, 0, 1), 0, 1)}, 1)
+		},
+		"iota":     func(x, _ *g.Node) *g.Node { return g.Iota(x.Graph(), shapes.Make(dtypes.Int32, 3, 5), 1) },
+		"matmulT":  matmul,
+		"matmulK0": func(x, y *g.Node) *g.Node { return g.DotGeneral(x, []int{0}, nil, y, []int{0}, nil) },
+		"batched":  func(x, y *g.Node) *g.Node { return g.DotGeneral(x, []int{1}, []int{0}, y, []int{1}, []int{0}) },
+		"softmax":  func(x, _ *g.Node) *g.Node { return g.Softmax(x, -1) },
+		"norm":     norm, "gradNorm": grad(norm), "gradMatmul": grad(matmul), "gradMul": grad(g.Mul),
 	}
 	ref, dut := backend(t, "go:ops_sequential"), backend(t, "cpu:threads=2")
 	for name, f := range rows {
