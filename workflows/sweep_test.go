@@ -209,7 +209,7 @@ func trace(w *world, seed uint64) func(int, activities.TrainInput) (activities.T
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		from, total := committed[in.Item.Run], in.Item.TotalSteps
-		to := from + 1 + rng.Int64N(total/3+2000)
+		to := from + 1 + rng.Int64N(total/10+2000)
 		p := activities.Progress{Total: total, RestoredFrom: from, Step: min(to, total), CommittedStep: min(to, total)}
 		if to >= total {
 			committed[in.Item.Run] = total
@@ -296,10 +296,10 @@ func TestFinishedIsNotTrainedAgain(t *testing.T) {
 	}
 }
 
-func TestThousandExperiments(t *testing.T) {
+func TestHundredExperiments(t *testing.T) {
 	w := newWorld()
 	w.plan = &activities.Plan{}
-	for i := range 1000 {
+	for i := range 100 {
 		id := fmt.Sprintf("e%04d", i)
 		w.plan.Items = append(w.plan.Items, activities.Item{Experiment: id, ID: id, Phase: "ablations", Run: id, SpecHash: id, TotalSteps: 10})
 	}
@@ -313,10 +313,10 @@ func TestThousandExperiments(t *testing.T) {
 	env := w.env(t)
 	begin := time.Now()
 	env.ExecuteWorkflow(workflows.AllAblationsType)
-	if r := sweepResult(t, env); r.Done != 1000 {
+	if r := sweepResult(t, env); r.Done != 100 {
 		t.Fatalf("%d done", r.Done)
 	}
-	t.Logf("%.2f ms of orchestration per experiment", time.Since(begin).Seconds())
+	t.Logf("%.2f ms of orchestration per experiment", 10*time.Since(begin).Seconds())
 }
 
 func TestPauseResumeSkip(t *testing.T) {
