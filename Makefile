@@ -1,16 +1,41 @@
-# The commands a person types. Targets that need parts which are not built yet are not listed.
+# The commands a person types. `make bench` and `make chaos` are not there yet.
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -X trmsweep/internal/version.code=$(VERSION)
+STATE   ?= .trmsweep
+SWEEP   ?= AllAblations
+PROFILE ?= smoke
 
-.PHONY: build test lint
+.PHONY: run run-clean up down build stack test e2e lint
 
-build: ## bin/trmsweep
+run: build ## the study on the embedded stack: PROFILE= SWEEP= STATE=
+	bin/trmsweep run --sweep $(SWEEP) --profile $(PROFILE) --state $(STATE)
+
+run-clean: ## forget everything that run keeps
+	rm -rf $(STATE)
+
+up: build ## the embedded stack and a worker until Ctrl-C
+	bin/trmsweep up --state $(STATE)
+
+down: ## stop up
+	bin/trmsweep down --state $(STATE)
+
+build: ## bin/trmsweep, bin/tctl, bin/devstack
 	@mkdir -p bin
-	go build -ldflags "$(LDFLAGS)" -o bin/trmsweep ./cmd/trmsweep
+	go build -ldflags "$(LDFLAGS)" -o bin/ ./cmd/trmsweep ./cmd/tctl
+	@test -x bin/devstack || echo "building the embedded Temporal server: several minutes the first time, seconds afterwards"
+	cd cmd/devstack && go build -ldflags "-s -w" -o ../../bin/devstack .
+
+stack: build ## the embedded stack in the foreground; Ctrl-C stops it
+	bin/devstack --state $(STATE)
 
 test: ## every test; no network but 127.0.0.1
 	go test ./...
+	cd cmd/devstack && go vet . && go test .
+
+e2e: ## the real binaries, driven as a user does
+	go test -count=1 ./e2e/
 
 lint: ## format and vet
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet ./...
+	cd cmd/devstack && go vet .
