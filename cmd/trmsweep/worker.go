@@ -57,7 +57,7 @@ func workerOptions(a *app, f workerFlags) (worker.Options, error) {
 	if f.slots < 1 {
 		return worker.Options{}, usagef("--slots %d: want 1 or more", f.slots)
 	}
-	return worker.Options{StateDir: a.stateDir, Store: f.store, Profile: f.profile, Backend: f.backend, Threads: f.threads, Slots: f.slots,
+	return worker.Options{EnsureDataset: a.ensureDataset, WriteReport: writeReport, StateDir: a.stateDir, Store: f.store, Profile: f.profile, Backend: f.backend, Threads: f.threads, Slots: f.slots,
 		Configs: cfg, Environ: os.Environ(), Patience: f.patience, Grace: f.grace, Logger: slog.New(slog.NewTextHandler(a.stderr, nil)),
 		Checks: []preflight.Check{preflight.Configs(cfg, f.profile, os.Environ()), preflight.Store(func(ctx context.Context) (preflight.Opened, error) { return openStore(ctx, f.store) }), preflight.Disk(a.stateDir, 2<<30)}}, nil
 }

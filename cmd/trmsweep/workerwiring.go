@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"trmsweep/activities"
+	"trmsweep/internal/blob"
+	"trmsweep/internal/dataset"
+	"trmsweep/internal/experiment"
+	"trmsweep/internal/report"
+	"trmsweep/internal/train"
+)
+
+// ensureDataset makes the dataset of a spec and stores it once.
+func (a *app) ensureDataset(ctx context.Context, b blob.Bucket, s experiment.Spec, progress func(any)) (string, bool, error) {
+	_, hash, built, err := dataset.Ensure(ctx, b, train.DatasetOptions(s), a.path("cache"), func(p dataset.Progress) { progress(p) })
+	return hash, built, err
+}
+
+// writeReport reports on the items of a sweep: their results where the store has them, else why not.
+func writeReport(ctx context.Context, b blob.Bucket, in activities.ReportInput) ([]string, error) {
+	var entries []report.Entry
+	for _, it := range in.Items {
+		data, _, err := blob.ReadAll(ctx, b, it.SpecKey, 0)
+		if err != nil {
+			return nil, fmt.Errorf("read spec of %s: %w", it.ID, err)
+		}
+		var s experiment.Spec
+		if err := json.Unmarshal(data, &s); err != nil {
+			return nil, fmt.Errorf("read spec %s: %w", it.SpecKey, err)
+		}
+		s.Name, s.Phase, s.Reference = it.Experiment, it.Phase, it.Reference // a spec may be shared under two names
+		e := report.Entry{Spec: s, Failure: in.Failures[it.ID]}
+		r, err := report.ReadResult(ctx, b, it.Run)
+		switch {
+		case err == nil:
+			e.Result, e.Failure = &r, ""
+		case !errors.Is(err, blob.ErrNotExist):
+			return nil, err
+		}
+		entries = append(entries, e)
+	}
+	w, err := report.Write(ctx, b, in.Sweep, entries)
+	return w.Keys, err
+}
