@@ -42,6 +42,13 @@ func Experiment(ctx workflow.Context, raw json.RawMessage) (ExperimentResult, er
 		return x.res, err
 	}
 	x.publish(ctx)
+	if x.sent != nil {
+		// The server drops signals of a workflow that has closed: wait for the last
+		// one. Its failure does not matter: a sweep that has ended needs no row.
+		done, cancel := workflow.NewDisconnectedContext(ctx)
+		defer cancel()
+		_ = x.sent.Get(done, nil)
+	}
 	return x.res, x.end(err)
 }
 
@@ -69,6 +76,7 @@ type training struct {
 	paused  bool
 	stop    workflow.CancelFunc // of the running attempt
 	lastRow int64
+	sent    workflow.Future // the last row's signal to the sweep
 }
 
 // resolve plans the experiment where it was started by a user.

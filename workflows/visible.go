@@ -41,8 +41,7 @@ func (x *training) publish(ctx workflow.Context) {
 		return
 	}
 	x.lastRow = mark
-	// Not waited for: a sweep that has ended needs no row.
-	workflow.SignalExternalWorkflow(ctx, x.in.Sweep, "", SignalRow, *r)
+	x.sent = workflow.SignalExternalWorkflow(ctx, x.in.Sweep, "", SignalRow, *r)
 }
 
 // table is the Markdown table of the Web UI.
