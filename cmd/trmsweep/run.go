@@ -53,23 +53,20 @@ func runSweep(ctx context.Context, a *app, s *localStack, sweep, profile string)
 		return err
 	}
 	defer c.Close()
-	last := ""
+	show := newLiveLine(a.stdout)
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
 	for {
 		st, running, err := sweepStatus(ctx, c, id)
 		if err == nil {
-			if line := progressLine(st); line != last {
-				fmt.Fprintln(a.stdout, line)
-				last = line
-			}
+			show.show(progressLine(st), !running)
 			if !running {
 				return finishSweep(ctx, a, c, s, id, st)
 			}
 		} // the server or the worker may be starting again: ask once more
 		select {
 		case <-ctx.Done():
-			fmt.Fprintln(a.stderr, "stopping (running experiments save first); the same command continues")
+			fmt.Fprintln(a.stderr, "\nstopping (running experiments save first); the same command continues")
 			return exitError{code: exitFailed, quiet: true, err: ctx.Err()}
 		case err := <-s.failed:
 			return err
@@ -85,7 +82,7 @@ func progressLine(st workflows.SweepResult) string {
 		line += fmt.Sprintf(", %d failed", st.Failed)
 	}
 	for _, r := range st.Experiments {
-		if p := r.Progress; r.Status == workflows.StatusRunning && p.Total > 0 {
+		if p := r.Progress; r.Status == workflows.StatusRunning && p.Total > 0 && p.Step < p.Total {
 			line += fmt.Sprintf(" | %s/%s %s %d/%d loss %.3f exact %.3f", r.Item.Phase, r.Item.ID, p.State, p.Step, p.Total, p.Loss, p.BestExactAccuracy)
 		}
 	}
