@@ -1,0 +1,61 @@
+package archtest
+
+// rule says what the files of a room may not import. Tests are free: they may
+// build what the product may not.
+type rule struct {
+	room string // folder, everything below it included
+	// deny are import path prefixes, whole path elements.
+	deny []string
+	// allow are exceptions from deny, longer than what they except.
+	allow []string
+	// never are denied through any chain of imports too.
+	never []string
+	// planned rooms need not exist yet.
+	planned bool
+	why     string
+}
+
+// What the rules are about.
+var (
+	ours     = []string{"trmsweep"}
+	temporal = []string{"go.temporal.io", "github.com/temporalio"}
+	server   = []string{"go.temporal.io/server"}
+	gomlx    = []string{"github.com/gomlx/gomlx", "github.com/gomlx/go-xla"}
+	storage  = []string{"cloud.google.com/go/storage", "google.golang.org/api/storage", "github.com/fsouza/fake-gcs-server"}
+	above    = []string{"trmsweep/cmd", "trmsweep/worker", "trmsweep/workflows", "trmsweep/activities"}
+)
+
+var rules = []rule{
+	{room: "cmd/trmsweep", deny: gomlx, never: server, why: "the model is reached through internal/train and internal/trm; the server is another program"},
+	{room: "cmd/devstack", deny: ours, allow: []string{"trmsweep/cmd/devstack"}, why: "the server triples build time and size: it stays a module of its own"},
+	{room: "cmd/tctl", deny: join(above, []string{"trmsweep/internal/blob"}), never: join(gomlx, storage, server), why: "a client knows names, nothing else"},
+	{room: "workflows", deny: join([]string{"os", "net", "math/rand", "trmsweep/internal/train", "trmsweep/internal/blob", "trmsweep/internal/checkpoint", "trmsweep/worker", "trmsweep/cmd"}),
+		never: join(gomlx, storage, server), why: "workflow code must be deterministic: whatever touches the world is an activity"},
+	{room: "activities", deny: []string{"trmsweep/cmd", "trmsweep/worker", "trmsweep/workflows"}, never: join(gomlx, storage, server), why: "adapters between Temporal and pure packages; worker wires the concrete types"},
+	{room: "worker", deny: []string{"trmsweep/cmd"}, never: server, why: "the direction is cmd -> worker -> workflows, activities"},
+	{room: "configs", deny: ours, why: "files, no logic"},
+	{room: "internal/experiment", deny: ours, never: join(temporal, gomlx, storage), why: "the resolved spec is pure"},
+	{room: "internal/sudoku", deny: join(ours, []string{"github.com", "golang.org", "google.golang.org", "gonum.org", "go.yaml.in", "cloud.google.com", "go.temporal.io"}), why: "the standard library only"},
+	{room: "internal/dataset", deny: above, never: join(temporal, gomlx), why: "rows in, rows out"},
+	{room: "internal/trm", deny: join(above, []string{"os", "trmsweep/internal/blob", "trmsweep/internal/checkpoint"}), never: join(temporal, storage), why: "a model computes; the loop around it keeps state"},
+	{room: "internal/cpu", deny: ours, allow: []string{"trmsweep/internal/cpu"}, never: join(temporal, storage), why: "a GoMLX backend anyone could use"},
+	{room: "internal/backend", deny: above, never: join(temporal, storage), why: "finds devices"},
+	{room: "internal/train", deny: above, never: join(temporal, storage), why: "a training process runs without an orchestrator and takes its bucket from outside"},
+	{room: "internal/collective", deny: above, never: join(temporal, gomlx), planned: true, why: "sums bytes"},
+	{room: "internal/checkpoint", deny: above, never: join(temporal, gomlx, storage), why: "the commit protocol is over a contract, not over a service"},
+	{room: "internal/blob", deny: ours, allow: []string{"trmsweep/internal/blob"}, never: join(temporal, gomlx), why: "storage knows nothing of what it stores"},
+	{room: "internal/tensor", deny: ours, never: join(temporal, gomlx, storage), why: "the currency of the other rooms"},
+	{room: "internal/tfevents", deny: ours, never: join(temporal, gomlx, storage), why: "a file format"},
+	{room: "internal/supervise", deny: ours, never: join(temporal, gomlx, storage), why: "processes, whatever they are"},
+	{room: "internal/queues", deny: ours, never: join(temporal, gomlx, storage), why: "names that every client shares"},
+	{room: "internal/report", deny: above, never: join(temporal, gomlx, storage), why: "results in, pages out"},
+	{room: "internal/preflight", deny: above, never: join(temporal, gomlx, storage), why: "checks are handed to it"},
+}
+
+func join(lists ...[]string) []string {
+	var out []string
+	for _, l := range lists {
+		out = append(out, l...)
+	}
+	return out
+}
