@@ -1,7 +1,6 @@
 package trm
 
 import (
-	"math"
 	"testing"
 
 	"github.com/nlpodyssey/safetensors"
@@ -16,14 +15,7 @@ func TestGoldenStateDict(t *testing.T) {
 	manifest(t, &m)
 	for name, g := range m.Cases {
 		model := testModel(t, g.config())
-		state := model.InitState(0)
-		for ref, in := range g.Init {
-			v, shape := npy(t, in.File)
-			for i := range v {
-				v[i] = math.Ldexp(v[i], in.Scale)
-			}
-			state[stateName("param/", ref)] = fromFloats(v, shape)
-		}
+		state := g.startState(t, model)
 		data, err := statedict.Encode(state, false)
 		if err != nil {
 			t.Fatal(err)

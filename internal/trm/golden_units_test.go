@@ -1,11 +1,11 @@
 package trm
 
 import (
+	"encoding/binary"
 	"math"
 	"slices"
 	"testing"
 
-	"github.com/gomlx/gomlx/pkg/core/dtypes"
 	. "github.com/gomlx/gomlx/pkg/core/graph" //nolint:staticcheck // graphs read as formulas
 
 	"trmsweep/internal/tensor"
@@ -58,20 +58,41 @@ func TestGoldenTruncNormal(t *testing.T) {
 	var m struct {
 		Units struct {
 			TN struct {
-				High  float64 `json:"uniform_high"`
-				U     string  `json:"u"`
-				Value string  `json:"value_std_1"`
+				Low    float64 `json:"uniform_low"`
+				High   float64 `json:"uniform_high"`
+				Clip   float64 `json:"clip_at_std_1"`
+				U      string  `json:"u"`
+				Value  string  `json:"value_std_1"`
+				Sample struct {
+					Mean, Std, Max, Min float64
+				} `json:"sample_std_0.02_n_2^20"`
+				Zero float64 `json:"std_0_gives"`
 			} `json:"trunc_normal"`
 		}
 	}
 	manifest(t, &m)
-	u, _ := npy(t, m.Units.TN.U)
-	want, _ := npy(t, m.Units.TN.Value)
+	tn := m.Units.TN
+	u, _ := npy(t, tn.U)
+	want, _ := npy(t, tn.Value)
 	got := make([]float64, len(u))
 	for i, x := range u {
-		got[i] = TruncNormal((x/m.Units.TN.High+1)/2, 1)
+		got[i] = TruncNormal((x-tn.Low)/(tn.High-tn.Low), 1)
 	}
 	near(t, "truncated normal", got, want, 2e-6, false)
+	near(t, "cut", []float64{TruncNormal(0, 1), TruncNormal(1, 1)}, []float64{-tn.Clip, tn.Clip}, 2e-6, false)
+
+	const n, std = 1 << 18, 0.02
+	v := floats(t, truncNormal(7, "w", []int{n}, std, 0))
+	var sum, squares float64
+	for _, x := range v {
+		sum, squares = sum+x, squares+x*x
+	}
+	near(t, "mean of a sample", []float64{sum / n}, []float64{tn.Sample.Mean}, 5*std/math.Sqrt(n), false)
+	near(t, "deviation of a sample", []float64{math.Sqrt(squares / n)}, []float64{tn.Sample.Std}, 5*std/math.Sqrt(2*n), false)
+	near(t, "ends of a sample", []float64{slices.Min(v), slices.Max(v)}, []float64{tn.Sample.Min, tn.Sample.Max}, 1e-4, false)
+	if x := floats(t, truncNormal(7, "w", []int{1}, 0, 0))[0]; x != tn.Zero {
+		t.Errorf("deviation 0 gives %v, want %v", x, tn.Zero)
+	}
 }
 
 // runUnit runs one unit graph on float32 inputs.
@@ -90,7 +111,6 @@ func runUnit(t *testing.T, inputs []tensor.Array, body func(in []*Node) []*Node)
 		names := make([]string, len(out))
 		for i := range out {
 			names[i] = string(rune('a' + i))
-			out[i] = ConvertDType(out[i], dtypes.Float32)
 		}
 		return names, out
 	})
@@ -136,6 +156,8 @@ func TestGoldenAdamATan2(t *testing.T) {
 				Grads  string  `json:"grads"`
 				Params string  `json:"params_after_each_step"`
 				M      string  `json:"exp_avg"`
+				V      string  `json:"exp_avg_sq"`
+				Other  string  `json:"params_reverted_variant"`
 			} `json:"adam_atan2"`
 		}
 	}
@@ -145,7 +167,14 @@ func TestGoldenAdamATan2(t *testing.T) {
 	grads, gshape := npy(t, u.Grads)
 	want, _ := npy(t, u.Params)
 	wantM, _ := npy(t, u.M)
-	n, cols := len(p), shape[len(shape)-1]
+	wantV, _ := npy(t, u.V)
+	n := len(p)
+	// A gradient whose square is below float32's normal numbers: denormals may differ.
+	const smallest = 0x1p-126
+	underflows := make([]bool, n)
+	for i, g := range grads {
+		underflows[i%n] = underflows[i%n] || g != 0 && g*g < smallest/(1-u.Beta2)
+	}
 	mm, vv := make([]float64, n), make([]float64, n)
 	for step := range gshape[0] {
 		one := func(x float64) tensor.Array { return fromFloats([]float64{x}, []int{}) }
@@ -156,13 +185,28 @@ func TestGoldenAdamATan2(t *testing.T) {
 			return []*Node{a, b, c}
 		})
 		p, mm, vv = out[0], out[1], out[2]
-		for i := range p { // columns 6 and 7 underflow when squared
-			if c := i % cols; c != 6 && c != 7 && math.Abs(p[i]-want[step*n+i]) > 1e-6 {
+		for i := range p {
+			if !underflows[i] && !(math.Abs(p[i]-want[step*n+i]) <= 1e-6) {
 				t.Errorf("step %d entry %d: %v, want %v", step+1, i, p[i], want[step*n+i])
 			}
 		}
 	}
 	near(t, "first moment", mm, wantM, 1e-6, true)
+	for i := range vv {
+		if !underflows[i] && !(math.Abs(vv[i]-wantV[i]) <= 1e-5*wantV[i]) {
+			t.Errorf("second moment %d: %v, want %v", i, vv[i], wantV[i])
+		}
+	}
+	other, _ := npy(t, u.Other)
+	differ := 0.0
+	for i := range p {
+		if !underflows[i] {
+			differ = max(differ, math.Abs(p[i]-other[len(other)-n+i]))
+		}
+	}
+	if differ < 1e-5 {
+		t.Errorf("the result is that of the variant with the bias correction inside atan2, within %v", differ)
+	}
 }
 
 func TestGoldenSignSGD(t *testing.T) {
@@ -185,7 +229,7 @@ func TestGoldenSignSGD(t *testing.T) {
 	w1, _ := npy(t, u.W1)
 	ids := zeros(tensor.I32, len(u.IDs))
 	for i, id := range u.IDs {
-		ids.Data[4*i] = byte(id)
+		binary.LittleEndian.PutUint32(ids.Data[4*i:], uint32(id))
 	}
 	one := func(x float64) tensor.Array { return fromFloats([]float64{x}, []int{}) }
 	out := runUnit(t, []tensor.Array{fromFloats(w0, shape), ids, fromFloats(g, gshape), one(1 - u.LR*u.WD), one(u.LR)},

@@ -8,6 +8,9 @@ import (
 // stablemaxEpsilon keeps 1/(1-x) finite at x = 1, in the branch that is not taken.
 const stablemaxEpsilon = 1e-30
 
+// qHaltWeight is the share of the q losses in the loss.
+const qHaltWeight = 0.5
+
 // crossEntropy is the negative log probability [B, cells] in float64; target is the one-hot label.
 func (c Config) crossEntropy(logits, target *Node) *Node {
 	x := ConvertDType(logits, dtypes.Float64)
@@ -20,7 +23,7 @@ func (c Config) crossEntropy(logits, target *Node) *Node {
 	one := OnesLike(x)
 	s = Where(LessThan(x, ZerosLike(x)), Div(one, AddScalar(Sub(one, x), stablemaxEpsilon)), Add(x, one))
 	picked = ReduceSum(Mul(s, target), -1)
-	return Sub(Log(ReduceSum(s, -1)), Log(picked))
+	return Neg(Log(Div(picked, ReduceSum(s, -1)))) // the reference's order: it rounds where a probability is nearly one
 }
 
 // bce is the sum of binary cross-entropies of logits x against targets t in float64.
@@ -64,7 +67,7 @@ func (c Config) lossHead(logits, labels, qHalt, qContinue, targetQ, halted, step
 		qc = bce(qContinue, targetQ)
 		q = Add(qh, qc)
 	}
-	total := Add(lm, MulScalar(q, 0.5))
+	total := Add(lm, MulScalar(q, qHaltWeight))
 	v := f64(valid)
 	sum := func(n *Node) *Node { return ReduceAllSum(Where(valid, f64(n), ZerosLike(v))) }
 	qRight := Equal(f64(GreaterOrEqual(qHalt, ZerosLike(qHalt))), f64(rowRight)) // backends may lack Equal of booleans
