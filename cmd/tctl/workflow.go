@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -205,7 +206,8 @@ func newDescribeCmd(v *viper.Viper) *cobra.Command {
 
 // named says which workflow an error is about.
 func named(verb, id string, err error) error {
-	if _, ok := err.(*serviceerror.NotFound); ok {
+	var missing *serviceerror.NotFound
+	if errors.As(err, &missing) {
 		return fmt.Errorf("%s: no workflow %q here: %w; `tctl workflow list` shows the ids", verb, id, err)
 	}
 	return fmt.Errorf("%s %s: %w", verb, id, err)

@@ -40,7 +40,7 @@ func newStatusCmd(a *app) *cobra.Command {
 				return err
 			}
 			defer c.Close()
-			id := ""
+			var id string
 			if len(args) > 0 {
 				id = args[0]
 			} else if id, err = newestSweep(ctx, c); err != nil {

@@ -189,8 +189,8 @@ func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 func (a *answer) Write(p []byte) (int, error) {
 	switch {
 	case a.fault == Truncate:
-		a.ResponseWriter.Write(p[:len(p)/2])
-		http.NewResponseController(a.ResponseWriter).Flush()
+		_, _ = a.ResponseWriter.Write(p[:len(p)/2])
+		_ = http.NewResponseController(a.ResponseWriter).Flush()
 		panic(http.ErrAbortHandler)
 	case a.fault == FlipAnswer && !a.done && len(p) > 0:
 		a.done = true

@@ -45,9 +45,6 @@ func (s *stopwatch) snapshot() map[string]float64 {
 	return maps.Clone(s.seconds)
 }
 
-// wall is the seconds since the start.
-func (s *stopwatch) wall() float64 { return s.now().Sub(s.start).Seconds() }
-
 // addBuckets is the sum of two ledgers.
 func addBuckets(a, b map[string]float64) map[string]float64 {
 	out := maps.Clone(a)

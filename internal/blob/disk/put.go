@@ -110,7 +110,7 @@ func (b *Bucket) prune(dir, root string) {
 	for dir != root && os.Remove(dir) == nil {
 		dir = filepath.Dir(dir)
 	}
-	syncDir(dir)
+	_ = syncDir(dir)
 }
 
 // tempFile is a file being written; it stays locked as long as its writer lives.
