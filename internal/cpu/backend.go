@@ -17,6 +17,8 @@ import (
 	"github.com/gomlx/gomlx/backends/notimplemented"
 	"github.com/gomlx/gomlx/pkg/core/dtypes"
 	"github.com/gomlx/gomlx/pkg/core/shapes"
+
+	"trmsweep/internal/cpu/kernel"
 )
 
 // Name under which the backend is registered.
@@ -29,7 +31,8 @@ type Backend struct {
 	notimplemented.Backend
 	threads   int
 	finalized atomic.Bool
-	pool      pool
+	pool      *kernel.Pool
+	memory    memory
 }
 
 var _ backends.Backend = (*Backend)(nil)
@@ -48,6 +51,8 @@ func New(config string) (backends.Backend, error) {
 		}
 		b.threads = n
 	}
+	b.pool = kernel.NewPool(b.threads)
+	runtime.AddCleanup(b, (*kernel.Pool).Close, b.pool)
 	return b, nil
 }
 
@@ -59,7 +64,7 @@ func (b *Backend) String() string { return fmt.Sprintf("cpu:threads=%d", b.threa
 
 // Description names the matrix kernel in use and the threads.
 func (b *Backend) Description() string {
-	return fmt.Sprintf("Go CPU backend (%s, %d threads)", gemmKernel, b.threads)
+	return fmt.Sprintf("Go CPU backend (%s, %d threads)", kernel.Current(), b.threads)
 }
 
 // DeviceDescription describes the only device.
@@ -72,7 +77,7 @@ func (b *Backend) Capabilities() backends.Capabilities { return capabilities.Clo
 func (b *Backend) Builder(name string) backends.Builder { return newBuilder(b, name) }
 
 // Finalize drops the pooled memory; the backend takes no work afterwards.
-func (b *Backend) Finalize() { b.finalized.Store(true); b.pool.drop() }
+func (b *Backend) Finalize() { b.finalized.Store(true); b.memory.drop() }
 
 // IsFinalized reports whether Finalize was called.
 func (b *Backend) IsFinalized() bool { return b.finalized.Load() }

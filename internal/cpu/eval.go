@@ -7,7 +7,6 @@ import (
 
 	"github.com/gomlx/gomlx/backends"
 	"github.com/gomlx/gomlx/pkg/core/dtypes"
-	"github.com/gomlx/gomlx/pkg/core/shapes"
 )
 
 func (r *run) eval(n *node) *value {
@@ -131,8 +130,9 @@ func rowwise[C number](r *run, n *node, in []*value, k func(dst []C, x [][]C)) *
 	out := r.reuse(n)
 	l := operands(out, in)
 	direct, same := out.st.flat.([]C)
-	l.run(r.b.threads, 4, func() func([]int, int) {
-		tmp, x := make([]C, block*(len(in)+1)), make([][]C, len(in))
+	l.run(r.b.pool, 4, func() (func([]int, int), func()) {
+		tmp, free := scratch[C]()
+		x := make([][]C, len(in))
 		return func(at []int, m int) {
 			for i, v := range in {
 				x[i] = load(tmp[(i+1)*block:(i+2)*block], v.st.flat, at[i+1], l.inner(i+1), m)
@@ -143,7 +143,7 @@ func rowwise[C number](r *run, n *node, in []*value, k func(dst []C, x [][]C)) *
 			}
 			k(tmp[:m], x)
 			store(out.st.flat, at[0], tmp[:m])
-		}
+		}, free
 	})
 	return out
 }
@@ -151,14 +151,15 @@ func rowwise[C number](r *run, n *node, in []*value, k func(dst []C, x [][]C)) *
 func test[C number](r *run, n *node, in []*value, k func(dst []bool, x [][]C)) *value {
 	out := r.fresh(n.shape)
 	l, dst := operands(out, in), out.st.flat.([]bool)
-	l.run(r.b.threads, 4, func() func([]int, int) {
-		tmp, x := make([]C, block*len(in)), make([][]C, len(in))
+	l.run(r.b.pool, 4, func() (func([]int, int), func()) {
+		tmp, free := scratch[C]()
+		x := make([][]C, len(in))
 		return func(at []int, m int) {
 			for i, v := range in {
 				x[i] = load(tmp[i*block:(i+1)*block], v.st.flat, at[i+1], l.inner(i+1), m)
 			}
 			k(dst[at[0]:at[0]+m], x)
-		}
+		}, free
 	})
 	return out
 }
@@ -179,8 +180,8 @@ func predicates[C number](r *run, n *node, in []*value) *value {
 func where[C number](r *run, n *node, in []*value) *value {
 	out := r.fresh(n.shape)
 	l, cond := operands(out, in), in[0].st.flat.([]bool)
-	l.run(r.b.threads, 4, func() func([]int, int) {
-		tmp := make([]C, 3*block)
+	l.run(r.b.pool, 4, func() (func([]int, int), func()) {
+		tmp, free := scratch[C]()
 		return func(at []int, m int) {
 			a := load(tmp[:block], in[1].st.flat, at[2], l.inner(2), m)
 			b := load(tmp[block:2*block], in[2].st.flat, at[3], l.inner(3), m)
@@ -195,7 +196,7 @@ func where[C number](r *run, n *node, in []*value) *value {
 				c += step
 			}
 			store(out.st.flat, at[0], dst)
-		}
+		}, free
 	})
 	return out
 }
@@ -212,8 +213,10 @@ func convertTo[S, D number](r *run, n *node, in []*value) *value {
 	out := r.fresh(n.shape)
 	l := operands(out, in)
 	toBool, _ := out.st.flat.([]bool)
-	l.run(r.b.threads, 2, func() func([]int, int) {
-		tmp, dst := make([]S, block), make([]D, block)
+	l.run(r.b.pool, 2, func() (func([]int, int), func()) {
+		from, free := scratch[S]()
+		to, freeTo := scratch[D]()
+		tmp, dst := from[:block], to[:block]
 		return func(at []int, m int) {
 			for i, v := range load(tmp, in[0].st.flat, at[1], l.inner(1), m) {
 				dst[i] = D(v)
@@ -224,7 +227,7 @@ func convertTo[S, D number](r *run, n *node, in []*value) *value {
 			if toBool == nil {
 				store(out.st.flat, at[0], dst[:m])
 			}
-		}
+		}, func() { free(); freeTo() }
 	})
 	return out
 }
@@ -262,8 +265,9 @@ func reduce[C number](r *run, n *node, x *value, k reducer[C]) *value {
 	}
 	outer := offsets(rl.dims[:len(rl.dims)-1], rl.strides[0][:len(rl.dims)-1])
 	columns := l.inner(1) == 1 && stride != 1
-	l.run(r.b.threads, max(1, red.size()), func() func([]int, int) {
-		acc, tmp := make([]C, block), make([]C, block)
+	l.run(r.b.pool, max(1, red.size()), func() (func([]int, int), func()) {
+		blocks, free := scratch[C]()
+		acc, tmp := blocks[:block], blocks[block:]
 		return func(at []int, m int) {
 			for i := range m {
 				acc[i] = first
@@ -282,7 +286,7 @@ func reduce[C number](r *run, n *node, x *value, k reducer[C]) *value {
 				}
 			}
 			store(out.st.flat, at[0], acc[:m])
-		}
+		}, free
 	})
 	return out
 }
@@ -318,8 +322,9 @@ func argMinMax[C number](r *run, n *node, x *value) *value {
 	kept, _ := split(x, []int{axis})
 	stride, dim := x.strides[axis], x.dims[axis]
 	l := newLayout(out.dims, []int{out.off, x.off}, out.strides, kept.strides)
-	l.run(r.b.threads, max(1, dim), func() func([]int, int) {
-		idx, tmp := make([]int64, block), make([]C, 1)
+	l.run(r.b.pool, max(1, dim), func() (func([]int, int), func()) {
+		idx, free := scratch[int64]()
+		tmp := make([]C, 1)
 		return func(at []int, m int) {
 			for i := range m {
 				var best C
@@ -335,7 +340,7 @@ func argMinMax[C number](r *run, n *node, x *value) *value {
 				panic("an index needs an integer type")
 			}
 			store(out.st.flat, at[0], idx[:m])
-		}
+		}, free
 	})
 	return out
 }
@@ -352,56 +357,4 @@ func offsets(dims, strides []int) []int {
 		out = next
 	}
 	return out
-}
-
-func (r *run) dot(n *node, in []*value) *value {
-	sp, out := n.data.(dotSpec), r.fresh(n.shape)
-	table := func(v *value, axes []int) []int {
-		var d, s []int
-		for _, a := range axes {
-			d, s = append(d, v.dims[a]), append(s, v.strides[a])
-		}
-		return offsets(d, s)
-	}
-	side := func(v *value, contracting, batch []int) matrix {
-		m := matrix{v.st.flat, table(v, batch), table(v, freeAxes(len(v.dims), contracting, batch)), table(v, contracting)}
-		for i := range m.batch {
-			m.batch[i] += v.off
-		}
-		return m
-	}
-	a, b := side(in[0], sp.lc, sp.lb), side(in[1], sp.rc, sp.rb)
-	t := r.b.threads
-	switch c := out.st.flat.(type) {
-	case []float64:
-		product64(t, c, a.flat.([]float64), b.flat.([]float64), a, b)
-	case []int32:
-		product64(t, c, a.flat.([]int32), b.flat.([]int32), a, b)
-	case []int64:
-		product64(t, c, a.flat.([]int64), b.flat.([]int64), a, b)
-	case []float32:
-		r.gemm(c, a, b)
-	case []bf16:
-		wide := r.fresh(shapes.Make(dtypes.Float32, n.shape.Dimensions...))
-		c32 := wide.st.flat.([]float32)
-		r.gemm(c32, a, b)
-		parallel(t, len(c), 32768, func(lo, hi int) { store(out.st.flat, lo, c32[lo:hi]) })
-		r.b.pool.release(wide)
-	}
-	return out
-}
-
-func (r *run) gemm(c []float32, a, b matrix) {
-	k := len(a.inner)
-	if k == 0 || len(c) == 0 {
-		clear(c)
-		return
-	}
-	scratch := func(size int) ([]float32, func()) {
-		st := r.b.pool.get(dtypes.Float32, size)
-		return st.flat.([]float32), func() { r.b.pool.put(st) }
-	}
-	packed, free := scratch(len(b.batch) * ((len(b.outer) + panelN - 1) / panelN) * panelN * k)
-	defer free()
-	gemm(r.b.threads, c, a, b, packed, scratch)
 }

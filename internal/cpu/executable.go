@@ -94,7 +94,7 @@ func (x *executable) Execute(inputs []backends.Buffer, donate []bool, _ backends
 		if x.uses[x.params[i].idx] > 0 {
 			r.vals[x.params[i].idx] = dense(st, b.shape)
 		} else if given {
-			x.b.pool.put(st)
+			x.b.memory.put(st)
 		}
 	}
 	for i, b := range bufs {
@@ -134,19 +134,19 @@ func (x *executable) Execute(inputs []backends.Buffer, donate []bool, _ backends
 
 func (r *run) drop(n *node) {
 	if r.left[n.idx]--; r.left[n.idx] == 0 {
-		r.b.pool.release(r.vals[n.idx])
+		r.b.memory.release(r.vals[n.idx])
 		r.vals[n.idx] = nil
 	}
 }
 
 func (r *run) fresh(shape shapes.Shape) *value {
-	return dense(r.b.pool.get(shape.DType, shape.Size()), shape)
+	return dense(r.b.memory.get(shape.DType, shape.Size()), shape)
 }
 
 // materialise copies a view to memory of its own.
 func (r *run) materialise(v *value) *value {
 	out := r.fresh(shapes.Make(v.dt(), v.dims...))
-	copyView(r.b.threads, out, v)
+	copyView(r.b.pool, out, v)
 	return out
 }
 

@@ -1,123 +1,133 @@
 package cpu
 
-import "unsafe"
+import (
+	"unsafe"
 
-const (
-	panelM, panelN = 8, 32
-	blockM, blockK = 64, 512
+	"github.com/gomlx/gomlx/pkg/core/dtypes"
+	"github.com/gomlx/gomlx/pkg/core/shapes"
+
+	"trmsweep/internal/cpu/kernel"
 )
 
-// kernGo is the portable microkernel: c[8][32] += transpose(a[kc][8]) b[kc][32].
-func kernGo(kc int, a, b, c *float32, ldc int) {
-	as, bs := unsafe.Slice(a, kc*panelM), unsafe.Slice(b, kc*panelN)
-	for i := range panelM {
-		row := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(c), i*ldc*4)), panelN)
-		for k := range kc {
-			x, y := as[k*panelM+i], bs[k*panelN:k*panelN+panelN]
-			for j := range row {
-				row[j] += x * y[j]
-			}
+// axis is a run of adjacent axes that one stride walks.
+type axis struct{ dim, stride int }
+
+// merge folds axes of a view into one, outermost first; false where no single stride, forwards, reaches every element.
+func merge(v *value, axes []int) (axis, bool) {
+	a := axis{dim: 1}
+	for _, i := range axes {
+		d, s := v.dims[i], v.strides[i]
+		switch {
+		case d == 1:
+		case s < 0:
+			return a, false
+		case a.dim == 1:
+			a = axis{d, s}
+		case a.stride == d*s:
+			a = axis{a.dim * d, s}
+		default:
+			return a, false
 		}
 	}
+	return a, true
 }
 
-// matrix reads a strided operand through offset tables: element (i, k) of batch n is flat[batch[n]+outer[i]+inner[k]].
-type matrix struct {
-	flat                any
-	batch, outer, inner []int
+// side is one operand of a matrix product.
+type side struct {
+	v                   *value
+	batch, outer, inner axis
+	temporary           bool
 }
 
-// pack writes rows [lo, lo+width) of the outer axis, all of the inner one, as dst[k*width+i], zeros beyond the end.
-func (m matrix) pack(dst []float32, batch, lo, width int) {
-	switch f := m.flat.(type) {
+func (s *side) merged(batch, outer, inner []int) bool {
+	var ok [3]bool
+	s.batch, ok[0] = merge(s.v, batch)
+	s.outer, ok[1] = merge(s.v, outer)
+	s.inner, ok[2] = merge(s.v, inner)
+	return ok == [3]bool{true, true, true}
+}
+
+// operand finds the strides of an operand; where there are none it is copied.
+func (r *run) operand(v *value, batch, inner []int) side {
+	outer := freeAxes(len(v.dims), inner, batch)
+	s := side{v: v}
+	if s.merged(batch, outer, inner) {
+		return s
+	}
+	var dims, strides []int
+	for _, axes := range [][]int{batch, outer, inner} {
+		for _, a := range axes {
+			dims, strides = append(dims, v.dims[a]), append(strides, v.strides[a])
+		}
+	}
+	s.v, s.temporary = r.materialise(v.part(v.off, dims, strides)), true
+	order := freeAxes(len(dims))
+	b, o := len(batch), len(batch)+len(outer)
+	s.merged(order[:b], order[b:o], order[o:])
+	return s
+}
+
+func (r *run) dot(n *node, in []*value) *value {
+	sp, out := n.data.(dotSpec), r.fresh(n.shape)
+	a, b := r.operand(in[0], sp.lb, sp.lc), r.operand(in[1], sp.rb, sp.rc)
+	defer func() {
+		for _, s := range []side{a, b} {
+			if s.temporary {
+				r.b.memory.release(s.v)
+			}
+		}
+	}()
+	switch c := out.st.flat.(type) {
+	case []float64:
+		product64(r.b.pool, c, a.v.st.flat.([]float64), b.v.st.flat.([]float64), a, b)
+	case []int32:
+		product64(r.b.pool, c, a.v.st.flat.([]int32), b.v.st.flat.([]int32), a, b)
+	case []int64:
+		product64(r.b.pool, c, a.v.st.flat.([]int64), b.v.st.flat.([]int64), a, b)
 	case []float32:
-		packRows(dst, f, m, batch, lo, width, func(x float32) float32 { return x })
+		r.gemm(c, a, b)
 	case []bf16:
-		packRows(dst, f, m, batch, lo, width, bf16.Float32)
+		wide := r.fresh(shapes.Make(dtypes.Float32, n.shape.Dimensions...))
+		c32 := wide.st.flat.([]float32)
+		r.gemm(c32, a, b)
+		parallel(r.b.pool, len(c), 1<<16, func(lo, hi int) { kernel.ToBF16(words(c[lo:hi]), c32[lo:hi]) })
+		r.b.memory.release(wide)
 	}
+	return out
 }
 
-func packRows[T float32 | bf16](dst []float32, src []T, m matrix, batch, lo, width int, to func(T) float32) {
-	n := min(width, len(m.outer)-lo)
-	outer := m.outer[lo : lo+n]
-	if f, ok := any(src).([]float32); ok {
-		for k, at := range m.inner {
-			at += m.batch[batch]
-			d := dst[k*width : k*width+width]
-			for i, o := range outer {
-				d[i] = f[at+o]
-			}
-			clear(d[n:])
-		}
+// words are the bits of bfloat16 values.
+func words(x []bf16) []uint16 { return unsafe.Slice((*uint16)(unsafe.SliceData(x)), len(x)) }
+
+func (r *run) gemm(c []float32, a, b side) {
+	m, n := a.outer.dim, b.outer.dim
+	g := kernel.Gemm{M: m, N: n, K: a.inner.dim, Batch: a.batch.dim, C: c, CRow: n, CBatch: m * n,
+		ARow: a.outer.stride, ACol: a.inner.stride, ABatch: a.batch.stride,
+		BRow: b.inner.stride, BCol: b.outer.stride, BBatch: b.batch.stride}
+	if len(c) == 0 || g.K == 0 {
+		clear(c)
 		return
 	}
-	for k, at := range m.inner {
-		at += m.batch[batch]
-		d := dst[k*width : k*width+width]
-		for i, o := range outer {
-			d[i] = to(src[at+o])
-		}
-		clear(d[n:])
+	switch x := a.v.st.flat.(type) {
+	case []float32:
+		g.A, g.B = x[a.v.off:], b.v.st.flat.([]float32)[b.v.off:]
+	case []bf16:
+		g.A16, g.B16 = words(x[a.v.off:]), words(b.v.st.flat.([]bf16)[b.v.off:])
 	}
-}
-
-// gemm computes c[batch][m][n] = sum over k of a(m, k) b(n, k), in float32, in an order independent of threads.
-func gemm(threads int, c []float32, a, b matrix, packedB []float32, scratch func(n int) ([]float32, func())) {
-	batches, m, n, k := len(a.batch), len(a.outer), len(b.outer), len(a.inner)
-	panelsN := (n + panelN - 1) / panelN
-	parallel(threads, batches*panelsN, max(1, 65536/(k*panelN+1)), func(lo, hi int) {
-		for p := lo; p < hi; p++ {
-			b.pack(packedB[p*k*panelN:], p/panelsN, p%panelsN*panelN, panelN)
-		}
-	})
-	blocks := (m + blockM - 1) / blockM
-	grain := max(1, 1<<20/(blockM*n*k+1))
-	parallel(threads, batches*blocks, grain, func(lo, hi int) {
-		pa, free := scratch(blockM * k)
-		defer free()
-		var tile [panelM * panelN]float32
-		for t := lo; t < hi; t++ {
-			batch, i0 := t/blocks, t%blocks*blockM
-			rows := min(blockM, m-i0)
-			out := c[(batch*m+i0)*n : (batch*m+i0+rows)*n]
-			clear(out)
-			for i := 0; i < rows; i += panelM {
-				a.pack(pa[i*k:], batch, i0+i, panelM)
-			}
-			for k0 := 0; k0 < k; k0 += blockK {
-				kc := min(blockK, k-k0)
-				for p := range panelsN {
-					j := p * panelN
-					pb := &packedB[((batch*panelsN+p)*k+k0)*panelN]
-					for i := 0; i < rows; i += panelM {
-						if i+panelM <= rows && j+panelN <= n {
-							kern8x32(kc, &pa[i*k+k0*panelM], pb, &out[i*n+j], n)
-							continue
-						}
-						clear(tile[:])
-						kern8x32(kc, &pa[i*k+k0*panelM], pb, &tile[0], panelN)
-						for y := range min(panelM, rows-i) {
-							for x := range min(panelN, n-j) {
-								out[(i+y)*n+j+x] += tile[y*panelN+x]
-							}
-						}
-					}
-				}
-			}
-		}
-	})
+	r.b.pool.Gemm(&g)
 }
 
 // product64 is the plain matrix product for the types without a kernel.
-func product64[T float64 | int32 | int64](threads int, c, x, y []T, a, b matrix) {
-	m, n := len(a.outer), len(b.outer)
-	parallel(threads, len(a.batch)*m*n, 256, func(lo, hi int) {
+func product64[T float64 | int32 | int64](p *kernel.Pool, c, x, y []T, a, b side) {
+	m, n := a.outer.dim, b.outer.dim
+	parallel(p, a.batch.dim*m*n, 256, func(lo, hi int) {
 		for u := lo; u < hi; u++ {
 			batch := u / (m * n)
-			pa, pb := a.batch[batch]+a.outer[u/n%m], b.batch[batch]+b.outer[u%n]
+			pa := a.v.off + batch*a.batch.stride + u/n%m*a.outer.stride
+			pb := b.v.off + batch*b.batch.stride + u%n*b.outer.stride
 			var sum T
-			for k := range a.inner {
-				sum += x[pa+a.inner[k]] * y[pb+b.inner[k]]
+			for k := range a.inner.dim {
+				sum += x[pa+k*a.inner.stride] * y[pb+k*b.inner.stride]
 			}
 			c[u] = sum
 		}

@@ -4,6 +4,8 @@ import (
 	"math"
 
 	"github.com/gomlx/gomlx/backends"
+
+	"trmsweep/internal/cpu/kernel"
 )
 
 // number lists the types that arithmetic is done in: bfloat16 computes in float32, every integer and bool in int64.
@@ -37,26 +39,15 @@ func logistic(x float64) float64 {
 
 // unaryKernel finds the loop of an operation in class T, nil where it has none.
 func unaryKernel[T number](op backends.OpType) func(dst, x []T) {
+	if k, ok := any(vectorUnary[op]).(func(dst, x []T)); ok && k != nil {
+		return k
+	}
 	switch op {
 	case backends.OpTypeNeg:
 		return func(dst, x []T) {
 			for i, v := range x {
 				dst[i] = -v
 			}
-		}
-	case backends.OpTypeSqrt:
-		return func(dst, x []T) {
-			for i, v := range x {
-				dst[i] = T(math.Sqrt(float64(v)))
-			}
-		}
-	case backends.OpTypeExp:
-		if k, ok := any(expFloat32).(func(dst, x []T)); ok {
-			return k
-		}
-	case backends.OpTypeLogistic:
-		if k, ok := any(logisticFloat32).(func(dst, x []T)); ok {
-			return k
 		}
 	case backends.OpTypeLogicalNot:
 		return func(dst, x []T) {
@@ -75,49 +66,17 @@ func unaryKernel[T number](op backends.OpType) func(dst, x []T) {
 	return nil
 }
 
-// expOf is e**x within 2 ulp of float32: 2**n times a polynomial over [-ln2/2, ln2/2], computed in float32.
-func expOf(x float32) float32 {
-	switch {
-	case x != x:
-		return x
-	case x > 88.72283:
-		return float32(math.Inf(1))
-	case x < -87.3:
-		return float32(math.Exp(float64(x)))
+// vectorUnary and vectorBinary are the float32 loops that package kernel has.
+var (
+	vectorUnary = map[backends.OpType]func(dst, x []float32){
+		backends.OpTypeNeg: kernel.Neg, backends.OpTypeAbs: kernel.Abs, backends.OpTypeSqrt: kernel.Sqrt, backends.OpTypeExp: kernel.Exp,
+		backends.OpTypeLogistic: kernel.Sigmoid, backends.OpTypeLog: kernel.Log, backends.OpTypeSign: kernel.Sign,
 	}
-	n := float32(math.Floor(float64(x*1.44269504 + 0.5)))
-	r := x - n*0.693359375
-	r += n * 2.12194440e-4
-	p := float32(1.9875691500e-4)
-	p = p*r + 1.3981999507e-3
-	p = p*r + 8.3334519073e-3
-	p = p*r + 4.1665795894e-2
-	p = p*r + 1.6666665459e-1
-	p = p*r + 5.0000001201e-1
-	p = p*r*r + r + 1
-	e := int32(n)
-	if e > 127 {
-		return p * 2 * math.Float32frombits(uint32(e-1+127)<<23)
+	vectorBinary = map[backends.OpType]func(dst, a, b []float32){
+		backends.OpTypeAdd: kernel.Add, backends.OpTypeSub: kernel.Sub, backends.OpTypeMul: kernel.Mul, backends.OpTypeDiv: kernel.Div,
+		backends.OpTypeMax: kernel.Max, backends.OpTypeMin: kernel.Min,
 	}
-	return p * math.Float32frombits(uint32(e+127)<<23)
-}
-
-func expFloat32(dst, x []float32) {
-	for i, v := range x {
-		dst[i] = expOf(v)
-	}
-}
-
-func logisticFloat32(dst, x []float32) {
-	for i, v := range x {
-		if v >= 0 {
-			dst[i] = 1 / (1 + expOf(-v))
-			continue
-		}
-		e := expOf(v)
-		dst[i] = e / (1 + e)
-	}
-}
+)
 
 func truth[T number](b bool) T {
 	if b {
@@ -164,7 +123,7 @@ func power[T number](a, b T) T {
 }
 
 func binaryKernels[T number]() map[backends.OpType]func(dst, a, b []T) {
-	return map[backends.OpType]func(dst, a, b []T){
+	kernels := map[backends.OpType]func(dst, a, b []T){
 		backends.OpTypeAdd: func(dst, a, b []T) {
 			a, b = a[:len(dst)], b[:len(dst)]
 			for i := range dst {
@@ -192,6 +151,12 @@ func binaryKernels[T number]() map[backends.OpType]func(dst, a, b []T) {
 		backends.OpTypeLogicalOr:  elementwise2(func(a, b T) T { return truth[T](a != 0 || b != 0) }),
 		backends.OpTypeLogicalXor: elementwise2(func(a, b T) T { return truth[T]((a != 0) != (b != 0)) }),
 	}
+	for op, k := range vectorBinary {
+		if k, ok := any(k).(func(dst, a, b []T)); ok {
+			kernels[op] = k
+		}
+	}
+	return kernels
 }
 
 func compareKernels[T number]() map[backends.OpType]func(a, b T) bool {
@@ -227,6 +192,9 @@ func reducers[T number]() map[backends.OpType]reducer[T] {
 		return reducer[T]{initial, foldWith(f), k[op]}
 	}
 	sum := reducer[T]{zero, func(acc T, x []T) T {
+		if f, ok := any(x).([]float32); ok {
+			return acc + T(kernel.Sum(f))
+		}
 		var s [4]T
 		for ; len(x) >= 4; x = x[4:] {
 			s[0], s[1], s[2], s[3] = s[0]+x[0], s[1]+x[1], s[2]+x[2], s[3]+x[3]

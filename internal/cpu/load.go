@@ -112,13 +112,13 @@ func addView(dst, src *value) {
 func addRows[C number](_ []C, flat any, src *value, l layout) {
 	var a, b [1]C
 	ds, ss := l.inner(0), l.inner(1)
-	l.run(1, 1, func() func([]int, int) {
+	l.run(nil, 1, func() (func([]int, int), func()) {
 		return func(at []int, n int) {
 			for i := range n {
 				x := loadCopy(a[:], flat, at[0]+i*ds, 0, 1)
 				x[0] += loadCopy(b[:], src.st.flat, at[1]+i*ss, 0, 1)[0]
 				store(flat, at[0]+i*ds, x)
 			}
-		}
+		}, func() {}
 	})
 }

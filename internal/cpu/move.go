@@ -14,7 +14,7 @@ func (v *value) part(off int, dims, strides []int) *value {
 func (r *run) concatenate(n *node, in []*value) *value {
 	out, axis, off := r.fresh(n.shape), n.data.(int), 0
 	for _, v := range in {
-		copyView(r.b.threads, out.part(off, v.dims, out.strides), v)
+		copyView(r.b.pool, out.part(off, v.dims, out.strides), v)
 		off += v.dims[axis] * out.strides[axis]
 	}
 	return out
@@ -22,7 +22,7 @@ func (r *run) concatenate(n *node, in []*value) *value {
 
 func (r *run) pad(n *node, in []*value) *value {
 	out := r.fresh(n.shape)
-	copyView(r.b.threads, out, in[1].part(in[1].off, out.dims, make([]int, len(out.dims))))
+	copyView(r.b.pool, out, in[1].part(in[1].off, out.dims, make([]int, len(out.dims))))
 	src := in[0].part(in[0].off, slices.Clone(in[0].dims), in[0].strides)
 	dst := out.part(0, src.dims, slices.Clone(out.strides))
 	for i, a := range n.data.([]backends.PadAxis) {
@@ -40,7 +40,7 @@ func (r *run) pad(n *node, in []*value) *value {
 		src.dims[i] = end - first
 		dst.strides[i] *= step
 	}
-	copyView(r.b.threads, dst, src)
+	copyView(r.b.pool, dst, src)
 	return out
 }
 
@@ -82,7 +82,7 @@ func (r *run) gather(n *node, in []*value) *value {
 		for i, a := range batchAxes {
 			dst += batch[i] * out.strides[a]
 		}
-		copyView(1, out.part(dst, dims, to), x.part(src, dims, from))
+		copyView(nil, out.part(dst, dims, to), x.part(src, dims, from))
 	})
 	return out
 }

@@ -2,49 +2,35 @@ package cpu
 
 import (
 	"sync"
-	"sync/atomic"
+
+	"trmsweep/internal/cpu/kernel"
 )
 
 const block = 1024
 
-// parallel calls f on pieces of [0, n) from at most threads goroutines. f must not depend on how n is cut.
-func parallel(threads, n, grain int, f func(lo, hi int)) {
-	pieces := (n + grain - 1) / grain
-	if threads <= 1 || pieces <= 1 {
-		if n > 0 {
-			f(0, n)
-		}
-		return
-	}
-	grain = max(grain, (n+threads*8-1)/(threads*8))
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	var fault atomic.Value
-	work := func() {
-		defer func() {
-			if r := recover(); r != nil {
-				fault.CompareAndSwap(nil, panicked{r})
-			}
-		}()
-		for {
-			lo := int(next.Add(1)-1) * grain
-			if lo >= n {
-				return
-			}
-			f(lo, min(n, lo+grain))
-		}
-	}
-	for range min(threads, pieces) - 1 {
-		wg.Go(work)
-	}
-	work()
-	wg.Wait()
-	if p, ok := fault.Load().(panicked); ok {
-		panic(p.reason)
-	}
+// parallel calls f on pieces of [0, n) that depend on n and grain alone.
+func parallel(p *kernel.Pool, n, grain int, f func(lo, hi int)) {
+	p.Run(n, max(grain, (n+63)/64), kernel.Func(f))
 }
 
-type panicked struct{ reason any }
+var scratches [3]sync.Pool
+
+// scratch lends 4 blocks of C with whatever they hold.
+func scratch[C number]() (blocks *[4 * block]C, free func()) {
+	var zero C
+	p := &scratches[0]
+	switch any(zero).(type) {
+	case float64:
+		p = &scratches[1]
+	case int64:
+		p = &scratches[2]
+	}
+	blocks, _ = p.Get().(*[4 * block]C)
+	if blocks == nil {
+		blocks = new([4 * block]C)
+	}
+	return blocks, func() { p.Put(blocks) }
+}
 
 // layout is a loop nest over several operands, adjacent axes merged where every operand allows it.
 type layout struct {
@@ -89,7 +75,7 @@ func (l layout) inner(o int) int { return l.strides[o][len(l.dims)-1] }
 
 // run calls f for pieces of rows: at gives each operand's offset, n the elements along the innermost axis
 // (<= block); cost is the work per element, to choose pieces worth a goroutine.
-func (l layout) run(threads, cost int, body func() func(at []int, n int)) {
+func (l layout) run(p *kernel.Pool, cost int, body func() (step func(at []int, n int), free func())) {
 	last := len(l.dims) - 1
 	length := l.dims[last]
 	rows := product(l.dims[:last])
@@ -98,8 +84,9 @@ func (l layout) run(threads, cost int, body func() func(at []int, n int)) {
 	}
 	perRow := (length + block - 1) / block
 	grain := max(1, 32768/(min(length, block)*cost+1))
-	parallel(threads, rows*perRow, grain, func(lo, hi int) {
-		f := body()
+	parallel(p, rows*perRow, grain, func(lo, hi int) {
+		f, free := body()
+		defer free()
 		at := make([]int, len(l.offs))
 		for u := lo; u < hi; u++ {
 			row, col := u/perRow, u%perRow*block
@@ -118,9 +105,9 @@ func (l layout) run(threads, cost int, body func() func(at []int, n int)) {
 	})
 }
 
-func copyRows[T element](threads int, dst, src []T, l layout) {
+func copyRows[T element](p *kernel.Pool, dst, src []T, l layout) {
 	ds, ss := l.inner(0), l.inner(1)
-	l.run(threads, 1, func() func([]int, int) {
+	l.run(p, 1, func() (func([]int, int), func()) {
 		return func(at []int, n int) {
 			d, s := at[0], at[1]
 			if ds == 1 && ss == 1 {
@@ -132,29 +119,29 @@ func copyRows[T element](threads int, dst, src []T, l layout) {
 				d += ds
 				s += ss
 			}
-		}
+		}, func() {}
 	})
 }
 
 // copyView copies src to dst, which have equal dims and types.
-func copyView(threads int, dst, src *value) {
+func copyView(p *kernel.Pool, dst, src *value) {
 	l := newLayout(dst.dims, []int{dst.off, src.off}, dst.strides, src.strides)
 	switch d := dst.st.flat.(type) {
 	case []float32:
-		copyRows(threads, d, src.st.flat.([]float32), l)
+		copyRows(p, d, src.st.flat.([]float32), l)
 	case []float64:
-		copyRows(threads, d, src.st.flat.([]float64), l)
+		copyRows(p, d, src.st.flat.([]float64), l)
 	case []bf16:
-		copyRows(threads, d, src.st.flat.([]bf16), l)
+		copyRows(p, d, src.st.flat.([]bf16), l)
 	case []int32:
-		copyRows(threads, d, src.st.flat.([]int32), l)
+		copyRows(p, d, src.st.flat.([]int32), l)
 	case []int64:
-		copyRows(threads, d, src.st.flat.([]int64), l)
+		copyRows(p, d, src.st.flat.([]int64), l)
 	case []uint32:
-		copyRows(threads, d, src.st.flat.([]uint32), l)
+		copyRows(p, d, src.st.flat.([]uint32), l)
 	case []uint8:
-		copyRows(threads, d, src.st.flat.([]uint8), l)
+		copyRows(p, d, src.st.flat.([]uint8), l)
 	case []bool:
-		copyRows(threads, d, src.st.flat.([]bool), l)
+		copyRows(p, d, src.st.flat.([]bool), l)
 	}
 }

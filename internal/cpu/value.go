@@ -89,12 +89,12 @@ type poolKey struct {
 	n  int
 }
 
-type pool struct {
+type memory struct {
 	mu   sync.Mutex
 	free map[poolKey][]any
 }
 
-func (p *pool) get(dt dtypes.DType, n int) *storage {
+func (p *memory) get(dt dtypes.DType, n int) *storage {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	k := poolKey{dt, n}
@@ -105,7 +105,7 @@ func (p *pool) get(dt dtypes.DType, n int) *storage {
 	return &storage{flat: newFlat(dt, n), dt: dt, n: n}
 }
 
-func (p *pool) put(st *storage) {
+func (p *memory) put(st *storage) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.free == nil {
@@ -116,13 +116,13 @@ func (p *pool) put(st *storage) {
 	st.flat = nil
 }
 
-func (p *pool) drop() {
+func (p *memory) drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.free = nil
 }
 
-func (p *pool) release(v *value) {
+func (p *memory) release(v *value) {
 	v.st.refs--
 	if v.st.refs == 0 && !v.st.borrowed {
 		p.put(v.st)

@@ -17,6 +17,7 @@ type Pool struct {
 	n       int
 	grain   int
 	job     Job
+	fault   atomic.Pointer[any]
 	wake    chan struct{}
 	done    sync.WaitGroup
 	closed  sync.Once
@@ -44,7 +45,8 @@ func (p *Pool) Threads() int { return p.threads }
 func (p *Pool) Close() { p.closed.Do(func() { close(p.wake) }) }
 
 // Run calls job.Run over [0,n) in chunks of grain (the last may be shorter) and returns when all are done. The chunks
-// depend on n and grain alone, so a job that reduces per chunk gives the same bits for any pool. It allocates nothing.
+// depend on n and grain alone, so a job that reduces per chunk gives the same bits for any pool. It allocates nothing. A panic of
+// the job comes out of Run whichever thread it happened on; chunks not begun by then are left out.
 func (p *Pool) Run(n, grain int, job Job) {
 	grain = max(grain, 1)
 	if n <= 0 {
@@ -66,10 +68,15 @@ func (p *Pool) Run(n, grain int, job Job) {
 	p.work()
 	p.done.Wait()
 	p.job = nil
+	fault := p.fault.Swap(nil)
 	p.busy.Store(false)
+	if fault != nil {
+		panic(*fault)
+	}
 }
 
 func (p *Pool) work() {
+	defer p.keepFault()
 	for {
 		hi := int(p.next.Add(int64(p.grain)))
 		lo := hi - p.grain
@@ -77,6 +84,15 @@ func (p *Pool) work() {
 			return
 		}
 		p.job.Run(lo, min(hi, p.n))
+	}
+}
+
+// keepFault leaves the first panic of a job to the goroutine that called Run.
+func (p *Pool) keepFault() {
+	if r := recover(); r != nil {
+		fault := r
+		p.fault.CompareAndSwap(nil, &fault)
+		p.next.Store(int64(p.n)) // the other threads take nothing more
 	}
 }
 
