@@ -89,6 +89,8 @@ type Snapshot struct {
 	Attachments map[string][]byte
 	// Milestone keeps the checkpoint for ever.
 	Milestone bool
+	// Check, where it is set, sees the state before anything is written; its error is Save's.
+	Check func(tensor.State) error
 	// Ticket names the commit in advance; needed only when Meta.WorldSize > 1, see Writer.Begin.
 	Ticket Ticket
 }

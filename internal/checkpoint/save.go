@@ -33,6 +33,11 @@ func (w *Writer) Save(ctx context.Context, s Snapshot) (Commit, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	start := time.Now()
+	if s.Check != nil {
+		if err := s.Check(s.State); err != nil {
+			return Commit{}, fmt.Errorf("save step %d: %w", s.Step, err)
+		}
+	}
 	for try := 0; ; try++ {
 		if err := w.settle(ctx); err != nil {
 			return Commit{}, fmt.Errorf("save step %d: %w", s.Step, err)

@@ -47,6 +47,13 @@ func (a *announcer) event(e Event) {
 	a.send(e)
 }
 
+// close ends all sending: what comes after a run's end is not part of it.
+func (a *announcer) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.send = func(Event) {}
+}
+
 func (a *announcer) flush() {
 	a.sent = a.now()
 	a.send(a.last)

@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/tfevents"
@@ -23,7 +24,12 @@ type evalRows struct {
 
 // evalDue: evaluations fall at the end of every iteration of the data (the reference's eval_interval) and at the last step.
 func (r *run) evalDue() bool {
-	return r.step%r.spec.StepsPerEval() == 0 || r.step == r.total
+	return r.step > 0 && (r.step%r.spec.StepsPerEval() == 0 || r.step == r.total)
+}
+
+// evaluated: a notice during an evaluation commits the step without it, and the next attempt makes up for it.
+func (r *run) evaluated() bool {
+	return slices.ContainsFunc(r.meta.Evals, func(e checkpoint.Eval) bool { return e.Step == r.step })
 }
 
 // evalStep evaluates on the fixed subset, and commits the step if it is the best so far.
@@ -82,8 +88,11 @@ func (r *run) evaluate(ctx context.Context, m *trm.Model, step int64, n int) (ev
 	rows := evalRows{exact: make([]bool, 0, len(subset))}
 	var cells, correct, exact, qRight int64
 	for begin := 0; begin < len(subset); begin += size {
-		if err := ctx.Err(); err != nil {
-			return evalRows{}, err
+		if ctx.Err() != nil {
+			return evalRows{}, context.Cause(ctx)
+		}
+		if r.told() {
+			return evalRows{}, errTold
 		}
 		batch := subset[begin:min(begin+size, len(subset))]
 		clear(inputs) // the rows past the end are padding, and are not counted

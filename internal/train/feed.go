@@ -13,7 +13,8 @@ type fed struct {
 }
 
 // feed prepares the batches of the steps after `from` up to `to` on a goroutine
-// of its own, two ahead at most, in reused buffers.
+// of its own, two ahead at most, in reused buffers. The returned function ends it
+// and waits, so that the dataset can be unmapped afterwards.
 func (r *run) feed(from, to int64) (<-chan fed, func()) {
 	const ahead = 2
 	out := make(chan fed, ahead)
@@ -21,8 +22,9 @@ func (r *run) feed(from, to int64) (<-chan fed, func()) {
 	for range cap(free) {
 		free <- fed{batch: new(dataset.Batch), minSteps: make([]int32, r.spec.GlobalBatchSize)}
 	}
-	quit := make(chan struct{})
+	quit, ended := make(chan struct{}), make(chan struct{})
 	go func() {
+		defer close(ended)
 		defer close(out)
 		for step := from + 1; step <= to; step++ {
 			var f fed
@@ -44,5 +46,8 @@ func (r *run) feed(from, to int64) (<-chan fed, func()) {
 			}
 		}
 	}()
-	return out, func() { close(quit) }
+	return out, func() {
+		close(quit)
+		<-ended
+	}
 }

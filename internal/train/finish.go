@@ -157,11 +157,11 @@ const curvePoints = 400
 
 // curve is the loss trace of the whole run from its committed log, averaged over equal stretches of steps.
 func (r *run) curve(ctx context.Context) ([][2]float64, error) {
-	head := r.writer.Head()
-	if len(head.Entries) == 0 {
+	e, ok := newestGood(r.writer.Head())
+	if !ok {
 		return nil, nil
 	}
-	m, err := checkpoint.ReadManifest(ctx, r.runs, head.Entries[len(head.Entries)-1])
+	m, err := checkpoint.ReadManifest(ctx, r.runs, e)
 	if err != nil {
 		return nil, fmt.Errorf("read manifest for the curve: %w", err)
 	}

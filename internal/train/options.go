@@ -50,7 +50,9 @@ type Options struct {
 	MaxSteps int64         // stop, with a checkpoint, once this step is done; 0 = the whole run
 	Patience time.Duration // how long storage may be away before the attempt fails; 0 = 10 minutes
 	Grace    time.Duration // age at which objects that no manifest names are collected; 0 = 1 hour
-	Force    bool          // evaluate and write the result again although it exists
+	// CheckEvery is how often the attempt asks whether the run is still its own; 0 = 30 seconds.
+	CheckEvery time.Duration
+	Force      bool // evaluate and write the result again although it exists
 
 	Notice <-chan string    // a reason to save and stop at the next step boundary
 	Events func(Event)      // called from several goroutines, never concurrently; may be nil
@@ -65,6 +67,9 @@ func (o *Options) defaults() {
 	}
 	if o.Patience == 0 {
 		o.Patience = 10 * time.Minute
+	}
+	if o.CheckEvery == 0 {
+		o.CheckEvery = 30 * time.Second
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,7 +48,11 @@ type run struct {
 	lastSaved    int64 // step of the newest snapshot taken
 	stepSeconds  float64
 	rows         map[evalKey]evalRows // evaluations of this process, for the result
+	notice       string               // why to stop, once told
 }
+
+// closePatience is how long an ended attempt waits for a storage request that does not hear.
+const closePatience = 10 * time.Second
 
 // Run trains until the run is complete, Options.MaxSteps is reached, or a
 // notice arrives (ErrPreempted, with the Result of what was saved). It resumes
@@ -55,41 +60,99 @@ type run struct {
 // checkpoint.ErrFenced, checkpoint.ErrAllBad, or wrapped storage and dataset errors.
 func Run(ctx context.Context, o Options) (Result, error) {
 	o.defaults()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
 	r := &run{o: o, spec: o.Spec, total: o.Spec.TotalSteps(), rows: map[evalKey]evalRows{}}
 	r.say = newAnnouncer(o.Events, o.Now)
 	r.watch = newStopwatch(o.Now, o.Start, BucketStarting)
+	defer r.close(cancel)
 	go r.say.run(ctx)
 	r.state(StateStarting)
 
-	if err := r.prepare(ctx); err != nil {
-		return r.result(), err
+	res, done, err := r.prepare(ctx)
+	if done || err != nil {
+		return res, err
 	}
-	defer r.close()
+	go r.guard(ctx, cancel)
 	if err := r.restore(ctx); err != nil {
 		return r.result(), err
 	}
-	if err := r.loop(ctx); err != nil {
+	if err = r.loop(ctx); err == nil {
+		res, err = r.finish(ctx)
+	}
+	if errors.Is(err, errTold) {
+		err = r.preempted(ctx)
+	}
+	if err != nil {
 		return r.result(), err
 	}
-	return r.finish(ctx)
+	return res, nil
 }
 
-// prepare opens the dataset, takes the run's fence and builds the model.
-func (r *run) prepare(ctx context.Context) error {
+// errTold: a notice has arrived in the middle of something that need not be finished.
+var errTold = errors.New("told to stop")
+
+// told reports whether a notice has arrived.
+func (r *run) told() bool {
+	if r.notice != "" {
+		return true
+	}
+	select {
+	case why := <-r.o.Notice:
+		r.notice = cmp.Or(why, "told to stop")
+		return true
+	default:
+		return false
+	}
+}
+
+// guard ends ctx when another attempt has acquired the run: between two saves
+// nothing else would tell.
+func (r *run) guard(ctx context.Context, cancel context.CancelCauseFunc) {
+	t := time.NewTicker(r.o.CheckEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		if err := r.writer.Check(ctx); errors.Is(err, checkpoint.ErrFenced) {
+			cancel(fmt.Errorf("run %s: %w", r.o.Run, err))
+			return
+		}
+	}
+}
+
+// prepare opens the dataset, takes the run's fence and builds the model. done: the run was complete before.
+func (r *run) prepare(ctx context.Context) (res Result, done bool, err error) {
 	if err := r.spec.Validate(); err != nil {
-		return err
+		return r.result(), false, err
 	}
 	r.bucket = patient.New(r.o.Bucket, r.o.Patience, func(op, key string, err error, waited time.Duration) {
 		r.say.event(Event{Type: EventStorage, Seconds: waited.Seconds(), Message: fmt.Sprintf("%s %s: %v", op, key, err)})
 		r.o.Logger.Warn("storage is failing, waiting", "op", op, "key", key, "error", err, "waited", waited.Round(time.Millisecond))
 	})
 	r.runs = blob.Prefix(r.bucket, "runs/"+r.o.Run+"/")
-	if err := r.openData(ctx); err != nil {
-		return err
+	there, err := r.peek(ctx)
+	if err != nil {
+		return r.result(), false, err
 	}
-	var err error
+	if res, done, err := r.complete(ctx, there); done || err != nil {
+		return res, done, err
+	}
+	if err := r.openData(ctx); err != nil {
+		return r.result(), false, err
+	}
+	if there != nil {
+		if err := r.matches(there.Meta, r.meta.DatasetHash); err != nil {
+			return r.result(), false, err
+		}
+	}
+	return r.result(), false, r.acquire(ctx)
+}
+
+// acquire takes the run's fence and builds the model.
+func (r *run) acquire(ctx context.Context) (err error) {
 	r.writer, err = checkpoint.Acquire(ctx, r.runs, r.o.Owner,
 		checkpoint.WithKeep(r.spec.KeepCheckpoints), checkpoint.WithLogger(r.o.Logger), checkpoint.WithGrace(r.o.Grace))
 	if err != nil {
@@ -165,13 +228,8 @@ func (r *run) restore(ctx context.Context) error {
 		return err
 	}
 	r.meta = ck.Manifest.Meta
-	if r.meta.ConfigHash != r.spec.Hash() || r.meta.Seed != r.spec.Seed {
-		return fmt.Errorf("%w: run %s was started with spec %.12s, seed %d, and is now asked for spec %.12s, seed %d; choose another --run",
-			ErrMismatch, r.o.Run, r.meta.ConfigHash, r.meta.Seed, r.spec.Hash(), r.spec.Seed)
-	}
-	if r.meta.DatasetHash != data {
-		return fmt.Errorf("%w: run %s was started on dataset %.12s, and is now given %.12s; choose another --run or the old data",
-			ErrMismatch, r.o.Run, r.meta.DatasetHash, data)
+	if err := r.matches(r.meta, data); err != nil {
+		return err
 	}
 	if r.ledger, err = ParseLedger(r.meta.LedgerSHA256); err != nil {
 		return err
@@ -221,13 +279,17 @@ func (r *run) loop(ctx context.Context) error {
 	r.state(StateCompiling) // the first step of a process compiles
 	feed, stop := r.feed(r.step, last)
 	defer stop()
+	if r.evalDue() && !r.evaluated() {
+		if err := r.evalStep(ctx); err != nil {
+			return err
+		}
+	}
 	for r.step < last {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case why := <-r.o.Notice:
-			return r.preempted(ctx, why)
-		default:
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if r.told() {
+			return errTold
 		}
 		if err := r.poll(); err != nil {
 			return err
@@ -267,8 +329,7 @@ func (r *run) trainStep(feed <-chan fed) error {
 		return fmt.Errorf("step %d of %s: %w", step, r.spec.Name, err)
 	}
 	if !mt.Finite {
-		return fmt.Errorf("%w: step %d of %s (loss %v); the last good checkpoint of run %s is step %d; a lower lr or a longer warm-up may help",
-			ErrDiverged, step, r.spec.Name, mt.Loss, r.o.Run, r.committed())
+		return fmt.Errorf("%w: step %d of %s (loss %v); %s; a lower lr or a longer warm-up may help", ErrDiverged, step, r.spec.Name, mt.Loss, r.lastGood())
 	}
 	now := r.o.Now()
 	r.ledger.Add(step, f.batch, f.minSteps)
@@ -321,7 +382,15 @@ func (r *run) result() Result {
 	return res
 }
 
-func (r *run) close() {
+// close ends everything that runs beside the step loop, and frees the rest.
+func (r *run) close(cancel context.CancelCauseFunc) {
+	cancel(nil)
+	r.say.close()
+	if r.saver != nil { // nothing of an attempt reaches the store after its end
+		wait, stop := context.WithTimeout(context.Background(), closePatience)
+		_ = r.saver.Wait(wait)
+		stop()
+	}
 	if r.model != nil {
 		r.model.Close()
 	}

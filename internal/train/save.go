@@ -3,10 +3,12 @@ package train
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/tensor"
 )
 
 // saveCost is what saving was measured to cost, for the choice of the interval.
@@ -28,6 +30,14 @@ func (r *run) committed() int64 {
 	return step
 }
 
+// lastGood names what a diverged run can be continued from.
+func (r *run) lastGood() string {
+	if e, ok := newestGood(r.writer.Head()); ok {
+		return fmt.Sprintf("the last good checkpoint of run %s is step %d (%s)", r.o.Run, e.Step, e.Manifest)
+	}
+	return fmt.Sprintf("nothing was committed yet of run %s", r.o.Run)
+}
+
 // poll takes note of a save that has ended.
 func (r *run) poll() error {
 	res, ok := r.saver.Poll()
@@ -35,6 +45,9 @@ func (r *run) poll() error {
 		return nil
 	}
 	if res.Err != nil {
+		if errors.Is(res.Err, ErrDiverged) {
+			return fmt.Errorf("%w; %s; a lower lr or a longer warm-up may help", res.Err, r.lastGood())
+		}
 		return fmt.Errorf("save checkpoint of run %s: %w", r.o.Run, res.Err)
 	}
 	r.saveCost = saveCost{stall: res.Stall.Seconds(), persist: res.Commit.Took.Seconds()}
@@ -67,7 +80,10 @@ func (r *run) saveIfDue(ctx context.Context) error {
 		r.chooseInterval()
 	}
 	fixed := r.spec.CheckpointEverySteps > 0
-	due := fixed && r.step%int64(r.spec.CheckpointEverySteps) == 0 || !fixed && r.step-r.lastSaved >= r.interval
+	due := !fixed && r.step-r.lastSaved >= r.interval
+	if every := int64(r.spec.CheckpointEverySteps); fixed { // a multiple has passed, though it may have found a save in flight
+		due = r.step/every > r.lastSaved/every
+	}
 	if !due || r.saver.Busy() || r.o.Now().Sub(r.lastSave) < minSaveGap {
 		return nil
 	}
@@ -93,7 +109,7 @@ func (r *run) saveNow(ctx context.Context) error {
 	if err := r.drain(ctx); err != nil {
 		return err
 	}
-	if r.committed() == r.step && r.step > 0 && len(r.log.jsonl) == 0 {
+	if r.committed() == r.step && len(r.log.jsonl) == 0 { // also for step 0, where there is nothing to lose
 		return nil
 	}
 	if err := r.startSave(); err != nil {
@@ -126,14 +142,37 @@ func (r *run) snapshot() (checkpoint.Snapshot, error) {
 	meta.Final = r.step == r.total
 	meta.Extra = map[string]json.RawMessage{"goodput": goodput}
 	jsonl, events := r.log.take()
-	return checkpoint.Snapshot{Step: r.step, State: state, Meta: meta, MetricsJSONL: jsonl, TFEvents: events}, nil
+	return checkpoint.Snapshot{Step: r.step, State: state, Meta: meta, MetricsJSONL: jsonl, TFEvents: events, Check: finite}, nil
 }
 
 // preempted saves the current step and reports why it stopped.
-func (r *run) preempted(ctx context.Context, why string) error {
-	r.say.event(Event{Type: EventNotice, Step: r.step, Message: why})
+func (r *run) preempted(ctx context.Context) error {
+	r.say.event(Event{Type: EventNotice, Step: r.step, Message: r.notice})
 	if err := r.saveNow(ctx); err != nil {
-		return fmt.Errorf("save after notice (%s): %w", why, err)
+		return fmt.Errorf("save after notice (%s): %w", r.notice, err)
 	}
-	return fmt.Errorf("%w at step %d of %d: %s", ErrPreempted, r.step, r.total, why)
+	return fmt.Errorf("%w at step %d of %d: %s", ErrPreempted, r.step, r.total, r.notice)
+}
+
+// finite refuses to commit a state that no step can be taken from: an update can
+// be NaN though its loss was not.
+func finite(s tensor.State) error {
+	for _, name := range s.Names() {
+		a := s[name]
+		bad := false
+		switch a.DType {
+		case tensor.F32:
+			for i := 0; i+4 <= len(a.Data); i += 4 {
+				bad = bad || a.Data[i+3]&0x7f == 0x7f && a.Data[i+2]&0x80 != 0
+			}
+		case tensor.BF16:
+			for i := 0; i+2 <= len(a.Data); i += 2 {
+				bad = bad || a.Data[i+1]&0x7f == 0x7f && a.Data[i]&0x80 != 0
+			}
+		}
+		if bad {
+			return fmt.Errorf("%w: %s holds NaN or infinity", ErrDiverged, name)
+		}
+	}
+	return nil
 }

@@ -1,0 +1,214 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+
+	"trmsweep/internal/blob"
+	"trmsweep/internal/blob/disk"
+	"trmsweep/internal/blob/mem"
+)
+
+func TestResumeAfterMaxSteps(t *testing.T) {
+	d, err := disk.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := int64(0)
+	for _, to := range []int64{1, 8, 8, 23, 24} { // 8 is a step with an evaluation
+		a := attempt(t, d, tiny(t), func(o *Options) { o.MaxSteps = to })
+		if a.err != nil {
+			t.Fatal(a.err)
+		}
+		if a.res.Step != to || a.res.RestoredFromStep != from || a.res.Finished != (to == 24) || a.res.StateSHA256 == "" {
+			t.Fatalf("up to step %d from %d: %+v", to, from, a.res)
+		}
+		from = to
+		if to == 24 {
+			same(t, d, a)
+		}
+	}
+}
+
+// A notice loses nothing, wherever it arrives: its step is committed, and the next attempt goes on from there.
+func TestNotice(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		when func(Event) bool
+		step int64
+	}{
+		{"before the first step", func(e Event) bool { return e.State == StateRestoring }, 0},
+		{"in training", func(e Event) bool { return e.State == StateTraining && e.Step == 10 }, 10},
+		{"in an evaluation", func(e Event) bool { return e.DonePuzzles == 4 && e.Step == 16 }, 16},
+		{"in the last evaluation", func(e Event) bool { return e.DonePuzzles == 4 && e.Puzzles == 6 }, 24},
+		{"while saving", func(e Event) bool { return e.State == StateSaving && e.Step == 8 }, 8},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := mem.New(nil)
+			notice := make(chan string, 1)
+			once := sync.Once{}
+			a := attempt(t, b, tiny(t), func(o *Options) {
+				o.Notice = notice
+				record := o.Events
+				o.Events = func(e Event) {
+					record(e)
+					if c.when(e) {
+						once.Do(func() { notice <- "spot capacity is taken back" })
+					}
+				}
+			})
+			if !errors.Is(a.err, ErrPreempted) || !strings.Contains(a.err.Error(), "taken back") {
+				t.Fatalf("%v", a.err)
+			}
+			if a.res.Step != c.step || len(a.of(EventNotice)) != 1 {
+				t.Fatalf("stopped at step %d with %d notices, want step %d", a.res.Step, len(a.of(EventNotice)), c.step)
+			}
+			if a.res.StateSHA256 != "" {
+				t.Error("a digest of a state that was not asked for")
+			}
+			a = attempt(t, b, tiny(t))
+			same(t, b, a)
+			if a.res.RestoredFromStep != c.step {
+				t.Errorf("resumed from step %d, want %d", a.res.RestoredFromStep, c.step)
+			}
+		})
+	}
+}
+
+// dying is storage that works for some operations and then never again, as for a
+// process that is killed: the last operation fails, or happens and is not heard of, or the process's context ends in it.
+type dying struct {
+	blob.Bucket
+	mu     sync.Mutex
+	left   int
+	how    int
+	cancel func()
+}
+
+const (
+	fails = iota
+	lost
+	cancels
+	ways
+)
+
+var errDead = fmt.Errorf("the storage is gone: %w", blob.ErrTransient)
+
+// spend reports whether the operation happens and what its caller hears.
+func (d *dying) spend() (happens bool, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.left--
+	switch {
+	case d.left > 0:
+		return true, nil
+	case d.left == 0 && d.how == cancels:
+		d.cancel()
+		return true, nil
+	}
+	return d.left == 0 && d.how == lost, errDead
+}
+
+func (d *dying) Put(ctx context.Context, key string, body io.ReaderAt, size, ifGen int64) (a blob.Attr, err error) {
+	happens, dead := d.spend()
+	if happens {
+		a, err = d.Bucket.Put(ctx, key, body, size, ifGen)
+	}
+	return a, errors.Join(err, dead)
+}
+
+func (d *dying) Get(ctx context.Context, key string, generation int64) (io.ReadCloser, blob.Attr, error) {
+	if _, dead := d.spend(); dead != nil {
+		return nil, blob.Attr{}, dead
+	}
+	return d.Bucket.Get(ctx, key, generation)
+}
+
+func (d *dying) Stat(ctx context.Context, key string) (blob.Attr, error) {
+	if _, dead := d.spend(); dead != nil {
+		return blob.Attr{}, dead
+	}
+	return d.Bucket.Stat(ctx, key)
+}
+
+func (d *dying) List(ctx context.Context, prefix string) iter.Seq2[blob.Attr, error] {
+	if _, dead := d.spend(); dead != nil {
+		return func(yield func(blob.Attr, error) bool) { yield(blob.Attr{}, dead) }
+	}
+	return d.Bucket.List(ctx, prefix)
+}
+
+func (d *dying) Delete(ctx context.Context, key string, generation int64) (err error) {
+	happens, dead := d.spend()
+	if happens {
+		err = d.Bucket.Delete(ctx, key, generation)
+	}
+	return errors.Join(err, dead)
+}
+
+// Attempts that die at every possible operation, one after the other on one run, end in the undisturbed run.
+func TestKilledAnywhere(t *testing.T) {
+	kills := 0
+	for seed := range uint64(6) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(seed, 1))
+			b := mem.New(nil)
+			for try := 0; ; try++ {
+				d := &dying{Bucket: b, left: 1 + rnd.IntN(45), how: rnd.IntN(ways)}
+				ctx, cancel := context.WithCancel(t.Context())
+				d.cancel = cancel
+				a := attemptIn(ctx, t, d, tiny(t))
+				cancel()
+				if a.err == nil {
+					same(t, b, a)
+					return
+				}
+				if !errors.Is(a.err, blob.ErrTransient) && !errors.Is(a.err, context.Canceled) {
+					t.Fatal(a.err)
+				}
+				kills++
+				if try == 200 {
+					t.Fatal("no end in sight")
+				}
+			}
+		})
+	}
+	t.Log(kills, "kills")
+	if kills < 15 {
+		t.Errorf("%d kills are too few to say anything", kills)
+	}
+}
+
+// The gap between the last checkpoint and the result is filled by the next attempt.
+func TestKilledBeforeTheResult(t *testing.T) {
+	b := mem.New(nil)
+	a := attempt(t, refusing{b, "result.json"}, tiny(t))
+	if !errors.Is(a.err, blob.ErrTransient) || a.res.Step != 24 {
+		t.Fatalf("%+v %v", a.res, a.err)
+	}
+	a = attempt(t, b, tiny(t))
+	same(t, b, a)
+	if a.res.RestoredFromStep != 24 {
+		t.Errorf("%+v", a.res)
+	}
+}
+
+// refusing cannot store objects whose key ends in suffix.
+type refusing struct {
+	blob.Bucket
+	suffix string
+}
+
+func (r refusing) Put(ctx context.Context, key string, body io.ReaderAt, size, ifGen int64) (blob.Attr, error) {
+	if strings.HasSuffix(key, r.suffix) {
+		return blob.Attr{}, errDead
+	}
+	return r.Bucket.Put(ctx, key, body, size, ifGen)
+}

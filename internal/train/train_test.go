@@ -1,0 +1,253 @@
+package train
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"trmsweep/configs"
+	"trmsweep/internal/blob"
+	"trmsweep/internal/blob/mem"
+	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/dataset"
+	"trmsweep/internal/experiment"
+	"trmsweep/internal/report"
+)
+
+// tiny is a whole run of 24 steps with three evaluations that takes well under a second.
+func tiny(t testing.TB, sets ...string) experiment.Spec {
+	t.Helper()
+	s, err := experiment.Resolve(configs.FS, "e2_2_t2_n2", "smoke", append([]string{
+		"hidden_size=16", "num_heads=2", "puzzle_emb_ndim=16", "puzzle_emb_len=1", "expansion=1", "l_layers=1",
+		"h_cycles=1", "l_cycles=1", "halt_max_steps=3", "halt_exploration_prob=0.5", "global_batch_size=2", "num_workers=1",
+		"data_source=generate", "data_puzzles=8", "data_augmentations=2", "data_test_puzzles=6", "epochs=6", "eval_interval_epochs=2",
+		"eval_batch_size=4", "eval_puzzles=5", "final_eval_puzzles=0", "checkpoint_every_steps=3", "log_every_steps=4", "lr_warmup_steps=2", "lr=0.01",
+	}, sets...), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+var data struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if data.dir != "" {
+		os.RemoveAll(filepath.Dir(data.dir))
+	}
+	os.Exit(code)
+}
+
+// dataDir is a dataset folder for tiny specs, built once.
+func dataDir(t testing.TB) string {
+	t.Helper()
+	data.once.Do(func() {
+		var dir string
+		if dir, data.err = os.MkdirTemp("", "trmsweep-train"); data.err != nil {
+			return
+		}
+		data.dir = filepath.Join(dir, "data")
+		_, data.err = dataset.Build(context.Background(), DatasetOptions(tiny(t)), data.dir, nil)
+	})
+	if data.err != nil {
+		t.Fatal(data.err)
+	}
+	return data.dir
+}
+
+// clock moves on by a second at every look, so that saves are never too close together.
+func clock() func() time.Time {
+	var n atomic.Int64
+	return func() time.Time { return time.Unix(1_700_000_000+n.Add(1), 0) }
+}
+
+// tried is one attempt: its options, and what it said.
+type tried struct {
+	mu     sync.Mutex
+	events []Event
+	res    Result
+	err    error
+}
+
+func (a *tried) of(kind string) (out []Event) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, e := range a.events {
+		if e.Type == kind {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func attempt(t testing.TB, b blob.Bucket, spec experiment.Spec, change ...func(*Options)) *tried {
+	t.Helper()
+	return attemptIn(t.Context(), t, b, spec, change...)
+}
+
+func attemptIn(ctx context.Context, t testing.TB, b blob.Bucket, spec experiment.Spec, change ...func(*Options)) *tried {
+	t.Helper()
+	a := &tried{}
+	o := Options{
+		Spec: spec, Bucket: b, Run: "r", DataDir: dataDir(t), Backend: "cpu", Now: clock(), Patience: time.Millisecond,
+		Logger: slog.New(slog.DiscardHandler),
+		Events: func(e Event) { a.mu.Lock(); a.events = append(a.events, e); a.mu.Unlock() },
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	a.res, a.err = Run(ctx, o)
+	return a
+}
+
+// trace is the committed metrics log of a run.
+func trace(t testing.TB, b blob.Bucket) string {
+	t.Helper()
+	runs := blob.Prefix(b, "runs/r/")
+	r, err := checkpoint.Verify(t.Context(), runs)
+	if err != nil || !r.OK || r.Newest == nil {
+		t.Fatalf("verify: %+v %v", r, err)
+	}
+	text, err := checkpoint.ReadMetrics(t.Context(), runs, *r.Newest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// undisturbed is the run that every other one is compared with: its result, its log and its result.json.
+type undisturbed struct {
+	res    Result
+	trace  string
+	result report.RunResult
+}
+
+var reference *undisturbed
+
+func want(t testing.TB) *undisturbed {
+	t.Helper()
+	if reference == nil {
+		b := mem.New(nil)
+		a := attempt(t, b, tiny(t))
+		if a.err != nil {
+			t.Fatal(a.err)
+		}
+		reference = &undisturbed{a.res, trace(t, b), result(t, b)}
+	}
+	return reference
+}
+
+func result(t testing.TB, b blob.Bucket) report.RunResult {
+	t.Helper()
+	text, _, err := blob.ReadAll(t.Context(), b, "runs/r/result.json", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := report.DecodeResult(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// same compares a finished run with the undisturbed one.
+func same(t testing.TB, b blob.Bucket, a *tried) {
+	t.Helper()
+	u := want(t)
+	if a.err != nil {
+		t.Fatal(a.err)
+	}
+	got := a.res
+	got.RestoredFromStep = u.res.RestoredFromStep
+	if got != u.res {
+		t.Errorf("result\n%+v, undisturbed\n%+v", got, u.res)
+	}
+	if text := trace(t, b); text != u.trace {
+		t.Errorf("log\n%s\nundisturbed\n%s", text, u.trace)
+	}
+	r := result(t, b)
+	w := u.result
+	r.Spec, r.GoodputSeconds, r.WallSeconds, r.Preemptions = w.Spec, w.GoodputSeconds, w.WallSeconds, w.Preemptions
+	if !reflect.DeepEqual(r, w) {
+		t.Errorf("result.json\n%+v\nundisturbed\n%+v", r, w)
+	}
+}
+
+func head(t testing.TB, b blob.Bucket) checkpoint.Head {
+	t.Helper()
+	h, err := checkpoint.ReadHead(t.Context(), blob.Prefix(b, "runs/r/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func TestFreshRun(t *testing.T) {
+	b := mem.New(nil)
+	a := attempt(t, b, tiny(t, "keep_checkpoints=1"))
+	same(t, b, a)
+	if a.res.Step != 24 || !a.res.Finished || a.res.Total != 24 || a.res.Result != "runs/r/result.json" {
+		t.Errorf("%+v", a.res)
+	}
+	var steps, evals []int64
+	for line := range strings.Lines(trace(t, b)) {
+		var rec struct {
+			Step int64
+			Loss float64
+			Eval *checkpoint.Eval
+		}
+		if err := json.Unmarshal([]byte(line), &rec); err != nil {
+			t.Fatal(err)
+		}
+		if rec.Eval != nil {
+			evals = append(evals, rec.Step)
+			continue
+		}
+		steps = append(steps, rec.Step)
+	}
+	for i, s := range steps {
+		if s != int64(i+1) {
+			t.Fatalf("steps of the log: %v", steps)
+		}
+	}
+	if len(steps) != 24 || !slices.Equal(evals, []int64{8, 16, 24}) {
+		t.Errorf("%d steps, evaluations %v", len(steps), evals)
+	}
+	r := result(t, b)
+	if r.StateSHA256 != a.res.StateSHA256 || r.Final.Puzzles != 6 || r.Steps != 24 || len(r.Evals) != 3 || len(r.Curve) != 24 {
+		t.Errorf("%+v", r)
+	}
+	// Nothing is ever exactly right in so short a run, so that the first evaluation stays the best one.
+	h := head(t, b)
+	if len(h.Entries) != 2 || h.Entries[0].Step != 8 || !h.Entries[0].Best || !h.Entries[1].Final || r.BestFull == nil || r.BestFull.Step != 8 || r.BestFull.Puzzles != 6 {
+		t.Errorf("best checkpoint not kept or evaluated: %+v, %+v", h.Entries, r.BestFull)
+	}
+}
+
+func TestFinishedRunIsLeftAlone(t *testing.T) {
+	b := mem.New(nil)
+	if a := attempt(t, b, tiny(t)); a.err != nil {
+		t.Fatal(a.err)
+	}
+	before := head(t, b)
+	a := attempt(t, b, tiny(t), func(o *Options) { o.Backend = "there is none" }) // not even asked for
+	same(t, b, a)
+	if a.res.RestoredFromStep != 24 || !reflect.DeepEqual(before, head(t, b)) {
+		t.Errorf("%+v, HEAD %+v", a.res, head(t, b))
+	}
+	same(t, b, attempt(t, b, tiny(t), func(o *Options) { o.Force = true }))
+}
