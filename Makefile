@@ -5,7 +5,7 @@ STATE   ?= .trmsweep
 SWEEP   ?= AllAblations
 PROFILE ?= smoke
 
-.PHONY: run run-clean up down build stack test e2e lint
+.PHONY: run run-clean up down build stack test e2e lint lint-full
 
 run: build ## the study on the embedded stack: PROFILE= SWEEP= STATE=
 	bin/trmsweep run --sweep $(SWEEP) --profile $(PROFILE) --state $(STATE)
@@ -39,3 +39,6 @@ lint: ## format and vet
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet ./...
 	cd cmd/devstack && go vet .
+
+lint-full: lint ## lint, and every linter of .golangci.yml; builds them the first time
+	go tool -modfile=tools/go.mod golangci-lint run

@@ -48,7 +48,7 @@ func micro(name string, fma func(b, a, dst int)) {
 	emit("\nTEXT ·%s(SB), NOSPLIT, $0-64", name)
 	for _, a := range []string{"a+0 R8", "b+8 R9", "c+16 R10", "ldc+24 R11", "rows+40 R13", "cols+48 CX", "acc+56 R14"} {
 		var n, r string
-		fmt.Sscan(a, &n, &r)
+		_, _ = fmt.Sscan(a, &n, &r)
 		emit("\tMOVQ %s(FP), %s", n, r)
 	}
 	emit("\tSHLQ $2, R11\n\tMOVQ $1, R12\n\tMOVQ CX, BX\n\tSHLQ CX, R12\n\tDECQ R12\n\tKMOVW R12, K1\n\tSHRQ $16, R12\n\tKMOVW R12, K2\n\tMOVQ kc+32(FP), CX")
