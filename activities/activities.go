@@ -11,9 +11,11 @@ import (
 	"io/fs"
 
 	"go.temporal.io/sdk/temporal"
+	"golang.org/x/sync/errgroup"
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/preflight"
 	"trmsweep/internal/report"
@@ -52,6 +54,9 @@ func (a *Activities) Status(ctx context.Context, it Item) (RunStatus, error) {
 				it.Run, report.ResultFile, r.SpecHash, r.Seed, it.SpecHash, it.Seed), ErrConfig, nil)
 		}
 		st = RunStatus{Finished: true, Steps: r.Steps, CommittedStep: r.Steps, BestExactAccuracy: r.Best.ExactAccuracy, StateSHA256: r.StateSHA256}
+		if n := len(r.Curve); n > 0 {
+			st.Loss = r.Curve[n-1][1]
+		}
 	case !errors.Is(err, blob.ErrNotExist):
 		return st, fmt.Errorf("read result of run %s: %w", it.Run, err)
 	}
@@ -69,31 +74,69 @@ func (a *Activities) Status(ctx context.Context, it Item) (RunStatus, error) {
 	return st, nil
 }
 
+// StatusAll is Status of many runs, in their order; what is wrong with one is in its Error.
+func (a *Activities) StatusAll(ctx context.Context, items []Item) ([]RunStatus, error) {
+	out := make([]RunStatus, len(items))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(16)
+	for i, it := range items {
+		g.Go(func() error {
+			st, err := a.Status(gctx, it)
+			var app *temporal.ApplicationError
+			if errors.As(err, &app) {
+				st.Error, err = app.Message(), nil
+			}
+			out[i] = st
+			return err
+		})
+	}
+	return out, g.Wait()
+}
+
 // Dataset makes the datasets of the specs exist; it is a no-op where they do.
+// Faults of the user's data are final, and are reported after the other datasets have been made.
 func (a *Activities) Dataset(ctx context.Context, in DatasetInput) (DatasetResult, error) {
 	var out DatasetResult
 	if a.EnsureDataset == nil {
 		return out, temporal.NewNonRetryableApplicationError("this worker cannot make datasets", ErrUnavailable, nil)
 	}
-	seen := map[string]bool{}
+	made, hashes := map[experiment.Spec]bool{}, map[string]bool{}
+	var faults []error
 	for _, key := range in.SpecKeys {
 		s, err := a.readSpec(ctx, key)
 		if err != nil {
 			return out, err
 		}
+		if made[dataOf(s)] {
+			continue
+		}
+		made[dataOf(s)] = true
 		hash, built, err := a.EnsureDataset(ctx, s, heartbeat(ctx))
+		if errors.Is(err, dataset.ErrInput) {
+			faults = append(faults, fmt.Errorf("dataset of %s: %w", s.Name, err))
+			continue
+		}
 		if err != nil {
 			return out, fmt.Errorf("dataset of %s: %w", s.Name, err)
 		}
 		if built {
 			out.Built++
 		}
-		if !seen[hash] {
-			seen[hash] = true
+		if !hashes[hash] {
+			hashes[hash] = true
 			out.Hashes = append(out.Hashes, hash)
 		}
 	}
+	if err := errors.Join(faults...); err != nil {
+		return out, temporal.NewNonRetryableApplicationError(err.Error(), ErrConfig, err)
+	}
 	return out, nil
+}
+
+// dataOf is the part of a spec that decides its dataset.
+func dataOf(s experiment.Spec) experiment.Spec {
+	return experiment.Spec{DataSource: s.DataSource, DataPuzzles: s.DataPuzzles, DataAugmentations: s.DataAugmentations,
+		DataMinRating: s.DataMinRating, DataTestPuzzles: s.DataTestPuzzles, DataSeed: s.DataSeed}
 }
 
 // Report writes the report over the runs that are finished.

@@ -84,7 +84,9 @@ type RunStatus struct {
 	Epoch             int64   `json:"epoch"` // fence
 	Steps             int64   `json:"steps"`
 	BestExactAccuracy float64 `json:"best_exact_accuracy"`
+	Loss              float64 `json:"loss,omitempty"` // end of the loss curve
 	StateSHA256       string  `json:"state_sha256,omitempty"`
+	Error             string  `json:"error,omitempty"` // why the run cannot be used, in StatusAll
 }
 
 // DatasetInput names the specs whose datasets must exist.

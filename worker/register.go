@@ -32,6 +32,7 @@ func RegisterWorkflows(r registry) {
 func registerLight(w worker.Worker, a *activities.Activities) {
 	w.RegisterActivity(a.Plan)
 	w.RegisterActivity(a.Status)
+	w.RegisterActivity(a.StatusAll)
 	w.RegisterActivity(a.Dataset)
 	w.RegisterActivity(a.Report)
 	w.RegisterActivity(a.Preflight)

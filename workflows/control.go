@@ -16,16 +16,19 @@ func (s *sweep) handlers(ctx workflow.Context) error {
 		return err
 	}
 	workflow.Go(ctx, func(ctx workflow.Context) {
-		ch := workflow.GetSignalChannel(ctx, SignalRow)
+		ch := workflow.GetSignalChannel(ctx, SignalRows)
 		for {
-			var r ExperimentResult
-			ch.Receive(ctx, &r)
-			i, ok := s.index[r.Item.ID]
-			if !ok || s.res.Experiments[i].Status == StatusDone {
-				continue
+			var rows []ExperimentResult
+			ch.Receive(ctx, &rows)
+			for ok := true; ok; ok = ch.ReceiveAsync(&rows) {
+				for _, r := range rows {
+					if i, known := s.index[r.Item.ID]; known && s.res.Experiments[i].Status != StatusDone {
+						s.res.Experiments[i] = r
+					}
+				}
+				rows = nil
 			}
-			s.res.Experiments[i] = r
-			_ = s.publish(ctx)
+			s.show(ctx)
 		}
 	})
 	return nil
@@ -82,8 +85,7 @@ func (s *sweep) control(ctx workflow.Context, c Control) ([]string, error) {
 	var reached []string
 	for _, i := range rows {
 		r := s.res.Experiments[i]
-		switch r.Status {
-		case StatusDone, StatusFailed, StatusSkipped, StatusStopped:
+		if over(r.Status) {
 			continue
 		}
 		id := fmt.Sprintf("%s/%s/%s", s.res.Sweep, r.Item.Phase, r.Item.ID)
@@ -94,16 +96,32 @@ func (s *sweep) control(ctx workflow.Context, c Control) ([]string, error) {
 	return reached, nil
 }
 
-// publish shows the sweep's live table and counts.
-func (s *sweep) publish(ctx workflow.Context) error {
-	workflow.SetCurrentDetails(ctx, table(s.res.Experiments))
-	best := 0.0
-	var step, preemptions int64
+// show publishes the sweep's live table, counts and time left.
+func (s *sweep) show(ctx workflow.Context) {
+	s.res.Tally()
+	workflow.SetCurrentDetails(ctx, s.res.details())
+	now := visible{status: s.res.Status, goodput: share(s.res.Goodput, s.res.WallSeconds)}
 	for _, r := range s.res.Experiments {
-		best = max(best, r.Progress.BestExactAccuracy)
-		step += r.Progress.Step
-		preemptions += int64(r.Preemptions)
+		now.best = max(now.best, r.Progress.BestExactAccuracy)
+		if r.Item.SameAs == "" {
+			now.step += r.Progress.Step
+			now.preemptions += int64(r.Preemptions)
+		}
 	}
-	return workflow.UpsertTypedSearchAttributes(ctx, attrSweep.ValueSet(s.res.Sweep), attrStatus.ValueSet(s.res.Status), attrBest.ValueSet(best),
-		attrStep.ValueSet(step), attrPreemptions.ValueSet(preemptions))
+	if now == s.shown {
+		return
+	}
+	s.shown = now
+	err := workflow.UpsertTypedSearchAttributes(ctx, attrSweep.ValueSet(s.res.Sweep), attrStatus.ValueSet(now.status), attrBest.ValueSet(now.best),
+		attrStep.ValueSet(now.step), attrPreemptions.ValueSet(now.preemptions), attrGoodput.ValueSet(now.goodput))
+	if err != nil {
+		workflow.GetLogger(ctx).Warn("search attributes", "error", err)
+	}
+}
+
+// visible are the search attributes of a sweep.
+type visible struct {
+	status            string
+	step, preemptions int64
+	best, goodput     float64
 }

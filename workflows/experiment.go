@@ -215,17 +215,25 @@ func (x *training) reuse(ctx workflow.Context) (bool, error) {
 	if x.in.Force || x.in.Carried != nil {
 		return false, nil
 	}
-	st, err := x.status(ctx)
-	if err != nil {
+	var st activities.RunStatus
+	var err error
+	if x.in.Known != nil {
+		st = *x.in.Known
+	} else if st, err = x.status(ctx); err != nil {
 		x.res.Status, x.res.Error = StatusFailed, err.Error()
 		return false, err
 	}
-	x.res.CommittedStep = st.CommittedStep
+	return x.res.take(st), nil
+}
+
+// take fills the row with what the store knows of the run; true if it is finished.
+func (r *ExperimentResult) take(st activities.RunStatus) bool {
+	r.StartStep, r.CommittedStep = st.CommittedStep, st.CommittedStep
 	if st.Finished {
-		x.res.Status, x.res.Reused, x.res.StateSHA256 = StatusDone, true, st.StateSHA256
-		x.res.Progress = activities.Progress{Step: st.Steps, Total: x.in.Item.TotalSteps, CommittedStep: st.Steps, BestExactAccuracy: st.BestExactAccuracy, State: StatusDone}
+		r.Status, r.Reused, r.StateSHA256 = StatusDone, true, st.StateSHA256
+		r.Progress = activities.Progress{Step: st.Steps, Total: r.Item.TotalSteps, CommittedStep: st.Steps, BestExactAccuracy: st.BestExactAccuracy, Loss: st.Loss, State: StatusDone}
 	}
-	return st.Finished, nil
+	return st.Finished
 }
 
 func (x *training) status(ctx workflow.Context) (activities.RunStatus, error) {

@@ -56,12 +56,15 @@ func (r *ExperimentResult) account(p activities.Progress, asked, ended time.Time
 	r.Goodput[rest] += max(left, 0)
 }
 
-// goodput is the share of the slot's time that went into steps that count.
-func (r *ExperimentResult) goodput() float64 {
-	if r.WallSeconds <= 0 {
+// goodput is the share of the slot's time, from the start of an attempt to its
+// end, that went into steps that count. Waiting for a slot is not in it.
+func (r *ExperimentResult) goodput() float64 { return share(r.Goodput, r.WallSeconds) }
+
+func share(ledger map[string]float64, wall float64) float64 {
+	if wall -= ledger["queued"]; wall <= 0 {
 		return 0
 	}
-	return r.Goodput["training"] / r.WallSeconds
+	return ledger["training"] / wall
 }
 
 func addLedgers(into map[string]float64, from map[string]float64) map[string]float64 {

@@ -2,11 +2,13 @@ package workflows
 
 import (
 	"errors"
+	"fmt"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
+	"trmsweep/activities"
 	"trmsweep/internal/queues"
 )
 
@@ -14,14 +16,20 @@ import (
 // for each; a failed one is a row with an error.
 func Phase(ctx workflow.Context, in PhaseInput) ([]ExperimentResult, error) {
 	rows := make([]ExperimentResult, len(in.Items))
+	for i, it := range in.Items {
+		rows[i] = ExperimentResult{Item: it, Status: StatusQueued}
+	}
+	known := lookUp(ctx, in, rows)
 	limit := int64(in.Input.Parallelism)
 	if limit == 0 {
 		limit = int64(len(in.Items))
 	}
 	slots := workflow.NewSemaphore(ctx, limit)
 	wg := workflow.NewWaitGroup(ctx)
-	for i, it := range in.Items {
-		rows[i] = ExperimentResult{Item: it, Status: StatusQueued}
+	for i := range rows {
+		if rows[i].Status == StatusDone {
+			continue
+		}
 		if err := slots.Acquire(ctx, 1); err != nil {
 			rows[i].Status = StatusStopped
 			continue
@@ -30,14 +38,42 @@ func Phase(ctx workflow.Context, in PhaseInput) ([]ExperimentResult, error) {
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			defer wg.Done()
 			defer slots.Release(1)
-			rows[i] = runExperiment(ctx, in, rows[i])
+			rows[i] = runExperiment(ctx, in, rows[i], known[i])
 		})
 	}
 	wg.Wait(ctx)
 	return rows, nil
 }
 
-func runExperiment(ctx workflow.Context, in PhaseInput, row ExperimentResult) ExperimentResult {
+// lookUp asks the store once for all runs and fills in the rows of those that
+// are finished. Where it cannot be asked, every experiment asks for itself.
+func lookUp(ctx workflow.Context, in PhaseInput, rows []ExperimentResult) []*activities.RunStatus {
+	known := make([]*activities.RunStatus, len(rows))
+	if in.Input.Force {
+		return known
+	}
+	var sts []activities.RunStatus
+	err := workflow.ExecuteActivity(light(ctx, fmt.Sprintf("look for results of %d runs", len(rows))), acts.StatusAll, in.Items).Get(ctx, &sts)
+	if err != nil || len(sts) != len(rows) {
+		return known
+	}
+	var finished []ExperimentResult
+	for i, st := range sts {
+		if st.Error != "" {
+			continue
+		}
+		known[i] = &st
+		if st.Finished && rows[i].take(st) {
+			finished = append(finished, rows[i])
+		}
+	}
+	if len(finished) > 0 {
+		_ = workflow.SignalExternalWorkflow(ctx, in.Sweep, "", SignalRows, finished).Get(ctx, nil)
+	}
+	return known
+}
+
+func runExperiment(ctx workflow.Context, in PhaseInput, row ExperimentResult, known *activities.RunStatus) ExperimentResult {
 	it := row.Item
 	co := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID:          in.Sweep + "/" + in.Phase + "/" + it.ID,
@@ -49,7 +85,7 @@ func runExperiment(ctx workflow.Context, in PhaseInput, row ExperimentResult) Ex
 	})
 	var out ExperimentResult
 	err := workflow.ExecuteChildWorkflow(co, ExperimentType,
-		ExperimentInput{Item: &it, Sweep: in.Sweep, Force: in.Input.Force, Priority: in.Input.Priority}).Get(ctx, &out)
+		ExperimentInput{Item: &it, Sweep: in.Sweep, Known: known, Force: in.Input.Force, Priority: in.Input.Priority}).Get(ctx, &out)
 	if err == nil {
 		return out
 	}

@@ -42,7 +42,8 @@ type sweep struct {
 	plan   activities.Plan
 	res    SweepResult
 	index  map[string]int // item ID -> row
-	closed bool           // no new phases: stopped or out of budget
+	shown  visible
+	closed bool // no new phases: stopped or out of budget
 }
 
 // runSweep is the study: plan, dataset, phases, report. A failed experiment is
@@ -58,24 +59,45 @@ func runSweep(ctx workflow.Context, name string, raw json.RawMessage) (SweepResu
 	if err := s.handlers(ctx); err != nil {
 		return s.res, err
 	}
+	err := s.run(ctx, name)
+	switch {
+	case ctx.Err() != nil:
+		s.res.Status, err = StatusStopped, ctx.Err()
+	case err != nil:
+		s.res.Status = StatusFailed
+		s.res.Notes = append(s.res.Notes, s.res.Stage+": "+rootMessage(err))
+	}
+	s.res.Stage = ""
+	s.show(ctx)
+	return s.res, err
+}
+
+// run is the sweep's steps; only a sweep that cannot be planned ends in an error.
+func (s *sweep) run(ctx workflow.Context, name string) error {
 	var err error
+	s.res.Stage = "planning"
 	if s.plan, err = planStep(ctx, []string{name}, s.in); err != nil {
-		return s.res, err
+		return err
 	}
 	s.rows()
-	if err := s.publish(ctx); err != nil {
-		return s.res, err
-	}
+	s.stage(ctx, "dataset")
 	s.dataset(ctx)
+	s.stage(ctx, "training")
 	s.phases(ctx)
-	s.finish()
+	s.res.Status = StatusDone
+	if s.closed {
+		s.res.Status = StatusStopped
+	}
 	if ctx.Err() == nil {
+		s.stage(ctx, "report")
 		s.report(ctx, "all phases", true)
 	}
-	if err := s.publish(ctx); err != nil {
-		return s.res, err
-	}
-	return s.res, ctx.Err()
+	return nil
+}
+
+func (s *sweep) stage(ctx workflow.Context, name string) {
+	s.res.Stage = name
+	s.show(ctx)
 }
 
 // planStep resolves, validates and stores the specs.
@@ -117,7 +139,7 @@ func (s *sweep) dataset(ctx workflow.Context) {
 	}
 	co := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: s.res.Sweep + "/dataset", TaskQueue: queues.Workflows, StaticSummary: "dataset"})
 	if err := workflow.ExecuteChildWorkflow(co, DatasetGenerationType, DatasetGenerationInput{SpecKeys: in.SpecKeys}).Get(ctx, nil); err != nil {
-		s.res.Notes = append(s.res.Notes, "dataset: "+err.Error())
+		s.note("dataset: " + rootMessage(err))
 	}
 }
 
@@ -131,7 +153,7 @@ func (s *sweep) phases(ctx workflow.Context) {
 		workflow.Go(pctx, func(ctx workflow.Context) {
 			if workflow.Sleep(ctx, time.Duration(s.in.BudgetHours*float64(time.Hour))) == nil {
 				s.closed = true
-				s.res.Notes = append(s.res.Notes, fmt.Sprintf("stopped: the budget of %g hours is used up", s.in.BudgetHours))
+				s.note(fmt.Sprintf("stopped: the budget of %g hours is used up", s.in.BudgetHours))
 				cancel()
 			}
 		})
@@ -178,12 +200,15 @@ func (s *sweep) phase(ctx workflow.Context, in PhaseInput) {
 		WaitForCancellation: true, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_REQUEST_CANCEL})
 	var rows []ExperimentResult
 	if err := workflow.ExecuteChildWorkflow(co, PhaseType, in).Get(ctx, &rows); err != nil && ctx.Err() == nil {
-		s.res.Notes = append(s.res.Notes, "phase "+in.Phase+": "+err.Error())
+		s.note("phase " + in.Phase + ": " + rootMessage(err))
 	}
+	trained := false
 	for _, r := range rows {
 		s.res.Experiments[s.index[r.Item.ID]] = r
+		trained = trained || !r.Reused
 	}
-	if ctx.Err() == nil {
+	s.show(ctx)
+	if ctx.Err() == nil && trained {
 		s.report(ctx, in.Phase, false)
 	}
 }
@@ -197,33 +222,14 @@ func (s *sweep) firstOf(phase string) string {
 	return ""
 }
 
-// finish gives shared runs their rows and adds up.
-func (s *sweep) finish() {
-	s.res.Status = StatusDone
-	if s.closed {
-		s.res.Status = StatusStopped
-	}
-	s.res.Goodput, s.res.Done, s.res.Failed = nil, 0, 0
-	for i := range s.res.Experiments {
-		r := &s.res.Experiments[i]
-		if r.Item.SameAs == "" {
-			s.res.Goodput = addLedgers(s.res.Goodput, r.Goodput)
-		} else {
-			it := r.Item
-			*r = s.res.Experiments[s.index[it.SameAs]]
-			r.Item, r.Reused, r.Goodput, r.WallSeconds = it, true, nil, 0
-		}
-		switch r.Status {
-		case StatusDone:
-			s.res.Done++
-		case StatusFailed:
-			s.res.Failed++
-		}
-	}
+// note keeps what a user should know; failures of Temporal may be long.
+func (s *sweep) note(text string) {
+	s.res.Notes = append(s.res.Notes, text[:min(len(text), 2000)])
 }
 
 // report writes the report of what is finished so far.
 func (s *sweep) report(ctx workflow.Context, what string, final bool) {
+	s.res.Tally()
 	in := activities.ReportInput{Sweep: s.res.Sweep, Items: s.plan.Items, Failures: map[string]string{}, Goodput: s.res.Goodput, Final: final}
 	for _, r := range s.res.Experiments {
 		if r.Error != "" {
@@ -232,7 +238,7 @@ func (s *sweep) report(ctx workflow.Context, what string, final bool) {
 	}
 	var out activities.ReportResult
 	if err := workflow.ExecuteActivity(light(ctx, "report after "+what), acts.Report, in).Get(ctx, &out); err != nil {
-		s.res.Notes = append(s.res.Notes, "report: "+err.Error())
+		s.note("report: " + rootMessage(err))
 		return
 	}
 	s.res.Reports = out.Keys

@@ -33,6 +33,7 @@ type world struct {
 	plan     *activities.Plan // instead of the real one
 	real     *activities.Activities
 	checks   preflight.Table
+	noData   error
 }
 
 func newWorld() *world {
@@ -57,8 +58,17 @@ func (w *world) env(t *testing.T) *testsuite.TestWorkflowEnvironment {
 		defer w.mu.Unlock()
 		return w.finished[it.Run], nil
 	})
+	reg("StatusAll", func(items []activities.Item) ([]activities.RunStatus, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		out := make([]activities.RunStatus, len(items))
+		for i, it := range items {
+			out[i] = w.finished[it.Run]
+		}
+		return out, nil
+	})
 	reg("Dataset", func(in activities.DatasetInput) (activities.DatasetResult, error) {
-		return activities.DatasetResult{Hashes: []string{"abc"}}, nil
+		return activities.DatasetResult{Hashes: []string{"abc"}}, w.noData
 	})
 	reg("Report", func(in activities.ReportInput) (activities.ReportResult, error) {
 		w.mu.Lock()
@@ -386,5 +396,72 @@ func TestUnknownTypeFailsFast(t *testing.T) {
 	env.ExecuteWorkflow("AllAblation")
 	if err := env.GetWorkflowError(); err == nil || !strings.Contains(err.Error(), "nearest known one is AllAblations") {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestFailedDatasetIsANote(t *testing.T) {
+	w := newWorld()
+	w.noData = temporal.NewNonRetryableApplicationError("dataset of x: row 7: the answer does not solve the question", activities.ErrConfig, nil)
+	env := w.env(t)
+	env.ExecuteWorkflow(workflows.TNSweepType)
+	r := sweepResult(t, env)
+	if r.Done != 5 || len(r.Notes) != 1 || r.Notes[0] != "dataset: dataset of x: row 7: the answer does not solve the question" {
+		t.Errorf("%d done with notes %q; want 5 and the fault without layers around it", r.Done, r.Notes)
+	}
+}
+
+func TestSecondSweepTrainsOnlyWhatIsMissing(t *testing.T) {
+	w := newWorld()
+	p, err := w.real.Plan(context.Background(), activities.PlanInput{Names: []string{workflows.TNSweepType}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, it := range p.Items[1:] {
+		w.finished[it.Run] = activities.RunStatus{Finished: true, Steps: it.TotalSteps, StateSHA256: "old", BestExactAccuracy: float64(i)}
+	}
+	env := w.env(t)
+	env.ExecuteWorkflow(workflows.TNSweepType)
+	r := sweepResult(t, env)
+	if len(w.attempts) != 1 || w.attempts[p.Items[0].Run] != 1 {
+		t.Errorf("trained %v, want only %s", w.attempts, p.Items[0].Run)
+	}
+	for i, e := range r.Experiments {
+		if e.Status != workflows.StatusDone || e.Reused != (i > 0) || e.Progress.Step != e.Item.TotalSteps {
+			t.Errorf("%s: %+v", e.Item.ID, e)
+		}
+	}
+}
+
+func TestTallyEstimatesTheTimeLeft(t *testing.T) {
+	item := func(id string, hours float64) activities.Item {
+		return activities.Item{ID: id, EstimatedHours: hours, TotalSteps: 100}
+	}
+	s := workflows.SweepResult{Experiments: []workflows.ExperimentResult{
+		{Item: item("reused", 50), Status: workflows.StatusDone, Reused: true},
+		{Item: item("done", 1), Status: workflows.StatusDone, WallSeconds: 1000, Goodput: map[string]float64{"queued": 900, "training": 50}, Progress: activities.Progress{Step: 100}},
+		{Item: item("running", 2), Status: workflows.StatusRunning, Progress: activities.Progress{Step: 50, Goodput: map[string]float64{"training": 90, "starting": 10}}},
+		{Item: item("queued", 3), Status: workflows.StatusQueued},
+		{Item: activities.Item{ID: "shared", SameAs: "done", EstimatedHours: 9, TotalSteps: 100}, Status: workflows.StatusQueued},
+	}}
+	s.Tally()
+	if s.Done != 3 || s.Experiments[4].Status != workflows.StatusDone {
+		t.Errorf("%d done, shared run %s; want 3 and done", s.Done, s.Experiments[4].Status)
+	}
+	if want := 400.0; s.ETASeconds != want { // 100 s per estimated hour, 1 + 3 hours left on one slot
+		t.Errorf("time left %g s, want %g", s.ETASeconds, want)
+	}
+	s.Experiments[3].Status = workflows.StatusRunning
+	if s.Tally(); s.ETASeconds != 300 { // two slots: the longer one decides
+		t.Errorf("time left on two slots %g s, want 300", s.ETASeconds)
+	}
+}
+
+func TestUnplannableSweepSaysWhy(t *testing.T) {
+	env := newWorld().env(t)
+	env.ExecuteWorkflow(workflows.TNSweepType, map[string]any{"profile": "smok"})
+	v, err := env.QueryWorkflow(workflows.QueryProgress)
+	var r workflows.SweepResult
+	if err != nil || v.Get(&r) != nil || r.Status != workflows.StatusFailed || len(r.Notes) != 1 || !strings.HasPrefix(r.Notes[0], "planning: ") {
+		t.Errorf("%v %+v", err, r)
 	}
 }

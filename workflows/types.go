@@ -53,7 +53,7 @@ const (
 	QueryProgress  = "progress"
 	SignalControl  = "control"  // Control, from a sweep to its experiments
 	SignalProgress = "progress" // activities.Progress, from an attempt to its experiment
-	SignalRow      = "row"      // ExperimentResult, from an experiment to its sweep
+	SignalRows     = "rows"     // []ExperimentResult, from experiments and phases to their sweep
 	UpdateControl  = "control"
 )
 
@@ -66,16 +66,17 @@ type Control struct {
 // ExperimentInput is one experiment. Users give Experiment (and perhaps the
 // rest of the sweep's input); sweeps give Item.
 type ExperimentInput struct {
-	Experiment string            `json:"experiment,omitempty"`
-	Seed       int64             `json:"seed,omitempty"`
-	Profile    string            `json:"profile,omitempty"`
-	Overrides  []string          `json:"overrides,omitempty"`
-	Force      bool              `json:"force,omitempty"`
-	Priority   int               `json:"priority,omitempty"`
-	Item       *activities.Item  `json:"item,omitempty"`
-	Sweep      string            `json:"sweep,omitempty"` // workflow id of the sweep that hears of progress
-	Timeouts   Timeouts          `json:"timeouts,omitzero"`
-	Carried    *ExperimentResult `json:"carried,omitempty"` // what came before a continue-as-new
+	Experiment string                `json:"experiment,omitempty"`
+	Seed       int64                 `json:"seed,omitempty"`
+	Profile    string                `json:"profile,omitempty"`
+	Overrides  []string              `json:"overrides,omitempty"`
+	Force      bool                  `json:"force,omitempty"`
+	Priority   int                   `json:"priority,omitempty"`
+	Item       *activities.Item      `json:"item,omitempty"`
+	Sweep      string                `json:"sweep,omitempty"` // workflow id of the sweep that hears of progress
+	Timeouts   Timeouts              `json:"timeouts,omitzero"`
+	Known      *activities.RunStatus `json:"known,omitempty"`   // what the store had when the phase began
+	Carried    *ExperimentResult     `json:"carried,omitempty"` // what came before a continue-as-new
 }
 
 // Timeouts of the training activity; zero values mean the defaults.
@@ -92,7 +93,8 @@ type ExperimentResult struct {
 	Attempts      int                 `json:"attempts"`
 	Preemptions   int                 `json:"preemptions"`
 	Failures      int                 `json:"failures"`
-	WithoutCommit int                 `json:"without_commit"` // attempts in a row
+	WithoutCommit int                 `json:"without_commit"`       // attempts in a row
+	StartStep     int64               `json:"start_step,omitempty"` // committed before this sweep
 	CommittedStep int64               `json:"committed_step"`
 	LostSteps     int64               `json:"lost_steps"`
 	Reused        bool                `json:"reused,omitempty"` // was finished before
@@ -115,10 +117,12 @@ type SweepResult struct {
 	Sweep       string             `json:"sweep"`
 	Profile     string             `json:"profile"`
 	Status      string             `json:"status"`
+	Stage       string             `json:"stage,omitempty"` // what a running sweep does: planning, dataset, training, report
 	Experiments []ExperimentResult `json:"experiments"`
 	Done        int                `json:"done"`
 	Failed      int                `json:"failed"`
-	Goodput     map[string]float64 `json:"goodput,omitempty"`
+	Goodput     map[string]float64 `json:"goodput,omitempty"` // sum of the experiments' ledgers, seconds
+	WallSeconds float64            `json:"wall_seconds"`      // sum of the experiments'
 	Reports     []string           `json:"reports,omitempty"` // keys in the store
 	Notes       []string           `json:"notes,omitempty"`   // steps that could not be done
 	ETASeconds  float64            `json:"eta_seconds,omitempty"`

@@ -32,7 +32,11 @@ func (x *training) publish(ctx workflow.Context) {
 		attrBest.ValueSet(r.Progress.BestExactAccuracy), attrGoodput.ValueSet(r.goodput())); err != nil {
 		workflow.GetLogger(ctx).Warn("search attributes", "error", err)
 	}
-	workflow.SetCurrentDetails(ctx, table([]ExperimentResult{*r}))
+	details := table([]ExperimentResult{*r})
+	if r.Error != "" {
+		details += "\n" + r.Error + "\n"
+	}
+	workflow.SetCurrentDetails(ctx, details)
 	if x.in.Sweep == "" {
 		return
 	}
@@ -41,7 +45,35 @@ func (x *training) publish(ctx workflow.Context) {
 		return
 	}
 	x.lastRow = mark
-	x.sent = workflow.SignalExternalWorkflow(ctx, x.in.Sweep, "", SignalRow, *r)
+	x.sent = workflow.SignalExternalWorkflow(ctx, x.in.Sweep, "", SignalRows, []ExperimentResult{*r})
+}
+
+// details is the page of a sweep in the Web UI.
+func (s *SweepResult) details() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "**%s**, profile %s: %d of %d done", s.Status, s.Profile, s.Done, len(s.Experiments))
+	if s.Failed > 0 {
+		fmt.Fprintf(&b, ", %d failed", s.Failed)
+	}
+	if s.Status == StatusRunning && s.Stage != "" {
+		fmt.Fprintf(&b, "; now: %s", s.Stage)
+	}
+	if e := eta(s.ETASeconds); e != "" {
+		fmt.Fprintf(&b, "; time left: %s", e)
+	}
+	if g := share(s.Goodput, s.WallSeconds); g > 0 {
+		fmt.Fprintf(&b, "; goodput %.0f%%", 100*g)
+	}
+	b.WriteString("\n\n" + table(s.Experiments))
+	for _, n := range s.Notes {
+		b.WriteString("\n- note: " + n)
+	}
+	for _, r := range s.Experiments {
+		if r.Error != "" && r.Item.SameAs == "" {
+			fmt.Fprintf(&b, "\n- %s: %s", r.Item.ID, r.Error)
+		}
+	}
+	return b.String()
 }
 
 // table is the Markdown table of the Web UI.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -111,6 +112,10 @@ func sweepStatus(ctx context.Context, c client.Client, id string) (workflows.Swe
 			live(ctx, c, fmt.Sprintf("%s/%s/%s", st.Sweep, r.Item.Phase, r.Item.ID), r)
 		}
 	}
+	st.Tally()
+	if !running && st.Status == workflows.StatusRunning { // it could not say so itself
+		st.Status = strings.ToLower(d.WorkflowExecutionInfo.Status.String())
+	}
 	return st, running, nil
 }
 
@@ -129,7 +134,17 @@ func live(ctx context.Context, c client.Client, id string, r *workflows.Experime
 }
 
 func writeStatus(w io.Writer, st workflows.SweepResult) error {
-	fmt.Fprintf(w, "%s: %s\n", st.Sweep, st.Status)
+	fmt.Fprintf(w, "%s: %s, %d of %d done", st.Sweep, st.Status, st.Done, len(st.Experiments))
+	if st.Failed > 0 {
+		fmt.Fprintf(w, ", %d failed", st.Failed)
+	}
+	if st.Stage != "" {
+		fmt.Fprintf(w, "; now: %s", st.Stage)
+	}
+	if st.ETASeconds > 0 {
+		fmt.Fprintf(w, "; time left: %s", (time.Duration(st.ETASeconds) * time.Second).Round(time.Second))
+	}
+	fmt.Fprintln(w)
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(tw, "EXPERIMENT\tPHASE\tSTATUS\tSTEP\tLOSS\tBEST EXACT\tPREEMPTIONS\tETA")
 	for _, r := range st.Experiments {

@@ -1,0 +1,112 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+
+	"trmsweep/configs"
+	"trmsweep/internal/blob"
+	"trmsweep/internal/blob/mem"
+	"trmsweep/internal/dataset"
+	"trmsweep/internal/experiment"
+	"trmsweep/internal/report"
+)
+
+// planned is activities over a memory store with the sweep's specs in it.
+func planned(t *testing.T, sweep string) (*Activities, Plan) {
+	t.Helper()
+	a := &Activities{Configs: configs.FS, Profile: "smoke", Bucket: mem.New(time.Now)}
+	p, err := a.Plan(context.Background(), PlanInput{Names: []string{sweep}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, p
+}
+
+func specKeys(p Plan) []string {
+	var keys []string
+	for _, it := range p.Items {
+		if it.SameAs == "" {
+			keys = append(keys, it.SpecKey)
+		}
+	}
+	return keys
+}
+
+func TestDatasetOncePerKind(t *testing.T) {
+	a, p := planned(t, "AllAblations")
+	calls := map[int]int{}
+	a.EnsureDataset = func(_ context.Context, s experiment.Spec, _ func(any)) (string, bool, error) {
+		calls[s.DataPuzzles]++
+		return fmt.Sprint(s.DataPuzzles), true, nil
+	}
+	out, err := a.Dataset(context.Background(), DatasetInput{SpecKeys: specKeys(p)})
+	if err != nil || len(out.Hashes) != 2 || out.Built != 2 || len(calls) != 2 {
+		t.Fatalf("%+v %v after calls %v; want the two datasets of the study, once each", out, err, calls)
+	}
+	for n, k := range calls {
+		if k != 1 {
+			t.Errorf("dataset of %d puzzles made %d times", n, k)
+		}
+	}
+}
+
+func TestDatasetFaults(t *testing.T) {
+	for name, c := range map[string]struct {
+		err   error
+		final bool
+		calls int
+	}{
+		"the user's data": {fmt.Errorf("row 7: %w", dataset.ErrInput), true, 2},
+		"a network":       {errors.New("connection reset"), false, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, p := planned(t, "AllAblations")
+			calls := 0
+			a.EnsureDataset = func(context.Context, experiment.Spec, func(any)) (string, bool, error) {
+				if calls++; calls == 1 {
+					return "", false, c.err
+				}
+				return "h", true, nil
+			}
+			_, err := a.Dataset(context.Background(), DatasetInput{SpecKeys: specKeys(p)})
+			var app *temporal.ApplicationError
+			if final := errors.As(err, &app) && app.NonRetryable() && app.Type() == ErrConfig; err == nil || final != c.final || calls != c.calls {
+				t.Errorf("error %v, final %v, %d datasets tried; want final %v, %d tried", err, final, calls, c.final, c.calls)
+			}
+		})
+	}
+}
+
+func TestStatusAll(t *testing.T) {
+	a, p := planned(t, "TNSweep")
+	put := func(it Item, r report.RunResult) {
+		data, err := r.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := blob.PutBytes(context.Background(), a.Bucket, "runs/"+it.Run+"/"+report.ResultFile, data, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(p.Items[1], report.RunResult{Run: p.Items[1].Run, SpecHash: p.Items[1].SpecHash, Seed: p.Items[1].Seed, Steps: 7, StateSHA256: "s"})
+	put(p.Items[2], report.RunResult{Run: p.Items[2].Run, SpecHash: "another", Seed: p.Items[2].Seed})
+	got, err := a.StatusAll(context.Background(), p.Items)
+	if err != nil || len(got) != len(p.Items) {
+		t.Fatalf("%d statuses, %v", len(got), err)
+	}
+	for i, st := range got {
+		if st.Finished != (i == 1) || (st.Error != "") != (i == 2) {
+			t.Errorf("%s: %+v", p.Items[i].ID, st)
+		}
+	}
+	if got[1].Steps != 7 || got[1].StateSHA256 != "s" || !strings.Contains(got[2].Error, "belongs to spec another") {
+		t.Errorf("%+v", got)
+	}
+}
