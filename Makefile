@@ -10,8 +10,8 @@ PROFILE ?= smoke
 run: build ## the study on the embedded stack: PROFILE= SWEEP= STATE=
 	bin/trmsweep run --sweep $(SWEEP) --profile $(PROFILE) --state $(STATE)
 
-run-clean: ## forget everything that run keeps
-	rm -rf $(STATE)
+run-clean: build ## forget everything that run keeps
+	bin/trmsweep forget --state $(STATE)
 
 up: build ## the embedded stack and a worker until Ctrl-C
 	bin/trmsweep up --state $(STATE)

@@ -16,6 +16,7 @@ func addCommands(root *cobra.Command, a *app) {
 		newRunCmd(a),
 		newUpCmd(a),
 		newDownCmd(a),
+		newForgetCmd(a),
 		newReportCmd(a),
 		newCompareCmd(a),
 		newBenchCmd(a),
