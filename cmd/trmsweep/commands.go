@@ -19,6 +19,8 @@ func addCommands(root *cobra.Command, a *app) {
 		newForgetCmd(a),
 		newReportCmd(a),
 		newCompareCmd(a),
+		newExportCmd(a),
+		newImportCmd(a),
 		newBenchCmd(a),
 	)
 	root.AddCommand(newControlCmds(a)...)

@@ -1,6 +1,8 @@
 package statedict
 
 import (
+	"bytes"
+	"encoding/binary"
 	"testing"
 
 	"trmsweep/internal/tensor"
@@ -56,5 +58,33 @@ func TestMisfitsAreErrors(t *testing.T) {
 	}
 	if _, err := Decode(data[:9], state(5)); err == nil {
 		t.Error("a cut file is accepted")
+	}
+}
+
+func TestConstantsInTheForwardType(t *testing.T) {
+	put := func(bits ...uint32) tensor.Array {
+		a := tensor.Array{DType: tensor.F32, Shape: []int{len(bits)}}
+		for _, b := range bits {
+			a.Data = binary.LittleEndian.AppendUint32(a.Data, b)
+		}
+		return a
+	}
+	s := state(5)
+	s["const/H_init"] = put(0x3f800000, 0x3f808000, 0x3f818000, 0x3f808001, 0xbf80ffff, 0x7f800000, 0x7f800001)
+	s["carry/z_H"] = tensor.Array{DType: tensor.BF16}
+	data, err := Encode(s, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Decode(data, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := put(0x3f800000, 0x3f800000, 0x3f820000, 0x3f810000, 0xbf810000, 0x7f800000, 0x7fc00000)
+	if !bytes.Equal(got["const/H_init"].Data, want.Data) {
+		t.Errorf("H_init % x, want % x", got["const/H_init"].Data, want.Data)
+	}
+	if !bytes.Equal(got["param/lm_head.weight"].Data, s["param/lm_head.weight"].Data) {
+		t.Error("a parameter was rounded")
 	}
 }

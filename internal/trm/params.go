@@ -112,19 +112,19 @@ func Explore(seed uint64, step int64, slot int, prob float64, haltMax int) int32
 
 // InitState is the state before the first step: weights from the seed, moments
 // and puzzle embedding zero, EMA equal to the weights, every slot halted.
-func (m *Model) InitState(seed uint64) tensor.State {
+func (c Config) InitState(seed uint64) tensor.State {
 	s := tensor.State{}
-	for _, p := range m.cfg.Params() {
+	for _, p := range c.Params() {
 		w := truncNormal(seed, p.Name, p.Shape, p.Std, p.Fill)
 		s["param/"+p.Name] = w
-		if m.cfg.EMA {
+		if c.EMA {
 			s["ema/"+p.Name] = w
 		}
 	}
 	for _, name := range []string{"H_init", "L_init"} {
-		s["const/"+name] = truncNormal(seed, name, []int{m.cfg.HiddenSize}, 1, 0)
+		s["const/"+name] = truncNormal(seed, name, []int{c.HiddenSize}, 1, 0)
 	}
-	for _, v := range m.vars {
+	for _, v := range c.variables() {
 		if _, ok := s[v.name]; !ok {
 			s[v.name] = zeros(v.dtype, v.shape...)
 		}
@@ -135,3 +135,6 @@ func (m *Model) InitState(seed uint64) tensor.State {
 	}
 	return s
 }
+
+// InitState is that of the model's configuration.
+func (m *Model) InitState(seed uint64) tensor.State { return m.cfg.InitState(seed) }

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"trmsweep/internal/blob"
+	"trmsweep/internal/blob/open"
+	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/dataset"
+	"trmsweep/internal/experiment"
+	"trmsweep/internal/statedict"
+	"trmsweep/internal/train"
+	"trmsweep/internal/trm"
+	"trmsweep/internal/version"
+)
+
+func newImportCmd(a *app) *cobra.Command {
+	var f trainFlags
+	cmd := &cobra.Command{
+		Use:   "import FILE EXPERIMENT --run NAME",
+		Short: "Make a run that starts from the weights of a safetensors file",
+		Long: `Make a run at step 0 of EXPERIMENT whose weights are those of FILE: a safetensors
+file with the reference implementation's state-dict names, as export writes it.
+Weights and averages are the file's, optimizer moments are zero, the data starts at
+the beginning. Train it with the same settings:
+
+  trmsweep train EXPERIMENT --run NAME
+
+From PyTorch: safetensors.torch.save_file(model.state_dict(), FILE). Names may
+begin with _orig_mod. and model.inner.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runImport(cmd.Context(), a, f, args[0], args[1:])
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.profile, "profile", "paper", "profile that scales the experiment: smoke, laptop, paper")
+	fl.StringArrayVar(&f.sets, "set", nil, "key=value that overrides the configuration (repeatable)")
+	fl.Int64Var(&f.seed, "seed", 0, "seed instead of the configuration's (0 = the configuration's)")
+	fl.StringVar(&f.store, "store", "", "where checkpoints live: a folder or gs://bucket/prefix (default STATE/store; environment TRMSWEEP_STORE)")
+	fl.StringVar(&f.run, "run", "", "name of the run to make")
+	fl.StringVar(&f.data, "data", "", "dataset folder the run will be trained on, instead of the experiment's data source")
+	return cmd
+}
+
+func runImport(ctx context.Context, a *app, f trainFlags, file string, args []string) (err error) {
+	spec, err := trainSpec(a, f, args)
+	if err != nil {
+		return err
+	}
+	if f.run == "" || f.run == spec.RunName() {
+		return usagef("import needs --run NAME, another one than %s: that name says that the weights come from the seed", spec.RunName())
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return usagef("import: %w", err)
+	}
+	hash, identifiers, err := importData(ctx, a, f, spec)
+	if err != nil {
+		return err
+	}
+	cfg := trm.ConfigFromSpec(spec, identifiers)
+	if err := cfg.Validate(); err != nil {
+		return usageError{err}
+	}
+	state, err := statedict.Decode(data, cfg.InitState(uint64(spec.Seed)))
+	if err != nil {
+		return usagef("%s: %w", file, err)
+	}
+	b, closer, err := open.Bucket(ctx, storeAddress(a, f.store))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closer.Close()) }()
+	origin, err := json.Marshal(map[string]string{"file": file, "sha256": fmt.Sprintf("%x", sha256.Sum256(data))})
+	if err != nil {
+		return err
+	}
+	meta := checkpoint.Meta{ConfigHash: spec.Hash(), DatasetHash: hash, CodeVersion: version.Code(), WorldSize: 1, Seed: spec.Seed,
+		Extra: map[string]json.RawMessage{"imported": origin}}
+	ledger, err := train.ParseLedger("")
+	if err != nil {
+		return err
+	}
+	meta.LedgerSHA256 = ledger.Digest()
+	if err := commitImport(ctx, blob.Prefix(b, "runs/"+f.run+"/"), f.run, spec, checkpoint.Snapshot{State: state, Meta: meta, Milestone: true}); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.stdout, "run %s: step 0 of %s with the weights of %s\n", f.run, spec.Name, file)
+	return err
+}
+
+// importData names the dataset that the run will be trained on, and its number of puzzle identifiers.
+func importData(ctx context.Context, a *app, f trainFlags, spec experiment.Spec) (hash string, identifiers int, err error) {
+	if f.data == "" { // every dataset built here has one identifier
+		o := train.DatasetOptions(spec)
+		o.CacheDir = a.path("cache")
+		closeAll := bucketOpener(&o)
+		defer closeAll()
+		hash, err = o.Hash(ctx)
+		return hash, 1, err
+	}
+	set, err := dataset.Open(f.data, "train")
+	if err != nil {
+		return "", 0, usagef("--data: %w", err)
+	}
+	defer set.Close()
+	hash, err = dataset.HashDir(f.data)
+	return hash, set.NumPuzzleIdentifiers(), err
+}
+
+// commitImport makes the run; one that exists is left alone.
+func commitImport(ctx context.Context, runs blob.Bucket, run string, spec experiment.Spec, s checkpoint.Snapshot) error {
+	_, err := checkpoint.ReadHead(ctx, runs)
+	if err == nil {
+		return usagef("import: run %s exists; choose another --run", run)
+	}
+	if !errors.Is(err, blob.ErrNotExist) {
+		return fmt.Errorf("import into run %s: %w", run, err)
+	}
+	host, _ := os.Hostname()
+	w, err := checkpoint.Acquire(ctx, runs, checkpoint.Owner{Host: host, PID: os.Getpid()})
+	if err != nil {
+		return fmt.Errorf("import into run %s: %w", run, err)
+	}
+	if len(w.Head().Entries) > 0 {
+		return usagef("import: run %s exists; choose another --run", run)
+	}
+	text, err := json.MarshalIndent(spec, "", "  ")
+	if err != nil {
+		return err
+	}
+	if _, err := blob.PutBytes(ctx, runs, "spec.json", append(text, '\n'), blob.Any); err != nil {
+		return fmt.Errorf("import into run %s: %w", run, err)
+	}
+	if _, err := w.Save(ctx, s); err != nil {
+		return fmt.Errorf("import into run %s: %w", run, err)
+	}
+	return nil
+}
