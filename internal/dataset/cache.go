@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -134,7 +135,7 @@ func parseManifest(b []byte, hash string) (manifest, error) {
 func makeManifest(ctx context.Context, dir, hash string) (manifest, error) {
 	m := manifest{FormatVersion: formatVersion, Hash: hash}
 	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), ".") { // see compactFile
 			return err
 		}
 		info, err := d.Info()
@@ -308,14 +309,15 @@ func evict(base, keep string) {
 		if err != nil {
 			continue
 		}
-		m, err := readManifest(filepath.Join(base, d.Name()), d.Name())
-		if err != nil {
-			continue
-		}
 		e := entry{d.Name(), 0, st.ModTime()}
-		for _, f := range m.Files {
-			e.size += f.Size
-		}
+		_ = filepath.WalkDir(filepath.Join(base, d.Name()), func(_ string, f fs.DirEntry, err error) error {
+			if err == nil {
+				if info, err := f.Info(); err == nil && info.Mode().IsRegular() {
+					e.size += info.Size()
+				}
+			}
+			return nil
+		})
 		total += e.size
 		all = append(all, e)
 	}

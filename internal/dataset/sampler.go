@@ -30,8 +30,10 @@ type Sampler struct {
 	seed          uint64
 	batch, epochs int
 
-	mu     sync.Mutex
-	passes [2]pass // the last ones used: a batch rarely spans more
+	packed []byte // see Set.compact
+
+	mu   sync.Mutex // of pass
+	pass pass       // the last one used: the next batch mostly goes on in it
 }
 
 type pass struct {
@@ -39,7 +41,8 @@ type pass struct {
 	order  []int32
 }
 
-// NewSampler checks that an iteration has at least one batch.
+// NewSampler checks that an iteration has at least one batch. It makes the compact
+// copy of the set beside it, where there is none yet (see compactFile).
 func NewSampler(set *Set, seed uint64, globalBatch, epochsPerIteration int) (*Sampler, error) {
 	if globalBatch < 1 || epochsPerIteration < 1 {
 		return nil, inputf("a global batch of %d and %d epochs per iteration, both must be at least 1", globalBatch, epochsPerIteration)
@@ -47,6 +50,10 @@ func NewSampler(set *Set, seed uint64, globalBatch, epochsPerIteration int) (*Sa
 	s := &Sampler{set: set, seed: seed, batch: globalBatch, epochs: epochsPerIteration}
 	if s.StepsPerIteration() < 1 {
 		return nil, inputf("%d epochs of %d puzzles are fewer than one batch of %d; lower global_batch_size or raise eval_interval_epochs", epochsPerIteration, set.Groups(), globalBatch)
+	}
+	var err error
+	if s.packed, err = set.compact(); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -65,43 +72,76 @@ func (s *Sampler) Batch(step int64, rank, world int, b *Batch) error {
 	if s.batch%world != 0 {
 		return inputf("a global batch of %d cannot be divided among %d ranks", s.batch, world)
 	}
-	n := s.batch / world
-	b.resize(n)
+	b.resize(s.batch / world)
+	s.draw(step, rank, b)
+	if s.packed == nil {
+		for i, row := range b.Rows {
+			b.PuzzleIDs[i] = s.set.Row(int(row), b.Inputs[81*i:81*i+81], b.Labels[81*i:81*i+81])
+		}
+		return nil
+	}
+	s.touch(b)
+	for i, row := range b.Rows {
+		from := s.packed[compactRow*row : compactRow*row+compactRow]
+		copy(b.Inputs[81*i:81*i+81], from[:81])
+		copy(b.Labels[81*i:81*i+81], from[81:])
+		b.PuzzleIDs[i] = s.set.id(int(row))
+	}
+	return nil
+}
+
+// touch loads every cache line of the rows: such loads wait for memory together,
+// where copies wait one after the other.
+func (s *Sampler) touch(b *Batch) {
+	var x uint8
+	for _, row := range b.Rows {
+		from := (*[compactRow]uint8)(s.packed[compactRow*row:])
+		x ^= from[0] ^ from[64] ^ from[128] ^ from[161]
+	}
+	if len(b.Inputs) > 0 {
+		b.Inputs[0] = x // so that the loads are not optimized away
+	}
+}
+
+// draw fills in the rows of the set, and their groups.
+func (s *Sampler) draw(step int64, rank int, b *Batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(b.Rows)
 	iteration, inside := step/s.StepsPerIteration(), step%s.StepsPerIteration()
 	at := inside*int64(s.batch) + int64(rank*n)
 	groups := int64(s.set.Groups())
 	for i := 0; i < n; {
 		number := iteration*int64(s.epochs) + at/groups
 		order := s.order(number)
-		for at := at % groups; at < groups && i < n; at++ {
-			g := order[at]
+		key := sudoku.NewKey(s.seed, 2, uint64(number))
+		for _, g := range order[at%groups:] {
+			if i == n {
+				break
+			}
 			from, to := s.set.Group(int(g))
-			r := sudoku.NewRand(s.seed, 2, uint64(number), uint64(g))
+			r := key.Rand(uint64(g))
 			b.Groups[i], b.Rows[i] = g, int64(from+r.Intn(to-from))
 			i++
 		}
 		at += groups - at%groups
 	}
-	for i, row := range b.Rows {
-		b.PuzzleIDs[i] = s.set.Row(int(row), b.Inputs[81*i:81*i+81], b.Labels[81*i:81*i+81])
-	}
-	return nil
 }
 
 // order is the shuffled order of groups in one pass.
 func (s *Sampler) order(number int64) []int32 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := &s.passes[number&1]
+	p := &s.pass
 	if p.number == number+1 {
 		return p.order
 	}
-	order := make([]int32, s.set.Groups())
-	for i := range order {
-		order[i] = int32(i)
+	if p.order == nil {
+		p.order = make([]int32, s.set.Groups())
+	}
+	for i := range p.order {
+		p.order[i] = int32(i)
 	}
 	r := sudoku.NewRand(s.seed, 1, uint64(number))
-	sudoku.Shuffle(&r, order)
-	*p = pass{number + 1, order}
-	return order
+	sudoku.Shuffle(&r, p.order)
+	p.number = number + 1
+	return p.order
 }

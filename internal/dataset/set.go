@@ -6,18 +6,24 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 )
 
 // Set is one split, mapped into memory: processes on one host share its pages.
 // It is safe for concurrent use until Close.
 type Set struct {
+	dir            string
 	rows, groups   int
 	ids            int
+	oneID          bool // the identifier of every row is that of the first
 	inputs, labels column
 	puzzleIDs      column
 	groupIndices   column
-	maps           [][]byte
+
+	mu     sync.Mutex // of what follows
+	maps   [][]byte
+	packed []byte // the rows as bytes, see compactFile
 }
 
 // column is one mapped array.
@@ -55,6 +61,7 @@ func Open(dir, split string) (*Set, error) {
 }
 
 func (s *Set) open(dir string) error {
+	s.dir = dir
 	path := filepath.Join(dir, "dataset.json")
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -119,17 +126,26 @@ func (s *Set) open(dir string) error {
 	if s.groupStart(0) != 0 || s.groupStart(s.groups) != s.rows {
 		return inputf("open dataset: %s is inconsistent: groups cover rows %d to %d of %d", dir, s.groupStart(0), s.groupStart(s.groups), s.rows)
 	}
+	for _, f := range []struct {
+		name string
+		c    *column
+	}{{"inputs", &s.inputs}, {"labels", &s.labels}} {
+		if f.c.size > 1 {
+			continue // compact looks at them
+		}
+		if row, ok := f.c.checkValues(); !ok {
+			return inputf("open dataset: %s has a value outside 0 to %d in row %d", filepath.Join(dir, "all__"+f.name+".npy"), maxValue, row)
+		}
+	}
+	s.oneID = true
 	for i := range s.rows {
+		s.oneID = s.oneID && s.puzzleIDs.int(i) == s.puzzleIDs.int(0)
 		if id := s.puzzleIDs.int(i); id < 0 || id >= s.ids {
 			return inputf("open dataset: %s is inconsistent: puzzle identifier %d in row %d, dataset.json allows 0 to %d", dir, id, i, s.ids-1)
 		}
 	}
 	return nil
 }
-
-// populateLimit is the file size, in bytes, up to which pages are mapped at once:
-// random rows would otherwise cost a page fault each.
-const populateLimit = 2 << 30
 
 func (s *Set) mapFile(path string, c *column) error {
 	f, err := os.Open(path)
@@ -144,11 +160,7 @@ func (s *Set) mapFile(path string, c *column) error {
 	if st.Size() == 0 {
 		return inputf("open dataset: %s is empty, want a .npy file", path)
 	}
-	flags := syscall.MAP_SHARED
-	if st.Size() <= populateLimit {
-		flags |= mapPopulate
-	}
-	m, err := syscall.Mmap(int(f.Fd()), 0, int(st.Size()), syscall.PROT_READ, flags)
+	m, err := syscall.Mmap(int(f.Fd()), 0, int(st.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
 	if err != nil {
 		return fmt.Errorf("map %s: %w", path, err)
 	}
@@ -191,17 +203,20 @@ func (s *Set) groupStart(g int) int { return s.groupIndices.int(g) }
 func (s *Set) Row(i int, inputs, labels []uint8) int32 {
 	s.inputs.row(i, inputs)
 	s.labels.row(i, labels)
+	return s.id(i)
+}
+
+func (s *Set) id(i int) int32 {
+	if s.oneID {
+		i = 0
+	}
 	return int32(s.puzzleIDs.int(i))
 }
 
 func (c *column) row(i int, out []uint8) {
-	_ = out[80]
 	if c.size == 1 {
-		copy(out[:81], c.data[81*i:])
+		copy(out[:81], c.data[81*i:81*i+81])
 		return
 	}
-	in := c.data[648*i : 648*i+648 : 648*i+648]
-	for j := range 81 {
-		out[j] = in[8*j]
-	}
+	c.narrow(i, out)
 }

@@ -5,12 +5,25 @@ import "math/bits"
 // Mix hashes its arguments to 64 well-mixed bits (splitmix64's finalizer, chained).
 // Draws keyed by it do not depend on the order in which they are made.
 func Mix(keys ...uint64) uint64 {
-	h := uint64(0x243f6a8885a308d3)
+	return uint64(NewKey(keys...))
+}
+
+// Key is the state of Mix after some keys.
+type Key uint64
+
+// NewKey starts with keys.
+func NewKey(keys ...uint64) Key {
+	h := Key(0x243f6a8885a308d3)
 	for _, k := range keys {
-		h = mix64(h ^ mix64(k+0x9e3779b97f4a7c15))
+		h = h.with(k)
 	}
 	return h
 }
+
+func (h Key) with(k uint64) Key { return Key(mix64(uint64(h) ^ mix64(k+0x9e3779b97f4a7c15))) }
+
+// Rand is NewRand of all keys so far and k.
+func (h Key) Rand(k uint64) Rand { return Rand(h.with(k)) }
 
 func mix64(z uint64) uint64 {
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9

@@ -1,5 +1,0 @@
-package dataset
-
-import "syscall"
-
-const mapPopulate = syscall.MAP_POPULATE

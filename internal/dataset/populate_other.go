@@ -1,5 +1,0 @@
-//go:build !linux
-
-package dataset
-
-const mapPopulate = 0
