@@ -31,31 +31,72 @@ var (
 // maxValue is the largest input or label: 0 is padding, 1 a blank, 2..10 digits.
 const maxValue = 10
 
-// compact maps compactFile, made first if need be, and returns its rows. The
-// result is nil where the file cannot be written (read-only folder, full disk):
-// the set itself serves then, slower.
+// compactInMemory is the size, in bytes, up to which a copy is held in memory
+// where it cannot lie beside the set.
+const compactInMemory = 1 << 30
+
+// compact returns the rows as bytes. In a folder of the cache they are a mapped
+// file, made first if need be, which processes share; elsewhere (somebody's own
+// folder, where nothing is to be added) they are this process's own. The result
+// is nil where neither can be: the set itself serves then, slower.
 func (s *Set) compact() ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.packed != nil {
 		return s.packed, nil
 	}
-	want, err := s.compactIdentity()
-	if err != nil {
-		return nil, err
-	}
-	path := filepath.Join(s.dir, compactFile)
-	if s.mapCompact(path, want) {
-		return s.packed, nil
-	}
-	if err := s.writeCompact(path, want); err != nil {
-		if errors.Is(err, ErrInput) {
+	if _, err := os.Stat(filepath.Join(s.dir, "..", manifestFile)); err == nil {
+		want, err := s.compactIdentity()
+		if err != nil {
 			return nil, err
 		}
+		path := filepath.Join(s.dir, compactFile)
+		if s.mapCompact(path, want) {
+			return s.packed, nil
+		}
+		if err := s.writeCompact(path, want); errors.Is(err, ErrInput) {
+			return nil, err
+		}
+		if s.mapCompact(path, want) {
+			return s.packed, nil
+		}
+	}
+	size := compactRow * s.rows
+	if size > compactInMemory {
 		return nil, nil
 	}
-	s.mapCompact(path, want)
-	return s.packed, nil
+	m, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		return nil, nil
+	}
+	s.maps = append(s.maps, m)
+	at := 0
+	if err := s.narrow(func(b []byte) error { at += copy(m[at:], b); return nil }); err != nil {
+		return nil, err
+	}
+	s.packed = m
+	return m, nil
+}
+
+// narrow hands over the rows as bytes, some thousand at a time.
+func (s *Set) narrow(yield func([]byte) error) error {
+	const chunk = 4096
+	buf := make([]byte, chunk*compactRow)
+	for i := 0; i < s.rows; {
+		n := 0
+		for ; n < len(buf) && i < s.rows; i++ {
+			for j, c := range []*column{&s.inputs, &s.labels} {
+				if !c.row(i, buf[n:n+81]) {
+					return inputf("open dataset: %s has a value outside 0 to %d in row %d", filepath.Join(s.dir, "all__"+[]string{"inputs", "labels"}[j]+".npy"), maxValue, i)
+				}
+				n += 81
+			}
+		}
+		if err := yield(buf[:n]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // compactIdentity is the header without the sum.
@@ -104,29 +145,16 @@ func (s *Set) writeCompact(path string, identity []byte) error {
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
-	const chunk = 4096
-	buf := make([]byte, 0, chunk*compactRow)
 	var sum uint32
 	at := int64(compactHeader)
-	for i := 0; i < s.rows; {
-		buf = buf[:0]
-		for n := min(chunk, s.rows-i); n > 0; n-- {
-			row := buf[len(buf) : len(buf)+compactRow]
-			buf = buf[:len(buf)+compactRow]
-			for j, c := range []*column{&s.inputs, &s.labels} {
-				if c.size == 1 {
-					c.row(i, row[81*j:81*j+81])
-				} else if !c.narrow(i, row[81*j:81*j+81]) {
-					return inputf("open dataset: %s has a value outside 0 to %d in row %d of all__%s.npy", s.dir, maxValue, i, [2]string{"inputs", "labels"}[j])
-				}
-			}
-			i++
-		}
-		sum = crc32.Update(sum, castagnoli, buf)
-		if _, err := f.WriteAt(buf, at); err != nil {
-			return err
-		}
-		at += int64(len(buf))
+	err = s.narrow(func(b []byte) error {
+		sum = crc32.Update(sum, castagnoli, b)
+		_, err := f.WriteAt(b, at)
+		at += int64(len(b))
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	head := make([]byte, compactHeader)
 	binary.LittleEndian.PutUint32(head[copy(head, identity):], sum)
@@ -142,8 +170,12 @@ func (s *Set) writeCompact(path string, identity []byte) error {
 	return os.Rename(f.Name(), path)
 }
 
-// narrow copies row i of 81 int64 values to out as bytes; false if one is none of the model's.
-func (c *column) narrow(i int, out []uint8) bool {
+// row copies row i to out as bytes; false if an int64 value is none of the model's.
+func (c *column) row(i int, out []uint8) bool {
+	if c.size == 1 {
+		copy(out[:81], c.data[81*i:81*i+81])
+		return true
+	}
 	in, dst := (*[8 * 81]byte)(c.data[648*i:]), (*[81]uint8)(out)
 	var all uint64
 	over := uint64(0)

@@ -43,15 +43,31 @@ func batches(t *testing.T, dir string) []byte {
 	return out
 }
 
+// inCache makes dir look like a folder of the cache.
+func inCache(t testing.TB, dir string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, manifestFile), []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // The compact copy gives the rows of the arrays, whatever happened to it, and is no part of the dataset.
 func TestCompactCopy(t *testing.T) {
 	dir, _ := mustBuild(t, smoke)
 	hash := mustHash(t, dir)
+	own := batches(t, dir)
+	if _, err := os.Stat(filepath.Join(dir, "train", compactFile)); err == nil {
+		t.Error("a file was added to somebody's own folder")
+	}
+	inCache(t, dir)
 	path := filepath.Join(dir, "train", compactFile)
 	want := batches(t, dir)
 	good, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !bytes.Equal(want, own) {
+		t.Error("other batches than in a folder of one's own")
 	}
 	if mustHash(t, dir) != hash {
 		t.Error("the copy changes the dataset's hash")
@@ -94,6 +110,7 @@ func TestCompactCopy(t *testing.T) {
 // A set that was replaced in its folder is not served from the old set's copy.
 func TestCompactCopyFollowsTheSet(t *testing.T) {
 	dir, _ := mustBuild(t, smoke)
+	inCache(t, dir)
 	batches(t, dir)
 	o := smoke
 	o.Seed++
@@ -159,6 +176,7 @@ func BenchmarkCompactCopy1M(b *testing.B) {
 	if _, err := Build(context.Background(), Options{Source: SourceGenerate, Count: 1000, TestCount: 1, NumAug: 1000}, out, nil); err != nil {
 		b.Fatal(err)
 	}
+	inCache(b, out)
 	for _, c := range []string{"make", "map"} {
 		b.Run(c, func(b *testing.B) {
 			for range b.N {

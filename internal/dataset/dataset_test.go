@@ -378,6 +378,7 @@ func BenchmarkBatch1024(b *testing.B) {
 			if _, err := Build(context.Background(), Options{Source: SourceGenerate, Count: 1000, TestCount: 1, NumAug: c.numAug, Compact: c.compact}, out, nil); err != nil {
 				b.Fatal(err)
 			}
+			inCache(b, out)
 			set, err := Open(out, "train")
 			if err != nil {
 				b.Fatal(err)

@@ -131,7 +131,7 @@ func (s *Set) open(dir string) error {
 		c    *column
 	}{{"inputs", &s.inputs}, {"labels", &s.labels}} {
 		if f.c.size > 1 {
-			continue // compact looks at them
+			continue // narrow looks at them
 		}
 		if row, ok := f.c.checkValues(); !ok {
 			return inputf("open dataset: %s has a value outside 0 to %d in row %d", filepath.Join(dir, "all__"+f.name+".npy"), maxValue, row)
@@ -211,12 +211,4 @@ func (s *Set) id(i int) int32 {
 		i = 0
 	}
 	return int32(s.puzzleIDs.int(i))
-}
-
-func (c *column) row(i int, out []uint8) {
-	if c.size == 1 {
-		copy(out[:81], c.data[81*i:81*i+81])
-		return
-	}
-	c.narrow(i, out)
 }
