@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime/debug"
 
 	"go.temporal.io/sdk/temporal"
 	"golang.org/x/sync/errgroup"
@@ -139,8 +140,14 @@ func dataOf(s experiment.Spec) experiment.Spec {
 		DataMinRating: s.DataMinRating, DataTestPuzzles: s.DataTestPuzzles, DataSeed: s.DataSeed}
 }
 
-// Report writes the report over the runs that are finished.
-func (a *Activities) Report(ctx context.Context, in ReportInput) (ReportResult, error) {
+// Report writes the report over the runs that are finished. A panic would be
+// the same at every try, and the sweep would wait for all of them.
+func (a *Activities) Report(ctx context.Context, in ReportInput) (res ReportResult, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = temporal.NewNonRetryableApplicationError(fmt.Sprintf("panic: %v\n%s", p, debug.Stack()), ErrFinal, nil)
+		}
+	}()
 	if a.WriteReport == nil {
 		return ReportResult{}, temporal.NewNonRetryableApplicationError("this worker cannot write reports", ErrUnavailable, nil)
 	}

@@ -143,6 +143,9 @@ func computePlot(rows []Row) (string, *plot.Plot, error) {
 		p.Legend.Add(r.Experiment, s)
 		n++
 	}
+	if n > 0 && p.X.Min == p.X.Max { // plot would widen it to below zero, where there are no logarithms
+		p.X.Min, p.X.Max = p.X.Min/2, p.X.Max*2
+	}
 	return "compute", orNone(p, n), nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +112,18 @@ func TestWrite(t *testing.T) {
 }
 
 // The interval must contain the true difference about 95 times in 100.
+// One small experiment has one point on the logarithmic axis of the compute figure.
+func TestWriteOneExperiment(t *testing.T) {
+	s, err := experiment.Resolve(configs.FS, "e2_2_t2_n2", "smoke", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := report.Write(context.Background(), mem.New(time.Now), "one", []report.Entry{{Spec: s, Result: result(s, []bool{true, false})}})
+	if err != nil || len(w.Rows) != 1 || !slices.Contains(w.Keys, "sweeps/one/compute.svg") {
+		t.Errorf("%v %v", w.Keys, err)
+	}
+}
+
 func TestBootstrapCoverage(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	const trials, n = 150, 120
