@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 	bin = filepath.Join(root, "bin", "e2e")
 	for _, b := range []struct{ name, dir, pkg string }{
 		{"tctl", root, "./cmd/tctl"},
+		{"trmsweep", root, "./cmd/trmsweep"},
 		{"devstack", filepath.Join(root, "cmd", "devstack"), "."},
 	} {
 		args := []string{"build", "-o", filepath.Join(bin, b.name)}
@@ -137,11 +138,7 @@ func run(t *testing.T, name string, args ...string) result {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, name), args...)
-	for _, kv := range os.Environ() {
-		if !strings.HasPrefix(kv, "TEMPORAL_") && !strings.HasPrefix(kv, "TRMSWEEP_") {
-			cmd.Env = append(cmd.Env, kv)
-		}
-	}
+	cmd.Env = cleanEnv()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
@@ -150,6 +147,17 @@ func run(t *testing.T, name string, args ...string) result {
 		t.Fatal(err)
 	}
 	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+}
+
+// cleanEnv is the environment without settings of clients and of the project.
+func cleanEnv() []string {
+	var env []string
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "TEMPORAL_") && !strings.HasPrefix(kv, "TRMSWEEP_") && !strings.HasPrefix(kv, "STORAGE_EMULATOR_HOST=") {
+			env = append(env, kv)
+		}
+	}
+	return env
 }
 
 // mustRun is run for a command that has to succeed.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -52,12 +51,8 @@ func newPlanCmd(a *app) *cobra.Command {
 				return err
 			}
 			specs, err := experiment.ResolveSweep(files, args, profile, sets, os.Environ())
-			var faults experiment.Faults
-			if errors.As(err, &faults) {
-				return usageError{err}
-			}
 			if err != nil {
-				return err
+				return configError(err)
 			}
 			hw := experiment.V4Host
 			hw.Utilisation = utilisation

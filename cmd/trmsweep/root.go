@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -44,13 +46,8 @@ func newRootCmd(a *app) *cobra.Command {
 		Version:       version.Code(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("unknown command %q; `trmsweep --help` lists them", args[0])
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:          knownCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%s: %w; `%s --help` lists the flags", cmd.CommandPath(), err, cmd.CommandPath())
@@ -59,6 +56,19 @@ func newRootCmd(a *app) *cobra.Command {
 	root.PersistentFlags().StringVar(&a.configDir, "configs", os.Getenv("TRMSWEEP_CONFIGS"), "folder of configuration files instead of the built-in ones (environment TRMSWEEP_CONFIGS)")
 	addCommands(root, a)
 	return root
+}
+
+// knownCommand refuses arguments of a command that only has subcommands.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := ""
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = " (did you mean " + strings.Join(near, " or ") + "?)"
+	}
+	return usagef("unknown command %q%s; `%s --help` lists them", args[0], hint, cmd.CommandPath())
 }
 
 // execute runs one command line and returns the exit code.
@@ -72,14 +82,18 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitCode(root.ExecuteContext(ctx), stderr)
 }
 
-// wrapArgErrors makes a wrong number of arguments a usage error everywhere.
+// wrapArgErrors makes wrong arguments usage errors everywhere.
 func wrapArgErrors(cmd *cobra.Command) {
+	if !cmd.Runnable() {
+		cmd.Args, cmd.RunE = knownCommand, func(c *cobra.Command, _ []string) error { return c.Help() }
+	}
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(c *cobra.Command, args []string) error {
-			if err := check(c, args); err != nil {
+			err := check(c, args)
+			if u := (usageError{}); err != nil && !errors.As(err, &u) {
 				return usageError{fmt.Errorf("%s: %w; `%s --help` says how to call it", c.CommandPath(), err, c.CommandPath())}
 			}
-			return nil
+			return err
 		}
 	}
 	for _, sub := range cmd.Commands() {

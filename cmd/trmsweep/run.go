@@ -28,6 +28,9 @@ experiments have saved; the same command continues where it stopped.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
+			if err := checkSweep(a, sweep, activities.SweepInput{Profile: f.profile}); err != nil {
+				return err
+			}
 			s, err := startStack(ctx, a, f)
 			if err != nil {
 				return err

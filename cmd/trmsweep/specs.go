@@ -4,19 +4,57 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 
+	"trmsweep/activities"
 	"trmsweep/internal/experiment"
+	"trmsweep/workflows"
 )
+
+// checkSweep finds what is wrong with a sweep or experiment to start before
+// anything runs; the worker checks again with its own configuration and environment.
+func checkSweep(a *app, name string, in activities.SweepInput) error {
+	files, err := a.configs()
+	if err != nil {
+		return err
+	}
+	sweeps, err := experiment.Sweeps(files)
+	if err != nil {
+		return err
+	}
+	names := slices.Concat(in.Phases, in.Experiments)
+	switch {
+	case slices.Contains(workflows.Types, name):
+		if slices.Contains(sweeps, name) {
+			names = append(names, name)
+		}
+	case slices.Contains(experiment.Phases, name):
+		return usagef("%s is a phase, not a sweep; `trmsweep start %s --phases %s` starts it", name, workflows.AllAblationsType, name)
+	default:
+		names = append(names, name)
+	}
+	profile := in.Profile
+	if profile == "" {
+		profile = experiment.DefaultProfile
+	}
+	_, err = experiment.ResolveSweep(files, names, profile, in.Overrides, nil)
+	return configError(err)
+}
+
+// configError marks faults of the configuration as the user's.
+func configError(err error) error {
+	var faults experiment.Faults
+	if errors.As(err, &faults) {
+		return usageError{err}
+	}
+	return err
+}
 
 // seededSpecs resolves a sweep for every seed; faults are usage errors.
 func seededSpecs(files fs.FS, names []string, profile string, sets []string, seeds []int64) ([]experiment.Spec, error) {
 	specs, err := experiment.ResolveSweep(files, names, profile, sets, os.Environ())
-	var faults experiment.Faults
-	if errors.As(err, &faults) {
-		return nil, usageError{err}
-	}
 	if err != nil || len(seeds) == 0 {
-		return specs, err
+		return specs, configError(err)
 	}
 	var out []experiment.Spec
 	for _, s := range specs {

@@ -52,6 +52,9 @@ func newStartCmd(a *app) *cobra.Command {
 }
 
 func start(ctx context.Context, a *app, name, id string, in activities.SweepInput, asJSON bool) error {
+	if err := checkSweep(a, name, in); err != nil {
+		return err
+	}
 	c, err := dial(ctx, a)
 	if err != nil {
 		return err

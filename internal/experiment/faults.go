@@ -74,7 +74,8 @@ func (fs *Faults) merge(err error) {
 	}
 }
 
-// nearest is the known name with the smallest edit distance to name, ignoring case.
+// nearest is the known name with the smallest edit distance to name, ignoring
+// case; what a known name has more at its end counts a quarter.
 func nearest(name string, known []string) string {
 	best, bestDist := "", 0
 	for _, k := range known {
@@ -86,6 +87,7 @@ func nearest(name string, known []string) string {
 	return best
 }
 
+// editDistance is in quarters of an edit.
 func editDistance(a, b string) int {
 	prev := make([]int, len(b)+1)
 	for j := range prev {
@@ -103,5 +105,9 @@ func editDistance(a, b string) int {
 		}
 		prev = cur
 	}
-	return prev[len(b)]
+	best := 4 * prev[len(b)]
+	for j := range prev {
+		best = min(best, 4*prev[j]+len(b)-j+3) // 3: the whole name is nearer than a beginning of another
+	}
+	return best
 }
