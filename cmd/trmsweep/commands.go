@@ -13,6 +13,7 @@ func addCommands(root *cobra.Command, a *app) {
 		newDatasetCmd(a),
 		newSudokuCmd(a),
 		newTrainCmd(a),
+		newVerifyCmd(a),
 		newRunCmd(a),
 		newUpCmd(a),
 		newDownCmd(a),

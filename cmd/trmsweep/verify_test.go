@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"trmsweep/internal/train"
+)
+
+// A run made by `trmsweep train` is verified by `trmsweep verify`: 0 when it is whole, 1 when it is not, 2 when there is none.
+func TestTrainAndVerify(t *testing.T) {
+	dir := t.TempDir()
+	store := filepath.Join(dir, "store")
+	command := func(args ...string) (string, string, int) {
+		var out, errs bytes.Buffer
+		code := execute(t.Context(), append(args, "--state", dir, "--store", store, "--run", "mine"), &out, &errs)
+		return out.String(), errs.String(), code
+	}
+	training := []string{"train", "e2_2_t2_n2", "--profile", "smoke", "--backend", "cpu", "--no-metadata", "--max-steps", "3"}
+	for _, s := range []string{"hidden_size=16", "num_heads=2", "puzzle_emb_ndim=16", "puzzle_emb_len=1", "expansion=1", "l_layers=1", "h_cycles=1", "l_cycles=1",
+		"global_batch_size=2", "data_puzzles=8", "data_augmentations=1", "data_test_puzzles=4"} {
+		training = append(training, "--set", s)
+	}
+	if _, errs, code := command("verify"); code != exitUsage || !strings.Contains(errs, "no such run") {
+		t.Fatalf("verify before training: exit code %d, %s", code, errs)
+	}
+	out, errs, code := command(training...)
+	if code != exitOK {
+		t.Fatalf("train: exit code %d\n%s", code, errs)
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	var last struct {
+		Type        string
+		StateSHA256 string `json:"state_sha256"`
+		Step        int64
+	}
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || last.Type != train.EventResult || last.Step != 3 {
+		t.Fatalf("last line %q: %v", lines[len(lines)-1], err)
+	}
+	out, errs, code = command("verify", "--json")
+	var v train.Verification
+	if err := json.Unmarshal([]byte(out), &v); err != nil || code != exitOK || !v.OK || v.StateSHA256 != last.StateSHA256 || v.LedgerSteps != 3 {
+		t.Fatalf("verify: exit code %d, %v, %+v %s", code, err, v, errs)
+	}
+	if out, _, code := command("verify"); code != exitOK || !strings.HasSuffix(out, "OK\n") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	err := filepath.WalkDir(filepath.Join(store, "runs"), func(path string, _ fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".safetensors") {
+			return os.Truncate(path, 100)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _, code = command("verify", "--json")
+	if err := json.Unmarshal([]byte(out), &v); err != nil || code != exitFailed || v.OK || len(v.Faults) == 0 {
+		t.Errorf("verify of damage: exit code %d, %v, %+v", code, err, v)
+	}
+	if _, errs, code := command(append(training, "--set", "lr=0.5")...); code != train.ExitUsage || !strings.Contains(errs, "another --run") {
+		t.Errorf("train with another spec: exit code %d, %s", code, errs)
+	}
+	if _, errs, code := command(training...); code != train.ExitFinal || !strings.Contains(errs, "every checkpoint is bad") {
+		t.Errorf("train on damage: exit code %d, %s", code, errs)
+	}
+	if code := execute(t.Context(), []string{"verify", "--state", dir}, &bytes.Buffer{}, &bytes.Buffer{}); code != exitUsage {
+		t.Errorf("verify without a run: exit code %d", code)
+	}
+}

@@ -1,0 +1,208 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+
+	"trmsweep/internal/blob"
+	"trmsweep/internal/blob/mem"
+	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/dataset"
+)
+
+func verify(t *testing.T, b blob.Bucket) Verification {
+	t.Helper()
+	v, err := Verify(t.Context(), VerifyOptions{Bucket: readOnly{b}, Run: "r", DataDir: dataDir(t), CacheDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestVerifyWholeRuns(t *testing.T) {
+	b := mem.New(nil)
+	for _, steps := range []int64{3, 8, 0} { // resumed twice, the last time to the end
+		if a := attempt(t, b, tiny(t), func(o *Options) { o.MaxSteps = steps }); a.err != nil {
+			t.Fatal(a.err)
+		}
+		v := verify(t, b)
+		want := steps
+		if steps == 0 {
+			want = 24
+		}
+		if !v.OK || v.Step != want || v.Total != 24 || v.LedgerSteps != want || v.LoggedSteps != want || v.Finished != (want == 24) || len(v.Orphans) > 0 {
+			t.Fatalf("%+v", v)
+		}
+	}
+	if v := verify(t, b); v.LedgerSHA != want(t).res.LedgerSHA256 || v.StateSHA256 != want(t).res.StateSHA256 || v.LoggedEvals != 3 {
+		t.Errorf("%+v", v)
+	}
+}
+
+// clone copies a store object by object, as a user does who moves a run; generations change.
+func clone(t *testing.T, b blob.Bucket) *mem.Bucket {
+	t.Helper()
+	out := mem.New(nil)
+	for a, err := range b.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, _, err := blob.ReadAll(t.Context(), b, a.Key, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := blob.PutBytes(t.Context(), out, a.Key, data, blob.Absent); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
+
+func TestVerifyFindsDamage(t *testing.T) {
+	whole := mem.New(nil)
+	if a := attempt(t, whole, tiny(t)); a.err != nil {
+		t.Fatal(a.err)
+	}
+	flip := func(d []byte) []byte { d[len(d)/2] ^= 4; return d }
+	for _, c := range []struct {
+		name, object string
+		change       func([]byte) []byte
+		says         string
+	}{
+		{"state", ".safetensors", flip, "checkpoint of step"},
+		{"truncated state", ".safetensors", func(d []byte) []byte { return d[:len(d)/2] }, "checkpoint of step"},
+		{"manifest", "MANIFEST.json", flip, "checkpoint of step"},
+		{"log", ".jsonl", flip, "log"},
+		{"events", "tfevents", flip, "log"},
+		{"result", "result.json", flip, "result.json"},
+		{"spec", "spec.json", flip, "spec.json"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := clone(t, whole)
+			last := ""
+			for a := range b.List(t.Context(), "runs/r/") {
+				if strings.Contains(a.Key, c.object) {
+					last = a.Key
+				}
+			}
+			b.Tamper(last, c.change)
+			if v := verify(t, b); v.OK || !strings.Contains(strings.Join(v.Faults, "\n"), c.says) {
+				t.Errorf("%s changed, %+v", last, v)
+			}
+		})
+	}
+}
+
+// A trainer with a fault writes files that are whole and say something wrong.
+func TestVerifyRecomputes(t *testing.T) {
+	three := mem.New(nil)
+	if a := attempt(t, three, tiny(t), func(o *Options) { o.MaxSteps = 3 }); a.err != nil {
+		t.Fatal(a.err)
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*checkpoint.Snapshot)
+		says   string
+	}{
+		{"right", func(*checkpoint.Snapshot) {}, ""},
+		{"a batch twice", func(s *checkpoint.Snapshot) { s.Meta.LedgerSHA256 = chain(t, 1, 2, 3, 3) }, "batch ledger of step 4"},
+		{"a batch skipped", func(s *checkpoint.Snapshot) { s.Meta.LedgerSHA256 = chain(t, 1, 2, 3, 5) }, "batch ledger of step 4"},
+		{"data position", func(s *checkpoint.Snapshot) { s.Meta.DataStep = 3 }, "has taken 3 batches"},
+		{"a step twice in the log", func(s *checkpoint.Snapshot) { s.MetricsJSONL = []byte("{\"step\":3}\n{\"step\":4}\n") }, "step 3 comes after step 3"},
+		{"a step missing in the log", func(s *checkpoint.Snapshot) { s.MetricsJSONL = nil }, "ends at step 3"},
+		{"an evaluation that is not due", func(s *checkpoint.Snapshot) { s.MetricsJSONL = []byte("{\"step\":4}\n{\"step\":2,\"eval\":{}}\n") }, "evaluation of step 2"},
+		{"another spec", func(s *checkpoint.Snapshot) { s.Meta.ConfigHash = strings.Repeat("0", 64) }, "spec.json"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := clone(t, three)
+			w, err := checkpoint.Acquire(t.Context(), blob.Prefix(b, "runs/r/"), checkpoint.Owner{}, checkpoint.WithLogger(slog.New(slog.DiscardHandler)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ck, err := w.Restore(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := checkpoint.Snapshot{Step: 4, State: ck.State, Meta: ck.Manifest.Meta, MetricsJSONL: []byte("{\"step\":4}\n")}
+			s.Meta.DataStep, s.Meta.LedgerSHA256 = 4, chain(t, 1, 2, 3, 4)
+			c.change(&s)
+			if _, err := w.Save(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+			v := verify(t, b)
+			if all := strings.Join(v.Faults, "\n"); v.OK != (c.says == "") || !strings.Contains(all, c.says) {
+				t.Errorf("want %q in %q", c.says, all)
+			}
+		})
+	}
+}
+
+// chain is the ledger after the batches of the given steps were fed as steps 1, 2, ...
+func chain(t *testing.T, steps ...int64) string {
+	t.Helper()
+	set, err := dataset.Open(dataDir(t), "train")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	spec := tiny(t)
+	sampler, err := dataset.NewSampler(set, uint64(spec.Seed), spec.GlobalBatchSize, spec.EvalIntervalEpochs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, _ := ParseLedger("")
+	draws := make([]int32, spec.GlobalBatchSize)
+	for i, step := range steps {
+		var b dataset.Batch
+		if err := sampler.Batch(step-1, 0, 1, &b); err != nil {
+			t.Fatal(err)
+		}
+		explore(draws, uint64(spec.Seed), step, spec.HaltExplorationProb, spec.HaltMaxSteps)
+		l.Add(int64(i+1), &b, draws)
+	}
+	return l.Digest()
+}
+
+func TestVerifyWithoutRunOrData(t *testing.T) {
+	b := mem.New(nil)
+	o := VerifyOptions{Bucket: b, Run: "r", CacheDir: t.TempDir()}
+	if _, err := Verify(t.Context(), o); !errors.Is(err, ErrNoRun) {
+		t.Fatal(err)
+	}
+	if a := attempt(t, b, tiny(t), func(o *Options) { o.MaxSteps = 3 }); a.err != nil {
+		t.Fatal(a.err)
+	}
+	if _, err := Verify(t.Context(), o); !errors.Is(err, ErrNeedData) || !strings.Contains(fmt.Sprint(err), "--data") {
+		t.Fatal(err)
+	}
+}
+
+// The dataset of a run is found by its hash, though its source is gone.
+func TestVerifyFetchesTheDataset(t *testing.T) {
+	b := mem.New(nil)
+	if a := attempt(t, b, tiny(t), func(o *Options) { o.DataDir, o.CacheDir, o.MaxSteps = "", t.TempDir(), 3 }); a.err != nil {
+		t.Fatal(a.err)
+	}
+	o := VerifyOptions{Bucket: readOnly{b}, Run: "r", CacheDir: t.TempDir()}
+	for range 2 { // from the store, then from the cache
+		v, err := Verify(t.Context(), o)
+		if err != nil || !v.OK || v.LedgerSteps != 3 {
+			t.Fatalf("%+v %v", v, err)
+		}
+	}
+	for a := range b.List(t.Context(), "datasets/") {
+		if err := b.Delete(t.Context(), a.Key, blob.Any); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.RemoveAll(o.CacheDir); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := Verify(t.Context(), o); err != nil || !v.OK { // made again from its generator
+		t.Fatalf("%+v %v", v, err)
+	}
+}
