@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"text/tabwriter"
@@ -19,11 +21,26 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	"trmsweep/internal/queues"
 )
 
 func escape(s string) string { return url.PathEscape(s) }
+
+// writeJSON prints a message, indented in the usual way: protojson varies its white space from build to build on purpose.
+func writeJSON(w io.Writer, m proto.Message) error {
+	data, err := protojson.Marshal(m)
+	if err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, data, "", "  "); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s\n", out.Bytes())
+	return err
+}
 
 // action is one subcommand's body with a connection.
 type action func(ctx context.Context, cmd *cobra.Command, c *connection) error
@@ -170,12 +187,7 @@ func newListCmd(v *viper.Viper) *cobra.Command {
 			return fmt.Errorf("list workflows: %w", err)
 		}
 		if asJSON {
-			data, err := protojson.MarshalOptions{Multiline: true}.Marshal(resp)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s\n", data)
-			return nil
+			return writeJSON(cmd.OutOrStdout(), resp)
 		}
 		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
 		fmt.Fprintln(w, "STATUS\tWORKFLOW ID\tTYPE\tSTARTED\tRUN ID")
@@ -195,12 +207,7 @@ func newDescribeCmd(v *viper.Viper) *cobra.Command {
 		if err != nil {
 			return named("describe", t.id, err)
 		}
-		data, err := protojson.MarshalOptions{Multiline: true}.Marshal(resp)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s\n", data)
-		return nil
+		return writeJSON(cmd.OutOrStdout(), resp)
 	})
 }
 
