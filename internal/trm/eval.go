@@ -42,8 +42,10 @@ func (m *Model) Eval(inputs, labels []uint8, ids []int32) (EvalRows, error) {
 		m.evalX[n] = p
 	}
 	args := maps.Clone(m.state)
-	args["batch/inputs"] = tensors.FromFlatDataAndDimensions(inputs, n, c.SeqLen)
-	args["batch/puzzle_ids"] = tensors.FromFlatDataAndDimensions(ids, n)
+	batch := map[string]*tensors.Tensor{"batch/inputs": tensors.FromFlatDataAndDimensions(inputs, n, c.SeqLen),
+		"batch/puzzle_ids": tensors.FromFlatDataAndDimensions(ids, n)}
+	defer drop(batch)
+	maps.Copy(args, batch)
 	z := zeros(tensor.F32, n, c.Length(), c.HiddenSize)
 	if c.ForwardDType == "bfloat16" {
 		z = zeros(tensor.BF16, n, c.Length(), c.HiddenSize)
@@ -60,7 +62,7 @@ func (m *Model) Eval(inputs, labels []uint8, ids []int32) (EvalRows, error) {
 	for step := range c.HaltMaxSteps {
 		args["fresh"] = tensors.FromScalar(step == 0)
 		args["z_H"], args["z_L"] = own["z_H"], own["z_L"]
-		out, err := m.run(p, args)
+		out, err := m.run(p, args, func(name string) bool { return name == "z_H" || name == "z_L" || name == "fresh" })
 		if err != nil {
 			return EvalRows{}, err
 		}

@@ -136,6 +136,7 @@ func goldenTraining(t *testing.T, g goldenCase) {
 		t.Fatalf("halt_exploration_prob is %v: the reference's draws cannot be repeated", p)
 	}
 	model := testModel(t, c)
+	model.KeepOutputs(true)
 	state := g.startState(t, model)
 	if err := model.Load(state); err != nil {
 		t.Fatal(err)

@@ -122,7 +122,7 @@ func runUnit(t *testing.T, inputs []tensor.Array, body func(in []*Node) []*Node)
 			t.Fatal(err)
 		}
 	}
-	got, err := m.run(p, m.state)
+	got, err := m.run(p, m.state, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

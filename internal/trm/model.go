@@ -1,6 +1,7 @@
 package trm
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -23,7 +24,8 @@ type Model struct {
 	vars    []variable
 	state   map[string]*tensors.Tensor
 	grads   map[string]*tensors.Tensor // between Gradients and Apply, by parameter name
-	last    map[string]*tensors.Tensor // logits, preds, q_halt, q_continue of the last step
+	last    map[string]*tensors.Tensor // metrics of the last step and, where keep is set, its outputs
+	keep    bool
 	gradX   *program
 	applyX  *program
 	evalX   map[int]*program
@@ -190,8 +192,23 @@ func (m *Model) SetGradients(s tensor.State) error {
 	return nil
 }
 
-// LastOutputs are logits [B, cells, vocabulary], preds, q_halt and q_continue of the last step.
-func (m *Model) LastOutputs() (tensor.State, error) { return copyOut(m.last) }
+// KeepOutputs makes the next steps keep what LastOutputs returns. Training does not
+// need it. A change compiles the gradient graph again.
+func (m *Model) KeepOutputs(on bool) {
+	if m.keep != on && m.gradX != nil {
+		m.gradX.g.Finalize()
+		m.gradX = nil
+	}
+	m.keep = on
+}
+
+// LastOutputs are logits [B, cells, vocabulary], preds, q_halt and q_continue of the last step; see KeepOutputs.
+func (m *Model) LastOutputs() (tensor.State, error) {
+	if m.last["logits"] == nil {
+		return nil, errors.New("no outputs: KeepOutputs and a step come first")
+	}
+	return copyOut(m.last)
+}
 
 func copyOut(from map[string]*tensors.Tensor) (tensor.State, error) {
 	s := tensor.State{}
@@ -239,15 +256,26 @@ func (m *Model) build(name string, body func(g *graph.Graph, param func(name str
 	return p, err
 }
 
-// run executes; in gives every input by name.
-func (m *Model) run(p *program, in map[string]*tensors.Tensor) (map[string]*tensors.Tensor, error) {
+// run executes; in gives every input by name. The memory of those that donate
+// accepts goes to the outputs: they must not be used again, whatever the outcome.
+func (m *Model) run(p *program, in map[string]*tensors.Tensor, donate func(name string) bool) (map[string]*tensors.Tensor, error) {
 	args := make([]any, len(p.inputs))
 	for i, name := range p.inputs {
-		t := in[name]
-		if t == nil {
+		if in[name] == nil {
 			return nil, fmt.Errorf("run %s: no value for %q", p.g.Name(), name)
 		}
-		args[i] = t
+		args[i] = in[name]
+	}
+	// XLA must not be given memory that it shares with the host; the backends in Go may.
+	shared := m.backend.Name() == "cpu" || m.backend.Name() == "go"
+	for i, name := range p.inputs {
+		if donate == nil || !donate(name) || in[name].IsShared() && !shared {
+			continue
+		}
+		var err error
+		if args[i], err = graph.DonateTensorBuffer(in[name], m.backend, 0); err != nil {
+			return nil, fmt.Errorf("run %s: donate %q: %w", p.g.Name(), name, err)
+		}
 	}
 	out := make(map[string]*tensors.Tensor, len(p.outputs))
 	err := try("run "+p.g.Name(), func() {

@@ -1,6 +1,7 @@
 package trm
 
 import (
+	"encoding/binary"
 	"math"
 	"testing"
 
@@ -174,5 +175,73 @@ func TestWrongInputIsAnError(t *testing.T) {
 	in.PuzzleIDs[0] = 7
 	if _, err := m.Step(in); err == nil {
 		t.Error("puzzle id 7 of 1 is accepted")
+	}
+}
+
+// TestNotFiniteChangesNothing: a step whose loss, or only whose gradients, are
+// not finite leaves weights and carry, and nothing to apply.
+func TestNotFiniteChangesNothing(t *testing.T) {
+	fill := func(a tensor.Array, v float32) {
+		for i := range a.Len() {
+			binary.LittleEndian.PutUint32(a.Data[4*i:], math.Float32bits(v))
+		}
+	}
+	for name, c := range map[string]struct {
+		spoil func(s tensor.State)
+		loss  bool // finite
+	}{
+		"loss": {func(s tensor.State) { fill(s["param/lm_head.weight"], float32(math.NaN())) }, false},
+		"gradients": {func(s tensor.State) { // zeros through norms with a tiny epsilon
+			for name, a := range s {
+				if kind, _ := cutKind(name); (kind == "param" || kind == "const") && name != "param/lm_head.weight" {
+					fill(a, 0)
+				}
+			}
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := tinyConfig()
+			cfg.RMSNormEps = 1e-36
+			m := testModel(t, cfg)
+			s := m.InitState(1)
+			c.spoil(s)
+			if err := m.Load(s); err != nil {
+				t.Fatal(err)
+			}
+			before := mustSnapshot(t, m).SHA256()
+			in := tinyBatch(cfg)
+			in.Step, in.LR = 1, 1e-3
+			mt, err := m.Step(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if mt.Finite || finite(mt.Loss) != c.loss {
+				t.Errorf("loss %v, finite %v", mt.Loss, mt.Finite)
+			}
+			if mustSnapshot(t, m).SHA256() != before {
+				t.Error("the state changed")
+			}
+			if err := m.Apply(1, 1e-3, 1e-3); err == nil {
+				t.Error("there were gradients to apply")
+			}
+		})
+	}
+}
+
+func TestOutputsOnlyWhenAsked(t *testing.T) {
+	c := tinyConfig()
+	m, _ := trainTiny(t, c, 1)
+	if out, err := m.LastOutputs(); err == nil {
+		t.Errorf("outputs without KeepOutputs: %v", out.Names())
+	}
+	m.KeepOutputs(true)
+	in := tinyBatch(c)
+	in.Step, in.LR = 2, 1e-3
+	if _, err := m.Step(in); err != nil {
+		t.Fatal(err)
+	}
+	out, err := m.LastOutputs()
+	if err != nil || out["logits"].Len() != c.BatchSize*c.SeqLen*c.VocabSize {
+		t.Errorf("outputs %v, %v", out.Names(), err)
 	}
 }

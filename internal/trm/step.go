@@ -27,7 +27,8 @@ type StepInput struct {
 }
 
 // Metrics are sums over the batch as in the reference. The accuracies and Steps
-// count only the Count rows that halted in this step.
+// count only the Count rows that halted in this step. Finite says that the loss,
+// every gradient and the new carry are.
 type Metrics struct {
 	Loss, LMLoss, QHaltLoss, QContinueLoss        float64
 	Count, Accuracy, ExactAccuracy, QHaltAccuracy float64
@@ -37,7 +38,8 @@ type Metrics struct {
 
 const localGrad = "puzzle_emb.local_weights"
 
-// Step is one supervision step and one optimizer step.
+// Step is one supervision step and one optimizer step. A step that is not finite
+// changes nothing. After an error from Apply the state is gone: Load comes next.
 func (m *Model) Step(in StepInput) (Metrics, error) {
 	mt, err := m.Gradients(in)
 	if err != nil || !mt.Finite {
@@ -46,7 +48,8 @@ func (m *Model) Step(in StepInput) (Metrics, error) {
 	return mt, m.Apply(in.Step, in.LR, in.PuzzleEmbLR)
 }
 
-// Gradients runs forward and backward, moves the carry on and leaves the gradients for Apply.
+// Gradients runs forward and backward, moves the carry on and leaves the gradients
+// for Apply. Where the metrics are not finite the carry stays and there are no gradients.
 func (m *Model) Gradients(in StepInput) (Metrics, error) {
 	c := m.cfg
 	if len(m.state) == 0 {
@@ -75,32 +78,37 @@ func (m *Model) Gradients(in StepInput) (Metrics, error) {
 	args["batch/labels"] = tensors.FromFlatDataAndDimensions(in.Labels, b, c.SeqLen)
 	args["batch/puzzle_ids"] = tensors.FromFlatDataAndDimensions(in.PuzzleIDs, b)
 	args["batch/min_steps"] = tensors.FromFlatDataAndDimensions(in.MinSteps, b)
-	out, err := m.run(m.gradX, args)
-	if err != nil {
-		return Metrics{}, err
-	}
+	out, err := m.run(m.gradX, args, nil)
 	for _, name := range []string{"batch/inputs", "batch/labels", "batch/puzzle_ids", "batch/min_steps"} {
 		_ = args[name].FinalizeAll()
 	}
-	drop(m.grads)
-	drop(m.last)
-	for name, t := range out {
-		switch kind, rest := cutKind(name); kind {
-		case "carry":
-			_ = m.state[name].FinalizeAll()
-			m.state[name] = t
-		case "grad":
-			m.grads[rest] = t
-		case "out":
-			m.last[rest] = t
-		}
-	}
-	var v []float64
-	if err := try("read the metrics", func() { v = tensors.MustCopyFlatData[float64](m.last["metrics"]) }); err != nil {
+	if err != nil {
 		return Metrics{}, err
 	}
-	return Metrics{Loss: v[0], LMLoss: v[1], QHaltLoss: v[2], QContinueLoss: v[3], Count: v[4], Accuracy: v[5],
-		ExactAccuracy: v[6], QHaltAccuracy: v[7], Steps: v[8], Finite: finite(v[0])}, nil
+	drop(m.grads)
+	drop(m.last)
+	var v []float64
+	if err := try("read the metrics", func() { v = tensors.MustCopyFlatData[float64](out["out/metrics"]) }); err != nil {
+		drop(out)
+		return Metrics{}, err
+	}
+	mt := Metrics{Loss: v[0], LMLoss: v[1], QHaltLoss: v[2], QContinueLoss: v[3], Count: v[4], Accuracy: v[5],
+		ExactAccuracy: v[6], QHaltAccuracy: v[7], Steps: v[8], Finite: finite(v[0]) && v[9] == 0}
+	for name, t := range out {
+		kind, rest := cutKind(name)
+		switch {
+		case kind == "out":
+			m.last[rest] = t
+		case !mt.Finite:
+			_ = t.FinalizeAll()
+		case kind == "carry":
+			_ = m.state[name].FinalizeAll()
+			m.state[name] = t
+		case kind == "grad":
+			m.grads[rest] = t
+		}
+	}
+	return mt, nil
 }
 
 func cutKind(name string) (kind, rest string) {
@@ -194,18 +202,27 @@ func (m *Model) gradientGraph(g *Graph, param paramFunc) (names []string, nodes 
 	loss := c.lossHead(logits, labels, qHalt, qContinue, targetQ, newHalted, steps)
 
 	m.gradients(out, loss.total, cut, local)
-	for _, o := range []struct {
+	faulty := append(nodes[:len(nodes):len(nodes)], newH, newL) // zero times infinity is not a number
+	for i, n := range faulty {
+		faulty[i] = Reshape(ConvertDType(ReduceAllSum(MulScalar(ConvertDType(n, dtypes.Float32), 0)), dtypes.Float64), 1)
+	}
+	type output struct {
 		name string
 		n    *Node
-	}{{"carry/z_H", newH}, {"carry/z_L", newL}, {"carry/steps", steps}, {"carry/halted", newHalted}, {"carry/inputs", inputs},
-		{"carry/labels", labels}, {"carry/puzzle_ids", ids}, {"out/logits", ConvertDType(logits, dtypes.Float32)}, {"out/preds", loss.preds},
-		{"out/q_halt", qHalt}, {"out/q_continue", qContinue}} {
+	}
+	outputs := []output{{"carry/z_H", newH}, {"carry/z_L", newL}, {"carry/steps", steps}, {"carry/halted", newHalted}, {"carry/inputs", inputs},
+		{"carry/labels", labels}, {"carry/puzzle_ids", ids}}
+	if m.keep {
+		outputs = append(outputs, output{"out/logits", ConvertDType(logits, dtypes.Float32)}, output{"out/preds", loss.preds},
+			output{"out/q_halt", qHalt}, output{"out/q_continue", qContinue})
+	}
+	for _, o := range outputs {
 		out(o.name, o.n)
 	}
 	for i, n := range loss.metrics {
 		loss.metrics[i] = Reshape(n, 1)
 	}
-	out("out/metrics", Concatenate(loss.metrics, 0))
+	out("out/metrics", Concatenate(append(loss.metrics, Reshape(ReduceAllSum(Concatenate(faulty, 0)), 1)), 0))
 	return names, nodes
 }
 
@@ -240,7 +257,9 @@ func (m *Model) gradients(out func(string, *Node), total *Node, cut map[string][
 	}
 }
 
-// Apply updates the puzzle embedding (SignSGD), then the parameters (AdamATan2), then the EMA.
+// Apply updates the puzzle embedding (SignSGD), then the parameters (AdamATan2),
+// then the EMA, in the memory of the old values: after an error of the backend the
+// state is gone and Load comes next.
 func (m *Model) Apply(step int64, lr, puzzleLR float64) error {
 	if len(m.grads) == 0 && !(m.cfg.FreezeWeights && m.cfg.PuzzleEmbNDim == 0) {
 		return errors.New("apply: no gradients; Gradients comes first")
@@ -268,15 +287,19 @@ func (m *Model) Apply(step int64, lr, puzzleLR float64) error {
 	for name, v := range scalars {
 		args["scalar/"+name] = scalar(v)
 	}
-	out, err := m.run(m.applyX, args)
+	out, err := m.run(m.applyX, args, func(name string) bool {
+		kind, _ := cutKind(name)
+		return kind != "carry"
+	})
+	drop(m.grads)
 	if err != nil {
+		drop(m.state)
 		return err
 	}
 	for name, t := range out {
 		_ = m.state[name].FinalizeAll()
 		m.state[name] = t
 	}
-	drop(m.grads)
 	return nil
 }
 
