@@ -32,7 +32,9 @@ type Backend struct {
 	threads   int
 	finalized atomic.Bool
 	pool      *kernel.Pool
+	workers   workers
 	memory    memory
+	arenas    arenas
 }
 
 var _ backends.Backend = (*Backend)(nil)
@@ -77,7 +79,7 @@ func (b *Backend) Capabilities() backends.Capabilities { return capabilities.Clo
 func (b *Backend) Builder(name string) backends.Builder { return newBuilder(b, name) }
 
 // Finalize drops the pooled memory; the backend takes no work afterwards.
-func (b *Backend) Finalize() { b.finalized.Store(true); b.memory.drop() }
+func (b *Backend) Finalize() { b.finalized.Store(true); b.memory.drop(); b.arenas.drop() }
 
 // IsFinalized reports whether Finalize was called.
 func (b *Backend) IsFinalized() bool { return b.finalized.Load() }
@@ -95,12 +97,13 @@ func asBuffer(x backends.Buffer) (*buffer, error) {
 	return buf, nil
 }
 
-// BufferFinalize makes the buffer unusable; its memory goes to the garbage collector.
+// BufferFinalize makes the buffer unusable; later results get its memory.
 func (b *Backend) BufferFinalize(x backends.Buffer) error {
 	buf, err := asBuffer(x)
 	if err != nil {
 		return err
 	}
+	b.memory.put(buf.shape.DType, buf.shape.Size(), buf.flat)
 	buf.flat = nil
 	return nil
 }

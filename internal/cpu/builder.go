@@ -131,7 +131,7 @@ func (b *builder) Constant(flat any, dims ...int) (backends.Op, error) {
 	if err := copyFlat(own, flat); err != nil {
 		return nil, err
 	}
-	return b.add(backends.OpTypeConstant, shape, &storage{flat: own, dt: shape.DType, n: v.Len(), borrowed: true})
+	return b.add(backends.OpTypeConstant, shape, &storage{flat: own, dt: shape.DType, n: v.Len(), place: fixed})
 }
 
 // Compile plans the execution of what the outputs need.
@@ -143,5 +143,5 @@ func (b *builder) Compile(outputs []backends.Op, shardings []*backends.ShardingS
 	if err != nil {
 		return nil, err
 	}
-	return newExecutable(b, outs), nil
+	return compile(b, outs), nil
 }

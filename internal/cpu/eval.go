@@ -7,167 +7,126 @@ import (
 
 	"github.com/gomlx/gomlx/backends"
 	"github.com/gomlx/gomlx/pkg/core/dtypes"
+
+	"trmsweep/internal/cpu/kernel"
 )
 
-func (r *run) eval(n *node) *value {
+// other plans an operation that has a loop of its own over whole values.
+func (g *group) other(n *node) *value {
 	in := make([]*value, len(n.inputs))
-	for i, x := range n.inputs {
-		in[i] = r.vals[x.idx]
+	for i := range n.inputs {
+		in[i] = g.in(n, i)
 	}
-	dims := n.shape.Dimensions
 	switch n.op {
-	case backends.OpTypeConstant:
-		return dense(n.data.(*storage), n.shape)
-	case backends.OpTypeIdentity:
-		return viewOf(in[0].st, in[0].off, in[0].dims, in[0].strides)
-	case backends.OpTypeReshape:
-		if in[0].contiguous() {
-			return viewOf(in[0].st, in[0].off, dims, denseStrides(dims))
-		}
-		v := r.materialise(in[0])
-		return &value{st: v.st, dims: dims, strides: denseStrides(dims)}
-	case backends.OpTypeTranspose:
-		s := make([]int, len(dims))
-		for i, a := range n.data.([]int) {
-			s[i] = in[0].strides[a]
-		}
-		return viewOf(in[0].st, in[0].off, dims, s)
-	case backends.OpTypeBroadcastInDim:
-		s := make([]int, len(dims))
-		for i, a := range n.data.([]int) {
-			if in[0].dims[i] != 1 {
-				s[a] = in[0].strides[i]
-			}
-		}
-		return viewOf(in[0].st, in[0].off, dims, s)
-	case backends.OpTypeSlice:
-		sp, s, off := n.data.(sliceSpec), make([]int, len(dims)), in[0].off
-		for i := range dims {
-			s[i] = in[0].strides[i] * sp.strides[i]
-			off += sp.starts[i] * in[0].strides[i]
-		}
-		return viewOf(in[0].st, off, dims, s)
-	case backends.OpTypeReverse:
-		s, off := slices.Clone(in[0].strides), in[0].off
-		for _, a := range n.data.([]int) {
-			off += max(0, dims[a]-1) * s[a]
-			s[a] = -s[a]
-		}
-		return viewOf(in[0].st, off, dims, s)
 	case backends.OpTypeConcatenate:
-		return r.concatenate(n, in)
+		return g.concatenate(n, in)
 	case backends.OpTypePad:
-		return r.pad(n, in)
-	case backends.OpTypeDotGeneral:
-		return r.dot(n, in)
+		return g.pad(n, in)
 	case backends.OpTypeGather:
-		return r.gather(n, in)
+		return g.gather(n, in)
 	case backends.OpTypeScatterSum:
-		return r.scatter(n, in)
+		return g.scatter(n, in)
 	case backends.OpTypeConvertDType:
-		return r.convert(n, in)
+		return g.convert(n, in)
 	case backends.OpTypeIsFinite, backends.OpTypeIsNaN:
-		return onClass(in[0].dt(), r, n, in, predicates[float32], predicates[float64], predicates[int64])
+		return onClass(in[0].dt(), g, n, in, predicates[float32], predicates[float64], predicates[int64])
 	}
 	class := n.shape.DType
 	if len(in) > 0 {
 		class = in[len(in)-1].dt()
 	}
-	return onClass(class, r, n, in, compute[float32], compute[float64], compute[int64])
+	return onClass(class, g, n, in, compute[float32], compute[float64], compute[int64])
 }
 
-type evaluator func(r *run, n *node, in []*value) *value
+type evaluator func(g *group, n *node, in []*value) *value
 
-func onClass(dt dtypes.DType, r *run, n *node, in []*value, f32, f64, i64 evaluator) *value {
+func onClass(dt dtypes.DType, g *group, n *node, in []*value, f32, f64, i64 evaluator) *value {
 	switch dt {
 	case dtypes.Float32, dtypes.BFloat16:
-		return f32(r, n, in)
+		return f32(g, n, in)
 	case dtypes.Float64:
-		return f64(r, n, in)
+		return f64(g, n, in)
 	}
-	return i64(r, n, in)
+	return i64(g, n, in)
 }
 
-func compute[C number](r *run, n *node, in []*value) *value {
-	if n.op == backends.OpTypeIota {
-		return iotaOf[C](r, n)
-	}
-	if n.op == backends.OpTypeWhere {
-		return where[C](r, n, in)
-	}
-	if n.op == backends.OpTypeArgMinMax {
-		return argMinMax[C](r, n, in[0])
+func compute[C number](g *group, n *node, in []*value) *value {
+	switch n.op {
+	case backends.OpTypeIota:
+		return iotaOf[C](g, n)
+	case backends.OpTypeWhere:
+		return where[C](g, n, in)
+	case backends.OpTypeArgMinMax:
+		return argMinMax[C](g, n, in[0])
 	}
 	if k := unaryKernel[C](n.op); k != nil {
-		return rowwise(r, n, in, func(dst []C, x [][]C) { k(dst, x[0]) })
+		return rowwise(g, n, in, func(dst, a, _ []C) { k(dst, a) })
 	}
 	if k := binaryKernels[C]()[n.op]; k != nil {
-		return rowwise(r, n, in, func(dst []C, x [][]C) { k(dst, x[0], x[1]) })
+		return rowwise(g, n, in, k)
 	}
 	if k := compareKernels[C]()[n.op]; k != nil {
-		return test(r, n, in, func(dst []bool, x [][]C) {
-			a, b := x[0], x[1]
+		return test(g, n, in, func(dst []bool, a, b []C) {
 			for i := range dst {
 				dst[i] = k(a[i], b[i])
 			}
 		})
 	}
 	if k, ok := reducers[C]()[n.op]; ok {
-		return reduce(r, n, in[0], k)
+		return reduce(g, n, in[0], k)
 	}
 	panic(fmt.Sprintf("no implementation for %s", n.shape.DType))
 }
 
-func operands(out *value, in []*value) layout {
-	offs, strides := []int{out.off}, [][]int{out.strides}
+// loopOver plans a loop over a result and its operands.
+func (g *group) loopOver(n *node, out *value, in []*value, cost int, body func(l *loop) func(w *worker, at []int, m int)) *value {
+	vals, strides := []*value{out}, [][]int{out.strides}
 	for _, v := range in {
-		offs, strides = append(offs, v.off), append(strides, v.broadcastTo(out.dims))
+		vals, strides = append(vals, v), append(strides, v.broadcastTo(out.dims))
 	}
-	return newLayout(out.dims, offs, strides...)
+	l := g.newLoop(out.dims, cost, vals, strides, nil)
+	l.body = body(l)
+	g.emit(n, l.start, vals...)
+	return out
 }
 
-func rowwise[C number](r *run, n *node, in []*value, k func(dst []C, x [][]C)) *value {
-	out := r.reuse(n)
-	l := operands(out, in)
-	direct, same := out.st.flat.([]C)
-	l.run(r.b.pool, 4, func() (func([]int, int), func()) {
-		tmp, free := scratch[C]()
-		x := make([][]C, len(in))
-		return func(at []int, m int) {
+func rowwise[C number](g *group, n *node, in []*value, k func(dst, a, b []C)) *value {
+	out := g.alloc(n)
+	return g.loopOver(n, out, in, 4, func(l *loop) func(*worker, []int, int) {
+		return func(w *worker, at []int, m int) {
+			tmp := blocksOf[C](w)
+			x := [2][]C{}
 			for i, v := range in {
 				x[i] = load(tmp[(i+1)*block:(i+2)*block], v.st.flat, at[i+1], l.inner(i+1), m)
 			}
-			if same {
-				k(direct[at[0]:at[0]+m], x)
+			if direct, ok := out.st.flat.([]C); ok {
+				k(direct[at[0]:at[0]+m], x[0], x[1])
 				return
 			}
-			k(tmp[:m], x)
+			k(tmp[:m], x[0], x[1])
 			store(out.st.flat, at[0], tmp[:m])
-		}, free
+		}
 	})
-	return out
 }
 
-func test[C number](r *run, n *node, in []*value, k func(dst []bool, x [][]C)) *value {
-	out := r.fresh(n.shape)
-	l, dst := operands(out, in), out.st.flat.([]bool)
-	l.run(r.b.pool, 4, func() (func([]int, int), func()) {
-		tmp, free := scratch[C]()
-		x := make([][]C, len(in))
-		return func(at []int, m int) {
+func test[C number](g *group, n *node, in []*value, k func(dst []bool, a, b []C)) *value {
+	out := g.alloc(n)
+	return g.loopOver(n, out, in, 4, func(l *loop) func(*worker, []int, int) {
+		return func(w *worker, at []int, m int) {
+			tmp := blocksOf[C](w)
+			x := [2][]C{}
 			for i, v := range in {
 				x[i] = load(tmp[i*block:(i+1)*block], v.st.flat, at[i+1], l.inner(i+1), m)
 			}
-			k(dst[at[0]:at[0]+m], x)
-		}, free
+			k(out.st.flat.([]bool)[at[0]:at[0]+m], x[0], x[1])
+		}
 	})
-	return out
 }
 
-func predicates[C number](r *run, n *node, in []*value) *value {
+func predicates[C number](g *group, n *node, in []*value) *value {
 	nan := n.op == backends.OpTypeIsNaN
-	return test(r, n, in, func(dst []bool, x [][]C) {
-		for i, v := range x[0] {
+	return test(g, n, in, func(dst []bool, a, _ []C) {
+		for i, v := range a {
 			if nan {
 				dst[i] = v != v
 			} else {
@@ -177,12 +136,11 @@ func predicates[C number](r *run, n *node, in []*value) *value {
 	})
 }
 
-func where[C number](r *run, n *node, in []*value) *value {
-	out := r.fresh(n.shape)
-	l, cond := operands(out, in), in[0].st.flat.([]bool)
-	l.run(r.b.pool, 4, func() (func([]int, int), func()) {
-		tmp, free := scratch[C]()
-		return func(at []int, m int) {
+func where[C number](g *group, n *node, in []*value) *value {
+	out := g.alloc(n)
+	return g.loopOver(n, out, in, 4, func(l *loop) func(*worker, []int, int) {
+		return func(w *worker, at []int, m int) {
+			tmp, cond := blocksOf[C](w), in[0].st.flat.([]bool)
 			a := load(tmp[:block], in[1].st.flat, at[2], l.inner(2), m)
 			b := load(tmp[block:2*block], in[2].st.flat, at[3], l.inner(3), m)
 			dst := tmp[2*block : 2*block+m]
@@ -196,49 +154,47 @@ func where[C number](r *run, n *node, in []*value) *value {
 				c += step
 			}
 			store(out.st.flat, at[0], dst)
-		}, free
+		}
 	})
-	return out
 }
 
-func (r *run) convert(n *node, in []*value) *value {
-	return onClass(in[0].dt(), r, n, in, convertFrom[float32], convertFrom[float64], convertFrom[int64])
+func (g *group) convert(n *node, in []*value) *value {
+	return onClass(in[0].dt(), g, n, in, convertFrom[float32], convertFrom[float64], convertFrom[int64])
 }
 
-func convertFrom[S number](r *run, n *node, in []*value) *value {
-	return onClass(n.shape.DType, r, n, in, convertTo[S, float32], convertTo[S, float64], convertTo[S, int64])
+func convertFrom[S number](g *group, n *node, in []*value) *value {
+	return onClass(n.shape.DType, g, n, in, convertTo[S, float32], convertTo[S, float64], convertTo[S, int64])
 }
 
-func convertTo[S, D number](r *run, n *node, in []*value) *value {
-	out := r.fresh(n.shape)
-	l := operands(out, in)
-	toBool, _ := out.st.flat.([]bool)
-	l.run(r.b.pool, 2, func() (func([]int, int), func()) {
-		from, free := scratch[S]()
-		to, freeTo := scratch[D]()
-		tmp, dst := from[:block], to[:block]
-		return func(at []int, m int) {
-			for i, v := range load(tmp, in[0].st.flat, at[1], l.inner(1), m) {
-				dst[i] = D(v)
-				if toBool != nil {
-					toBool[at[0]+i] = v != 0
+func convertTo[S, D number](g *group, n *node, in []*value) *value {
+	out := g.alloc(n)
+	return g.loopOver(n, out, in, 2, func(l *loop) func(*worker, []int, int) {
+		return func(w *worker, at []int, m int) {
+			src := load(blocksOf[S](w)[:block], in[0].st.flat, at[1], l.inner(1), m)
+			if to, ok := out.st.flat.([]bool); ok {
+				for i, v := range src {
+					to[at[0]+i] = v != 0
 				}
+				return
 			}
-			if toBool == nil {
-				store(out.st.flat, at[0], dst[:m])
+			dst := blocksOf[D](w)[block : block+m]
+			for i, v := range src {
+				dst[i] = D(v)
 			}
-		}, func() { free(); freeTo() }
+			store(out.st.flat, at[0], dst)
+		}
 	})
-	return out
 }
 
-func iotaOf[C number](r *run, n *node) *value {
-	out, axis := r.fresh(n.shape), n.data.(int)
-	step, dim := out.strides[axis], n.shape.Dimensions[axis]
-	for i := range out.size() {
-		store(out.st.flat, i, []C{C(i / step % dim)})
+// iotaOf is a constant.
+func iotaOf[C number](_ *group, n *node) *value {
+	axis, dims := n.data.(int), n.shape.Dimensions
+	st := &storage{flat: newFlat(n.shape.DType, n.shape.Size()), dt: n.shape.DType, n: n.shape.Size(), place: fixed}
+	step, dim := denseStrides(dims)[axis], dims[axis]
+	for i := range st.n {
+		store(st.flat, i, []C{C(i / step % dim)})
 	}
-	return out
+	return dense(st, dims)
 }
 
 func split(v *value, axes []int) (kept, reduced *value) {
@@ -253,42 +209,62 @@ func split(v *value, axes []int) (kept, reduced *value) {
 	return kept, reduced
 }
 
-func reduce[C number](r *run, n *node, x *value, k reducer[C]) *value {
-	out := r.fresh(n.shape)
-	kept, red := split(x, n.data.([]int))
-	first := initial(k, x.dt())
-	l := newLayout(out.dims, []int{out.off, x.off}, out.strides, kept.strides)
-	rl := newLayout(red.dims, []int{0}, red.strides)
-	length, stride := rl.dims[len(rl.dims)-1], rl.inner(0)
-	if red.size() == 0 {
-		length, rl.dims = 0, []int{0}
+// longFold is the size from which a reduction to one value is made in parts of half that.
+const longFold = 1 << 16
+
+func reduce[C number](g *group, n *node, x *value, k reducer[C]) *value {
+	out := g.alloc(n)
+	axes := slices.Clone(n.data.([]int))
+	if out.size() == 1 && x.contiguous() && x.size() >= longFold && x.dt() == out.dt() {
+		parts := x.size() / (longFold / 2)
+		part, rest := x.size()/parts, x.size()%parts
+		if rest == 0 {
+			mid := g.allocAs(x.dt(), []int{parts}, false)
+			reduceTo(g, n, mid, x.part(x.off, []int{parts, part}, []int{part, 1}), []int{1}, k)
+			reduceTo(g, n, out, mid, []int{0}, k)
+			return out
+		}
 	}
+	reduceTo(g, n, out, x, axes, k)
+	return out
+}
+
+func reduceTo[C number](g *group, n *node, out, x *value, axes []int, k reducer[C]) {
+	kept, red := split(x, axes)
+	first := initial(k, x.dt())
+	rl := newLayout(red.dims, red.strides)
+	length, stride := rl.length(), rl.inner(0)
 	outer := offsets(rl.dims[:len(rl.dims)-1], rl.strides[0][:len(rl.dims)-1])
-	columns := l.inner(1) == 1 && stride != 1
-	l.run(r.b.pool, max(1, red.size()), func() (func([]int, int), func()) {
-		blocks, free := scratch[C]()
-		acc, tmp := blocks[:block], blocks[block:]
-		return func(at []int, m int) {
+	if red.size() == 0 {
+		length, outer = 0, nil
+	}
+	if len(kept.dims) != len(out.dims) {
+		out = out.part(out.off, kept.dims, denseStrides(kept.dims))
+	}
+	g.loopOver(n, out, []*value{kept}, max(1, red.size()), func(l *loop) func(*worker, []int, int) {
+		columns := l.inner(1) == 1 && stride != 1
+		return func(w *worker, at []int, m int) {
+			tmp := blocksOf[C](w)
+			acc, buf := tmp[:block], tmp[block:2*block]
 			for i := range m {
 				acc[i] = first
 			}
 			for _, o := range outer {
 				if columns {
 					for j := range length {
-						k.merge(acc[:m], acc[:m], load(tmp, x.st.flat, at[1]+o+j*stride, 1, m))
+						k.merge(acc[:m], acc[:m], load(buf, x.st.flat, at[1]+o+j*stride, 1, m))
 					}
 					continue
 				}
 				for i := range m {
 					for j := 0; j < length; j += block {
-						acc[i] = k.fold(acc[i], load(tmp, x.st.flat, at[1]+i*l.inner(1)+o+j*stride, stride, min(block, length-j)))
+						acc[i] = k.fold(acc[i], load(buf, x.st.flat, at[1]+i*l.inner(1)+o+j*stride, stride, min(block, length-j)))
 					}
 				}
 			}
 			store(out.st.flat, at[0], acc[:m])
-		}, free
+		}
 	})
-	return out
 }
 
 // initial is the neutral element of a reduction over dt.
@@ -313,20 +289,18 @@ func initial[C number](k reducer[C], dt dtypes.DType) C {
 	return C(k.initial(lo, hi))
 }
 
-func argMinMax[C number](r *run, n *node, x *value) *value {
-	sp, out := n.data.(argSpec), r.fresh(n.shape)
+func argMinMax[C number](g *group, n *node, x *value) *value {
+	sp, out := n.data.(argSpec), g.alloc(n)
 	axis := sp.axis
 	if axis < 0 {
 		axis += len(x.dims)
 	}
 	kept, _ := split(x, []int{axis})
 	stride, dim := x.strides[axis], x.dims[axis]
-	l := newLayout(out.dims, []int{out.off, x.off}, out.strides, kept.strides)
-	l.run(r.b.pool, max(1, dim), func() (func([]int, int), func()) {
-		idx, free := scratch[int64]()
-		tmp := make([]C, 1)
-		return func(at []int, m int) {
-			for i := range m {
+	return g.loopOver(n, out, []*value{kept}, max(1, dim), func(l *loop) func(*worker, []int, int) {
+		return func(w *worker, at []int, m int) {
+			idx, tmp := w.i64[3*block:3*block+m], blocksOf[C](w)[:1]
+			for i := range idx {
 				var best C
 				idx[i] = 0
 				for j := range dim {
@@ -336,13 +310,9 @@ func argMinMax[C number](r *run, n *node, x *value) *value {
 					}
 				}
 			}
-			if n.shape.DType.IsFloat() {
-				panic("an index needs an integer type")
-			}
-			store(out.st.flat, at[0], idx[:m])
-		}, free
+			store(out.st.flat, at[0], idx)
+		}
 	})
-	return out
 }
 
 func offsets(dims, strides []int) []int {
@@ -357,4 +327,39 @@ func offsets(dims, strides []int) []int {
 		out = next
 	}
 	return out
+}
+
+// product is the plain matrix product for the types without a kernel.
+func (g *group) product(n *node, a, b side) *value {
+	out := g.alloc(n)
+	var job kernel.Func
+	switch n.shape.DType {
+	case dtypes.Float64:
+		job = product64[float64](out, a, b)
+	case dtypes.Int32:
+		job = product64[int32](out, a, b)
+	default:
+		job = product64[int64](out, a, b)
+	}
+	size, pool := out.size(), g.c.b.pool
+	var j kernel.Job = job
+	g.emit(n, func(*worker, int) { pool.Run(size, max(256, size/64), j) }, a.v, b.v, out)
+	return out
+}
+
+func product64[T float64 | int32 | int64](out *value, a, b side) kernel.Func {
+	m, n := a.outer.dim, b.outer.dim
+	return func(lo, hi int) {
+		c, x, y := out.st.flat.([]T), a.v.st.flat.([]T), b.v.st.flat.([]T)
+		for u := lo; u < hi; u++ {
+			batch := u / (m * n)
+			pa := a.v.off + batch*a.batch.stride + u/n%m*a.outer.stride
+			pb := b.v.off + batch*b.batch.stride + u%n*b.outer.stride
+			var sum T
+			for k := range a.inner.dim {
+				sum += x[pa+k*a.inner.stride] * y[pb+k*b.inner.stride]
+			}
+			c[u] = sum
+		}
+	}
 }

@@ -76,6 +76,11 @@ var (
 		backends.OpTypeAdd: kernel.Add, backends.OpTypeSub: kernel.Sub, backends.OpTypeMul: kernel.Mul, backends.OpTypeDiv: kernel.Div,
 		backends.OpTypeMax: kernel.Max, backends.OpTypeMin: kernel.Min,
 	}
+	// vectorCompare gives 1 and 0.
+	vectorCompare = map[backends.OpType]func(dst, a, b []float32){
+		backends.OpTypeEqual: kernel.Equal, backends.OpTypeNotEqual: kernel.NotEqual, backends.OpTypeLessThan: kernel.Less,
+		backends.OpTypeLessOrEqual: kernel.LessOrEqual, backends.OpTypeGreaterThan: kernel.Greater, backends.OpTypeGreaterOrEqual: kernel.GreaterOrEqual,
+	}
 )
 
 func truth[T number](b bool) T {

@@ -94,31 +94,37 @@ func narrow[C number, D float32 | float64 | int32 | int64 | uint32 | uint8](dst 
 	}
 }
 
-// addView adds src to dst, element by element in order.
-func addView(dst, src *value) {
-	l := newLayout(dst.dims, []int{dst.off, src.off}, dst.strides, src.strides)
-	switch d := dst.st.flat.(type) {
-	case []float32:
-		addRows(d, dst.st.flat, src, l)
+// addOne adds the element src[s] to dst[d], slices of one type; copyOne copies it.
+func addOne(dst any, d int, src any, s int) {
+	switch dst.(type) {
+	case []float32, []bf16:
+		combine[float32](dst, d, src, s)
 	case []float64:
-		addRows(d, dst.st.flat, src, l)
-	case []bf16:
-		addRows[float32](nil, dst.st.flat, src, l)
+		combine[float64](dst, d, src, s)
 	default:
-		addRows[int64](nil, dst.st.flat, src, l)
+		combine[int64](dst, d, src, s)
 	}
 }
 
-func addRows[C number](_ []C, flat any, src *value, l layout) {
+func combine[C number](dst any, d int, src any, s int) {
 	var a, b [1]C
-	ds, ss := l.inner(0), l.inner(1)
-	l.run(nil, 1, func() (func([]int, int), func()) {
-		return func(at []int, n int) {
-			for i := range n {
-				x := loadCopy(a[:], flat, at[0]+i*ds, 0, 1)
-				x[0] += loadCopy(b[:], src.st.flat, at[1]+i*ss, 0, 1)[0]
-				store(flat, at[0]+i*ds, x)
-			}
-		}, func() {}
-	})
+	loadCopy(a[:], dst, d, 0, 1)
+	loadCopy(b[:], src, s, 0, 1)
+	a[0] += b[0]
+	store(dst, d, a[:])
+}
+
+func copyOne(dst any, d int, src any, s int) {
+	if from, ok := src.([]float64); ok {
+		dst.([]float64)[d] = from[s]
+		return
+	}
+	var a [1]int64
+	var f [1]float32
+	switch dst.(type) {
+	case []float32, []bf16:
+		store(dst, d, loadCopy(f[:], src, s, 0, 1))
+	default:
+		store(dst, d, loadCopy(a[:], src, s, 0, 1))
+	}
 }

@@ -2,10 +2,10 @@ package cpu
 
 import (
 	"sync"
+	"unsafe"
 
 	"github.com/gomlx/gomlx/pkg/core/dtypes"
 	"github.com/gomlx/gomlx/pkg/core/dtypes/bfloat16"
-	"github.com/gomlx/gomlx/pkg/core/shapes"
 )
 
 type bf16 = bfloat16.BFloat16
@@ -14,18 +14,31 @@ type element interface {
 	~float32 | ~float64 | ~int32 | ~int64 | ~uint8 | ~uint32 | ~uint16 | ~bool
 }
 
-// storage is memory that views share; refs counts the values that hold it.
+// place says where a storage's memory comes from.
+type place uint8
+
+const (
+	inArena  place = iota // the executable's plan
+	bound                 // a parameter, bound for one execution
+	fixed                 // a constant
+	returned              // an output: memory of its own in each execution
+	inWorker              // the scratch of the thread that computes a tile; booleans lie there as float32 of 0 and 1
+)
+
+// storage is memory that values view.
 type storage struct {
-	flat     any
-	dt       dtypes.DType
-	n, refs  int
-	borrowed bool
+	flat        any // a slice of dt's type; nil for inWorker
+	dt          dtypes.DType
+	n           int // elements
+	place       place
+	first, last int // the operations between which it holds something
+	at          int // where in the arena, in 64-byte lines
 }
 
-// value is a strided view of a storage.
+// value is a strided view of a storage; tile t of it starts t*step elements further.
 type value struct {
 	st            *storage
-	off           int
+	off, step     int
 	dims, strides []int
 }
 
@@ -44,6 +57,52 @@ func (v *value) contiguous() bool {
 	return true
 }
 
+// f32 is the memory from the value's first element in a tile on.
+func (v *value) f32(w *worker, tile int) []float32 {
+	if v.st.place == inWorker {
+		return w.arena[v.st.at*lineWords+v.off:]
+	}
+	return v.st.flat.([]float32)[v.off+tile*v.step:]
+}
+
+// all32 is the memory that the value's offset and strides count in, in a tile.
+func (v *value) all32(w *worker, tile int) []float32 {
+	if v.st.place == inWorker {
+		return w.arena[v.st.at*lineWords:]
+	}
+	return v.st.flat.([]float32)[tile*v.step:]
+}
+
+// u16 is f32 for bfloat16.
+func (v *value) u16(w *worker, tile int) []uint16 {
+	if v.st.place == inWorker {
+		p := w.arena[v.st.at*lineWords:]
+		return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(p))), 2*len(p))[v.off:]
+	}
+	return words(v.st.flat.([]bf16))[v.off+tile*v.step:]
+}
+
+// masks says whether elements are float32 of 0 and 1 that stand for booleans.
+func (v *value) masks() bool { return v.st.place == inWorker && v.st.dt == dtypes.Bool }
+
+func (v *value) bool(w *worker, tile, at int) bool {
+	if v.masks() {
+		return v.f32(w, tile)[at] != 0
+	}
+	return v.st.flat.([]bool)[v.off+tile*v.step+at]
+}
+
+func (v *value) setBool(w *worker, tile, at int, b bool) {
+	if v.masks() {
+		v.f32(w, tile)[at] = truth[float32](b)
+		return
+	}
+	v.st.flat.([]bool)[v.off+tile*v.step+at] = b
+}
+
+// words are the bits of bfloat16 values.
+func words(x []bf16) []uint16 { return unsafe.Slice((*uint16)(unsafe.SliceData(x)), len(x)) }
+
 func product(dims []int) int {
 	n := 1
 	for _, d := range dims {
@@ -61,13 +120,9 @@ func denseStrides(dims []int) []int {
 	return s
 }
 
-func viewOf(st *storage, off int, dims, strides []int) *value {
-	st.refs++
-	return &value{st: st, off: off, dims: dims, strides: strides}
-}
-
-func dense(st *storage, shape shapes.Shape) *value {
-	return viewOf(st, 0, shape.Dimensions, denseStrides(shape.Dimensions))
+// part is another view of the same storage.
+func (v *value) part(off int, dims, strides []int) *value {
+	return &value{st: v.st, off: off, step: v.step, dims: dims, strides: strides}
 }
 
 // broadcastTo gives the strides that read v as if it had dims (v scalar, or of equal rank with dimensions 1 repeated).
@@ -84,47 +139,85 @@ func (v *value) broadcastTo(dims []int) []int {
 	return s
 }
 
+// reshaped gives the strides of a view under other dimensions; false where only a copy has them.
+func reshaped(dims, strides, to []int) ([]int, bool) {
+	if product(to) == 0 {
+		return denseStrides(to), true
+	}
+	var d, s []int // without axes of 1, runs merged
+	for i := range dims {
+		switch last := len(d) - 1; {
+		case dims[i] == 1:
+		case last >= 0 && s[last] == strides[i]*dims[i]:
+			d[last], s[last] = d[last]*dims[i], strides[i]
+		default:
+			d, s = append(d, dims[i]), append(s, strides[i])
+		}
+	}
+	out := make([]int, len(to))
+	run, left := len(d)-1, 1 // left: what remains of the current run, from the right
+	if run >= 0 {
+		left = d[run]
+	}
+	inner := 1
+	for i := len(to) - 1; i >= 0; i-- {
+		if to[i] == 1 {
+			continue
+		}
+		if left == 1 {
+			run--
+			left, inner = d[run], 1
+		}
+		if left%to[i] != 0 {
+			return nil, false
+		}
+		out[i] = s[run] * inner
+		inner *= to[i]
+		left /= to[i]
+	}
+	return out, true
+}
+
 type poolKey struct {
 	dt dtypes.DType
 	n  int
 }
 
+// memory keeps buffers that are given back, by type and length.
 type memory struct {
-	mu   sync.Mutex
-	free map[poolKey][]any
+	mu     sync.Mutex
+	free   map[poolKey][]any
+	closed bool
 }
 
-func (p *memory) get(dt dtypes.DType, n int) *storage {
+func (p *memory) get(dt dtypes.DType, n int) any {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	k := poolKey{dt, n}
 	if l := p.free[k]; len(l) > 0 {
 		p.free[k] = l[:len(l)-1]
-		return &storage{flat: l[len(l)-1], dt: dt, n: n}
+		return l[len(l)-1]
 	}
-	return &storage{flat: newFlat(dt, n), dt: dt, n: n}
+	return newFlat(dt, n)
 }
 
-func (p *memory) put(st *storage) {
+func (p *memory) put(dt dtypes.DType, n int, flat any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.closed || n == 0 {
+		return
+	}
 	if p.free == nil {
 		p.free = map[poolKey][]any{}
 	}
-	k := poolKey{st.dt, st.n}
-	p.free[k] = append(p.free[k], st.flat)
-	st.flat = nil
+	k := poolKey{dt, n}
+	if len(p.free[k]) < 16 {
+		p.free[k] = append(p.free[k], flat)
+	}
 }
 
 func (p *memory) drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.free = nil
-}
-
-func (p *memory) release(v *value) {
-	v.st.refs--
-	if v.st.refs == 0 && !v.st.borrowed {
-		p.put(v.st)
-	}
+	p.free, p.closed = nil, true
 }

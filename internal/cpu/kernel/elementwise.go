@@ -34,7 +34,56 @@ var (
 	Silu    func(dst, a []float32)
 )
 
+// The comparisons compute 1 where a[i] op b[i] holds, else 0. A NaN differs from everything.
+var (
+	Equal          func(dst, a, b []float32)
+	NotEqual       func(dst, a, b []float32)
+	Less           func(dst, a, b []float32)
+	LessOrEqual    func(dst, a, b []float32)
+	Greater        func(dst, a, b []float32)
+	GreaterOrEqual func(dst, a, b []float32)
+)
+
+// Choose computes dst[i] = a[i] where on[i] is not 0, else b[i].
+var Choose func(dst, on, a, b []float32)
+
+// Fill sets every element to s.
+var Fill func(dst []float32, s float32)
+
+func compareGeneric(f func(a, b float32) bool) func(dst, a, b []float32) {
+	return func(dst, a, b []float32) {
+		for i := range dst {
+			if x, y := a[i], b[i]; f(x, y) {
+				dst[i] = 1
+			} else {
+				dst[i] = 0
+			}
+		}
+	}
+}
+
 func useGeneric() {
+	Equal = compareGeneric(func(a, b float32) bool { return a == b })
+	NotEqual = compareGeneric(func(a, b float32) bool { return a != b })
+	Less = compareGeneric(func(a, b float32) bool { return a < b })
+	LessOrEqual = compareGeneric(func(a, b float32) bool { return a <= b })
+	Greater = compareGeneric(func(a, b float32) bool { return a > b })
+	GreaterOrEqual = compareGeneric(func(a, b float32) bool { return a >= b })
+	Choose = func(dst, on, a, b []float32) {
+		for i := range dst {
+			if on[i] != 0 {
+				dst[i] = a[i]
+			} else {
+				dst[i] = b[i]
+			}
+		}
+	}
+	Fill = func(dst []float32, s float32) {
+		for i := range dst {
+			dst[i] = s
+		}
+	}
+
 	packPanel, microTile = packPanelGeneric, microTileGeneric
 	pairsBF16, packPanelBF16, microTileBF16 = false, packPanelBF16Generic, microTileWidened
 	Add = func(d, a, b []float32) {
@@ -121,7 +170,7 @@ func useGeneric() {
 	swiGLU, swiGLUGrad = swiGLUGeneric, swiGLUGradGeneric
 	sumSquares, sum, dot = sumSquaresGeneric, sumGeneric, dotGeneric
 	adamAtan2, ema = adamAtan2Generic, emaGeneric
-	toBF16, fromBF16 = toBF16Generic, fromBF16Generic
+	toBF16, fromBF16, roundBF16 = toBF16Generic, fromBF16Generic, roundBF16Generic
 }
 
 func exp32(x float32) float32     { return float32(math.Exp(float64(x))) }
@@ -157,30 +206,5 @@ func Sign(dst, a []float32) {
 func Atan2(dst, y, x []float32) {
 	for i := range dst {
 		dst[i] = float32(math.Atan2(float64(y[i]), float64(x[i])))
-	}
-}
-
-// Fill sets every element to s.
-func Fill(dst []float32, s float32) {
-	for i := range dst {
-		dst[i] = s
-	}
-}
-
-// Less computes dst[i] = a[i] < b[i]; false where either is NaN.
-func Less(dst []bool, a, b []float32) {
-	for i := range dst {
-		dst[i] = a[i] < b[i]
-	}
-}
-
-// Select computes dst[i] = a[i] where on[i], else b[i].
-func Select(dst []float32, on []bool, a, b []float32) {
-	for i, c := range on[:len(dst)] {
-		if c {
-			dst[i] = a[i]
-		} else {
-			dst[i] = b[i]
-		}
 	}
 }

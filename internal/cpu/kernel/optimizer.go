@@ -13,6 +13,7 @@ var (
 	ema       func(avg, p []float32, decay float32)
 	toBF16    func(dst []uint16, a []float32)
 	fromBF16  func(dst []float32, a []uint16)
+	roundBF16 func(dst, a []float32)
 )
 
 // Update applies one step to p, m and v in place from gradients g. The angle errs by at most 4 ulp; infinite moments give NaN on AVX-512.
@@ -42,6 +43,20 @@ func ToBF16(dst []uint16, a []float32) { toBF16(dst, a[:len(dst)]) }
 
 // FromBF16 widens exactly.
 func FromBF16(dst []float32, a []uint16) { fromBF16(dst, a[:len(dst)]) }
+
+// RoundBF16 computes what FromBF16 gives back of ToBF16; dst may be a.
+func RoundBF16(dst, a []float32) { roundBF16(dst, a[:len(dst)]) }
+
+func roundBF16Generic(dst, a []float32) {
+	for i, x := range a {
+		b := math.Float32bits(x)
+		if x != x {
+			dst[i] = math.Float32frombits(b&^0xffff | 0x400000)
+			continue
+		}
+		dst[i] = math.Float32frombits((b + 0x7fff + b>>16&1) &^ 0xffff)
+	}
+}
 
 func toBF16Generic(dst []uint16, a []float32) {
 	for i, x := range a {

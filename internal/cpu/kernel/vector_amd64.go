@@ -73,6 +73,33 @@ func sigmoid512(dst, a *float32, n int)
 func silu512(dst, a *float32, n int)
 
 //go:noescape
+func cmpEQ512(dst, a, b *float32, n int)
+
+//go:noescape
+func cmpNEQ512(dst, a, b *float32, n int)
+
+//go:noescape
+func cmpLT512(dst, a, b *float32, n int)
+
+//go:noescape
+func cmpLE512(dst, a, b *float32, n int)
+
+//go:noescape
+func cmpGT512(dst, a, b *float32, n int)
+
+//go:noescape
+func cmpGE512(dst, a, b *float32, n int)
+
+//go:noescape
+func choose512(dst, on, a, b *float32, n int)
+
+//go:noescape
+func fill512(dst *float32, n int, s float32)
+
+//go:noescape
+func roundBF16x512(dst, a *float32, n int)
+
+//go:noescape
 func swiGLU512(dst, gate, up *float32, n int)
 
 //go:noescape
@@ -114,6 +141,20 @@ func useLevel(l Level) {
 	Add, Sub, Mul, Div, Max, Min = binary(vADD512), binary(vSUB512), binary(vMUL512), binary(vDIV512), binary(vMAX512), binary(vMIN512)
 	AddScalar, Scale, Axpy = scalar(addScalar512), scalar(scale512), scalar(axpy512)
 	Neg, Abs, Sqrt, Exp, Sigmoid, Silu = unary(neg512), unary(abs512), unary(sqrt512), unary(exp512), unary(sigmoid512), unary(silu512)
+	Equal, NotEqual, Less = binary(cmpEQ512), binary(cmpNEQ512), binary(cmpLT512)
+	LessOrEqual, Greater, GreaterOrEqual = binary(cmpLE512), binary(cmpGT512), binary(cmpGE512)
+	Choose = func(dst, on, a, b []float32) {
+		if n := len(dst); n > 0 {
+			_, _, _ = on[n-1], a[n-1], b[n-1]
+			choose512(&dst[0], &on[0], &a[0], &b[0], n)
+		}
+	}
+	Fill = func(dst []float32, s float32) {
+		if n := len(dst); n > 0 {
+			fill512(&dst[0], n, s)
+		}
+	}
+	roundBF16 = unary(roundBF16x512)
 	swiGLU, MulAdd = binary(swiGLU512), binary(mulAdd512)
 	transpose = transpose512
 	swiGLUGrad = func(dGate, dUp, gate, up, dOut []float32) {

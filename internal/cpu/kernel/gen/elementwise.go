@@ -146,6 +146,28 @@ func elementwise() {
 			emit("\tVMULPS Z4, Z5, Z6\n\tVMULPS Z2, Z6, Z6")
 			emit("\tVMULPS Z1, Z0, Z7\n\tVMULPS Z5, Z7, Z7")
 		})
+	constant("inv1", 1)
+	for _, p := range []struct {
+		name string
+		imm  int
+	}{{"EQ", 0}, {"NEQ", 4}, {"LT", 0x11}, {"LE", 0x12}, {"GT", 0x1e}, {"GE", 0x1d}} {
+		loop("cmp"+p.name+"512", dab, nil, map[string]int{"a": 0, "b": 1}, res, func() { broadcast("inv1", 16) },
+			func() { emit("\tVCMPPS $%d, Z1, Z0, K2\n\tVMOVAPS.Z Z16, K2, Z0", p.imm) })
+	}
+	loop("choose512", []string{"dst", "on", "a", "b"}, nil, map[string]int{"on": 0, "a": 1, "b": 2}, map[string]int{"dst": 2},
+		func() { emit("\tVPXORQ Z16, Z16, Z16") }, func() { emit("\tVCMPPS $4, Z16, Z0, K2\n\tVMOVAPS Z1, K2, Z2") })
+	loop("fill512", []string{"dst"}, []string{"s"}, nil, map[string]int{"dst": 15}, nil, func() {})
+	word("one", 1)
+	word("half", 0x7fff)
+	word("quiet", 0x40)
+	loop("roundBF16x512", da, nil, one, res, func() {
+		broadcast("one", 16)
+		broadcast("half", 17)
+		broadcast("quiet", 18)
+	}, func() {
+		emit("\tVPSRLD $16, Z0, Z1\n\tVPANDD Z16, Z1, Z2\n\tVPADDD Z17, Z2, Z2\n\tVPADDD Z0, Z2, Z2\n\tVPSRLD $16, Z2, Z2")
+		emit("\tVCMPPS $3, Z0, Z0, K2\n\tVPORD Z18, Z1, K2, Z2\n\tVPSLLD $16, Z2, Z0")
+	})
 	reduction("sum512", []string{"a"}, func() { emit("\tVADDPS Z0, Z15, Z15") })
 	reduction("dot512", []string{"a", "b"}, func() { emit("\tVFMADD231PS Z0, Z1, Z15") })
 	adam()

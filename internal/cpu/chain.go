@@ -1,0 +1,439 @@
+package cpu
+
+import (
+	"slices"
+
+	"github.com/gomlx/gomlx/backends"
+	"github.com/gomlx/gomlx/pkg/core/dtypes"
+
+	"trmsweep/internal/cpu/kernel"
+)
+
+// maxFold is the longest axis that a chain reduces.
+const maxFold = 8192
+
+// chain is a run of elementwise operations over values of the same dimensions, done block by block in registers: slices of the worker's
+// slots, which stay in the nearest cache, or of the operands' and results' own memory.
+type chain struct {
+	layout  // of all operands and results
+	regs    []register
+	prog    []instr
+	slots   int
+	span    int // elements of a slot
+	perRow  int // pieces of a row where it is longer than a slot, else 0
+	rowsPer int // rows of a piece where they are shorter
+	pieces  int
+	pool    *kernel.Pool
+	workers *workers
+	needs   *needs
+}
+
+// register is one value of a chain.
+type register struct {
+	v       *value // nil: a temporary
+	operand int    // in the layout
+	slot    int    // -1: the slice is v's own memory
+	scalar  bool   // one element for the whole chain, spread over the slot once
+	perRow  bool   // one element per row
+}
+
+// instr is one step; the function that is set says which kind.
+type instr struct {
+	load, store bool
+	round       bool // the result is bfloat16
+	unary       func(dst, a []float32)
+	binary      func(dst, a, b []float32)
+	scalar      func(dst, a []float32, s float32)
+	choose      func(dst, on, a, b []float32)
+	fold        func(a []float32) float32
+	negate      bool // of the scalar
+	dst         int
+	src         [3]int
+}
+
+// chainStep finds how a node's operation runs over float32; nil where it does not.
+func chainStep(n *node) *instr {
+	fromBool := n.inputs[0].shape.DType == dtypes.Bool
+	switch n.op {
+	case backends.OpTypeWhere:
+		if fromBool {
+			return &instr{choose: kernel.Choose}
+		}
+	case backends.OpTypeConvertDType:
+		if n.shape.DType == dtypes.Bool && !fromBool {
+			return &instr{unary: notZero}
+		}
+		return &instr{unary: same}
+	case backends.OpTypeIsFinite:
+		return &instr{unary: isFinite}
+	case backends.OpTypeIsNaN:
+		return &instr{unary: isNaN}
+	}
+	if k := vectorCompare[n.op]; k != nil {
+		return &instr{binary: k}
+	}
+	if k := binaryKernels[float32]()[n.op]; k != nil {
+		return &instr{binary: k}
+	}
+	if k := unaryKernel[float32](n.op); k != nil {
+		return &instr{unary: k}
+	}
+	return nil
+}
+
+func same(dst, a []float32) { copy(dst, a) }
+
+func notZero(dst, a []float32) {
+	for i, x := range a[:len(dst)] {
+		dst[i] = truth[float32](x != 0)
+	}
+}
+
+func isFinite(dst, a []float32) {
+	for i, x := range a[:len(dst)] {
+		dst[i] = truth[float32](x-x == 0)
+	}
+}
+
+func isNaN(dst, a []float32) {
+	for i, x := range a[:len(dst)] {
+		dst[i] = truth[float32](x != x)
+	}
+}
+
+// over are the dimensions that a node's chain runs over.
+func (g *group) over(n *node) []int {
+	if g.c.kinds[n.idx] == folded {
+		return n.inputs[0].shape.Dimensions
+	}
+	return n.shape.Dimensions
+}
+
+// fuse plans a chain that ends in root: with everything not planned yet that only this chain needs first, and everything ready
+// that works on the same operands.
+func (g *group) fuse(root *node) {
+	var set map[*node]bool
+	for again := true; again; {
+		set = map[*node]bool{}
+		g.collect(root, g.over(root), set)
+		again = false
+		for _, n := range g.ordered(set) {
+			for _, m := range n.inputs {
+				if !set[m] && g.member(m) && g.vals[m] == nil {
+					g.val(m)
+					again = true
+				}
+			}
+			if again {
+				break
+			}
+		}
+		if g.vals[root] != nil {
+			return
+		}
+	}
+	g.pull(set, g.over(root))
+	g.chain(g.ordered(set))
+}
+
+func (g *group) ordered(set map[*node]bool) []*node {
+	out := make([]*node, 0, len(set))
+	for n := range set {
+		out = append(out, n)
+	}
+	slices.SortFunc(out, func(a, b *node) int { return a.idx - b.idx })
+	return out
+}
+
+func (g *group) collect(n *node, dims []int, set map[*node]bool) {
+	if set[n] || g.vals[n] != nil || !g.member(n) || !slices.Equal(g.over(n), dims) {
+		return
+	}
+	if k := g.c.kinds[n.idx]; k != chained && (k != folded || len(set) > 0) {
+		return
+	}
+	set[n] = true
+	for _, m := range n.inputs {
+		g.collect(m, dims, set)
+	}
+}
+
+// pull adds nodes that are ready and share an operand of full size with the chain.
+func (g *group) pull(set map[*node]bool, dims []int) {
+	shared := map[*node]bool{}
+	take := func(n *node) {
+		set[n] = true
+		shared[n] = true
+		for _, m := range n.inputs {
+			if slices.Equal(m.shape.Dimensions, dims) {
+				shared[m] = true
+			}
+		}
+	}
+	for _, n := range g.ordered(set) {
+		take(n)
+	}
+	for _, n := range g.nodes {
+		if k := g.c.kinds[n.idx]; set[n] || g.vals[n] != nil || k != chained && k != folded || !slices.Equal(g.over(n), dims) {
+			continue
+		}
+		ready, close := true, false
+		for _, m := range n.inputs {
+			ready = ready && (set[m] && g.c.kinds[m.idx] != folded || g.ready(m))
+			close = close || shared[m]
+		}
+		if ready && close {
+			take(n)
+		}
+	}
+}
+
+// ready says whether a value needs nothing more to be planned but views.
+func (g *group) ready(n *node) bool {
+	if !g.member(n) || g.vals[n] != nil {
+		return true
+	}
+	return g.c.kinds[n.idx] == view && g.ready(n.inputs[0])
+}
+
+// linear says whether a chain over dims can read a value: forwards or repeated along the innermost axis.
+func linear(v *value, dims []int) bool {
+	s := v.broadcastTo(dims)
+	for i := len(dims) - 1; i >= 0; i-- {
+		if dims[i] != 1 {
+			return s[i] == 0 || s[i] == 1
+		}
+	}
+	return true
+}
+
+type builtChain struct {
+	g      *group
+	ch     *chain
+	dims   []int
+	regOf  map[*node]int
+	vals   []*value
+	stride [][]int
+}
+
+// chain plans the nodes of one chain, in order.
+func (g *group) chain(nodes []*node) {
+	dims := g.tileOf(g.over(nodes[0]))
+	inside := map[*node]bool{}
+	for _, n := range nodes {
+		inside[n] = true
+	}
+	for _, n := range nodes {
+		for i, m := range n.inputs {
+			if inside[m] {
+				continue
+			}
+			if v := g.in(n, i); !linear(v, dims) {
+				g.replace(n, i, g.dense(n, v, g.member(m) && g.escape[m]))
+			}
+		}
+	}
+	b := &builtChain{g: g, dims: dims, regOf: map[*node]int{},
+		ch: &chain{pool: g.c.b.pool, workers: &g.c.b.workers, needs: g.c.needs}}
+	var order []*node
+	var steps []instr
+	for _, n := range nodes {
+		steps = append(steps, b.step(n, inside))
+		order = append(order, n)
+		kept := g.escape[n]
+		for _, u := range g.c.users[n.idx] {
+			kept = kept || !inside[u] || g.c.kinds[u.idx] == view
+		}
+		r := register{operand: -1, slot: -1}
+		if kept || g.c.kinds[n.idx] == folded {
+			v := g.alloc(n)
+			g.vals[n] = v
+			r.v = v
+			strides := denseStrides(dims)
+			if g.c.kinds[n.idx] == folded {
+				r.perRow = true
+				strides = denseStrides(dims[:len(dims)-1])
+				strides = append(strides, 0)
+			}
+			r.operand = b.add(v, strides)
+		}
+		b.ch.regs = append(b.ch.regs, r)
+		steps[len(steps)-1].dst = len(b.ch.regs) - 1
+		b.regOf[n] = len(b.ch.regs) - 1
+	}
+	b.finish(order, steps)
+	ch, used := b.ch, b.vals
+	if g.tiles > 1 {
+		g.emit(nodes[len(nodes)-1], func(w *worker, tile int) { ch.run(w, tile, 0, ch.pieces) }, used...)
+		return
+	}
+	grain := max(1, (1<<15)/max(1, min(ch.span, product(dims))*len(ch.prog)/4), (ch.pieces+127)/128)
+	g.emit(nodes[len(nodes)-1], func(*worker, int) { ch.pool.Run(ch.pieces, grain, ch) }, used...)
+}
+
+// add makes a value an operand of the chain's layout.
+func (b *builtChain) add(v *value, strides []int) int {
+	b.vals, b.stride = append(b.vals, v), append(b.stride, strides)
+	return len(b.vals) - 1
+}
+
+// step makes the instruction of a node, with registers for the operands from outside.
+func (b *builtChain) step(n *node, inside map[*node]bool) instr {
+	var s instr
+	if b.g.c.kinds[n.idx] == folded {
+		s.fold = kernel.Sum
+		if n.op == backends.OpTypeReduceMax {
+			s.fold = kernel.MaxOf
+		}
+	} else {
+		s = *chainStep(n)
+	}
+	s.round = n.shape.DType == dtypes.BFloat16
+	s.src = [3]int{-1, -1, -1}
+	for i, m := range n.inputs {
+		if r, ok := b.regOf[m]; ok && inside[m] {
+			s.src[i] = r
+			continue
+		}
+		s.src[i] = b.outside(b.g.in(n, i))
+	}
+	return s
+}
+
+// outside is the register of an operand from elsewhere.
+func (b *builtChain) outside(v *value) int {
+	strides := v.broadcastTo(b.dims)
+	for i, r := range b.ch.regs {
+		if r.v != nil && r.v.st == v.st && r.v.off == v.off && r.v.step == v.step && r.operand >= 0 && slices.Equal(b.stride[r.operand], strides) && !r.perRow {
+			return i
+		}
+	}
+	r := register{v: v, slot: -1, operand: b.add(v, strides)}
+	b.ch.regs = append(b.ch.regs, r)
+	return len(b.ch.regs) - 1
+}
+
+// finish settles the pieces, writes the program and shares the slots.
+func (b *builtChain) finish(nodes []*node, steps []instr) {
+	ch := b.ch
+	ch.layout = newLayout(b.dims, b.stride...)
+	cols, rows := ch.length(), ch.rows()
+	ch.span = block
+	for _, s := range steps {
+		if s.fold != nil {
+			ch.span = max(block, cols)
+		}
+	}
+	if rows == 1 || cols > ch.span {
+		ch.perRow = (cols + ch.span - 1) / ch.span
+		ch.pieces = rows * ch.perRow
+	} else {
+		ch.rowsPer = ch.span / cols
+		ch.pieces = (rows + ch.rowsPer - 1) / ch.rowsPer
+	}
+	one := cols*rows == 1
+	solid := denseStrides(ch.dims)
+	direct := make([]bool, len(ch.regs)) // the slice is the operand's own memory
+	for i := range ch.regs {
+		r := &ch.regs[i]
+		if r.v == nil {
+			continue
+		}
+		own := r.v.dt() == dtypes.Float32 || r.v.masks()
+		s := ch.strides[r.operand]
+		direct[i] = own && (one || r.perRow || slices.Equal(s, solid))
+		r.scalar = !one && !r.perRow && !slices.ContainsFunc(s, func(x int) bool { return x != 0 })
+	}
+	// Scalars that an instruction takes as such need no slot.
+	for i := range steps {
+		s := &steps[i]
+		if s.binary == nil || s.src[1] < 0 {
+			continue
+		}
+		op := nodes[i].op
+		for side := range 2 {
+			if !ch.regs[s.src[1-side]].scalar || ch.regs[s.src[side]].scalar {
+				continue
+			}
+			switch {
+			case op == backends.OpTypeMul:
+				s.scalar = kernel.Scale
+			case op == backends.OpTypeAdd, op == backends.OpTypeSub && side == 0:
+				s.scalar, s.negate = kernel.AddScalar, op == backends.OpTypeSub
+			}
+			if s.scalar != nil {
+				s.binary, s.src[0], s.src[1] = nil, s.src[side], s.src[1-side]
+				break
+			}
+		}
+	}
+	var prog []instr
+	loaded := make([]bool, len(ch.regs))
+	for _, s := range steps {
+		for _, r := range s.slices() {
+			if ch.regs[r].v == nil || direct[r] || loaded[r] {
+				continue
+			}
+			if written := slices.ContainsFunc(prog, func(p instr) bool { return p.dst == r && !p.load }); written {
+				continue
+			}
+			loaded[r] = true
+			prog = append(prog, instr{load: true, dst: r, src: [3]int{-1, -1, -1}})
+		}
+		prog = append(prog, s)
+		if d := &ch.regs[s.dst]; d.v != nil && !direct[s.dst] {
+			prog = append(prog, instr{store: true, dst: -1, src: [3]int{s.dst, -1, -1}})
+		}
+	}
+	ch.share(prog, direct)
+	ch.needs.cover(needs{slots: ch.slots * ch.span, regs: len(ch.regs)})
+}
+
+// share gives slots to the registers that need one; a slot is free again after its register's last use. Scalars keep theirs.
+func (ch *chain) share(prog []instr, direct []bool) {
+	ch.prog = prog
+	last := make([]int, len(ch.regs))
+	for i, s := range prog {
+		for _, r := range s.slices() {
+			last[r] = i
+		}
+	}
+	var free []int
+	take := func(r int) {
+		if ch.regs[r].slot >= 0 || direct[r] {
+			return
+		}
+		if len(free) == 0 {
+			free = append(free, ch.slots)
+			ch.slots++
+		}
+		ch.regs[r].slot, free = free[len(free)-1], free[:len(free)-1]
+	}
+	for _, s := range prog {
+		if s.load && ch.regs[s.dst].scalar {
+			take(s.dst)
+		}
+	}
+	for i, s := range prog {
+		for _, r := range s.slices() {
+			if q := ch.regs[r]; last[r] == i && q.slot >= 0 && !q.scalar && !slices.Contains(free, q.slot) {
+				free = append(free, q.slot)
+			}
+		}
+		if s.dst >= 0 {
+			take(s.dst) // may be an operand's: every step reads an element before it writes it
+		}
+	}
+}
+
+// slices are the registers that an instruction reads as such.
+func (s *instr) slices() []int {
+	n := len(s.src)
+	if s.scalar != nil {
+		n = 1
+	}
+	for n > 0 && s.src[n-1] < 0 {
+		n--
+	}
+	return s.src[:n]
+}
