@@ -126,7 +126,7 @@ func TestWriteOneExperiment(t *testing.T) {
 
 func TestBootstrapCoverage(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	const trials, n = 150, 120
+	const trials, n = 120, 80
 	hit := 0
 	for range trials {
 		iv, ok := report.PairedBootstrap([][]bool{flags(rng, n, 0.7)}, [][]bool{flags(rng, n, 0.5)})
@@ -144,10 +144,10 @@ func TestBootstrapCoverage(t *testing.T) {
 
 func TestUnpaired(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
-	const trials = 400
+	const trials = 120
 	hit := 0
 	for range trials {
-		iv, ok := report.Unpaired([][]bool{flags(rng, 200, 0.7)}, [][]bool{flags(rng, 300, 0.5)})
+		iv, ok := report.Unpaired([][]bool{flags(rng, 80, 0.7)}, [][]bool{flags(rng, 120, 0.5)})
 		if !ok {
 			t.Fatal("nothing to compare")
 		}
@@ -155,11 +155,65 @@ func TestUnpaired(t *testing.T) {
 			hit++
 		}
 	}
-	if share := float64(hit) / trials; share < 0.92 || share > 0.98 {
+	if share := float64(hit) / trials; share < 0.90 || share > 0.99 {
 		t.Errorf("coverage %.3f, want about 0.95", share)
 	}
 	if _, ok := report.Unpaired(nil, [][]bool{{true}}); ok {
 		t.Error("compared with nothing")
+	}
+}
+
+// Where nothing differs, p below 0.05 must come about 5 times in 100, paired or not.
+func TestFalsePositives(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	const trials, n = 200, 100
+	found := map[string]int{}
+	for range trials {
+		a, b := [][]bool{flags(rng, n, 0.6)}, [][]bool{flags(rng, n, 0.6)}
+		paired, _ := report.PairedBootstrap(a, b)
+		unpaired, _ := report.Unpaired(a, b)
+		for kind, p := range map[string]float64{"paired": paired.P, "unpaired": unpaired.P} {
+			if p <= 0.05 {
+				found[kind]++
+			}
+		}
+	}
+	for _, kind := range []string{"paired", "unpaired"} {
+		if share := float64(found[kind]) / trials; share < 0.01 || share > 0.10 {
+			t.Errorf("%s: p <= 0.05 in a share of %.3f where nothing differs, want about 0.05", kind, share)
+		}
+	}
+}
+
+// Resampling kinds of puzzles is resampling puzzles: the spread is that of the textbook.
+func TestBootstrapSpread(t *testing.T) {
+	a, b := make([]bool, 1000), make([]bool, 1000)
+	for i := range a {
+		a[i], b[i] = i < 300, i >= 200 && i < 300 // 200 puzzles gained, none lost
+	}
+	iv, ok := report.PairedBootstrap([][]bool{a}, [][]bool{b})
+	se := math.Sqrt(0.2 * 0.8 / 1000)
+	if !ok || iv.Delta != 0.2 || math.Abs(iv.High-iv.Low-2*1.96*se) > 0.1*se || math.Abs(iv.MDE/2.8016-se) > 0.03*se {
+		t.Errorf("%+v, want a standard error of %.5f", iv, se)
+	}
+	two, ok := report.PairedBootstrap([][]bool{a, b}, [][]bool{b, b}) // one seed gains, one does not
+	if !ok || two.Delta != 0.1 || two.Low > 0.02 || two.High < 0.18 {
+		t.Errorf("seeds that disagree: %+v", two)
+	}
+	if _, ok := report.PairedBootstrap([][]bool{a}, [][]bool{b[:5]}); ok {
+		t.Error("paired different puzzles")
+	}
+}
+
+// A full evaluation has 422,786 puzzles.
+func BenchmarkPairedBootstrap(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	x, y := [][]bool{}, [][]bool{}
+	for range 3 {
+		x, y = append(x, flags(rng, 422786, 0.8)), append(y, flags(rng, 422786, 0.7))
+	}
+	for b.Loop() {
+		report.PairedBootstrap(x, y)
 	}
 }
 

@@ -2,13 +2,12 @@ package report
 
 import (
 	"math"
-	"math/rand/v2"
 	"slices"
 )
 
 // Statistics of a comparison: everything is deterministic, resampling is seeded.
 const (
-	bootstrapSamples = 4000
+	bootstrapSamples = 10000
 	bootstrapSeed    = 20251
 	alpha            = 0.05
 	// zPower is z(1-alpha/2) + z(0.80): a paired difference below this many
@@ -16,8 +15,8 @@ const (
 	zPower = 1.959964 + 0.841621
 )
 
-// Interval is a paired difference of exact accuracy (experiment minus reference)
-// with its 95% confidence interval and two-sided p-value.
+// Interval is a difference of exact accuracy (experiment minus reference) with
+// its 95% confidence interval and two-sided p-value, both by bootstrap.
 type Interval struct {
 	Delta, Low, High float64
 	P                float64 // not corrected
@@ -29,81 +28,70 @@ type Interval struct {
 // a and b is one seed; puzzles are resampled together over all seeds, and where
 // there are several seed pairs, seeds are resampled too. Unpaired lengths give ok = false.
 func PairedBootstrap(a, b [][]bool) (iv Interval, ok bool) {
-	if len(a) == 0 || len(a) != len(b) || len(a[0]) == 0 {
+	if len(a) != len(b) {
 		return Interval{}, false
 	}
-	n := len(a[0])
-	diff := make([][]float64, len(a))
+	diff := make([][]int8, len(a))
 	for s := range a {
-		if len(a[s]) != n || len(b[s]) != n {
+		if len(a[s]) != len(b[s]) {
 			return Interval{}, false
 		}
-		diff[s] = make([]float64, n)
-		for i := range n {
+		diff[s] = make([]int8, len(a[s]))
+		for i := range a[s] {
 			diff[s][i] = flag(a[s][i]) - flag(b[s][i])
 		}
 	}
-	rng := rand.New(rand.NewPCG(bootstrapSeed, uint64(n)))
-	draws := make([]float64, bootstrapSamples)
-	weights := make([]float64, n)
-	for d := range draws {
-		clear(weights)
-		for range n {
-			weights[rng.IntN(n)]++
-		}
-		sum := 0.0
-		for range diff {
-			s := 0
-			if len(diff) > 1 {
-				s = rng.IntN(len(diff))
-			}
-			for i, w := range weights {
-				sum += w * diff[s][i]
-			}
-		}
-		draws[d] = sum / float64(n*len(diff))
-	}
-	iv = Interval{Puzzles: n, Seeds: len(diff)}
-	for _, row := range diff {
-		for _, x := range row {
-			iv.Delta += x / float64(n*len(diff))
-		}
-	}
-	slices.Sort(draws)
-	iv.Low, iv.High = quantile(draws, alpha/2), quantile(draws, 1-alpha/2)
-	se := deviation(draws)
-	iv.P = 1
-	if se > 0 {
-		iv.P = math.Erfc(math.Abs(iv.Delta) / se / math.Sqrt2)
-	}
-	// Where hardly a puzzle differs the spread is not known; the rule of three
-	// bounds a share that was never seen in n.
-	iv.MDE = max(zPower*se, 3/float64(n))
-	return iv, true
-}
-
-// Unpaired compares solved flags over different test puzzles, pooled over seeds,
-// by the normal approximation of a difference of two shares.
-func Unpaired(a, b [][]bool) (iv Interval, ok bool) {
-	x, y := slices.Concat(a...), slices.Concat(b...)
-	if len(x) == 0 || len(y) == 0 {
+	s, ok := newSample(diff)
+	if !ok {
 		return Interval{}, false
 	}
-	share := func(fs []bool) (p, variance float64) {
-		for _, f := range fs {
-			p += flag(f) / float64(len(fs))
+	return interval(s.mean, s.means(bootstrapSamples, 1), s.puzzles, s.seeds), true
+}
+
+// Unpaired compares solved flags over different test puzzles by resampling both
+// sides on their own.
+func Unpaired(a, b [][]bool) (iv Interval, ok bool) {
+	x, okA := newSample(flagRows(a))
+	y, okB := newSample(flagRows(b))
+	if !okA || !okB {
+		return Interval{}, false
+	}
+	draws := x.means(bootstrapSamples, 2)
+	for i, m := range y.means(bootstrapSamples, 3) {
+		draws[i] -= m
+	}
+	return interval(x.mean-y.mean, draws, min(x.puzzles, y.puzzles), min(x.seeds, y.seeds)), true
+}
+
+// interval reads the percentile interval and the p-value off resampled
+// differences: p is the share of resamples that lie as far from the observed
+// difference as zero does, the observed one counted in (so it is never 0).
+func interval(delta float64, draws []float64, puzzles, seeds int) Interval {
+	iv := Interval{Delta: delta, Puzzles: puzzles, Seeds: seeds}
+	far := 1
+	for _, d := range draws {
+		if math.Abs(d-delta) >= math.Abs(delta)-1e-12 {
+			far++
 		}
-		return p, p * (1 - p) / float64(len(fs))
 	}
-	px, vx := share(x)
-	py, vy := share(y)
-	se := math.Sqrt(vx + vy)
-	least := min(len(x), len(y))
-	iv = Interval{Delta: px - py, Low: px - py - 1.959964*se, High: px - py + 1.959964*se, P: 1, MDE: max(zPower*se, 3/float64(least)), Puzzles: least, Seeds: len(a)}
-	if se > 0 {
-		iv.P = math.Erfc(math.Abs(iv.Delta) / se / math.Sqrt2)
+	iv.P = float64(far) / float64(len(draws)+1)
+	slices.Sort(draws)
+	iv.Low, iv.High = quantile(draws, alpha/2), quantile(draws, 1-alpha/2)
+	// Where hardly a puzzle differs the spread is not known; the rule of three
+	// bounds a share that was never seen in n.
+	iv.MDE = max(zPower*deviation(draws), 3/float64(puzzles))
+	return iv
+}
+
+func flagRows(seeds [][]bool) [][]int8 {
+	rows := make([][]int8, len(seeds))
+	for s, flags := range seeds {
+		rows[s] = make([]int8, len(flags))
+		for i, f := range flags {
+			rows[s][i] = flag(f)
+		}
 	}
-	return iv, true
+	return rows
 }
 
 // Underpowered says that the comparison could not have found a difference of the
@@ -113,7 +101,7 @@ func (iv Interval) Underpowered(pHolm float64) bool {
 	return pHolm > alpha && math.Abs(iv.Delta) < iv.MDE
 }
 
-func flag(b bool) float64 {
+func flag(b bool) int8 {
 	if b {
 		return 1
 	}
