@@ -166,14 +166,11 @@ func readSplit(ctx context.Context, o Options, name, path string, pick int, salt
 	}
 	defer f.Close()
 	draw := drawing{keep: pick}
-	var solver sudoku.Solver
-	err = readRows(ctx, f, true, func(p row, fault *errRow) error {
+	read := reader{unique: o.VerifyUnique, rate: true, workers: o.Workers}
+	err = read.read(ctx, f, func(p row, fault *errRow) error {
 		sum.SourceRows++
 		if sum.SourceRows%4096 == 0 {
 			progress(Progress{Stage: name, Done: sum.SourceRows})
-		}
-		if fault == nil && o.VerifyUnique && !solver.Unique(&p.Question) {
-			fault = &errRow{p.index, "the question has more than one solution"}
 		}
 		if fault != nil {
 			if sum.BadRows++; len(sum.Faults) < maxFaults {

@@ -324,20 +324,6 @@ func TestEnsure(t *testing.T) {
 	}
 }
 
-func FuzzReadRows(f *testing.F) {
-	f.Add([]byte("source,question,answer,rating\na,b,c,1\n"))
-	f.Add([]byte("source,question,answer,rating\n\"a,b\n"))
-	f.Add([]byte(strings.Repeat("1", 81)))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		_ = readRows(context.Background(), strings.NewReader(string(b)), false, func(p row, fault *errRow) error {
-			if fault == nil && (!p.Answer.Complete() || !p.Answer.Extends(&p.Question)) {
-				t.Errorf("accepted %+v", p)
-			}
-			return nil
-		})
-	})
-}
-
 func FuzzParseNpy(f *testing.F) {
 	f.Add(append(npyHeader("|u1", 1, 3), 1, 2, 3))
 	f.Fuzz(func(t *testing.T, b []byte) {

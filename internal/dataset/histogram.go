@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"trmsweep/internal/sudoku"
 )
@@ -25,19 +28,30 @@ func (s *Set) Grids(i int) (question, answer sudoku.Grid) {
 	return question, answer
 }
 
-// Histograms rates up to limit puzzles (0 = all), evenly spread over the set.
+// Histograms rates up to limit puzzles (0 = all), evenly spread over the set, on all cores.
 func (s *Set) Histograms(limit int) Histograms {
-	h := Histograms{map[int]int{}, map[int]int{}}
 	n := s.groups
 	if limit > 0 {
 		n = min(n, limit)
 	}
-	var solver sudoku.Solver
+	ratings, clues := make([]int, n), make([]int, n)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			var solver sudoku.Solver
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				row, _ := s.Group(i * s.groups / n)
+				q, _ := s.Grids(row)
+				ratings[i], clues[i] = solver.Rate(&q), q.Clues()
+			}
+		})
+	}
+	wg.Wait()
+	h := Histograms{map[int]int{}, map[int]int{}}
 	for i := range n {
-		row, _ := s.Group(i * s.groups / n)
-		q, _ := s.Grids(row)
-		h.Ratings[solver.Rate(&q)]++
-		h.Clues[q.Clues()]++
+		h.Ratings[ratings[i]]++
+		h.Clues[clues[i]]++
 	}
 	return h
 }

@@ -1,10 +1,9 @@
 package dataset
 
 import (
-	"bufio"
+	"bytes"
 	"compress/gzip"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -73,63 +72,55 @@ func (c closers) Close() error {
 	return errors.Join(errs...)
 }
 
-// readRows calls yield for every row of r, a CSV with the header
-// source,question,answer,rating or a list of one puzzle a line. A row that is at
-// fault comes with its fault; any other error ends the reading.
-func readRows(ctx context.Context, r io.Reader, needRating bool, yield func(row, *errRow) error) error {
-	br := bufio.NewReaderSize(r, 1<<20)
-	head, err := br.Peek(81)
-	if len(head) == 0 {
-		if err == io.EOF {
-			return errors.New("the file is empty")
+// check fills in the rows of a block and their faults.
+func (d reader) check(ctx context.Context, b *block, s *sudoku.Solver) {
+	add := func(p row, msg string) {
+		p.index = b.first + int64(len(b.rows))
+		if msg == "" && d.unique && !d.list && !s.Unique(&p.Question) {
+			msg = "the question has more than one solution"
 		}
-		return err
-	}
-	if _, perr := sudoku.Parse(string(head)); perr == nil {
-		return readList(ctx, br, needRating, yield)
-	}
-	return readCSV(ctx, br, yield)
-}
-
-var csvHeader = []string{"source", "question", "answer", "rating"}
-
-func readCSV(ctx context.Context, r io.Reader, yield func(row, *errRow) error) error {
-	c := csv.NewReader(r)
-	c.ReuseRecord = true
-	c.FieldsPerRecord = -1
-	head, err := c.Read()
-	if err != nil {
-		return fmt.Errorf("header: %w", err)
-	}
-	if strings.TrimPrefix(strings.Join(head, ","), "\ufeff") != strings.Join(csvHeader, ",") {
-		return fmt.Errorf("the header is %q, want %q", strings.Join(head, ","), strings.Join(csvHeader, ","))
-	}
-	for i := int64(0); ; i++ {
-		if i&1023 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		rec, err := c.Read()
-		if err == io.EOF {
-			return nil
-		}
-		var perr *csv.ParseError
-		if err != nil && !errors.As(err, &perr) {
-			return fmt.Errorf("after row %d: %w", i, err)
-		}
-		p := row{index: i}
 		var fault *errRow
-		if err != nil {
-			fault = &errRow{i, perr.Err.Error()}
-		} else if msg := p.parse(rec); msg != "" {
-			fault = &errRow{i, msg}
+		if msg != "" {
+			fault = &errRow{p.index, msg}
 		}
-		if err := yield(p, fault); err != nil {
-			return err
+		b.rows, b.faults = append(b.rows, p), append(b.faults, fault)
+	}
+	var fields [][]byte
+	eachLine(b.lines, !d.list, func(line []byte) {
+		var p row
+		switch {
+		case ctx.Err() != nil:
+		case d.list:
+			msg := p.solve(line, s, d.rate)
+			add(p, msg)
+		default:
+			fields = fields[:0]
+			for more := true; more; {
+				var f []byte
+				f, line, more = bytes.Cut(line, comma)
+				fields = append(fields, f)
+			}
+			msg := parseRow(&p, fields)
+			add(p, msg)
 		}
+	})
+	for i, rec := range b.records {
+		if ctx.Err() != nil {
+			return
+		}
+		var p row
+		msg, bad := b.parseFaults[i]
+		if !bad {
+			msg = parseRow(&p, rec)
+		}
+		add(p, msg)
 	}
 }
 
-func (p *row) parse(rec []string) string {
+var comma = []byte{','}
+
+// parseRow reads the columns of a CSV into p; it returns what is wrong with them.
+func parseRow[T string | []byte](p *row, rec []T) string {
 	if len(rec) != len(csvHeader) {
 		return fmt.Sprintf("has %d columns, want %d", len(rec), len(csvHeader))
 	}
@@ -140,7 +131,7 @@ func (p *row) parse(rec []string) string {
 	if p.Answer, err = sudoku.Parse(rec[2]); err != nil {
 		return "answer: " + err.Error()
 	}
-	if p.Rating, err = strconv.Atoi(rec[3]); err != nil {
+	if p.Rating, err = strconv.Atoi(string(rec[3])); err != nil {
 		return fmt.Sprintf("rating %q is no whole number", rec[3])
 	}
 	if !p.Answer.Complete() {
@@ -152,34 +143,26 @@ func (p *row) parse(rec []string) string {
 	return ""
 }
 
-// readList computes answers, and ratings where they are needed.
-func readList(ctx context.Context, r io.Reader, needRating bool, yield func(row, *errRow) error) error {
-	sc := bufio.NewScanner(r)
-	sc.Buffer(nil, 1<<20)
-	var s sudoku.Solver
-	for i := int64(0); sc.Scan(); i++ {
-		if i&255 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		p := row{index: i}
-		var fault *errRow
-		var err error
-		line := strings.TrimSpace(sc.Text())
-		if len(line) > 81 && strings.ContainsAny(line[81:82], " ,;\t") {
-			line = line[:81]
-		}
-		if p.Question, err = sudoku.Parse(line); err != nil {
-			fault = &errRow{i, err.Error()}
-		} else if n := s.Count(&p.Question, 2); n != 1 {
-			fault = &errRow{i, map[int]string{0: "has no solution", 2: "has several solutions"}[n]}
-		} else if p.Answer = s.First(); needRating {
-			p.Rating = s.Rate(&p.Question)
-		}
-		if err := yield(p, fault); err != nil {
-			return err
-		}
+// solve reads a line of a list and computes its answer, and its rating on request.
+func (p *row) solve(line []byte, s *sudoku.Solver, rate bool) string {
+	line = bytes.TrimSpace(line)
+	if len(line) > 81 && bytes.IndexByte([]byte(" ,;\t"), line[81]) >= 0 {
+		line = line[:81]
 	}
-	return sc.Err()
+	var err error
+	if p.Question, err = sudoku.Parse(line); err != nil {
+		return err.Error()
+	}
+	switch s.Count(&p.Question, 2) {
+	case 0:
+		return "has no solution"
+	case 2:
+		return "has several solutions"
+	}
+	if p.Answer = s.First(); rate {
+		p.Rating = s.Rate(&p.Question)
+	}
+	return ""
 }
 
 // localFiles finds the CSV files of a local source.

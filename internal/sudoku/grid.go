@@ -12,7 +12,7 @@ import (
 type Grid [81]uint8
 
 // Parse reads 81 cells: 1..9, and '.' or '0' for a blank.
-func Parse(s string) (Grid, error) {
+func Parse[T string | []byte](s T) (Grid, error) {
 	var g Grid
 	if len(s) != 81 {
 		return g, fmt.Errorf("puzzle has %d characters, want 81", len(s))
