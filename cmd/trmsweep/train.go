@@ -70,7 +70,11 @@ SIGTERM and SIGINT save at the next step boundary; a second signal kills.`,
 func runTrain(ctx context.Context, a *app, f trainFlags, args []string) error {
 	start := time.Now()
 	events := newEventLines(a)
-	opts, closeStore, err := trainOptions(ctx, a, f, args)
+	opts, closeStore, err := trainOptions(ctx, a, f, args, events)
+	if errors.Is(err, blob.ErrTransient) {
+		events.failure(train.ExitFailed, err)
+		return exitError{code: train.ExitFailed, err: err}
+	}
 	if err != nil {
 		events.failure(train.ExitUsage, err)
 		return err
@@ -100,8 +104,8 @@ func runTrain(ctx context.Context, a *app, f trainFlags, args []string) error {
 	return nil
 }
 
-// trainOptions turns flags into options; every error is the user's.
-func trainOptions(ctx context.Context, a *app, f trainFlags, args []string) (train.Options, func(), error) {
+// trainOptions turns flags into options; every error is the user's, unless the store is away (blob.ErrTransient).
+func trainOptions(ctx context.Context, a *app, f trainFlags, args []string, events *eventLines) (train.Options, func(), error) {
 	spec, err := trainSpec(a, f, args)
 	if err != nil {
 		return train.Options{}, nil, err
@@ -124,7 +128,10 @@ func trainOptions(ctx context.Context, a *app, f trainFlags, args []string) (tra
 	if f.store == "" {
 		f.store = envOr("TRMSWEEP_STORE", a.path("store"))
 	}
-	b, closer, err := open.Bucket(ctx, f.store)
+	b, closer, err := open.Raw(ctx, f.store, f.patience, func(err error, waited time.Duration) {
+		events.send(train.Event{Type: train.EventStorage, State: train.StateStarting, Seconds: waited.Seconds(), Message: err.Error()})
+		o.Logger.Warn("storage does not answer, waiting", "store", f.store, "error", err, "waited", waited.Round(time.Millisecond))
+	})
 	if err != nil {
 		return o, nil, usagef("--store %s: %w", f.store, err)
 	}

@@ -47,6 +47,9 @@ Exit codes: 0 all well, 1 faults found or storage failed, 2 no such run or usage
 				store = envOr("TRMSWEEP_STORE", a.path("store"))
 			}
 			b, closer, err := open.Bucket(cmd.Context(), store)
+			if errors.Is(err, blob.ErrTransient) {
+				return err
+			}
 			if err != nil {
 				return usagef("--store %s: %w", store, err)
 			}

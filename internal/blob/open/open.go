@@ -25,9 +25,19 @@ type nothing struct{}
 func (nothing) Close() error { return nil }
 
 // Bucket opens the store. The closer must be closed when the bucket is no
-// longer used. Single failed requests to Google Cloud Storage are repeated for some
-// seconds; wrap the bucket in package patient to wait longer.
+// longer used. Single failed requests to Google Cloud Storage are repeated for some seconds.
 func Bucket(ctx context.Context, address string) (blob.Bucket, io.Closer, error) {
+	b, closer, err := Raw(ctx, address, shortPatience, nil)
+	if err == nil {
+		b = patient.New(b, shortPatience, nil)
+	}
+	return b, closer, err
+}
+
+// Raw opens a store for callers that decide themselves how long to wait: it waits
+// up to patience until the store answers, telling notify (may be nil), and then
+// tries every operation once.
+func Raw(ctx context.Context, address string, patience time.Duration, notify func(err error, waited time.Duration)) (blob.Bucket, io.Closer, error) {
 	rest, cloud := strings.CutPrefix(address, "gs://")
 	if !cloud {
 		if address == "" || strings.Contains(address, "://") {
@@ -54,11 +64,18 @@ func Bucket(ctx context.Context, address string) (blob.Bucket, io.Closer, error)
 	var err error
 	for start := time.Now(); ; {
 		b, err = gcs.Open(ctx, name, 0)
-		if err == nil || !errors.Is(err, blob.ErrTransient) || time.Since(start) > shortPatience {
+		if err == nil || !errors.Is(err, blob.ErrTransient) {
 			break
 		}
+		waited := time.Since(start)
+		if notify != nil {
+			notify(err, waited)
+		}
+		if waited >= patience {
+			return nil, nil, fmt.Errorf("open store %s: gave up after %s: %w", address, waited.Round(time.Millisecond), err)
+		}
 		select {
-		case <-time.After(500 * time.Millisecond):
+		case <-time.After(min(500*time.Millisecond, patience-waited)):
 		case <-ctx.Done():
 			return nil, nil, fmt.Errorf("open store %s: %w", address, context.Cause(ctx))
 		}
@@ -66,5 +83,5 @@ func Bucket(ctx context.Context, address string) (blob.Bucket, io.Closer, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	return blob.Prefix(patient.New(b, shortPatience, nil), prefix), b, nil
+	return blob.Prefix(b, prefix), b, nil
 }

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/fsouza/fake-gcs-server/fakestorage"
+
+	"trmsweep/internal/faultproxy"
+	"trmsweep/internal/train"
+)
+
+// lines calls hear for every whole line of events that is written to it.
+type lines struct {
+	mu   sync.Mutex
+	rest []byte
+	all  []train.Event
+	hear func(train.Event)
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rest = append(l.rest, p...)
+	for {
+		line, rest, ok := bytes.Cut(l.rest, []byte("\n"))
+		if !ok {
+			return len(p), nil
+		}
+		var e train.Event
+		if err := json.Unmarshal(line, &e); err != nil {
+			return 0, err
+		}
+		l.rest = rest
+		l.all = append(l.all, e)
+		l.hear(e)
+	}
+}
+
+func (l *lines) count(kind string) (n int) {
+	for _, e := range l.all {
+		if e.Type == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// The command trains against an object store that goes away: shortly, at length, and before it starts.
+func TestTrainThroughStorageOutages(t *testing.T) {
+	s, err := fakestorage.NewServerWithOptions(fakestorage.Options{NoListener: true, StorageRoot: t.TempDir(), PublicHost: "127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	emulator := httptest.NewServer(s.HTTPHandler())
+	defer emulator.Close()
+	target, _ := url.Parse(emulator.URL)
+	proxy := faultproxy.New(target, faultproxy.Options{Seed: 1})
+	web := httptest.NewServer(proxy)
+	defer web.Close()
+	t.Setenv("STORAGE_EMULATOR_HOST", web.URL)
+
+	dir := t.TempDir()
+	attempt := func(run, patience string, hear func(*lines, train.Event)) (*lines, int, string) {
+		args := []string{"train", "e2_2_t2_n2", "--profile", "smoke", "--backend", "cpu", "--no-metadata", "--state", dir, "--store", "gs://bucket/study", "--run", run, "--patience", patience}
+		for _, s := range []string{"hidden_size=16", "num_heads=2", "puzzle_emb_ndim=16", "puzzle_emb_len=1", "expansion=1", "l_layers=1", "h_cycles=1", "l_cycles=1",
+			"global_batch_size=2", "data_puzzles=8", "data_augmentations=1", "data_test_puzzles=4", "epochs=6", "eval_interval_epochs=2"} {
+			args = append(args, "--set", s)
+		}
+		l := &lines{}
+		l.hear = func(e train.Event) { hear(l, e) }
+		var errs bytes.Buffer
+		code := execute(t.Context(), args, l, &errs)
+		return l, code, errs.String()
+	}
+	digest := func(run string) string {
+		var out bytes.Buffer
+		if code := execute(t.Context(), []string{"verify", "--json", "--state", dir, "--store", "gs://bucket/study", "--run", run}, &out, &out); code != exitOK {
+			t.Fatalf("verify %s: exit code %d\n%s", run, code, out.String())
+		}
+		var v train.Verification
+		if err := json.Unmarshal(out.Bytes(), &v); err != nil || !v.Finished {
+			t.Fatalf("%v %+v", err, v)
+		}
+		return v.StateSHA256
+	}
+
+	if _, code, errs := attempt("undisturbed", "10m", func(*lines, train.Event) {}); code != exitOK {
+		t.Fatalf("exit code %d\n%s", code, errs)
+	}
+	want := digest("undisturbed")
+
+	l, code, errs := attempt("short", "10m", func(l *lines, e train.Event) {
+		switch {
+		case e.Type == train.EventProgress && e.State == train.StateTraining && l.count(train.EventStorage) == 0:
+			proxy.SetDown(true)
+		case l.count(train.EventStorage) >= 3:
+			proxy.SetDown(false)
+		}
+	})
+	if code != exitOK || l.count(train.EventStorage) < 3 {
+		t.Fatalf("exit code %d, %d storage events\n%s", code, l.count(train.EventStorage), errs)
+	}
+	if got := digest("short"); got != want {
+		t.Errorf("state %s after a short outage, undisturbed %s", got, want)
+	}
+
+	l, code, errs = attempt("long", "300ms", func(l *lines, e train.Event) {
+		if e.Type == train.EventProgress && e.State == train.StateTraining {
+			proxy.SetDown(true)
+		}
+	})
+	last := l.all[len(l.all)-1]
+	if code != train.ExitFailed || last.Type != train.EventError || last.ExitCode != train.ExitFailed || !strings.Contains(errs, "gave up after") {
+		t.Fatalf("exit code %d, last event %+v\n%s", code, last, errs)
+	}
+
+	l, code, errs = attempt("long", "300ms", func(*lines, train.Event) {}) // still away
+	if code != train.ExitFailed || l.count(train.EventStorage) == 0 {
+		t.Fatalf("exit code %d\n%s", code, errs)
+	}
+
+	l, code, errs = attempt("long", "10m", func(l *lines, e train.Event) { // away at the start, then back
+		if l.count(train.EventStorage) >= 2 {
+			proxy.SetDown(false)
+		}
+	})
+	if code != exitOK {
+		t.Fatalf("exit code %d\n%s", code, errs)
+	}
+	if got := digest("long"); got != want {
+		t.Errorf("state %s after a long outage, undisturbed %s", got, want)
+	}
+}

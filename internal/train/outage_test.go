@@ -1,0 +1,104 @@
+package train
+
+import (
+	"errors"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"trmsweep/internal/blob"
+	"trmsweep/internal/blob/mem"
+)
+
+const forever = 1 << 30
+
+func (d *dying) allow(operations int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.left = operations
+}
+
+// Storage goes away at step 4 and comes back when training has gone on to step 7 and has said so.
+func TestTrainingGoesOnThroughAnOutage(t *testing.T) {
+	b := mem.New(nil)
+	d := &dying{Bucket: b, left: forever}
+	var step, said atomic.Int64
+	a := attempt(t, d, tiny(t), func(o *Options) {
+		o.Patience = time.Hour
+		record := o.Events
+		o.Events = func(e Event) {
+			record(e)
+			step.Store(max(step.Load(), e.Step))
+			switch {
+			case e.Type == EventProgress && e.Step == 4 && said.Load() == 0:
+				d.allow(0)
+			case e.Type == EventStorage && said.Add(1) >= 2 && step.Load() >= 7:
+				d.allow(forever)
+			}
+		}
+	})
+	same(t, b, a)
+	if said.Load() < 2 || a.res.RestoredFromStep != 0 {
+		t.Errorf("%d storage events, %+v", said.Load(), a.res)
+	}
+}
+
+// An outage that is longer than patience ends the attempt in a way that is worth another one.
+func TestOutageLongerThanPatience(t *testing.T) {
+	b := mem.New(nil)
+	d := &dying{Bucket: b, left: forever}
+	a := attempt(t, d, tiny(t), func(o *Options) {
+		o.Patience = 20 * time.Millisecond
+		record := o.Events
+		o.Events = func(e Event) {
+			record(e)
+			if e.Step == 7 {
+				d.allow(0)
+			}
+		}
+	})
+	if !errors.Is(a.err, blob.ErrTransient) || IsUserError(a.err) || len(a.of(EventStorage)) == 0 {
+		t.Fatalf("%v, %d storage events", a.err, len(a.of(EventStorage)))
+	}
+	a = attempt(t, b, tiny(t))
+	same(t, b, a)
+	if a.res.RestoredFromStep == 0 {
+		t.Error("nothing had been committed")
+	}
+}
+
+// However long the storage is away, one copy of the state waits for it.
+func TestOutageTakesNoMemory(t *testing.T) {
+	b := mem.New(nil)
+	d := &dying{Bucket: b, left: forever}
+	var early, late int64
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	spec := tiny(t, "epochs=20", "eval_interval_epochs=20", "checkpoint_every_steps=1")
+	a := attempt(t, d, spec, func(o *Options) {
+		o.Patience = time.Hour
+		o.Events = func(e Event) {
+			switch {
+			case e.Type != EventProgress || e.State != StateTraining:
+			case e.Step == 10:
+				d.allow(0)
+			case e.Step == 20 && early == 0:
+				early = heap()
+			case e.Step == 79 && late == 0:
+				late = heap()
+				d.allow(forever)
+			}
+		}
+	})
+	if a.err != nil || a.res.Step != 80 {
+		t.Fatalf("%+v %v", a.res, a.err)
+	}
+	if state := spec.CheckpointBytes(); early == 0 || late-early > 10*state {
+		t.Errorf("the heap grew from %d to %d bytes in 59 steps of an outage; a state has %d", early, late, state)
+	}
+}
