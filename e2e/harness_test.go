@@ -108,7 +108,7 @@ func (s *stack) signal(t *testing.T, sig syscall.Signal) error {
 	}
 }
 
-const deadline = 90 * time.Second
+const deadline = 3 * time.Minute // of a machine that does much else
 
 // eventually polls until f succeeds.
 func eventually(t *testing.T, what string, f func() error) {

@@ -31,6 +31,7 @@ func TestTctlOnAStack(t *testing.T) {
 		{"list by type", "workflow list --query WorkflowType='Experiment'", 0, "short"},
 		{"describe", "workflow describe -w old", 0, `"name": "other"`},
 		{"show", "workflow show -w old", 0, "WorkflowExecutionStarted"},
+		{"show as JSON", "workflow show -w old --json", 0, "EVENT_TYPE_WORKFLOW_EXECUTION_STARTED"},
 		{"signal", "workflow signal -w old --name go -i 1", 0, "Signalled old"},
 		{"cancel", "workflow cancel -w old", 0, "Asked old to stop"},
 		{"terminate", "workflow terminate -w old", 0, "Terminated old"},

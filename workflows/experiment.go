@@ -301,7 +301,7 @@ func (x *training) attempt(ctx workflow.Context) error {
 func (x *training) trainOptions(ctx workflow.Context) workflow.Context {
 	hb := x.in.Timeouts.Heartbeat
 	if hb == 0 {
-		hb = 30 * time.Second
+		hb = 15 * time.Second
 	}
 	key := x.in.Priority
 	if key == 0 {
@@ -362,7 +362,10 @@ func (x *training) judge(ctx workflow.Context, err error, before int64) error {
 	case activities.ErrPreempted:
 		x.res.Preemptions++
 	case activities.ErrFenced:
-		return x.observe(ctx)
+		if serr != nil || st.Owner != "" && st.Owner != workflow.GetInfo(ctx).WorkflowExecution.ID {
+			return x.observe(ctx)
+		}
+		x.res.Failures++ // an attempt of our own that was thought dead
 	default:
 		x.res.Failures++
 	}

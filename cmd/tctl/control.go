@@ -9,24 +9,41 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/viper"
 	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/client"
+	"google.golang.org/protobuf/encoding/protojson"
 )
 
 func newShowCmd(v *viper.Viper) *cobra.Command {
 	var t target
-	return targeted(v, "show", "Show a workflow's history", &t, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
-		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
-		fmt.Fprintln(w, "ID\tTIME\tEVENT")
+	var asJSON bool
+	cmd := targeted(v, "show", "Show a workflow's history", &t, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+		h := &historypb.History{}
 		it := c.GetWorkflowHistory(ctx, t.id, t.run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 		for it.HasNext() {
 			e, err := it.Next()
 			if err != nil {
 				return named("show", t.id, err)
 			}
+			h.Events = append(h.Events, e)
+		}
+		if asJSON {
+			data, err := protojson.MarshalOptions{Multiline: true, Indent: " "}.Marshal(h)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s\n", data)
+			return nil
+		}
+		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
+		fmt.Fprintln(w, "ID\tTIME\tEVENT")
+		for _, e := range h.Events {
 			fmt.Fprintf(w, "%d\t%s\t%s\n", e.GetEventId(), e.GetEventTime().AsTime().Format(time.RFC3339), e.GetEventType())
 		}
 		return w.Flush()
 	})
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, as replayers read it")
+	return cmd
 }
 
 func newQueryCmd(v *viper.Viper) *cobra.Command {

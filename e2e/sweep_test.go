@@ -1,0 +1,138 @@
+package e2e
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// The words of the README, in a terminal with nothing configured: the whole
+// study starts, can be watched, and saves before it ends when cancelled.
+func TestStudyAsTyped(t *testing.T) {
+	s := startStack(t, t.TempDir())
+	startWorker(t, s)
+	mustRun(t, "tctl", "workflow", "start", "--state", s.State, "--type", "AllAblations")
+	v := await(t, s, "", "an experiment to train", func(v sweepView) bool {
+		for _, r := range v.Experiments {
+			if r.Progress.Step > 0 {
+				return true
+			}
+		}
+		return false
+	})
+	if len(v.Experiments) != 18 {
+		t.Errorf("%d experiments, want 18", len(v.Experiments))
+	}
+	mustRun(t, "trmsweep", "cancel", "--state", s.State)
+	v = await(t, s, v.Sweep, "the study to stop", func(v sweepView) bool { return v.Status == "stopped" })
+	for _, r := range v.Experiments {
+		if r.Status != "stopped" && r.Status != "done" {
+			t.Errorf("%s is %s after the cancellation", r.Item.ID, r.Status)
+		}
+		if r.Status == "stopped" && r.Progress.Step != r.Progress.CommittedStep {
+			t.Errorf("%s stopped at step %d with step %d saved", r.Item.ID, r.Progress.Step, r.Progress.CommittedStep)
+		}
+	}
+	if out := mustRun(t, "tctl", "workflow", "list", "--state", s.State, "--query", "ExecutionStatus='Running'"); strings.Contains(out, "AllAblations") {
+		t.Errorf("still running:\n%s", out)
+	}
+}
+
+// A sweep through everything that happens to it in a night: its training process
+// killed, its worker killed, paused, cancelled, started again. What it has
+// learned in the end is bit for bit what an undisturbed run learns.
+func TestSweepThroughAccidents(t *testing.T) {
+	const longest, short = "e2_2_t2_n2", "e2_2_t2_n6"
+	more := []string{"epochs=32", "eval_interval_epochs=16"} // 128 steps
+	s := startStack(t, t.TempDir())
+	w := startWorker(t, s)
+	start := append([]string{"start", "TNSweep", "--state", s.State, "--experiments", longest, "--id", "night"}, sets(more...)...)
+	mustRun(t, "trmsweep", start...)
+	await(t, s, "night", "a checkpoint", func(v sweepView) bool { return len(v.Experiments) > 0 && v.row(t, longest).Progress.CommittedStep > 0 })
+
+	if err := syscall.Kill(w.child(t), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	await(t, s, "night", "the second attempt to train on", func(v sweepView) bool {
+		r := v.row(t, longest)
+		return r.Preemptions == 1 && r.Progress.RestoredFrom > 0 && r.Progress.Step > r.Progress.RestoredFrom
+	})
+	w.kill(t)
+	want := trainUndisturbed(t, longest, more...) // while the server waits for heartbeats
+	w = startWorker(t, s)
+	await(t, s, "night", "the third attempt to train on", func(v sweepView) bool {
+		r := v.row(t, longest)
+		return r.Preemptions == 2 && r.Status == "running" && r.Progress.State == "training"
+	})
+
+	mustRun(t, "trmsweep", "pause", "--state", s.State, "--sweep", "night", longest)
+	v := await(t, s, "night", "the pause", func(v sweepView) bool { return v.row(t, longest).Status == "paused" })
+	if r := v.row(t, longest); r.Progress.Step != r.Progress.CommittedStep {
+		t.Errorf("paused at step %d with step %d saved", r.Progress.Step, r.Progress.CommittedStep)
+	}
+	mustRun(t, "trmsweep", "resume", "--state", s.State, "--sweep", "night")
+	await(t, s, "night", "training after the pause", func(v sweepView) bool { return v.row(t, longest).Status == "running" })
+	mustRun(t, "trmsweep", "cancel", "night", "--state", s.State)
+	await(t, s, "night", "the cancellation", func(v sweepView) bool { return v.Status == "stopped" })
+
+	mustRun(t, "trmsweep", start...)
+	v = await(t, s, "night", "the end", func(v sweepView) bool { return v.Status == "done" })
+	r := v.row(t, longest)
+	if r.Status != "done" || r.StateSHA256 != want {
+		t.Errorf("%s is %s with state %s (%s), want done with %s", longest, r.Status, r.StateSHA256, r.Error, want)
+	}
+	sum := 0.0
+	for _, sec := range r.Goodput {
+		sum += sec
+	}
+	if math.Abs(sum-r.WallSeconds) > 0.01*r.WallSeconds {
+		t.Errorf("the ledger adds up to %g s of %g s: %v", sum, r.WallSeconds, r.Goodput)
+	}
+	checkReport(t, s, longest, short, more)
+}
+
+// checkReport runs the sweep with one experiment more: the finished one is not
+// trained again, and the report has both.
+func checkReport(t *testing.T, s *stack, finished, added string, more []string) {
+	t.Helper()
+	args := append([]string{"start", "TNSweep", "--state", s.State, "--experiments", finished + "," + added, "--id", "day"}, sets(more...)...)
+	mustRun(t, "trmsweep", args...)
+	v := await(t, s, "day", "the second sweep", func(v sweepView) bool { return v.Status == "done" })
+	if r := v.row(t, finished); !r.Reused || r.Attempts != 0 {
+		t.Errorf("%s was trained again: %+v", finished, r)
+	}
+	if len(v.Reports) == 0 {
+		t.Fatal("no report")
+	}
+	md := get(t, s.GCS+"/storage/v1/b/trmsweep/o/"+strings.ReplaceAll("sweeps/day/report.md", "/", "%2F")+"?alt=media")
+	for _, e := range []string{finished, added} {
+		if !strings.Contains(md, e) {
+			t.Errorf("the report does not mention %s:\n%s", e, md)
+		}
+	}
+	var rows []struct {
+		Experiment string `json:"experiment"`
+		Status     string `json:"status"`
+	}
+	data := get(t, s.GCS+"/storage/v1/b/trmsweep/o/"+strings.ReplaceAll("sweeps/day/results.json", "/", "%2F")+"?alt=media")
+	if err := json.Unmarshal([]byte(data), &rows); err != nil || len(rows) != 2 || rows[0].Status != "done" || rows[1].Status != "done" {
+		t.Errorf("results.json: %v %+v", err, rows)
+	}
+}
+
+func TestFailedExperimentIsALine(t *testing.T) {
+	s := startStack(t, t.TempDir())
+	startWorker(t, s)
+	mustRun(t, "trmsweep", "start", "TNSweep", "--state", s.State, "--experiments", "e2_2_t2_n2", "--id", "bad", "--set", "data_source=/nowhere/puzzles.csv")
+	v := await(t, s, "bad", "the end", func(v sweepView) bool { return v.Status == "done" })
+	if v.Failed != 1 || len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "/nowhere/puzzles.csv") || !strings.Contains(v.Experiments[0].Error, "/nowhere/puzzles.csv") {
+		t.Errorf("%+v", v)
+	}
+	mustRun(t, "trmsweep", "start", "TNSweep", "--state", s.State, "--id", "worse", "--set", "hiden_size=64")
+	v = await(t, s, "worse", "the refusal", func(v sweepView) bool { return v.Status == "failed" })
+	if len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "hidden_size") {
+		t.Errorf("%+v", v)
+	}
+}
