@@ -5,6 +5,7 @@ package backend
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -20,13 +21,15 @@ import (
 var ErrUnavailable = errors.New("backend not available")
 
 // patience is how long a plugin may take to open its devices.
-const patience = 3 * time.Minute
+var patience = 3 * time.Minute
 
 // Info describes a backend that was made.
 type Info struct {
-	Name        string // as New takes it; never "auto"
-	Description string
-	Devices     int
+	Name        string   `json:"name"`             // as New takes it; never "auto"
+	Plugin      string   `json:"plugin,omitempty"` // path of the PJRT plugin
+	Description string   `json:"description"`      // with the plugin's version
+	Devices     int      `json:"devices"`
+	DeviceNames []string `json:"device_names"`
 }
 
 // Names are the names this program knows; that a name is known does not mean its plugin is installed.
@@ -73,15 +76,43 @@ func open(name string) (backends.Backend, Info, error) {
 	case kind == "xla" && rest == "":
 		return nil, Info{}, fmt.Errorf("%w: say which plugin: xla:tpu, xla:cuda, xla:cpu or xla:/absolute/path/plugin.so", ErrUnavailable)
 	}
-	config := name
-	if name == "go" {
+	config, plugin := name, ""
+	switch {
+	case name == "go":
 		config = "go:ops_sequential"
+	case kind == "xla":
+		var err error
+		if plugin, err = locate(rest); err != nil {
+			return nil, Info{}, fmt.Errorf("%w: %q: %w", ErrUnavailable, name, err)
+		}
+		prepareCUDA(plugin)
+		config = "xla:" + plugin
+		if _, options, ok := strings.Cut(rest, ","); ok {
+			config += "," + options
+		}
 	}
 	b, err := patiently(config)
 	if err != nil {
 		return nil, Info{}, fmt.Errorf("%w: open %q: %w", ErrUnavailable, name, err)
 	}
-	return b, Info{Name: name, Description: b.Description(), Devices: b.NumDevices()}, nil
+	info := Info{Name: name, Plugin: plugin, Description: b.Description(), Devices: b.NumDevices()}
+	for i := range info.Devices {
+		info.DeviceNames = append(info.DeviceNames, b.DeviceDescription(backends.DeviceNum(i)))
+	}
+	return b, info, nil
+}
+
+// locate is the file of a plugin given by name or by path, with GoMLX's options after commas.
+func locate(which string) (string, error) {
+	which, _, _ = strings.Cut(which, ",")
+	if filepath.IsAbs(which) {
+		return which, checkPlugin(which)
+	}
+	p, ok := findPlugin(which)
+	if !ok {
+		return "", missing(which)
+	}
+	return p.Path, p.Err
 }
 
 // patiently opens a backend in a goroutine of its own, because a plugin may

@@ -1,4 +1,4 @@
-//go:build cgo && xla
+//go:build cgo && (linux || darwin)
 
 package backend
 

@@ -1,0 +1,187 @@
+package backend
+
+import (
+	"debug/elf"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// Plugins are looked for here and not by GoMLX, which loads every plugin that
+// it finds to learn whether it is one: a file that was cut short, somewhere on
+// the way, would end the process with a bus error.
+
+// pathEnv lists folders of plugins and replaces the usual ones.
+const pathEnv = "PJRT_PLUGIN_LIBRARY_PATH"
+
+// Plugin is the file that drives one kind of device through PJRT.
+type Plugin struct {
+	Name string // tpu, cuda, cpu ...
+	Path string
+	Err  error // why it cannot be loaded; nil says that the file looks whole
+}
+
+// Plugins are the plugins on this machine, in the order in which New prefers them.
+func Plugins() []Plugin {
+	var found []Plugin
+	for _, name := range []string{"tpu", "cuda", "cpu"} {
+		if p, ok := findPlugin(name); ok {
+			found = append(found, p)
+		}
+	}
+	for _, dir := range pluginDirs() {
+		for _, pattern := range patterns("*") {
+			paths, _ := filepath.Glob(filepath.Join(dir, pattern))
+			for _, path := range paths {
+				name := pluginName(path)
+				if !slices.ContainsFunc(found, func(p Plugin) bool { return p.Name == name }) {
+					found = append(found, Plugin{name, path, checkPlugin(path)})
+				}
+			}
+		}
+	}
+	return found
+}
+
+func patterns(name string) []string {
+	return []string{"pjrt_c_api_" + name + "_plugin.so", "pjrt-plugin-" + name + ".so", "pjrt_plugin_" + name + ".so",
+		"pjrt_c_api_" + name + "_plugin.dylib", "pjrt-plugin-" + name + ".dylib"}
+}
+
+func pluginName(path string) string {
+	name := filepath.Base(path)
+	name = strings.TrimSuffix(strings.TrimSuffix(name, ".so"), ".dylib")
+	for _, prefix := range []string{"pjrt_c_api_", "pjrt-plugin-", "pjrt_plugin_"} {
+		name = strings.TrimPrefix(name, prefix)
+	}
+	return strings.TrimSuffix(name, "_plugin")
+}
+
+// pluginDirs are the folders that are searched for plugins by their PJRT names.
+func pluginDirs() []string {
+	if list, ok := os.LookupEnv(pathEnv); ok {
+		return filepath.SplitList(list)
+	}
+	var dirs []string
+	if home, err := os.UserHomeDir(); err == nil {
+		dirs = append(dirs, filepath.Join(home, ".local/lib/go-xla"))
+	}
+	dirs = append(dirs, "/usr/local/lib/go-xla")
+	for _, dir := range filepath.SplitList(os.Getenv("LD_LIBRARY_PATH")) {
+		if filepath.IsAbs(dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return append(dirs, "/usr/local/lib", "/usr/lib", "/lib")
+}
+
+// packaged are the places where the makers' Python packages put their plugins.
+func packaged(name string) []string {
+	inner := map[string]string{"tpu": "libtpu/libtpu.so", "cuda": "jax_plugins/xla_cuda1[0-9]/xla_cuda_plugin.so"}[name]
+	if inner == "" || os.Getenv(pathEnv) != "" {
+		return nil
+	}
+	var paths []string
+	if name == "tpu" {
+		if path := os.Getenv("TPU_LIBRARY_PATH"); path != "" {
+			paths = append(paths, path)
+		}
+		paths = append(paths, "/usr/lib/libtpu.so", "/lib/libtpu.so")
+	}
+	roots := []string{os.Getenv("VIRTUAL_ENV"), "/usr/local", "/usr"}
+	if home, err := os.UserHomeDir(); err == nil {
+		roots = slices.Insert(roots, 1, filepath.Join(home, ".local"))
+	}
+	for _, root := range roots {
+		for _, packages := range []string{"site-packages", "dist-packages"} {
+			if root != "" {
+				paths = append(paths, filepath.Join(root, "lib/python3*", packages, inner))
+			}
+		}
+	}
+	return paths
+}
+
+// findPlugin is the first file of that name, whole or not.
+func findPlugin(name string) (Plugin, bool) {
+	var places []string
+	for _, dir := range pluginDirs() {
+		for _, pattern := range patterns(name) {
+			places = append(places, filepath.Join(dir, pattern))
+		}
+	}
+	for _, place := range append(places, packaged(name)...) {
+		if paths, _ := filepath.Glob(place); len(paths) > 0 {
+			path := paths[len(paths)-1] // the newest Python or CUDA
+			return Plugin{name, path, checkPlugin(path)}, true
+		}
+	}
+	return Plugin{Name: name}, false
+}
+
+// missing says what to do about a plugin that is not there.
+func missing(name string) error {
+	hint := map[string]string{"tpu": "; it comes with `pip install libtpu`", "cuda": "; it comes with `pip install jax[cuda12]`"}[name]
+	return fmt.Errorf("no PJRT plugin %q on this machine%s; looked for pjrt_c_api_%s_plugin.so and the like in %s (%s changes that; xla:/absolute/path names a file)",
+		name, hint, name, strings.Join(pluginDirs(), ", "), pathEnv)
+}
+
+// checkPlugin reads enough of a file to know that loading it cannot hurt: all of
+// it is there, it is for this processor, and it has PJRT's entry point.
+func checkPlugin(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a file", path)
+	}
+	if runtime.GOOS != "linux" {
+		return nil
+	}
+	f, err := elf.Open(path)
+	if err != nil {
+		return fmt.Errorf("%s is damaged or not a shared library: %w", path, err)
+	}
+	defer f.Close()
+	if want := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[runtime.GOARCH]; want != 0 && f.Machine != want {
+		return fmt.Errorf("%s is for another processor (%s)", path, f.Machine)
+	}
+	for _, p := range f.Progs {
+		if p.Off+p.Filesz > uint64(info.Size()) {
+			return fmt.Errorf("%s is cut short: it has %d bytes, its header speaks of %d; install it again", path, info.Size(), p.Off+p.Filesz)
+		}
+	}
+	symbols, err := f.DynamicSymbols()
+	if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
+		return fmt.Errorf("%s is damaged: %w", path, err)
+	}
+	if err == nil && !slices.ContainsFunc(symbols, func(s elf.Symbol) bool { return s.Name == "GetPjrtApi" && s.Section != elf.SHN_UNDEF }) {
+		return fmt.Errorf("%s is not a PJRT plugin: it has no GetPjrtApi", path)
+	}
+	return nil
+}
+
+// prepareCUDA points XLA at the CUDA files beside a plugin from JAX's packages,
+// and keeps go-xla v0.1.4 from setting a folder of its author's machine instead.
+func prepareCUDA(path string) {
+	if !strings.Contains(strings.ToLower(path), "cuda") || os.Getenv("GOPJRT_CUDA_CHECKS") != "" {
+		return
+	}
+	_ = os.Setenv("GOPJRT_CUDA_CHECKS", "0")
+	flags := os.Getenv("XLA_FLAGS")
+	if strings.Contains(flags, "xla_gpu_cuda_data_dir") {
+		return
+	}
+	for _, up := range []string{"..", "../.."} {
+		dir := filepath.Join(filepath.Dir(path), up, "nvidia", "cuda_nvcc")
+		if info, err := os.Stat(dir); err == nil && info.IsDir() {
+			_ = os.Setenv("XLA_FLAGS", strings.TrimSpace(flags+" --xla_gpu_cuda_data_dir="+dir))
+			return
+		}
+	}
+}
