@@ -65,6 +65,19 @@ type Eval struct {
 	Puzzles       int     `json:"puzzles"`
 }
 
+// best is the best evaluation and the bitmap of what it solved. Where the best
+// checkpoint was evaluated over all final puzzles, that decides; the bitmap is
+// empty where only a part of them was looked at.
+func (r RunResult) best() (Eval, string) {
+	switch {
+	case r.BestFull != nil && r.BestFull.ExactAccuracy > r.Final.ExactAccuracy:
+		return *r.BestFull, r.BestCorrect
+	case r.BestFull != nil || r.Best.Step == r.Final.Step:
+		return r.Final, r.FinalCorrect
+	}
+	return r.Best, r.BestCorrect
+}
+
 // Encode is the bytes of result.json.
 func (r RunResult) Encode() ([]byte, error) {
 	r.Format = ResultFormat

@@ -34,7 +34,10 @@ type Row struct {
 	FinalExact        *float64           `json:"final_exact_accuracy"`
 	CellAccuracy      *float64           `json:"cell_accuracy"` // final
 	Delta             *float64           `json:"delta"`         // of final exact accuracy
-	Paired            bool               `json:"paired"`        // over the same test puzzles; false where the datasets differ
+	BestDelta         *float64           `json:"best_delta"`    // of best exact accuracy, where both were judged on the same puzzles
+	BestCILow         *float64           `json:"best_ci_low"`
+	BestCIHigh        *float64           `json:"best_ci_high"`
+	Paired            bool               `json:"paired"` // over the same test puzzles; false where the datasets differ
 	CILow             *float64           `json:"ci_low"`
 	CIHigh            *float64           `json:"ci_high"`
 	P                 *float64           `json:"p"`
@@ -45,7 +48,7 @@ type Row struct {
 	PaperExact        *float64           `json:"paper_exact_accuracy"`
 	PaperNote         string             `json:"paper_note,omitempty"`
 	WallSeconds       float64            `json:"wall_seconds"`
-	PredictedHours    float64            `json:"predicted_hours"`
+	PredictedHours    float64            `json:"predicted_hours"` // of all finished seeds; of one where there is none
 	Preemptions       int                `json:"preemptions"`
 	LostSteps         int64              `json:"lost_steps"`
 	TotalFLOPs        float64            `json:"total_flops"`
@@ -99,6 +102,14 @@ func newRow(s experiment.Spec) Row {
 	return r
 }
 
+// orElse is x, or other where x is not known.
+func orElse(x, other float64) float64 {
+	if x > 0 {
+		return x
+	}
+	return other
+}
+
 func ptr(x float64) *float64 { return &x }
 
 func (r *Row) summarize() {
@@ -115,7 +126,8 @@ func (r *Row) summarize() {
 	}
 	var best, final, cell, all float64
 	for _, x := range r.results {
-		best += x.Best.ExactAccuracy / n
+		b, _ := x.best()
+		best += b.ExactAccuracy / n
 		final += x.Final.ExactAccuracy / n
 		cell += x.Final.CellAccuracy / n
 		r.Seeds = append(r.Seeds, x.Seed)
@@ -129,9 +141,12 @@ func (r *Row) summarize() {
 		}
 	}
 	last := r.results[len(r.results)-1]
-	r.Steps, r.BestStep, r.Puzzles, r.DatasetHash, r.CodeVersion = last.Steps, last.Best.Step, last.Final.Puzzles, last.DatasetHash, last.CodeVersion
-	if last.PredictedHours > 0 {
-		r.PredictedHours = last.PredictedHours
+	lastBest, _ := last.best()
+	r.Steps, r.BestStep, r.Puzzles, r.DatasetHash, r.CodeVersion = last.Steps, lastBest.Step, last.Final.Puzzles, last.DatasetHash, last.CodeVersion
+	planned := r.PredictedHours
+	r.PredictedHours = 0
+	for _, x := range r.results {
+		r.PredictedHours += orElse(x.PredictedHours, planned)
 	}
 	r.BestExactAccuracy, r.FinalExact, r.CellAccuracy = ptr(best), ptr(final), ptr(cell)
 	if all > 0 {
@@ -154,7 +169,10 @@ func compareAll(rows []Row, index map[string]int) error {
 		if !ok {
 			continue
 		}
-		a, b, err := paired(r.results, rows[j].results)
+		if err := r.compareBest(rows[j]); err != nil {
+			return err
+		}
+		a, b, err := paired(r.results, rows[j].results, finalFlags)
 		if err != nil {
 			return err
 		}
@@ -177,18 +195,37 @@ func compareAll(rows []Row, index map[string]int) error {
 	return nil
 }
 
+// compareBest fills in the difference of best exact accuracy.
+func (r *Row) compareBest(ref Row) error {
+	a, b, err := paired(r.results, ref.results, bestFlags)
+	if err != nil {
+		return err
+	}
+	if iv, ok := PairedBootstrap(a, b); ok && r.DatasetHash == ref.DatasetHash {
+		r.BestDelta, r.BestCILow, r.BestCIHigh = ptr(iv.Delta), ptr(iv.Low), ptr(iv.High)
+	}
+	return nil
+}
+
+func finalFlags(r RunResult) string { return r.FinalCorrect }
+
+func bestFlags(r RunResult) string {
+	_, bitmap := r.best()
+	return bitmap
+}
+
 // paired are the solved flags of the seeds that both have.
-func paired(x, y []RunResult) (a, b [][]bool, err error) {
+func paired(x, y []RunResult, of func(RunResult) string) (a, b [][]bool, err error) {
 	for _, rx := range x {
 		k := slices.IndexFunc(y, func(ry RunResult) bool { return ry.Seed == rx.Seed })
 		if k < 0 {
 			continue
 		}
-		fx, err := ParseBitmap(rx.FinalCorrect)
+		fx, err := ParseBitmap(of(rx))
 		if err != nil {
 			return nil, nil, fmt.Errorf("read result of %s: %w", rx.Run, err)
 		}
-		fy, err := ParseBitmap(y[k].FinalCorrect)
+		fy, err := ParseBitmap(of(y[k]))
 		if err != nil {
 			return nil, nil, fmt.Errorf("read result of %s: %w", y[k].Run, err)
 		}

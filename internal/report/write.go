@@ -31,7 +31,8 @@ func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) 
 	}
 	ts := tables(rows)
 	title := "Sweep " + sweepID
-	html, err := htmlPage(title, ts, figs)
+	lines := summary(rows)
+	html, err := htmlPage(title, lines, ts, figs)
 	if err != nil {
 		return Written{}, err
 	}
@@ -51,7 +52,7 @@ func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) 
 		}
 		w.Keys = append(w.Keys, key)
 	}
-	put("report.md", []byte(markdown(title, ts, figs)))
+	put("report.md", []byte(markdown(title, lines, ts, figs)))
 	put("report.html", []byte(html))
 	put("results.json", append(data, '\n'))
 	for _, f := range figs {
