@@ -23,6 +23,7 @@ func addCommands(root *cobra.Command, a *app) {
 		newExportCmd(a),
 		newImportCmd(a),
 		newBenchCmd(a),
+		newProbeCmd(a),
 	)
 	root.AddCommand(newControlCmds(a)...)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +18,7 @@ func newPreflightCmd(a *app) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "preflight",
-		Short: "Check configuration, store, disk and server before hours of chips are spent",
+		Short: "Check configuration, store, disk, backends and server before hours of chips are spent",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := a.configs()
@@ -28,6 +29,7 @@ func newPreflightCmd(a *app) *cobra.Command {
 				preflight.Configs(cfg, f.profile, os.Environ()),
 				preflight.Store(func(ctx context.Context) (preflight.Opened, error) { return openStore(ctx, f.store) }),
 				preflight.Disk(a.stateDir, 2<<30),
+				{Name: "backends", Timeout: 5 * time.Minute, Run: func(ctx context.Context) (string, error) { return checkBackends(ctx, f.backend) }},
 				{Name: "server and pollers", Run: func(ctx context.Context) (string, error) { return checkPollers(ctx, a) }},
 			})
 			if asJSON {
@@ -43,6 +45,7 @@ func newPreflightCmd(a *app) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&f.store, "store", envOr("TRMSWEEP_STORE", "gs://trmsweep"), "where checkpoints and results live (environment TRMSWEEP_STORE)")
 	cmd.Flags().StringVar(&f.profile, "profile", envOr("TRMSWEEP_PROFILE", "paper"), "profile to check (environment TRMSWEEP_PROFILE)")
+	cmd.Flags().StringVar(&f.backend, "backend", envOr("TRMSWEEP_BACKEND", "auto"), "backend that must open: auto, cpu, go, xla:tpu, xla:cuda, xla:cpu (environment TRMSWEEP_BACKEND)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
