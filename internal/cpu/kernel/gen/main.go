@@ -43,7 +43,8 @@ func main() {
 	}
 }
 
-// micro writes the 14×32 register tile: 28 accumulators, two vectors of B, broadcasts of A.
+// micro writes the 14×32 register tile: 28 accumulators, two vectors of B, broadcasts of A. Fewer rows, in twos, and columns that fit one
+// vector have loops of their own.
 func micro(name string, fma func(b, a, dst int)) {
 	emit("\nTEXT ·%s(SB), NOSPLIT, $0-64", name)
 	for _, a := range []string{"a+0 R8", "b+8 R9", "c+16 R10", "ldc+24 R11", "rows+40 R13", "cols+48 CX", "acc+56 R14"} {
@@ -57,21 +58,25 @@ func micro(name string, fma func(b, a, dst int)) {
 	}
 	emit("\tCMPQ BX, $16\n\tJLE narrow")
 	for _, width := range []int{2, 1} {
-		name := map[int]string{2: "wide", 1: "narrow"}[width]
-		emit("%s:\n\tVMOVUPS (R9), Z28", name)
-		if width == 2 {
-			emit("\tVMOVUPS 64(R9), Z29")
+		if width == 1 {
+			emit("narrow:")
 		}
-		for i := range tileM {
-			emit("\tVBROADCASTSS %d(R8), Z%d", 4*i, 30+i%2)
-			fma(28, 30+i%2, 2*i)
+		for rows := 2; rows < tileM; rows += 2 {
+			emit("\tCMPQ R13, $%d\n\tJLE rows%dx%d", rows, rows, width)
+		}
+		for rows := tileM; rows > 0; rows -= 2 {
+			emit("rows%dx%d:\n\tVMOVUPS (R9), Z28", rows, width)
 			if width == 2 {
-				fma(29, 30+i%2, 2*i+1)
+				emit("\tVMOVUPS 64(R9), Z29")
 			}
-		}
-		emit("\tADDQ $%d, R8\n\tADDQ $128, R9\n\tDECQ CX\n\tJNZ %s", 4*tileM, name)
-		if width == 2 {
-			emit("\tJMP store")
+			for i := range rows {
+				emit("\tVBROADCASTSS %d(R8), Z%d", 4*i, 30+i%2)
+				fma(28, 30+i%2, 2*i)
+				if width == 2 {
+					fma(29, 30+i%2, 2*i+1)
+				}
+			}
+			emit("\tADDQ $%d, R8\n\tADDQ $128, R9\n\tDECQ CX\n\tJNZ rows%dx%d\n\tJMP store", 4*tileM, rows, width)
 		}
 	}
 	emit("store:\n\tTESTQ R14, R14\n\tJNZ add")
