@@ -53,12 +53,12 @@ type compiler struct {
 func compile(b *builder, outputs []*node) *executable {
 	c := &compiler{b: b.backend, packs: map[packKey]*storage{}, needs: &needs{}}
 	c.canonical(b, outputs)
+	c.divide()
+	c.again()
 	c.full = make([]*value, len(c.nodes))
-	c.kinds = make([]kind, len(c.nodes))
 	x := &executable{b: b.backend, name: b.name, params: b.params, names: b.names, outputs: outputs, needs: c.needs}
 	x.bound = make([]*storage, len(b.params))
 	for _, n := range c.nodes {
-		c.kinds[n.idx] = kindOf(n)
 		switch n.op {
 		case backends.OpTypeParameter:
 			st := &storage{dt: n.shape.DType, n: n.shape.Size(), place: bound}
@@ -68,7 +68,6 @@ func compile(b *builder, outputs []*node) *executable {
 			c.full[n.idx] = dense(n.data.(*storage), n.shape.Dimensions)
 		}
 	}
-	c.divide()
 	for level := range slices.Max(append(c.level, 0)) + 1 {
 		c.group(level)
 	}
@@ -129,17 +128,25 @@ func (c *compiler) canonical(b *builder, outputs []*node) {
 		known[key] = as[i]
 		c.nodes = append(c.nodes, as[i])
 	}
-	c.users, c.isOutput = make([][]*node, len(c.nodes)), make([]bool, len(c.nodes))
+	for _, n := range outputs {
+		c.outputs = append(c.outputs, as[n.idx])
+	}
+	c.index()
+}
+
+// index fills what is looked up by a node's number.
+func (c *compiler) index() {
+	c.users, c.isOutput, c.kinds = make([][]*node, len(c.nodes)), make([]bool, len(c.nodes)), make([]kind, len(c.nodes))
 	for _, n := range c.nodes {
+		c.kinds[n.idx] = kindOf(n)
 		for _, m := range n.inputs {
 			if u := c.users[m.idx]; len(u) == 0 || u[len(u)-1] != n {
 				c.users[m.idx] = append(u, n)
 			}
 		}
 	}
-	for _, n := range outputs {
-		c.outputs = append(c.outputs, as[n.idx])
-		c.isOutput[as[n.idx].idx] = true
+	for _, n := range c.outputs {
+		c.isOutput[n.idx] = true
 	}
 }
 
