@@ -134,11 +134,24 @@ func (b *Bucket) put(ctx context.Context, key string, body io.ReaderAt, size, if
 	return attrOf(w.Attrs()), nil
 }
 
-// Get streams the object; the deadline starts anew with every read.
+// Get streams the object; the deadline starts anew with every read. The newest
+// generation that is replaced between asking and reading is asked for again:
+// an object that is there is never reported missing.
 func (b *Bucket) Get(ctx context.Context, key string, generation int64) (io.ReadCloser, blob.Attr, error) {
 	if err := blob.CheckKey(key); err != nil {
 		return nil, blob.Attr{}, err
 	}
+	for seen := int64(0); ; {
+		r, a, err := b.open(ctx, key, generation)
+		if generation != 0 || !errors.Is(err, blob.ErrNotExist) || a.Generation == seen {
+			return r, a, err
+		}
+		seen = a.Generation // 0 where there is no object
+	}
+}
+
+// open opens one generation. Where it has gone since it was asked for, Attr tells which it was.
+func (b *Bucket) open(ctx context.Context, key string, generation int64) (io.ReadCloser, blob.Attr, error) {
 	// The reader does not tell all attributes on every server; ask for them, then read that generation.
 	a, err := b.stat(ctx, key, generation)
 	if err != nil {
@@ -148,7 +161,7 @@ func (b *Bucket) Get(ctx context.Context, key string, generation int64) (io.Read
 	r, err := b.h.Object(key).Generation(a.Generation).NewReader(dog.ctx)
 	if err != nil {
 		dog.stop()
-		return nil, blob.Attr{}, b.explain(ctx, "get", key, err)
+		return nil, a, b.explain(ctx, "get", key, err)
 	}
 	rc := &reader{b: b, ctx: ctx, key: key, dog: dog, raw: r}
 	rc.checked = blob.VerifyReader(readerFunc(rc.read), a)
