@@ -28,10 +28,15 @@ func rmsNorm(x *Node, eps float64) *Node {
 	return ConvertDType(Div(y, Sqrt(AddScalar(mean, eps))), x.DType())
 }
 
-// swiglu is down(silu(gate(x)) * up(x)).
+// swiglu is down(silu(gate(x)) * up(x)). Silu rounds once.
 func swiglu(x, gate, up, down *Node) *Node {
-	g := linear(x, gate)
-	return linear(Mul(Mul(g, Logistic(g)), linear(x, up)), down)
+	g := ConvertDType(linear(x, gate), dtypes.Float32)
+	return linear(Mul(ConvertDType(Mul(g, Logistic(g)), x.DType()), linear(x, up)), down)
+}
+
+// scaled is x times a number that is not rounded to the type of x.
+func scaled(x *Node, by float64) *Node {
+	return ConvertDType(MulScalar(ConvertDType(x, dtypes.Float32), by), x.DType())
 }
 
 // rotate applies rotary positions to x [B, heads, length, size] with tables [length, size].
@@ -146,9 +151,9 @@ func (c Config) embed(w weights, inputs, puzzle *Node) *Node {
 		x = Concatenate([]*Node{Reshape(head, b, c.PrefixLen(), d), x}, 1)
 	}
 	if pos := w["embed_pos.embedding_weight"]; pos != nil {
-		x = MulScalar(Add(x, BroadcastToDims(Reshape(pos, 1, c.Length(), d), x.Shape().Dimensions...)), 0.707106781)
+		x = scaled(Add(x, BroadcastToDims(Reshape(pos, 1, c.Length(), d), x.Shape().Dimensions...)), 0.707106781)
 	}
-	return MulScalar(x, math.Sqrt(float64(d)))
+	return scaled(x, math.Sqrt(float64(d)))
 }
 
 // forward is one supervision step: T cycles of which only the last carries a
