@@ -6,7 +6,8 @@ package kernel
 // For bfloat16 operands set A16 and B16 in place of A and B; C stays float32. With AVX512-BF16 the products of two k at a time are
 // added in float32, rounding to nearest even, and denormal operands and results count as zero; elsewhere the operands are widened.
 // Narrow says that the operands are bfloat16 where A16 is not there yet to show it. Packed is B as PackB wrote it, for Run of products that
-// share a B of one batch; B is not read then (Run needs Narrow set). C must not overlap A or B. Every element is a chain of fused multiply-adds in k order over fixed blocks of k.
+// share a B of one batch; B is not read then (Run needs Narrow set). SameA says that
+// A is that of the product which the same scratch ran before, unchanged. C must not overlap A or B. Every element is a chain of fused multiply-adds in k order over fixed blocks of k.
 type Gemm struct {
 	M, N, K, Batch     int
 	A, B, C            []float32
@@ -16,21 +17,22 @@ type Gemm struct {
 	BRow, BCol, BBatch int
 	CRow, CBatch       int
 	Accumulate, Narrow bool
+	SameA              bool
 }
 
-// blockK is the longest run of k between two additions into C, blockM the rows and blockN the columns of one task.
+// blockK is the longest run of k between two additions into C, blockM the rows and blockN the columns of one task. wholeA is how much
+// of A a thread packs at once, to use it again for the next product.
 const (
 	blockK = 256
 	blockM = 168
-	blockN = 1024
+	blockN = 512
+	wholeA = 80 << 10
 )
 
+// gemmJob cuts a product into tasks that pack their own operands: nothing waits for another thread.
 type gemmJob struct {
 	g              Gemm
-	stage          int
-	k0, kc         int
-	acc            bool
-	packed         []float32
+	pack           []float32 // where B goes when packing is all there is to do
 	mTasks, nTasks int
 }
 
@@ -42,17 +44,13 @@ var (
 	gemmScratches freeList[Scratch]
 )
 
-const (
-	stagePackB = iota
-	stageTiles
-	stageBatch
-	stagePackAll
-)
-
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
 // kBlock returns the length of the blocks of k: even, and depends on K alone.
 func kBlock(k int) int { return (ceilDiv(k, ceilDiv(k, blockK)) + 1) &^ 1 }
+
+// share gives the panels [from, to) of task t of tasks.
+func share(panels, t, tasks int) (from, to int) { return t * panels / tasks, (t + 1) * panels / tasks }
 
 // Gemm computes g on the pool (nil runs inline).
 func (p *Pool) Gemm(g *Gemm) {
@@ -71,26 +69,13 @@ func (p *Pool) Gemm(g *Gemm) {
 		q.M, q.Batch = q.M*q.Batch, 1
 	}
 	q.check()
-	if q.Batch > 1 {
-		j.stage = stageBatch
-		j.mTasks = 1
-		if q.Batch < 8 && q.M > blockM {
-			j.mTasks = ceilDiv(q.M, blockM)
-		}
-		p.Run(q.Batch*j.mTasks, 1, j)
-	} else {
-		kb := kBlock(q.K)
-		panels := ceilDiv(q.N, tileN)
-		j.mTasks, j.nTasks = ceilDiv(q.M, blockM), ceilDiv(q.N, blockN)
-		for k0 := 0; k0 < q.K; k0 += kb {
-			j.k0, j.kc, j.acc = k0, min(kb, q.K-k0), q.Accumulate || k0 > 0
-			j.packed = grow(j.packed, panels*tileN*j.kc)
-			j.stage = stagePackB
-			p.Run(panels, max(1, ceilDiv(16384, j.kc*tileN)), j)
-			j.stage = stageTiles
-			p.Run(j.mTasks*j.nTasks, 1, j)
-		}
+	j.mTasks, j.nTasks = ceilDiv(q.M, blockM), ceilDiv(q.N, blockN)
+	if p != nil && p.threads > 1 && float64(q.M)*float64(q.N)*float64(q.K) > 1<<18 {
+		want := 4 * p.threads // tasks; how many does not show in the results
+		j.mTasks = max(j.mTasks, min(ceilDiv(want, q.Batch*j.nTasks), ceilDiv(q.M, 4*tileM)))
+		j.nTasks = max(j.nTasks, min(ceilDiv(want, q.Batch*j.mTasks), ceilDiv(q.N, 4*tileN)))
 	}
+	p.Run(q.Batch*j.mTasks*j.nTasks, 1, j)
 	j.g = Gemm{}
 	gemmJobs.put(j)
 }
@@ -114,8 +99,14 @@ func (g *Gemm) Run(s *Scratch) {
 		return
 	}
 	g.check()
+	if size := ceilDiv(g.M, tileM) * tileM * g.K; g.Batch == 1 && size <= wholeA {
+		s.whole(g, size)
+		return
+	}
 	for b := range g.Batch {
-		s.one(g, b, 0, g.M)
+		for i := 0; i < g.M; i += blockM {
+			s.block(g, b, i, min(blockM, g.M-i), 0, g.N)
+		}
 	}
 }
 
@@ -131,9 +122,9 @@ func (g *Gemm) PackedSize() (n int) {
 // PackB packs B (of one batch; N, K, B or B16 with its strides and Narrow are what counts) for Packed.
 func (p *Pool) PackB(dst []float32, g *Gemm) {
 	j := gemmJobs.get()
-	j.g, j.packed, j.stage = *g, dst, stagePackAll
+	j.g, j.pack = *g, dst
 	p.Run(ceilDiv(g.N, tileN), max(1, ceilDiv(16384, g.K*tileN+1)), j)
-	j.g, j.packed = Gemm{}, nil
+	j.g, j.pack = Gemm{}, nil
 	gemmJobs.put(j)
 }
 
@@ -156,21 +147,15 @@ func (g *Gemm) check() {
 	_ = g.C[(g.Batch-1)*g.CBatch+(g.M-1)*g.CRow+g.N-1]
 }
 
-// Run implements Job for the stages of a product.
+// Run implements Job for the tasks of a product, or for panels of B to pack.
 func (j *gemmJob) Run(lo, hi int) {
 	g := &j.g
-	if j.stage == stagePackB {
-		for t := lo; t < hi; t++ {
-			g.packB(j.packed, 0, j.k0, t, j.kc)
-		}
-		return
-	}
-	if j.stage == stagePackAll {
-		kb, at := kBlock(max(g.K, 1)), 0
+	if j.pack != nil {
+		kb, at := kBlock(g.K), 0
 		for k0 := 0; k0 < g.K; k0 += kb {
 			kc := min(kb, g.K-k0)
 			for t := lo; t < hi; t++ {
-				g.packB(j.packed[at:], 0, k0, t, kc)
+				g.packB(j.pack[at+t*tileN*g.depth(kc):], 0, k0, t*tileN, kc)
 			}
 			at += ceilDiv(g.N, tileN) * tileN * g.depth(kc)
 		}
@@ -178,67 +163,73 @@ func (j *gemmJob) Run(lo, hi int) {
 	}
 	s := gemmScratches.get()
 	for t := lo; t < hi; t++ {
-		if j.stage == stageTiles {
-			i0, n0 := t/j.nTasks*blockM, t%j.nTasks*blockN
-			m, n := min(blockM, g.M-i0), min(blockN, g.N-n0)
-			s.packA(g, i0*g.ARow+j.k0*g.ACol, m, j.kc)
-			g.tiles(s.a, j.packed[n0*g.depth(j.kc):], g.C[i0*g.CRow+n0:], g.CRow, m, n, j.kc, j.acc)
-			continue
+		m0, m1 := share(ceilDiv(g.M, tileM), t/j.nTasks%j.mTasks, j.mTasks)
+		n0, n1 := share(ceilDiv(g.N, tileN), t%j.nTasks, j.nTasks)
+		n0, n1 = n0*tileN, min(n1*tileN, g.N)
+		for i := m0 * tileM; i < min(m1*tileM, g.M); i += blockM {
+			s.block(g, t/j.nTasks/j.mTasks, i, min(blockM, min(m1*tileM, g.M)-i), n0, n1-n0)
 		}
-		b, i0, m := t/j.mTasks, 0, g.M
-		if j.mTasks > 1 {
-			i0 = t % j.mTasks * blockM
-			m = min(blockM, g.M-i0)
-		}
-		s.one(g, b, i0, m)
 	}
 	gemmScratches.put(s)
 }
 
-// one computes rows [i0,i0+m) of batch b with scratch of its own.
-func (s *Scratch) one(g *Gemm, b, i0, m int) {
+// block computes m rows from i0 and n columns from n0, a multiple of tileN, of batch b.
+func (s *Scratch) block(g *Gemm, b, i0, m, n0, n int) {
 	kb := kBlock(g.K)
-	panels := ceilDiv(g.N, tileN)
 	at := 0
 	for k0 := 0; k0 < g.K; k0 += kb {
 		kc := min(kb, g.K-k0)
-		var packed []float32
-		if g.Packed != nil {
-			packed = g.Packed[at:]
-			at += panels * tileN * g.depth(kc)
-		} else {
-			s.b = grow(s.b, panels*tileN*kc)
-			for t := range panels {
-				g.packB(s.b, b, k0, t, kc)
-			}
-			packed = s.b
-		}
-		for r := 0; r < m; r += blockM {
-			rows := min(blockM, m-r)
-			i := i0 + r
-			s.packA(g, b*g.ABatch+i*g.ARow+k0*g.ACol, rows, kc)
-			g.tiles(s.a, packed, g.C[b*g.CBatch+i*g.CRow:], g.CRow, rows, g.N, kc, g.Accumulate || k0 > 0)
-		}
+		s.a = grow(s.a, ceilDiv(m, tileM)*tileM*kc)
+		s.packA(g, s.a, b*g.ABatch+i0*g.ARow+k0*g.ACol, m, kc)
+		g.tiles(s.a, s.rightPanels(g, &at, b, k0, kc, n0, n), g.C[b*g.CBatch+i0*g.CRow+n0:], m, n, kc, g.Accumulate || k0 > 0)
 	}
 }
 
-func (s *Scratch) packA(g *Gemm, at, m, kc int) {
+// whole computes a product of one batch from all of A packed, size words.
+func (s *Scratch) whole(g *Gemm, size int) {
+	s.a = grow(s.a, size)
+	kb := kBlock(g.K)
+	from, at := 0, 0
+	for k0 := 0; k0 < g.K; k0 += kb {
+		kc := min(kb, g.K-k0)
+		a := s.a[from:]
+		from += ceilDiv(g.M, tileM) * tileM * g.depth(kc)
+		if !g.SameA {
+			s.packA(g, a, k0*g.ACol, g.M, kc)
+		}
+		g.tiles(a, s.rightPanels(g, &at, 0, k0, kc, 0, g.N), g.C, g.M, g.N, kc, g.Accumulate || k0 > 0)
+	}
+}
+
+// rightPanels gives the panels of B for n columns from n0 and kc steps from k0: from Packed, where at counts along, or packed here.
+func (s *Scratch) rightPanels(g *Gemm, at *int, b, k0, kc, n0, n int) []float32 {
 	depth := g.depth(kc)
-	s.a = grow(s.a, ceilDiv(m, tileM)*tileM*depth)
+	if g.Packed != nil {
+		p := g.Packed[*at+n0*depth:]
+		*at += ceilDiv(g.N, tileN) * tileN * depth
+		return p
+	}
+	s.b = grow(s.b, ceilDiv(n, tileN)*tileN*depth)
+	for q := 0; q < n; q += tileN {
+		g.packB(s.b[q*depth:], b, k0, n0+q, kc)
+	}
+	return s.b
+}
+
+func (s *Scratch) packA(g *Gemm, dst []float32, at, m, kc int) {
+	depth := g.depth(kc)
 	for i := 0; i < m; i += tileM {
 		if g.Narrow {
-			packPanelBF16(s.a[i*depth:], g.A16[at+i*g.ARow:], g.ARow, g.ACol, min(tileM, m-i), kc, tileM)
+			packPanelBF16(dst[i*depth:], g.A16[at+i*g.ARow:], g.ARow, g.ACol, min(tileM, m-i), kc, tileM)
 		} else {
-			packPanel(s.a[i*depth:], g.A[at+i*g.ARow:], g.ARow, g.ACol, min(tileM, m-i), kc, tileM)
+			packPanel(dst[i*depth:], g.A[at+i*g.ARow:], g.ARow, g.ACol, min(tileM, m-i), kc, tileM)
 		}
 	}
 }
 
-// packB packs panel t of batch b.
-func (g *Gemm) packB(dst []float32, b, k0, t, kc int) {
-	at := b*g.BBatch + k0*g.BRow + t*tileN*g.BCol
-	lanes := min(tileN, g.N-t*tileN)
-	dst = dst[t*tileN*g.depth(kc):]
+// packB packs the panel of columns from n0.
+func (g *Gemm) packB(dst []float32, b, k0, n0, kc int) {
+	at, lanes := b*g.BBatch+k0*g.BRow+n0*g.BCol, min(tileN, g.N-n0)
 	if g.Narrow {
 		packPanelBF16(dst, g.B16[at:], g.BCol, g.BRow, lanes, kc, tileN)
 	} else {
@@ -255,8 +246,8 @@ func (g *Gemm) depth(kc int) int {
 }
 
 // tiles multiplies a packed block of m rows with packed panels of n columns.
-func (g *Gemm) tiles(a, b, c []float32, ldc, m, n, kc int, acc bool) {
-	depth, tile := g.depth(kc), microTile
+func (g *Gemm) tiles(a, b, c []float32, m, n, kc int, acc bool) {
+	depth, tile, ldc := g.depth(kc), microTile, g.CRow
 	if g.Narrow {
 		tile = microTileBF16
 	}

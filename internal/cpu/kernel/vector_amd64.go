@@ -299,7 +299,7 @@ func transpose512(dst, src []float32, rows, cols int) {
 		return
 	}
 	_, _ = dst[rows*cols-1], src[rows*cols-1]
-	for i := 0; i < rows; i += 16 {
+	for i := (rows - 1) &^ 15; i >= 0; i -= 16 { // the last first: it writes beyond its lanes
 		lanes := min(16, rows-i)
 		packTranspose512(&dst[i], &src[i*cols], cols, cols, lanes, rows, lanes)
 	}

@@ -15,6 +15,23 @@ func packPairs() {
 	emit("\tMOVQ width+40(FP), R11\n\tMOVQ lanes+32(FP), CX")
 	emit("\tMOVQ $1, R12\n\tSHLQ CX, R12\n\tDECQ R12\n\tKMOVW R12, K1\n\tSHRQ $16, R12\n\tKMOVW R12, K2")
 	emit("\tMOVQ R11, CX\n\tMOVQ $1, R12\n\tSHLQ CX, R12\n\tDECQ R12\n\tKMOVW R12, K3\n\tSHRQ $16, R12\n\tKMOVW R12, K4\n\tSHLQ $2, R11\n\tMOVQ pairs+24(FP), CX")
-	emit("loop:\n\tVPMOVZXWD.Z (R9), K1, Z0\n\tVPMOVZXWD.Z 32(R9), K2, Z1\n\tADDQ R10, R9\n\tVPMOVZXWD.Z (R9), K1, Z2\n\tVPMOVZXWD.Z 32(R9), K2, Z3\n\tADDQ R10, R9")
-	emit("\tVPSLLD $16, Z2, Z2\n\tVPSLLD $16, Z3, Z3\n\tVPORD Z2, Z0, Z0\n\tVPORD Z3, Z1, Z1\n\tVMOVUPS Z0, K3, (R8)\n\tVMOVUPS Z1, K4, 64(R8)\n\tADDQ R11, R8\n\tDECQ CX\n\tJNZ loop\n\tVZEROUPPER\n\tRET")
+	load := func(regs int) {
+		for half := range 2 {
+			for i := range regs {
+				emit("\tVPMOVZXWD.Z %d(R9), K%d, Z%d", 32*i, i+1, 2*half+i)
+			}
+			emit("\tADDQ R10, R9")
+		}
+		for i := range regs {
+			emit("\tVPSLLD $16, Z%d, Z%d\n\tVPORD Z%d, Z%d, Z%d", 2+i, 2+i, 2+i, i, i)
+		}
+	}
+	emit("\tCMPQ width+40(FP), $16\n\tJLE narrow\nloop:")
+	load(2)
+	emit("\tVMOVUPS Z0, (R8)\n\tVMOVUPS Z1, K4, 64(R8)\n\tADDQ R11, R8\n\tDECQ CX\n\tJNZ loop\n\tVZEROUPPER\n\tRET")
+	emit("narrow:\n\tDECQ CX\n\tJZ last\nnarrowLoop:") // as in packCopy
+	load(1)
+	emit("\tVMOVUPS Z0, (R8)\n\tADDQ R11, R8\n\tDECQ CX\n\tJNZ narrowLoop\nlast:")
+	load(1)
+	emit("\tVMOVUPS Z0, K3, (R8)\n\tVZEROUPPER\n\tRET")
 }

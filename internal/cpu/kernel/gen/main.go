@@ -103,7 +103,11 @@ func packCopy() {
 	emit("\tMOVQ width+40(FP), R11\n\tMOVQ lanes+32(FP), CX")
 	emit("\tMOVQ $1, R12\n\tSHLQ CX, R12\n\tDECQ R12\n\tKMOVW R12, K1\n\tSHRQ $16, R12\n\tKMOVW R12, K2")
 	emit("\tMOVQ R11, CX\n\tMOVQ $1, R12\n\tSHLQ CX, R12\n\tDECQ R12\n\tKMOVW R12, K3\n\tSHRQ $16, R12\n\tKMOVW R12, K4\n\tSHLQ $2, R11\n\tMOVQ kc+24(FP), CX")
-	emit("loop:\n\tVMOVUPS.Z (R9), K1, Z0\n\tVMOVUPS.Z 64(R9), K2, Z1\n\tVMOVUPS Z0, K3, (R8)\n\tVMOVUPS Z1, K4, 64(R8)\n\tADDQ R10, R9\n\tADDQ R11, R8\n\tDECQ CX\n\tJNZ loop\n\tVZEROUPPER\n\tRET")
+	emit("\tCMPQ width+40(FP), $16\n\tJLE narrow")
+	emit("loop:\n\tVMOVUPS.Z (R9), K1, Z0\n\tVMOVUPS.Z 64(R9), K2, Z1\n\tVMOVUPS Z0, (R8)\n\tVMOVUPS Z1, K4, 64(R8)\n\tADDQ R10, R9\n\tADDQ R11, R8\n\tDECQ CX\n\tJNZ loop\n\tVZEROUPPER\n\tRET")
+	// The next step overwrites what a whole store writes beyond its own width; the last one keeps to it.
+	emit("narrow:\n\tDECQ CX\n\tJZ last\nnarrowLoop:\n\tVMOVUPS.Z (R9), K1, Z0\n\tVMOVUPS Z0, (R8)\n\tADDQ R10, R9\n\tADDQ R11, R8\n\tDECQ CX\n\tJNZ narrowLoop")
+	emit("last:\n\tVMOVUPS.Z (R9), K1, Z0\n\tVMOVUPS Z0, K3, (R8)\n\tVZEROUPPER\n\tRET")
 }
 
 // packTranspose packs up to 16 lanes whose k run side by side, by 16×16 transposes.
@@ -134,10 +138,15 @@ func packTranspose() {
 	for i := range 8 {
 		emit("\tVSHUFF32X4 $0x88, Z%d, Z%d, Z%d\n\tVSHUFF32X4 $0xdd, Z%d, Z%d, Z%d", 24+i, 16+i, i, 24+i, 16+i, 8+i)
 	}
+	emit("\tCMPQ R13, $16\n\tJLE end")
+	for i := range 16 { // as in packCopy
+		emit("\tVMOVUPS Z%d, (R8)\n\tADDQ R11, R8", i)
+	}
+	emit("\tADDQ $64, R9\n\tSUBQ $16, R13\n\tJMP block\nend:")
 	for i := range 16 {
 		emit("\tVMOVUPS Z%d, K1, (R8)\n\tADDQ R11, R8\n\tDECQ R14\n\tJZ stored", i)
 	}
-	emit("stored:\n\tADDQ $64, R9\n\tSUBQ $16, R13\n\tJG block\n\tVZEROUPPER\n\tRET")
+	emit("stored:\n\tVZEROUPPER\n\tRET")
 }
 
 // peak writes a loop of nothing but register FMAs, the ceiling that benchmarks compare with.
