@@ -1,11 +1,13 @@
-# The commands a person types. `make bench` and `make chaos` are not there yet.
+# The commands a person types. `make bench` is not there yet.
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -X trmsweep/internal/version.code=$(VERSION)
 STATE   ?= .trmsweep
 SWEEP   ?= AllAblations
 PROFILE ?= smoke
+KILLS   ?= 100
+SEED    ?= 1
 
-.PHONY: run run-clean up down build stack test e2e lint lint-full
+.PHONY: run run-clean up down build stack test e2e chaos lint lint-full
 
 run: build ## the study on the embedded stack: PROFILE= SWEEP= STATE=
 	bin/trmsweep run --sweep $(SWEEP) --profile $(PROFILE) --state $(STATE)
@@ -34,6 +36,9 @@ test: ## every test; no network but 127.0.0.1
 
 e2e: ## the real binaries, driven as a user does
 	go test -count=1 ./e2e/
+
+chaos: ## a sweep while its processes are killed: KILLS= SEED=; then every hash is compared with an undisturbed run
+	go test -count=1 -timeout 4h -v -run TestChaos ./internal/chaos/ -args -kills $(KILLS) -seed $(SEED)
 
 lint: ## format and vet
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }

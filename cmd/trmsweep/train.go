@@ -60,7 +60,7 @@ SIGTERM and SIGINT save at the next step boundary; a second signal kills.`,
 	fl.IntVar(&f.threads, "threads", 0, "threads of the CPU backend (0 = all cores)")
 	fl.Int64Var(&f.maxSteps, "max-steps", 0, "stop with a checkpoint once this step is done (0 = train to the end)")
 	fl.DurationVar(&f.patience, "patience", 10*time.Minute, "how long storage may be away before the attempt fails")
-	fl.DurationVar(&f.grace, "grace", time.Hour, "age at which objects that no checkpoint names are collected")
+	fl.DurationVar(&f.grace, "grace", envDuration("TRMSWEEP_GRACE", time.Hour), "age at which objects that no checkpoint names are collected (environment TRMSWEEP_GRACE)")
 	fl.StringVar(&f.owner, "owner", "", "who runs this, as JSON (set by the worker)")
 	fl.BoolVar(&f.noMetadata, "no-metadata", false, "do not ask the cloud's metadata server for preemption notices")
 	return cmd
@@ -220,4 +220,12 @@ func trainExit(err error) int {
 		return train.ExitUsage
 	}
 	return train.ExitFailed
+}
+
+// envDuration is a duration from the environment; one that cannot be read counts as not there.
+func envDuration(name string, def time.Duration) time.Duration {
+	if d, err := time.ParseDuration(os.Getenv(name)); err == nil && d > 0 {
+		return d
+	}
+	return def
 }

@@ -38,12 +38,13 @@ func (r *run) finish(ctx context.Context) (Result, error) {
 	} else if err != nil && !errors.Is(err, blob.ErrNotExist) {
 		return res(), fmt.Errorf("look for the result of run %s: %w", r.o.Run, err)
 	}
+	// Before the result: whoever finds that leaves the run alone.
+	if _, err := r.writer.Clean(ctx); err != nil {
+		return res(), fmt.Errorf("clean up run %s: %w", r.o.Run, err)
+	}
 	key, err := r.writeResult(ctx, digest)
 	if err != nil {
 		return res(), err
-	}
-	if _, err := r.writer.Clean(ctx); err != nil {
-		r.o.Logger.Warn("cleaning up", "run", r.o.Run, "error", err)
 	}
 	out := res()
 	out.Result = key

@@ -1,0 +1,301 @@
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"trmsweep/internal/blob/open"
+	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/train"
+	"trmsweep/worker"
+
+	"trmsweep/internal/blob"
+)
+
+// The processes that are kept alive.
+const (
+	devstack = "devstack"
+	workers  = "worker"
+)
+
+// store is where the worker keeps its runs; every embedded stack has this bucket.
+const store = "gs://trmsweep"
+
+type harness struct {
+	o     Options
+	state string
+	// bucket is the store of the stack, every operation tried once.
+	bucket blob.Bucket
+	wg     sync.WaitGroup
+
+	mu    sync.Mutex
+	pids  map[string]int
+	stack worker.Stack
+	kills map[string]int
+}
+
+// start brings the stack and the worker up, and keeps them up until ctx ends.
+func (h *harness) start(ctx context.Context) error {
+	h.pids = map[string]int{}
+	h.keep(ctx, devstack, func() *exec.Cmd {
+		args := []string{"--state", h.state}
+		if s := h.address(); s.Temporal != "" { // the worker knows where it was
+			for flag, at := range map[string]string{"--temporal-port": s.Temporal, "--ui-port": s.UI, "--gcs-port": s.GCS} {
+				args = append(args, flag, at[strings.LastIndexByte(at, ':')+1:])
+			}
+		}
+		return exec.Command(filepath.Join(h.o.Bin, devstack), args...)
+	})
+	if err := h.ready(ctx); err != nil {
+		return err
+	}
+	h.keep(ctx, workers, func() *exec.Cmd {
+		return exec.Command(filepath.Join(h.o.Bin, "trmsweep"), "worker", "--state", h.state, "--store", store, "--profile", "smoke", "--backend", "cpu",
+			"--slots", strconv.Itoa(min(len(h.o.Experiments), 2)), "--threads", "1", "--grace", "10s")
+	})
+	return nil
+}
+
+func (h *harness) address() worker.Stack {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.stack
+}
+
+func (h *harness) pid(name string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.pids[name]
+}
+
+func (h *harness) wait() { h.wg.Wait() }
+
+// keep starts a process again whenever it ends, at once, and kills it when ctx ends.
+func (h *harness) keep(ctx context.Context, name string, make func() *exec.Cmd) {
+	h.wg.Go(func() {
+		runtime.LockOSThread() // the parent-death signal is sent when the thread that forked ends
+		defer runtime.UnlockOSThread()
+		for ctx.Err() == nil {
+			if err := h.once(ctx, name, make()); err != nil {
+				h.o.Logf("%s: %v", name, err)
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	})
+}
+
+func (h *harness) once(ctx context.Context, name string, cmd *exec.Cmd) error {
+	log, err := os.OpenFile(filepath.Join(h.o.Dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd.Env = h.environ()
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	h.pids[name] = cmd.Process.Pid
+	h.mu.Unlock()
+	stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })
+	defer stop()
+	err = cmd.Wait()
+	h.mu.Lock()
+	h.pids[name] = 0
+	h.mu.Unlock()
+	return err
+}
+
+// environ is this process's environment without what points at another stack.
+func (h *harness) environ() []string {
+	var env []string
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "TEMPORAL_") && !strings.HasPrefix(kv, "TRMSWEEP_") && !strings.HasPrefix(kv, "STORAGE_EMULATOR_HOST=") {
+			env = append(env, kv)
+		}
+	}
+	return append(env, "STORAGE_EMULATOR_HOST="+h.address().GCS, "TRMSWEEP_GRACE="+grace.String())
+}
+
+// run runs a command of the project and returns its standard output.
+func (h *harness) run(ctx context.Context, name string, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(h.o.Bin, name), args...)
+	cmd.Env = h.environ()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return stdout.Bytes(), fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, stderr.String())
+	}
+	return stdout.Bytes(), nil
+}
+
+// undisturbed trains a target without Temporal in a store of its own.
+func (h *harness) undisturbed(ctx context.Context, t target) (res train.Result, err error) {
+	args := []string{"train", t.experiment, "--profile", "smoke", "--backend", "cpu", "--threads", "2", "--no-metadata", "--seed", strconv.FormatInt(t.seed, 10),
+		"--state", filepath.Join(h.o.Dir, "undisturbed"), "--store", filepath.Join(h.o.Dir, "undisturbed", "store")}
+	for _, kv := range h.o.Overrides {
+		args = append(args, "--set", kv)
+	}
+	text, err := h.run(ctx, "trmsweep", args...)
+	if err != nil {
+		return res, err
+	}
+	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
+	err = json.Unmarshal(lines[len(lines)-1], &res)
+	if err == nil && !res.Finished {
+		err = errors.New("the undisturbed run did not finish")
+	}
+	return res, err
+}
+
+// submit starts the round's workflows and returns their ids.
+func (h *harness) submit(ctx context.Context, n int, targets []target) (ids []string, err error) {
+	if h.o.Sweep != "" {
+		id := fmt.Sprintf("chaos-%d", n)
+		args := []string{"start", h.o.Sweep, "--state", h.state, "--id", id, "--profile", "smoke", "--seeds", strconv.Itoa(n), "--experiments", strings.Join(h.o.Experiments, ",")}
+		for _, kv := range h.o.Overrides {
+			args = append(args, "--set", kv)
+		}
+		return []string{id}, h.eventually(ctx, "the sweep to start", func() error {
+			_, err := h.run(ctx, "trmsweep", args...)
+			return err
+		})
+	}
+	for _, t := range targets {
+		id := fmt.Sprintf("chaos-%d-%s", n, t.experiment)
+		input, err := json.Marshal(map[string]any{"experiment": t.experiment, "profile": "smoke", "seed": t.seed, "overrides": h.o.Overrides,
+			"timeouts": map[string]time.Duration{"heartbeat": h.o.Heartbeat, "backoff": 100 * time.Millisecond}})
+		if err != nil {
+			return nil, err
+		}
+		err = h.eventually(ctx, "the experiment to start", func() error {
+			_, err := h.run(ctx, "tctl", "workflow", "start", "--state", h.state, "--type", "Experiment", "--workflow-id", id, "--input", string(input))
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// await waits for the workflows to complete; a failed one is an error.
+func (h *harness) await(ctx context.Context, ids []string) error {
+	end := time.Now().Add(30 * time.Minute)
+	for {
+		text, err := h.run(ctx, "tctl", "workflow", "list", "--state", h.state, "--limit", "500")
+		running := 0
+		for _, id := range ids {
+			status := ""
+			for line := range strings.Lines(string(text)) {
+				if f := strings.Fields(line); len(f) > 1 && f[1] == id {
+					status = f[0]
+				}
+			}
+			switch {
+			case err != nil || status == "Running" || status == "":
+				running++
+			case status != "Completed":
+				why, _ := h.run(ctx, "tctl", "workflow", "result", "--state", h.state, "--workflow-id", id)
+				return fmt.Errorf("workflow %s is %s: %s", id, status, why)
+			}
+		}
+		switch {
+		case running == 0:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case time.Now().After(end):
+			return fmt.Errorf("workflows are still running after half an hour: %s (%v)", text, err)
+		}
+		time.Sleep(300 * time.Millisecond)
+	}
+}
+
+// verified is `trmsweep verify --json` and the run's fence.
+type verified struct {
+	train.Verification
+	epoch int64
+}
+
+// check verifies a finished run and compares it with the undisturbed one.
+func (h *harness) check(ctx context.Context, t target) (v verified, err error) {
+	text, err := h.run(ctx, "trmsweep", "verify", "--json", "--state", h.state, "--store", store, "--run", t.want.Run)
+	if err != nil {
+		return v, fmt.Errorf("%w\n%s", err, text)
+	}
+	if err := json.Unmarshal(text, &v.Verification); err != nil {
+		return v, err
+	}
+	switch {
+	case !v.OK || !v.Finished || v.Step != t.want.Step || v.LedgerSteps != t.want.Step || v.LoggedSteps != t.want.Step:
+		return v, fmt.Errorf("verify says %s", text)
+	case v.StateSHA256 != t.want.StateSHA256 || v.LedgerSHA != t.want.LedgerSHA256:
+		return v, fmt.Errorf("state %s, ledger %s; undisturbed %s, %s", v.StateSHA256, v.LedgerSHA, t.want.StateSHA256, t.want.LedgerSHA256)
+	}
+	run := blob.Prefix(h.bucket, "runs/"+t.want.Run+"/")
+	head, err := checkpoint.ReadHead(ctx, run)
+	if err != nil {
+		return v, err
+	}
+	v.epoch = head.Epoch
+	attr, err := run.Stat(ctx, "HEAD.json")
+	if err != nil {
+		return v, err
+	}
+	for _, o := range v.Orphans {
+		updated, err := time.Parse(time.RFC3339, o.Updated)
+		if err != nil {
+			return v, err
+		}
+		if age := attr.Updated.Sub(updated); age > grace && o.Epoch < head.Epoch {
+			return v, fmt.Errorf("%s of attempt %d is left over, %v older than the last commit", o.Key, o.Epoch, age)
+		}
+	}
+	return v, h.sameLog(ctx, run, t)
+}
+
+// sameLog compares the loss trace with the undisturbed one, byte for byte.
+func (h *harness) sameLog(ctx context.Context, run blob.Bucket, t target) error {
+	own, closer, err := open.Bucket(ctx, filepath.Join(h.o.Dir, "undisturbed", "store"))
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	var logs [2][]byte
+	for i, b := range []blob.Bucket{run, blob.Prefix(own, "runs/"+t.want.Run+"/")} {
+		head, err := checkpoint.ReadHead(ctx, b)
+		if err != nil {
+			return err
+		}
+		m, err := checkpoint.ReadManifest(ctx, b, head.Entries[len(head.Entries)-1])
+		if err != nil {
+			return err
+		}
+		if logs[i], err = checkpoint.ReadMetrics(ctx, b, m); err != nil {
+			return err
+		}
+	}
+	if !bytes.Equal(logs[0], logs[1]) {
+		return fmt.Errorf("the metrics log differs from the undisturbed one:\n%s\nundisturbed:\n%s", logs[0], logs[1])
+	}
+	return nil
+}

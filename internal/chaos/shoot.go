@@ -1,0 +1,190 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"trmsweep/internal/blob"
+	"trmsweep/internal/checkpoint"
+)
+
+// dice decides what happens next.
+type dice struct{ *rand.Rand }
+
+func newDice(seed uint64) *dice { return &dice{rand.New(rand.NewPCG(seed, 7))} }
+
+// shot is one accident: a signal to one kind of process, and for SIGSTOP how long until SIGCONT.
+type shot struct {
+	after  time.Duration
+	target string
+	signal syscall.Signal
+	pause  time.Duration
+	pick   int
+	calm   bool // not before every run has got further
+}
+
+const child = "child"
+
+func (d *dice) next(o Options) shot {
+	s := shot{after: o.GapLeast + time.Duration(d.Int64N(int64(o.GapMost-o.GapLeast)+1)), pick: d.IntN(1 << 20)}
+	switch x := d.Float64(); {
+	case x < 0.5:
+		s.target = child
+	case x < 0.8:
+		s.target = workers
+	default:
+		s.target = devstack
+	}
+	switch x := d.Float64(); {
+	case x < 0.6:
+		s.signal = syscall.SIGKILL
+	case x < 0.8:
+		s.signal = syscall.SIGTERM
+	default:
+		s.signal = syscall.SIGSTOP
+	}
+	s.calm = d.Float64() < 0.6
+	s.pause = time.Duration(100+d.IntN(5000)) * time.Millisecond
+	return s
+}
+
+// hurried is how many accidents in a row may happen before all runs have got
+// further. An experiment gives up after five attempts without progress, so that
+// more would kill even a perfect program.
+const hurried = 2
+
+// shoot has one accident after the other until ctx ends or enough have happened. An accident whose
+// process is not there waits for it; most wait until every run has committed steps since the one before.
+func (h *harness) shoot(ctx context.Context, d *dice, targets []target) error {
+	row := 0
+	seen := h.steps(ctx, targets)
+	for h.total() < h.o.Kills {
+		s := d.next(h.o)
+		if err := sleep(ctx, s.after); err != nil {
+			return err
+		}
+		if row++; row > hurried || s.calm {
+			for !further(seen, h.steps(ctx, targets)) {
+				if err := sleep(ctx, 100*time.Millisecond); err != nil {
+					return err
+				}
+			}
+			row, seen = 0, h.steps(ctx, targets)
+		}
+		pid := 0
+		for pid == 0 {
+			if pid = h.find(s); pid != 0 {
+				break
+			}
+			if err := sleep(ctx, 20*time.Millisecond); err != nil {
+				return err
+			}
+		}
+		if syscall.Kill(pid, s.signal) != nil {
+			continue
+		}
+		h.mu.Lock()
+		h.kills[s.target+" "+name(s.signal)]++
+		h.mu.Unlock()
+		h.o.Logf("%s kill %d: %s %s", time.Now().Format("15:04:05.0"), h.total(), s.target, name(s.signal))
+		if s.signal != syscall.SIGSTOP {
+			continue
+		}
+		err := sleep(ctx, s.pause)
+		_ = syscall.Kill(pid, syscall.SIGCONT)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *harness) total() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return Outcome{Kills: h.kills}.Total()
+}
+
+// steps are the committed steps of the runs; -1 for one that is finished; nil while the store does not answer.
+func (h *harness) steps(ctx context.Context, targets []target) []int64 {
+	out := make([]int64, len(targets))
+	for i, t := range targets {
+		run := blob.Prefix(h.bucket, "runs/"+t.want.Run+"/")
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		_, err := run.Stat(ctx, "result.json")
+		var head checkpoint.Head
+		if errors.Is(err, blob.ErrNotExist) {
+			head, err = checkpoint.ReadHead(ctx, run)
+		} else if err == nil {
+			out[i] = -1
+		}
+		cancel()
+		if err != nil && !errors.Is(err, blob.ErrNotExist) {
+			return nil
+		}
+		for _, e := range head.Entries {
+			out[i] = max(out[i], e.Step)
+		}
+	}
+	return out
+}
+
+// further reports whether every run is finished or has committed a step since.
+func further(before, now []int64) bool {
+	if now == nil {
+		return false
+	}
+	for i, step := range now {
+		if step >= 0 && before != nil && step <= before[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func name(s syscall.Signal) string {
+	return map[syscall.Signal]string{syscall.SIGKILL: "KILL", syscall.SIGTERM: "TERM", syscall.SIGSTOP: "STOP+CONT"}[s]
+}
+
+// find is the process id of a shot's target, 0 where it does not run now.
+func (h *harness) find(s shot) int {
+	if s.target != child {
+		return h.pid(s.target)
+	}
+	parent := h.pid(workers)
+	files, _ := filepath.Glob("/proc/[0-9]*/stat")
+	var found []int
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		_, rest, _ := strings.Cut(string(data), ") ")
+		if f := strings.Fields(rest); parent != 0 && len(f) > 1 && f[0] != "Z" && f[1] == strconv.Itoa(parent) {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+			found = append(found, pid)
+		}
+	}
+	if len(found) == 0 {
+		return 0
+	}
+	return found[s.pick%len(found)]
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
