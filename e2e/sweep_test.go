@@ -38,6 +38,7 @@ func TestStudyAsTyped(t *testing.T) {
 	if out := mustRun(t, "tctl", "workflow", "list", "--state", s.State, "--query", "ExecutionStatus='Running'"); strings.Contains(out, "AllAblations") {
 		t.Errorf("still running:\n%s", out)
 	}
+	replayAll(t, s, map[string]string{v.Sweep: "AllAblations-cancelled.json"})
 }
 
 // A sweep through everything that happens to it in a night: its training process
@@ -91,6 +92,8 @@ func TestSweepThroughAccidents(t *testing.T) {
 		t.Errorf("the ledger adds up to %g s of %g s: %v", sum, r.WallSeconds, r.Goodput)
 	}
 	checkReport(t, s, longest, short, more)
+	replayAll(t, s, map[string]string{"night": "TNSweep.json", "day": "TNSweep-reused.json", "night/ablations": "Phase.json", "night/dataset": "DatasetGeneration.json",
+		"night/ablations/" + longest: "Experiment.json"})
 }
 
 // checkReport runs the sweep with one experiment more: the finished one is not
@@ -130,9 +133,25 @@ func TestFailedExperimentIsALine(t *testing.T) {
 	if v.Failed != 1 || len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "/nowhere/puzzles.csv") || !strings.Contains(v.Experiments[0].Error, "/nowhere/puzzles.csv") {
 		t.Errorf("%+v", v)
 	}
-	mustRun(t, "trmsweep", "start", "TNSweep", "--state", s.State, "--id", "worse", "--set", "hiden_size=64")
+	mustRun(t, "tctl", "workflow", "start", "--state", s.State, "--type", "TNSweep", "-w", "worse", "-i", `{"overrides":["hiden_size=64"]}`) // trmsweep would refuse it
 	v = await(t, s, "worse", "the refusal", func(v sweepView) bool { return v.Status == "failed" })
 	if len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "hidden_size") {
 		t.Errorf("%+v", v)
 	}
+	replayAll(t, s, map[string]string{"bad": "TNSweep-failed.json", "bad/ablations/e2_2_t2_n2": "Experiment-failed.json", "worse": "TNSweep-refused.json"})
+}
+
+// Every other type, started without input by the plainest client.
+func TestOtherTypes(t *testing.T) {
+	s := startStack(t, t.TempDir())
+	startWorker(t, s)
+	for _, args := range [][]string{
+		{"--type", "BatchSweep", "-w", "batch", "-i", `{"experiments":["e1_3_batch_1024"]}`},
+		{"--type", "Experiment", "-w", "one", "-i", `{"experiment":"e1_3_batch_1024"}`},
+		{"--type", "Preflight", "-w", "checks"},
+		{"--type", "AllAblations", "-w", "all", "-i", `{"phases":["baseline"],"experiments":["e1_3_batch_1024"]}`},
+	} {
+		mustRun(t, "tctl", append([]string{"workflow", "start", "--wait", "--state", s.State}, args...)...)
+	}
+	replayAll(t, s, map[string]string{"batch": "BatchSweep.json", "one": "Experiment-reused.json", "checks": "Preflight.json", "all": "AllAblations.json"})
 }

@@ -33,11 +33,19 @@ func checkSweep(a *app, name string, in activities.SweepInput) error {
 	default:
 		names = append(names, name)
 	}
-	profile := in.Profile
-	if profile == "" {
-		profile = experiment.DefaultProfile
+	_, err = experiment.ResolveSweep(files, names, in.Profile, in.Overrides, nil)
+	if err == nil || in.Profile != "" {
+		return configError(err)
 	}
-	_, err = experiment.ResolveSweep(files, names, profile, in.Overrides, nil)
+	profiles, perr := experiment.Profiles(files)
+	if perr != nil {
+		return perr
+	}
+	for _, p := range profiles { // the worker's own profile, whichever that is, decides
+		if _, other := experiment.ResolveSweep(files, names, p, in.Overrides, nil); other == nil {
+			return nil
+		}
+	}
 	return configError(err)
 }
 
