@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"path"
 	"strings"
@@ -290,6 +291,32 @@ func TestSixteenWriters(t *testing.T) {
 }
 
 // Every file of the newest checkpoint is damaged in turn: the older one is used, and the newer marked.
+// late is a bucket in which another attempt acquires the run and begins to save between two looks at it.
+type late struct {
+	blob.Bucket
+	once sync.Once
+	come func()
+}
+
+func (l *late) List(ctx context.Context, prefix string) iter.Seq2[blob.Attr, error] {
+	l.once.Do(l.come)
+	return l.Bucket.List(ctx, prefix)
+}
+
+// A run that another attempt has just begun, with files but no manifest yet, is not a lost one.
+func TestAcquireBesideAFreshRun(t *testing.T) {
+	b := mem.New(nil)
+	l := &late{Bucket: b, come: func() {
+		w := acquire(t, b)
+		if _, err := blob.PutBytes(t.Context(), b, w.Begin(1).dir()+stateName(0, 1), []byte("x"), blob.Absent); err != nil {
+			t.Error(err)
+		}
+	}}
+	if w := acquire(t, l); w.Epoch() != 2 {
+		t.Errorf("epoch %d", w.Epoch())
+	}
+}
+
 func TestFallback(t *testing.T) {
 	damages := map[string]func([]byte) []byte{
 		"flipped":   func(d []byte) []byte { d[len(d)/2] ^= 1; return d },

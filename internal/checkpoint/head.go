@@ -85,6 +85,11 @@ func currentHead(ctx context.Context, b blob.Bucket) (foundHead, error) {
 	if err != nil {
 		return foundHead{}, err
 	}
+	// Objects are made after HEAD. If there are some, and HEAD has come in the
+	// meantime, then another attempt is beside this one and nothing is lost.
+	if now, _, err := readHead(ctx, b); err == nil {
+		return foundHead{Head: now}, nil
+	}
 	h.Generation = generation
 	switch {
 	case len(h.Entries) > 0:
