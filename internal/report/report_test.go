@@ -134,8 +134,8 @@ func write(t *testing.T, entries []report.Entry) (report.Written, map[string]str
 	return w, files
 }
 
-// TestGolden keeps the pages as they are; drawings are cut out of report.html.
-func TestGolden(t *testing.T) {
+// TestFrozenPages keeps the pages as they are; drawings are cut out of report.html.
+func TestFrozenPages(t *testing.T) {
 	_, files := write(t, study(t))
 	drawing := regexp.MustCompile(`(?s)<svg.*?</svg>`)
 	files["report.html"] = drawing.ReplaceAllString(files["report.html"], "<svg/>")
