@@ -21,6 +21,7 @@ type group struct {
 	locals []*storage // in the worker's arena
 	shared []*storage // elsewhere, used by a region
 	escape map[*node]bool
+	left   side // of the region's last product
 }
 
 type copyKey struct {
@@ -384,6 +385,9 @@ func (g *group) dot(n *node) *value {
 	rows, cols := a.outer.dim, b.outer.dim
 	t := kernel.Gemm{M: rows, N: cols, K: a.inner.dim, Batch: a.batch.dim, CRow: cols, CBatch: rows * cols, Narrow: narrow,
 		ARow: a.outer.stride, ACol: a.inner.stride, ABatch: a.batch.stride, BRow: b.inner.stride, BCol: b.outer.stride, BBatch: b.batch.stride}
+	if g.tiles > 1 {
+		t.SameA, g.left = a == g.left, a
+	}
 	empty, av, bv := c.size() == 0 || t.K == 0, a.v, b.v
 	run := func(w *worker, tile int) {
 		if empty {

@@ -37,7 +37,10 @@ type gemmJob struct {
 }
 
 // Scratch is the memory of one thread's packed operands; it grows to the largest product.
-type Scratch struct{ a, b []float32 }
+type Scratch struct {
+	a, b   []float32
+	column [4 * 16]float32
+}
 
 var (
 	gemmJobs      freeList[gemmJob]
@@ -181,7 +184,7 @@ func (s *Scratch) block(g *Gemm, b, i0, m, n0, n int) {
 		kc := min(kb, g.K-k0)
 		s.a = grow(s.a, ceilDiv(m, tileM)*tileM*kc)
 		s.packA(g, s.a, b*g.ABatch+i0*g.ARow+k0*g.ACol, m, kc)
-		g.tiles(s.a, s.rightPanels(g, &at, b, k0, kc, n0, n), g.C[b*g.CBatch+i0*g.CRow+n0:], m, n, kc, g.Accumulate || k0 > 0)
+		s.tiles(g, s.a, s.rightPanels(g, &at, b, k0, kc, n0, n), g.C[b*g.CBatch+i0*g.CRow+n0:], m, n, kc, g.Accumulate || k0 > 0)
 	}
 }
 
@@ -197,7 +200,7 @@ func (s *Scratch) whole(g *Gemm, size int) {
 		if !g.SameA {
 			s.packA(g, a, k0*g.ACol, g.M, kc)
 		}
-		g.tiles(a, s.rightPanels(g, &at, 0, k0, kc, 0, g.N), g.C, g.M, g.N, kc, g.Accumulate || k0 > 0)
+		s.tiles(g, a, s.rightPanels(g, &at, 0, k0, kc, 0, g.N), g.C, g.M, g.N, kc, g.Accumulate || k0 > 0)
 	}
 }
 
@@ -246,14 +249,37 @@ func (g *Gemm) depth(kc int) int {
 }
 
 // tiles multiplies a packed block of m rows with packed panels of n columns.
-func (g *Gemm) tiles(a, b, c []float32, m, n, kc int, acc bool) {
-	depth, tile, ldc := g.depth(kc), microTile, g.CRow
+func (s *Scratch) tiles(g *Gemm, a, b, c []float32, m, n, kc int, acc bool) {
+	depth, tile, one, ldc := g.depth(kc), microTile, column, g.CRow
 	if g.Narrow {
-		tile = microTileBF16
+		tile, one = microTileBF16, columnBF16
 	}
 	for q := 0; q < n; q += tileN {
+		cols := min(tileN, n-q)
+		if one != nil && cols <= 2 {
+			for j := range cols {
+				s.columnOf(one, a, b[q*depth+j:], c[q+j:], ldc, m, depth, acc)
+			}
+			continue
+		}
 		for i := 0; i < m; i += tileM {
-			tile(a[i*depth:], b[q*depth:], c[i*ldc+q:], ldc, kc, min(tileM, m-i), min(tileN, n-q), acc)
+			tile(a[i*depth:], b[q*depth:], c[i*ldc+q:], ldc, kc, min(tileM, m-i), cols, acc)
+		}
+	}
+}
+
+// columnOf computes one column, four panels of rows at a time. Each element is the chain of additions that a tile makes.
+func (s *Scratch) columnOf(one func(a, b, out *float32, kc, next, panels int), a, b, c []float32, ldc, m, depth int, acc bool) {
+	out := &s.column
+	for i := 0; i < m; i += 4 * tileM {
+		panels := min(4, ceilDiv(m-i, tileM))
+		one(&a[i*depth], &b[0], &out[0], depth, tileM*depth, panels)
+		for r := range min(4*tileM, m-i) {
+			x := out[r/tileM*16+r%tileM]
+			if acc {
+				x += c[(i+r)*ldc]
+			}
+			c[(i+r)*ldc] = x
 		}
 	}
 }

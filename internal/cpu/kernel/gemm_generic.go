@@ -12,6 +12,9 @@ var (
 	packPanel func(dst, src []float32, lane, step, lanes, kc, width int)
 	microTile func(a, b, c []float32, ldc, kc, rows, cols int, acc bool)
 
+	// column computes one column for up to four panels of A that lie next words apart, where the level has it.
+	column, columnBF16 func(a, b, out *float32, kc, next, panels int)
+
 	// bfloat16 operands: packed as pairs of k for the CPU's dot product, or widened for microTile.
 	pairsBF16     bool
 	packPanelBF16 func(dst []float32, src []uint16, lane, step, lanes, kc, width int)

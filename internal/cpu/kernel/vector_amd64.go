@@ -16,6 +16,12 @@ func tile512(a, b, c *float32, ldc, kc, rows, cols int, acc int)
 func tileBF16x512(a, b, c *float32, ldc, kc, rows, cols int, acc int)
 
 //go:noescape
+func column512(a, b, out *float32, kc, next, panels int)
+
+//go:noescape
+func columnBF16x512(a, b, out *float32, kc, next, panels int)
+
+//go:noescape
 func packPairs512(dst *float32, src *uint16, step, pairs, lanes, width int)
 
 //go:noescape
@@ -136,7 +142,7 @@ func useLevel(l Level) {
 		return
 	}
 	if cpu.X86.HasAVX512BF16 {
-		pairsBF16, packPanelBF16, microTileBF16 = true, packPanelBF16x512, microTileBF16x512
+		pairsBF16, packPanelBF16, microTileBF16, columnBF16 = true, packPanelBF16x512, microTileBF16x512, columnBF16x512
 	}
 	Add, Sub, Mul, Div, Max, Min = binary(vADD512), binary(vSUB512), binary(vMUL512), binary(vDIV512), binary(vMAX512), binary(vMIN512)
 	AddScalar, Scale, Axpy = scalar(addScalar512), scalar(scale512), scalar(axpy512)
@@ -201,7 +207,10 @@ func useLevel(l Level) {
 			fromBF16x512(&dst[0], &a[0], n)
 		}
 	}
-	packPanel, microTile = packPanel512, microTile512
+	packPanel, microTile, column = packPanel512, microTile512, column512
+	if !pairsBF16 {
+		columnBF16 = column
+	}
 }
 
 func binary(f func(dst, a, b *float32, n int)) func(dst, a, b []float32) {

@@ -21,6 +21,8 @@ func emit(format string, args ...any) { fmt.Fprintf(&out, format+"\n", args...) 
 func main() {
 	micro("tile512", func(b, a, dst int) { emit("\tVFMADD231PS Z%d, Z%d, Z%d", b, a, dst) })
 	micro("tileBF16x512", dpbf16)
+	column("column512", func(b, a, dst int) { emit("\tVFMADD231PS Z%d, Z%d, Z%d", b, a, dst) })
+	column("columnBF16x512", dpbf16)
 	packPairs()
 	tile256(5)
 	tile256(4)
@@ -95,6 +97,33 @@ func micro(name string, fma func(b, a, dst int)) {
 		}
 	}
 	emit("done:\n\tVZEROUPPER\n\tRET")
+}
+
+// column writes the product of up to four packed panels of A with one column of a packed panel of B; missing panels repeat the first.
+func column(name string, fma func(b, a, dst int)) {
+	emit("\nTEXT ·%s(SB), NOSPLIT, $0-48\n\tMOVQ a+0(FP), R8\n\tMOVQ b+8(FP), R9\n\tMOVQ out+16(FP), R10\n\tMOVQ kc+24(FP), CX\n\tMOVQ next+32(FP), R11\n\tMOVQ panels+40(FP), R13", name)
+	emit("\tSHLQ $2, R11\n\tMOVQ $%d, R12\n\tKMOVW R12, K1\n\tMOVQ R8, AX\n\tMOVQ R8, BX\n\tMOVQ R8, DX", 1<<tileM-1)
+	for i, r := range []string{"AX", "BX", "DX"} {
+		emit("\tCMPQ R13, $%d\n\tJLE start\n\tLEAQ (R8)(R11*%d), %s", i+1, min(2, 1+i), r)
+		if i == 2 {
+			emit("\tADDQ R11, DX")
+		}
+	}
+	emit("start:")
+	for i := range 4 {
+		emit("\tVPXORQ Z%d, Z%d, Z%d", i, i, i)
+	}
+	emit("loop:\n\tVBROADCASTSS (R9), Z8")
+	for i, r := range []string{"R8", "AX", "BX", "DX"} {
+		emit("\tVMOVUPS.Z (%s), K1, Z%d", r, 4+i)
+		fma(8, 4+i, i)
+		emit("\tADDQ $%d, %s", 4*tileM, r)
+	}
+	emit("\tADDQ $128, R9\n\tDECQ CX\n\tJNZ loop")
+	for i := range 4 {
+		emit("\tVMOVUPS Z%d, %d(R10)", i, 64*i)
+	}
+	emit("\tVZEROUPPER\n\tRET")
 }
 
 // packCopy packs lanes that lie side by side.
