@@ -54,9 +54,14 @@ func (s Spec) forwardFLOPs() float64 {
 // FLOPsPerStep is the floating-point work of one optimizer step over the global
 // batch: T-1 cycles forward only and one forward and backward (3 times a
 // forward), n+1 block stacks each, that is (T+2)(n+1) forward units. The study's
-// model at batch 768 comes to 32.8 TFLOP.
+// model at batch 768 comes to 32.8 TFLOP. A learned continue value looks one
+// supervision step ahead: T(n+1) more.
 func (s Spec) FLOPsPerStep() float64 {
-	units := float64((s.HCycles + 2) * (s.LCycles + 1))
+	cycles := s.HCycles + 2
+	if !s.NoACTContinue && s.HaltMaxSteps > 1 {
+		cycles += s.HCycles
+	}
+	units := float64(cycles * (s.LCycles + 1))
 	return units * s.forwardFLOPs() * float64(s.GlobalBatchSize)
 }
 

@@ -20,6 +20,8 @@ func TestCostAnchors(t *testing.T) {
 	within("FLOPs per step at batch 768", at768.FLOPsPerStep(), 32.8e12, 0.002)
 	within("one forward unit at batch 768", at768.FLOPsPerStep()/35, 0.94e12, 0.005)
 	within("steps that a full evaluation costs", experiment.SudokuExtremeTest*at768.EvalFLOPs()/at768.FLOPsPerStep(), 5290, 0.01)
+	ahead := resolve(t, "e1_3_batch_1024", "paper", "global_batch_size=768", "no_act_continue=false")
+	within("a step that looks ahead", ahead.FLOPsPerStep()/at768.FLOPsPerStep(), 56.0/35, 1e-12)
 	within("parameters of the large model", float64(resolve(t, "e3_1_large_model", "paper").Params()), 35.2e6, 0.002)
 	within("parameters of the deeper model", float64(resolve(t, "e4_3_deeper_model", "paper").Params()), 10.05e6, 0.001)
 	hw := experiment.Hardware{Chips: 4, PeakFLOPs: 989e12, Utilisation: experiment.DefaultUtilisation}

@@ -101,9 +101,6 @@ func (s Spec) validateModel(f *Faults) {
 	case s.PuzzleEmbLen > 0 && s.PuzzleEmbNDim > s.PuzzleEmbLen*s.HiddenSize:
 		f.add("puzzle_emb_ndim", "%d does not fit into %d positions of hidden_size %d", s.PuzzleEmbNDim, s.PuzzleEmbLen, s.HiddenSize)
 	}
-	if !s.NoACTContinue {
-		f.add("no_act_continue", "false (the extra forward pass of a learned continue value) is not implemented; the study uses true")
-	}
 }
 
 func (s Spec) validateSchedule(f *Faults) {

@@ -45,7 +45,6 @@ func TestValidate(t *testing.T) {
 		{"phase", func(s *experiment.Spec) { s.Phase = "ablation" }, "phase", "ablations"},
 		{"endless tests", func(s *experiment.Spec) { s.DataSource = "generate" }, "data_test_puzzles", "how many"},
 		{"no source", func(s *experiment.Spec) { s.DataSource = " " }, "data_source", "is empty"},
-		{"continue", func(s *experiment.Spec) { s.NoACTContinue = false }, "no_act_continue", "not implemented"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := resolve(t, "e1_3_batch_1024", "paper")
