@@ -41,6 +41,7 @@ type options struct {
 	ports               ports
 	attributes          attributeList
 	dieWithParent       bool
+	storageOnly         bool
 }
 
 func execute(ctx context.Context, args []string) error {
@@ -54,6 +55,7 @@ func execute(ctx context.Context, args []string) error {
 	fs.StringVar(&o.logLevel, "log-level", "warn", "least level that goes to STATE/logs/devstack.log: debug, info, warn, error")
 	fs.Var(&o.attributes, "search-attribute", "Name=Type to register beside the built-in ones (repeatable)")
 	fs.BoolVar(&o.dieWithParent, "die-with-parent", false, "stop when the process that started this one is gone")
+	fs.BoolVar(&o.storageOnly, "storage-only", false, "serve the objects alone, and print the address as a JSON line when they can be read")
 	list := fs.Bool("list-search-attributes", false, "print the search attributes as Name=Type lines and exit")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -100,6 +102,9 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	s := &stack{ip: o.ip, ports: p, state: state, attributes: o.attributes, logger: logger}
+	if o.storageOnly {
+		return s.serveStorage(ctx)
+	}
 	if err := s.start(ctx); err != nil {
 		s.stop()
 		if ctx.Err() != nil {

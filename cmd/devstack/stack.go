@@ -71,6 +71,23 @@ func (s *stack) start(ctx context.Context) error {
 	return s.startUI(ctx)
 }
 
+// serveStorage serves the storage emulator alone until ctx ends. It is not
+// announced in devstack.json: whoever started it reads the address from its output.
+func (s *stack) serveStorage(ctx context.Context) error {
+	s.failed = make(chan error, 1)
+	if err := s.startGCS(); err != nil {
+		return err
+	}
+	defer s.stop()
+	fmt.Printf("{\"gcs\": %q}\n", s.gcsAddress())
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.failed:
+		return err
+	}
+}
+
 // startGCS serves the storage emulator with its objects in STATE/gcs.
 func (s *stack) startGCS() error {
 	emulator, err := fakestorage.NewServerWithOptions(fakestorage.Options{

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"trmsweep/internal/blob"
-	"trmsweep/internal/blob/open"
 	"trmsweep/internal/report"
 )
 
@@ -23,7 +22,7 @@ func newCompareCmd(a *app) *cobra.Command {
 		Long:  "Compare two finished runs by name; `trmsweep plan --json` shows the names (`run`).",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			bucket, closer, err := open.Bucket(cmd.Context(), storeAddress(a, store))
+			bucket, closer, err := openResults(cmd.Context(), a, store)
 			if err != nil {
 				return err
 			}
@@ -51,7 +50,7 @@ func newCompareCmd(a *app) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&store, "store", "", "where results live: a folder or gs://bucket/prefix (default STATE/store; environment TRMSWEEP_STORE)")
+	cmd.Flags().StringVar(&store, "store", "", storeHelp)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }

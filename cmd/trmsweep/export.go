@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"trmsweep/internal/blob"
-	"trmsweep/internal/blob/open"
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/statedict"
 )
@@ -53,7 +52,7 @@ func runExport(ctx context.Context, a *app, f exportFlags, run string) (err erro
 	if f.best && f.step >= 0 {
 		return usagef("export takes --best or --step, not both")
 	}
-	b, closer, err := open.Bucket(ctx, storeAddress(a, f.store))
+	b, closer, err := openResults(ctx, a, f.store)
 	if err != nil {
 		return err
 	}

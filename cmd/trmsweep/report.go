@@ -4,10 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
-	"trmsweep/internal/blob/open"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/report"
 )
@@ -23,9 +23,13 @@ func newReportCmd(a *app) *cobra.Command {
 		Use:   "report [SWEEP|PHASE|EXPERIMENT]...",
 		Short: "Write the report of a study from the results in the store",
 		Long: `Write the report of a study from the results in the store: report.md, one
-self-contained report.html, figures and results.json below sweeps/<id>/.
-Experiments without a result are listed as missing. Profile, --set and seeds
-must be those of the training, since they name the runs.`,
+self-contained report.html, figures and results.json below sweeps/<id>/ in the
+store, and copies of them in the state folder. Experiments without a result are
+listed as failed, with the reason, where the newest report of a sweep says so,
+else as missing. Profile, --set and seeds must be those of the training, since
+they name the runs.`,
+		Example: `  trmsweep report --profile smoke
+  trmsweep report TNSweep --profile paper --seeds 42,43,44 --json`,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			ctx := cmd.Context()
 			files, err := a.configs()
@@ -36,7 +40,7 @@ must be those of the training, since they name the runs.`,
 			if err != nil {
 				return err
 			}
-			bucket, closer, err := open.Bucket(ctx, storeAddress(a, store))
+			bucket, closer, err := openResults(ctx, a, store)
 			if err != nil {
 				return err
 			}
@@ -45,7 +49,11 @@ must be those of the training, since they name the runs.`,
 			if err != nil {
 				return err
 			}
-			w, err := report.Write(ctx, bucket, id, entries)
+			w, err := report.Write(ctx, bucket, reportID(id, args, profile), entries)
+			if err != nil {
+				return err
+			}
+			written, err := fetch(ctx, a, bucket, w.Keys)
 			if err != nil {
 				return err
 			}
@@ -54,8 +62,8 @@ must be those of the training, since they name the runs.`,
 				enc.SetIndent("", "  ")
 				return enc.Encode(w.Rows)
 			}
-			for _, k := range w.Keys {
-				fmt.Fprintln(a.stdout, k)
+			for _, f := range written {
+				fmt.Fprintln(a.stdout, f)
 			}
 			return nil
 		},
@@ -64,16 +72,19 @@ must be those of the training, since they name the runs.`,
 	fl.StringVar(&profile, "profile", experiment.DefaultProfile, "profile of the training: smoke, laptop, paper")
 	fl.StringArrayVar(&sets, "set", nil, "key=value that overrode the configuration (repeatable)")
 	fl.Int64SliceVar(&seeds, "seeds", nil, "seeds, comma-separated (default: the configuration's)")
-	fl.StringVar(&store, "store", "", "where results live: a folder or gs://bucket/prefix (default STATE/store; environment TRMSWEEP_STORE)")
-	fl.StringVar(&id, "id", "report", "name of the folder below sweeps/")
+	fl.StringVar(&store, "store", "", storeHelp)
+	fl.StringVar(&id, "id", "", "name of the folder below sweeps/ (default: names and profile, as `trmsweep run` calls its sweep)")
 	fl.BoolVar(&asJSON, "json", false, "print the rows as JSON")
 	return cmd
 }
 
-// storeAddress is the store to read results from.
-func storeAddress(a *app, flag string) string {
-	if flag != "" {
-		return flag
+// reportID is the folder of the report: that of the sweep of the same name.
+func reportID(id string, names []string, profile string) string {
+	switch {
+	case id != "":
+		return id
+	case len(names) == 0:
+		return experiment.AllAblations + "-" + profile
 	}
-	return envOr("TRMSWEEP_STORE", a.path("store"))
+	return strings.Join(names, "+") + "-" + profile
 }

@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
 
 	"trmsweep/activities"
-	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/open"
 	"trmsweep/workflows"
 )
@@ -111,19 +109,12 @@ func finishSweep(ctx context.Context, a *app, c client.Client, s *localStack, id
 		return err
 	}
 	defer closer.Close()
-	for _, key := range st.Reports {
-		data, _, err := blob.ReadAll(ctx, b, key, 0)
-		if err != nil {
-			return fmt.Errorf("fetch report: %w", err)
-		}
-		file := a.path(filepath.FromSlash(key))
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(file, data, 0o644); err != nil {
-			return err
-		}
-		fmt.Fprintln(a.stdout, file)
+	files, err := fetch(ctx, a, b, st.Reports)
+	for _, f := range files {
+		fmt.Fprintln(a.stdout, f)
+	}
+	if err != nil {
+		return err
 	}
 	if st.Failed > 0 {
 		return fmt.Errorf("%d of %d experiments failed; the report and `trmsweep status %s` say why", st.Failed, len(st.Experiments), id)

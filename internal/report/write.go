@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"time"
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/experiment"
 )
+
+const resultsFile = "results.json"
 
 // Written names what Write stored.
 type Written struct {
@@ -54,7 +57,7 @@ func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) 
 	}
 	put("report.md", []byte(markdown(title, lines, ts, figs)))
 	put("report.html", []byte(html))
-	put("results.json", append(data, '\n'))
+	put(resultsFile, append(data, '\n'))
 	for _, f := range figs {
 		put(f.Name+".svg", f.SVG)
 		put(f.Name+".png", f.PNG)
@@ -76,15 +79,55 @@ func ReadResult(ctx context.Context, b blob.Bucket, run string) (RunResult, erro
 	return r, nil
 }
 
-// ReadEntries pairs specs with the results that the store has.
+// Failures are the experiments that the newest results.json about them calls
+// failed: spec hash -> why. Files of sweeps that cannot be read are left out.
+func Failures(ctx context.Context, b blob.Bucket) (map[string]string, error) {
+	why := map[string]string{}
+	told := map[string]time.Time{}
+	for attr, err := range b.List(ctx, "sweeps/") {
+		if err != nil {
+			return nil, fmt.Errorf("list sweeps: %w", err)
+		}
+		if path.Base(attr.Key) != resultsFile {
+			continue
+		}
+		data, _, err := blob.ReadAll(ctx, b, attr.Key, 0)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", attr.Key, err)
+		}
+		var rows []Row
+		if json.Unmarshal(data, &rows) != nil {
+			continue
+		}
+		for _, r := range rows {
+			if attr.Updated.Before(told[r.SpecHash]) {
+				continue
+			}
+			told[r.SpecHash] = attr.Updated
+			if r.Failure != "" {
+				why[r.SpecHash] = r.Failure
+			} else {
+				delete(why, r.SpecHash)
+			}
+		}
+	}
+	return why, nil
+}
+
+// ReadEntries pairs specs with the results that the store has, and with the
+// failures that sweeps reported.
 func ReadEntries(ctx context.Context, b blob.Bucket, specs []experiment.Spec) ([]Entry, error) {
+	why, err := Failures(ctx, b)
+	if err != nil {
+		return nil, err
+	}
 	var out []Entry
 	for _, s := range specs {
-		e := Entry{Spec: s}
+		e := Entry{Spec: s, Failure: why[s.Hash()]}
 		r, err := ReadResult(ctx, b, s.RunName())
 		switch {
 		case err == nil:
-			e.Result = &r
+			e.Result, e.Failure = &r, ""
 		case !errors.Is(err, blob.ErrNotExist):
 			return nil, err
 		}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"trmsweep/configs"
+	"trmsweep/internal/blob"
+	"trmsweep/internal/blob/disk"
+	"trmsweep/internal/experiment"
+	"trmsweep/internal/report"
+)
+
+// studyStore is a store in which TNSweep ran with the smoke profile: one
+// experiment failed, one never ended, the others solved some of 40 puzzles.
+func studyStore(t *testing.T) (dir string, runs []string) {
+	t.Helper()
+	dir = t.TempDir()
+	b, err := disk.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	specs, err := experiment.ResolveSweep(configs.FS, []string{"TNSweep"}, "smoke", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(key string, v any) {
+		data, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := blob.PutBytes(context.Background(), b, key, data, blob.Any); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, s := range specs {
+		switch s.Name {
+		case "e2_2_t2_n6":
+			put("sweeps/night/results.json", []report.Row{{Experiment: s.Name, SpecHash: s.Hash(), Failure: "the loss is not finite at step 12"}})
+			continue
+		case "e2_2_t3_n4":
+			continue
+		}
+		solved := make([]bool, 40)
+		for k := range solved {
+			solved[k] = k < 10+5*i
+		}
+		final := report.Eval{Step: s.TotalSteps(), ExactAccuracy: float64(10+5*i) / 40, Puzzles: 40}
+		put("runs/"+s.RunName()+"/result.json", report.RunResult{Format: report.ResultFormat, Run: s.RunName(), Spec: s, SpecHash: s.Hash(), Seed: s.Seed, Steps: s.TotalSteps(),
+			Best: final, Final: final, FinalCorrect: report.Bitmap(solved), Curve: [][2]float64{{1, 2}, {9, 1}}, WallSeconds: 9, GoodputSeconds: map[string]float64{"training": 9}})
+		runs = append(runs, s.RunName())
+	}
+	return dir, runs
+}
+
+func TestReportCommand(t *testing.T) {
+	store, _ := studyStore(t)
+	state := t.TempDir()
+	args := []string{"report", "TNSweep", "--profile", "smoke", "--store", store, "--state", state}
+	var out, stderr bytes.Buffer
+	if code := execute(context.Background(), args, &out, &stderr); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, stderr.String())
+	}
+	files := strings.Fields(out.String())
+	if len(files) < 3 || files[0] != filepath.Join(state, "sweeps", "TNSweep-smoke", "report.md") {
+		t.Fatalf("files %v", files)
+	}
+	for _, f := range files {
+		if st, err := os.Stat(f); err != nil || st.Size() == 0 {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+	md, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"5 experiments: 3 done, 1 failed, 1 missing.", "failed: the loss is not finite at step 12"} {
+		if !strings.Contains(string(md), want) {
+			t.Errorf("report.md lacks %q:\n%s", want, md)
+		}
+	}
+
+	out.Reset()
+	if code := execute(context.Background(), append(args, "--json"), &out, &stderr); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, stderr.String())
+	}
+	var rows []map[string]any
+	if err := json.Unmarshal(out.Bytes(), &rows); err != nil || len(rows) != 5 {
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	for _, key := range []string{"experiment", "reference", "seeds", "best_exact_accuracy", "final_exact_accuracy", "delta", "ci_low", "ci_high", "p_holm", "underpowered", "goodput", "ledger"} {
+		if _, ok := rows[0][key]; !ok {
+			t.Errorf("rows lack %q", key)
+		}
+	}
+}
+
+func TestCompareCommand(t *testing.T) {
+	store, runs := studyStore(t)
+	var out, stderr bytes.Buffer
+	if code := execute(context.Background(), []string{"compare", runs[1], runs[0], "--store", store}, &out, &stderr); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, stderr.String())
+	}
+	for _, want := range []string{"difference", "95% interval", "spec                  h_cycles: "} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	out.Reset()
+	if code := execute(context.Background(), []string{"compare", runs[1], runs[0], "--store", store, "--json"}, &out, &stderr); code != exitOK {
+		t.Fatal(stderr.String())
+	}
+	var c report.Comparison
+	if err := json.Unmarshal(out.Bytes(), &c); err != nil || c.Delta <= 0 || c.P == nil || c.SameState {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+func TestReportWithoutResults(t *testing.T) {
+	var out bytes.Buffer
+	code := execute(context.Background(), []string{"report", "--state", t.TempDir()}, &out, &out)
+	if code != exitUsage || !strings.Contains(out.String(), "nothing was trained there") {
+		t.Errorf("exit code %d: %s", code, out.String())
+	}
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"trmsweep/internal/blob"
+	"trmsweep/internal/blob/open"
+	"trmsweep/worker"
+)
+
+const storeHelp = "where results live: a folder or gs://bucket/prefix (default: the embedded stack's store in the state folder, started for the moment if it is down, else STATE/store; environment TRMSWEEP_STORE)"
+
+// closers close in the opposite order.
+type closers []io.Closer
+
+func (cs closers) Close() error {
+	var err error
+	for i := len(cs) - 1; i >= 0; i-- {
+		err = errors.Join(err, cs[i].Close())
+	}
+	return err
+}
+
+// openResults opens the store that has the results: the one that was named, else
+// the embedded stack's where the state folder has one, else STATE/store.
+func openResults(ctx context.Context, a *app, flag string) (blob.Bucket, io.Closer, error) {
+	address := envOr("TRMSWEEP_STORE", "")
+	if flag != "" {
+		address = flag
+	}
+	if address != "" {
+		return open.Bucket(ctx, address)
+	}
+	if _, err := os.Stat(a.path("gcs")); err != nil {
+		if _, err := os.Stat(a.path("store")); err != nil {
+			return nil, nil, usagef("no results in %s: nothing was trained there; name another folder with --state, or a store with --store", a.stateDir)
+		}
+		return open.Bucket(ctx, a.path("store"))
+	}
+	address, stop, err := embeddedStorage(ctx, a)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := os.Setenv("STORAGE_EMULATOR_HOST", address); err != nil {
+		return nil, nil, errors.Join(err, stop.Close())
+	}
+	b, closer, err := open.Bucket(ctx, "gs://trmsweep")
+	if err != nil {
+		return nil, nil, errors.Join(err, stop.Close())
+	}
+	return b, closers{stop, closer}, nil
+}
+
+// embeddedStorage is the address of the storage emulator on the state folder: the
+// running one, or one that lives until it is closed.
+func embeddedStorage(ctx context.Context, a *app) (string, io.Closer, error) {
+	if s, err := worker.ReadStack(a.stateDir); err == nil && answers(s.GCS) {
+		return s.GCS, closers(nil), nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return "", nil, err
+	}
+	devstack := filepath.Join(filepath.Dir(self), "devstack")
+	if _, err := os.Stat(devstack); err != nil {
+		return "", nil, fmt.Errorf("storage of %s: %w; `make build` makes it", a.stateDir, err)
+	}
+	cmd := exec.Command(devstack, "--state", a.stateDir, "--storage-only", "--die-with-parent")
+	cmd.Stderr = a.stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return "", nil, fmt.Errorf("storage of %s: %w", a.stateDir, err)
+	}
+	p := &storageProcess{cmd}
+	var s worker.Stack
+	if err := json.NewDecoder(out).Decode(&s); err != nil {
+		return "", nil, errors.Join(fmt.Errorf("storage of %s did not start: %w", a.stateDir, err), p.Close())
+	}
+	return s.GCS, p, nil
+}
+
+func answers(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	c, err := net.DialTimeout("tcp", u.Host, time.Second)
+	if err != nil {
+		return false
+	}
+	return c.Close() == nil
+}
+
+// storageProcess is a storage emulator of our own.
+type storageProcess struct{ cmd *exec.Cmd }
+
+func (p *storageProcess) Close() error {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	err := p.cmd.Wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return fmt.Errorf("storage emulator: %w", err)
+	}
+	return nil
+}
+
+// fetch copies objects of the store into the state folder under their keys and
+// returns the files.
+func fetch(ctx context.Context, a *app, b blob.Bucket, keys []string) ([]string, error) {
+	var files []string
+	for _, key := range keys {
+		data, _, err := blob.ReadAll(ctx, b, key, 0)
+		if err != nil {
+			return files, fmt.Errorf("fetch report: %w", err)
+		}
+		file := a.path(filepath.FromSlash(key))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return files, err
+		}
+		if err := os.WriteFile(file, data, 0o644); err != nil {
+			return files, err
+		}
+		files = append(files, file)
+	}
+	return files, nil
+}
+
+// storeAddress is the store of a command that works without the embedded stack.
+func storeAddress(a *app, flag string) string {
+	if flag != "" {
+		return flag
+	}
+	return envOr("TRMSWEEP_STORE", a.path("store"))
+}
