@@ -124,16 +124,53 @@ func (c *copier) floats(w *worker, tile, lo, hi int) {
 
 // narrow copies one tile of bfloat16 values or of booleans, which become or stay masks.
 func (c *copier) narrow(w *worker, tile int) {
-	n, ds, ss := c.length(), c.inner(0), c.inner(1)
+	if c.dst.dt() == dtypes.BFloat16 {
+		c.words(c.dst.u16(w, tile), c.src.u16(w, tile))
+		return
+	}
+	ds, ss := c.inner(0), c.inner(1)
 	for u := range c.rows() {
 		d, s := c.row(0, u), c.row(1, u)
-		for range n {
-			if c.dst.dt() == dtypes.Bool {
-				c.dst.setBool(w, tile, d, c.src.bool(w, tile, s))
-			} else {
-				c.dst.u16(w, tile)[d] = c.src.u16(w, tile)[s]
-			}
+		for range c.length() {
+			c.dst.setBool(w, tile, d, c.src.bool(w, tile, s))
 			d, s = d+ds, s+ss
+		}
+	}
+}
+
+// words copies 16-bit elements; where src does not run along the rows, 16 rows at a time.
+func (c *copier) words(dst, src []uint16) {
+	n, ds, ss := c.length(), c.inner(0), c.inner(1)
+	last := len(c.dims) - 1
+	if ss == 1 || last == 0 {
+		for u := range c.rows() {
+			d, s := c.row(0, u), c.row(1, u)
+			if ds == 1 && ss == 1 {
+				copy(dst[d:d+n], src[s:s+n])
+				continue
+			}
+			for range n {
+				dst[d] = src[s]
+				d, s = d+ds, s+ss
+			}
+		}
+		return
+	}
+	rows := c.dims[last-1]
+	dr, sr := c.strides[0][last-1], c.strides[1][last-1]
+	for u := 0; u < c.rows(); u += rows {
+		d0, s0 := c.row(0, u), c.row(1, u)
+		for r0 := 0; r0 < rows; r0 += 16 {
+			m := min(16, rows-r0)
+			d, s := d0+r0*dr, s0+r0*sr
+			for range n {
+				to, from := d, s
+				for range m {
+					dst[to] = src[from]
+					to, from = to+dr, from+sr
+				}
+				d, s = d+ds, s+ss
+			}
 		}
 	}
 }
