@@ -105,13 +105,16 @@ func (w *Writer) commit(ctx context.Context, s Snapshot) (Commit, error) {
 	w.failed = append(w.failed, a)
 	m := Manifest{
 		Format: Format, Commit: t.ID, Step: s.Step, Epoch: w.epoch, Owner: w.owner, Created: w.now().UTC(),
-		Milestone: s.Milestone, Meta: s.Meta, StateSHA256: s.State.SHA256(),
+		Milestone: s.Milestone, Meta: s.Meta,
 	}
+	digest := make(chan string, 1)
+	go func() { digest <- s.State.SHA256() }()
 	if w.parent != nil {
 		m.Parent = w.pentry.Manifest
 		m.Metrics, m.TFEvents = slices.Clone(w.parent.Metrics), slices.Clone(w.parent.TFEvents)
 	}
 	bytes, err := w.putFiles(ctx, a, t, s, &m)
+	m.StateSHA256 = <-digest // also after an error: the state is the caller's again when Save returns
 	if err != nil {
 		return Commit{}, err
 	}
@@ -223,10 +226,15 @@ func (w *Writer) putManifest(ctx context.Context, a *attempt, m Manifest) (Entry
 // there already with the same content, an earlier try has succeeded unheard.
 func putNew(ctx context.Context, b blob.Bucket, key string, body io.ReaderAt, size int64) (blob.Attr, string, error) {
 	sha, crc := sha256.New(), crc32.New(blob.Castagnoli)
-	if _, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(sha, crc)}, io.NewSectionReader(body, 0, size), make([]byte, 256<<10)); err != nil {
-		return blob.Attr{}, "", fmt.Errorf("hash %s: %w", key, err)
-	}
+	hashed := make(chan error, 1)
+	go func() { // beside the upload
+		_, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(sha, crc)}, io.NewSectionReader(body, 0, size), make([]byte, 256<<10))
+		hashed <- err
+	}()
 	attr, err := b.Put(ctx, key, body, size, blob.Absent)
+	if herr := <-hashed; herr != nil {
+		return blob.Attr{}, "", fmt.Errorf("hash %s: %w", key, herr)
+	}
 	if err != nil {
 		if there, serr := b.Stat(ctx, key); serr == nil && there.Size == size && there.CRC32C == crc.Sum32() {
 			attr, err = there, nil

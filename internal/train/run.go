@@ -15,6 +15,7 @@ import (
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/tensor"
 	"trmsweep/internal/trm"
 	"trmsweep/internal/version"
 )
@@ -49,6 +50,8 @@ type run struct {
 	stepSeconds  float64
 	rows         map[evalKey]evalRows // evaluations of this process, for the result
 	notice       string               // why to stop, once told
+	spare        tensor.State         // memory for the next snapshot
+	saving       tensor.State         // the snapshot of the save in flight, spare afterwards
 }
 
 // closePatience is how long an ended attempt waits for a storage request that does not hear.
@@ -223,7 +226,8 @@ func (r *run) restore(ctx context.Context) error {
 		if _, err := blob.PutBytes(ctx, r.runs, "spec.json", append(spec, '\n'), blob.Any); err != nil {
 			return fmt.Errorf("write spec of run %s: %w", r.o.Run, err)
 		}
-		err = r.model.Load(r.model.InitState(uint64(r.spec.Seed)))
+		r.spare = r.model.InitState(uint64(r.spec.Seed))
+		err = r.model.Load(r.spare)
 		r.ready()
 		return err
 	}
@@ -237,6 +241,7 @@ func (r *run) restore(ctx context.Context) error {
 	if err := r.model.Load(ck.State); err != nil {
 		return fmt.Errorf("load checkpoint %s: %w", ck.Entry.Manifest, err)
 	}
+	r.spare = ck.State
 	if err := r.recall(); err != nil {
 		return err
 	}
