@@ -50,10 +50,12 @@ func rotate(x, cos, sin *Node) *Node {
 }
 
 // ropeTables are cos and sin of position*theta^(-2i/size), twice over, [length*size].
+// Every intermediate is rounded to float32, as in the reference.
 func ropeTables(length, size int, theta float64) (cos, sin []float32) {
 	for p := range length {
 		for i := range size {
-			freq := float32(1 / math.Pow(theta, float64(2*(i%(size/2)))/float64(size)))
+			exponent := float32(2*(i%(size/2))) / float32(size)
+			freq := 1 / float32(math.Pow(theta, float64(exponent)))
 			angle := float64(float32(p) * freq)
 			cos, sin = append(cos, float32(math.Cos(angle))), append(sin, float32(math.Sin(angle)))
 		}

@@ -2,6 +2,8 @@ package trm
 
 import (
 	"encoding/binary"
+	"encoding/json"
+	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -57,41 +59,51 @@ func TestGoldenParamCounts(t *testing.T) {
 func TestGoldenTruncNormal(t *testing.T) {
 	var m struct {
 		Units struct {
-			TN struct {
-				Low    float64 `json:"uniform_low"`
-				High   float64 `json:"uniform_high"`
-				Clip   float64 `json:"clip_at_std_1"`
-				U      string  `json:"u"`
-				Value  string  `json:"value_std_1"`
-				Sample struct {
-					Mean, Std, Max, Min float64
-				} `json:"sample_std_0.02_n_2^20"`
-				Zero float64 `json:"std_0_gives"`
-			} `json:"trunc_normal"`
+			TN map[string]json.RawMessage `json:"trunc_normal"`
 		}
 	}
 	manifest(t, &m)
-	tn := m.Units.TN
-	u, _ := npy(t, tn.U)
-	want, _ := npy(t, tn.Value)
+	get := func(key string, into any) {
+		t.Helper()
+		if err := json.Unmarshal(m.Units.TN[key], into); err != nil {
+			t.Fatalf("trunc_normal %s: %v", key, err)
+		}
+	}
+	var low, high, clip, zero float64
+	var uFile, valueFile string
+	get("uniform_low", &low)
+	get("uniform_high", &high)
+	get("clip_at_std_1", &clip)
+	get("std_0_gives", &zero)
+	get("u", &uFile)
+	get("value_std_1", &valueFile)
+	u, _ := npy(t, uFile)
+	want, _ := npy(t, valueFile)
 	got := make([]float64, len(u))
 	for i, x := range u {
-		got[i] = TruncNormal((x-tn.Low)/(tn.High-tn.Low), 1)
+		got[i] = TruncNormal((x-low)/(high-low), 1)
 	}
 	near(t, "truncated normal", got, want, 2e-6, false)
-	near(t, "cut", []float64{TruncNormal(0, 1), TruncNormal(1, 1)}, []float64{-tn.Clip, tn.Clip}, 2e-6, false)
-
-	const n, std = 1 << 18, 0.02
-	v := floats(t, truncNormal(7, "w", []int{n}, std, 0))
-	var sum, squares float64
-	for _, x := range v {
-		sum, squares = sum+x, squares+x*x
+	near(t, "cut", []float64{TruncNormal(0, 1), TruncNormal(1, 1)}, []float64{-clip, clip}, 2e-6, false)
+	if x := floats(t, truncNormal(7, "w", []int{1}, 0, 0))[0]; x != zero {
+		t.Errorf("deviation 0 gives %v, want %v", x, zero)
 	}
-	near(t, "mean of a sample", []float64{sum / n}, []float64{tn.Sample.Mean}, 5*std/math.Sqrt(n), false)
-	near(t, "deviation of a sample", []float64{math.Sqrt(squares / n)}, []float64{tn.Sample.Std}, 5*std/math.Sqrt(2*n), false)
-	near(t, "ends of a sample", []float64{slices.Min(v), slices.Max(v)}, []float64{tn.Sample.Min, tn.Sample.Max}, 1e-4, false)
-	if x := floats(t, truncNormal(7, "w", []int{1}, 0, 0))[0]; x != tn.Zero {
-		t.Errorf("deviation 0 gives %v, want %v", x, tn.Zero)
+	for key := range m.Units.TN {
+		var std float64
+		if _, err := fmt.Sscanf(key, "sample_std_%f_", &std); err != nil {
+			continue
+		}
+		var sample struct{ Mean, Std, Max, Min float64 }
+		get(key, &sample)
+		const n = 1 << 18
+		v := floats(t, truncNormal(7, "w", []int{n}, std, 0))
+		var sum, squares float64
+		for _, x := range v {
+			sum, squares = sum+x, squares+x*x
+		}
+		near(t, "mean of a sample", []float64{sum / n}, []float64{sample.Mean}, 5*std/math.Sqrt(n), false)
+		near(t, "deviation of a sample", []float64{math.Sqrt(squares / n)}, []float64{sample.Std}, 5*std/math.Sqrt(2*n), false)
+		near(t, "ends of a sample", []float64{slices.Min(v), slices.Max(v)}, []float64{sample.Min, sample.Max}, 5e-3*std, false)
 	}
 }
 
@@ -204,7 +216,7 @@ func TestGoldenAdamATan2(t *testing.T) {
 			differ = max(differ, math.Abs(p[i]-other[len(other)-n+i]))
 		}
 	}
-	if differ < 1e-5 {
+	if differ < u.LR/100 {
 		t.Errorf("the result is that of the variant with the bias correction inside atan2, within %v", differ)
 	}
 }
@@ -234,5 +246,5 @@ func TestGoldenSignSGD(t *testing.T) {
 	one := func(x float64) tensor.Array { return fromFloats([]float64{x}, []int{}) }
 	out := runUnit(t, []tensor.Array{fromFloats(w0, shape), ids, fromFloats(g, gshape), one(1 - u.LR*u.WD), one(u.LR)},
 		func(in []*Node) []*Node { return []*Node{signSGD(in[0], in[1], in[2], in[3], in[4])} })
-	near(t, "puzzle embedding", out[0], w1, 1e-7, false)
+	near(t, "puzzle embedding", out[0], w1, 1e-7*max(1, 1.2*slices.Max(w1), -1.2*slices.Min(w1)), false) // float32 is coarser beyond one
 }

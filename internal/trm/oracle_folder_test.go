@@ -22,7 +22,7 @@ type folder struct {
 
 func newFolder(t *testing.T) *folder { return &folder{t: t, dir: t.TempDir(), files: map[string]any{}} }
 
-// npy writes values as <f4, |i1, |u1 or <i4 and returns the path the manifest names.
+// npy writes values as <f4, <f8, |i1, |u1 or <i4 and returns the path the manifest names.
 func (f *folder) npy(name, descr string, v []float64, shape ...int) string {
 	f.t.Helper()
 	dims := make([]string, len(shape))
@@ -42,6 +42,8 @@ func (f *folder) npy(name, descr string, v []float64, shape ...int) string {
 		switch descr {
 		case "<f4":
 			_ = binary.Write(b, binary.LittleEndian, float32(x))
+		case "<f8":
+			_ = binary.Write(b, binary.LittleEndian, x)
 		case "<i4":
 			_ = binary.Write(b, binary.LittleEndian, int32(x))
 		case "|i1":
