@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"trmsweep/internal/tensor"
 )
 
 // SaveResult is the outcome of one background save.
 type SaveResult struct {
 	Step    int64
-	Commit  Commit // valid where Err is nil
+	State   tensor.State // the snapshot's, of no more use to the Saver
+	Commit  Commit       // valid where Err is nil
 	Cleaned Cleaned
 	Err     error         // ErrFenced, blob.ErrTransient (patience used up), ...
 	Stall   time.Duration // what the step loop waited, for the copy of the state
@@ -62,7 +65,7 @@ func (s *Saver) Start(take func() (Snapshot, error)) (bool, error) {
 
 func (s *Saver) run(snap Snapshot, clean bool, stall time.Duration, done chan struct{}) {
 	begin := time.Now()
-	r := SaveResult{Step: snap.Step, Stall: stall}
+	r := SaveResult{Step: snap.Step, State: snap.State, Stall: stall}
 	r.Commit, r.Err = s.w.Save(s.ctx, snap)
 	r.Took = time.Since(begin)
 	if r.Err == nil && clean {

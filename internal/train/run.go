@@ -51,7 +51,6 @@ type run struct {
 	rows         map[evalKey]evalRows // evaluations of this process, for the result
 	notice       string               // why to stop, once told
 	spare        tensor.State         // memory for the next snapshot
-	saving       tensor.State         // the snapshot of the save in flight, spare afterwards
 }
 
 // closePatience is how long an ended attempt waits for a storage request that does not hear.

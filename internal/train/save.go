@@ -44,7 +44,7 @@ func (r *run) poll() error {
 	if !ok {
 		return nil
 	}
-	r.spare, r.saving = r.saving, nil
+	r.spare = res.State
 	if res.Err != nil {
 		if errors.Is(res.Err, ErrDiverged) {
 			return fmt.Errorf("%w; %s; a lower lr or a longer warm-up may help", res.Err, r.lastGood())
@@ -129,11 +129,11 @@ func (r *run) drain(ctx context.Context) error {
 
 // snapshot copies the state and everything that belongs to this step.
 func (r *run) snapshot() (checkpoint.Snapshot, error) {
-	state, err := r.model.SnapshotInto(r.spare)
+	state, err := r.model.SnapshotInto(nil)
 	if err != nil {
 		return checkpoint.Snapshot{}, err
 	}
-	r.spare, r.saving = nil, state
+	r.spare = nil // the save's until it ends
 	goodput, err := json.Marshal(addBuckets(r.prior, r.watch.snapshot()))
 	if err != nil {
 		return checkpoint.Snapshot{}, err
