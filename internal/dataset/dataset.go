@@ -43,7 +43,8 @@ type Opener func(ctx context.Context, address string) (blob.Bucket, error)
 const SourceGenerate = "generate"
 
 // formatVersion changes when the same options give other bytes.
-const formatVersion = 1
+// 2: ratings by a search that locks candidates in columns too.
+const formatVersion = 2
 
 // Options say what to build.
 type Options struct {

@@ -4,13 +4,13 @@ package sudoku
 const RatingOrders = 8
 
 // Rate is how hard q is: the guesses that a search must take back before it has
-// proved that q has one solution. The search propagates (locked candidates of
-// every digit and band, hidden singles in rows, naked singles), then guesses on a
-// cell drawn from those with two candidates (else three, else any) and tries its
-// digits from a drawn start; a guess counts when no solution lies below it. The
-// mean over RatingOrders orders is rounded half up. The draws are keyed by the
-// puzzle, so a puzzle has one rating. It has the meaning of the ratings of
-// sudoku-extreme, whose solver is another one, so the scales differ.
+// proved that q has one solution. The search propagates (locked candidates, hidden
+// singles, naked singles), then guesses on a cell drawn from those with two
+// candidates (else three, else any) and tries its digits from a drawn start; a
+// guess counts when no solution lies below it. The mean over RatingOrders orders
+// is rounded half up. The draws are keyed by the puzzle, so a puzzle has one
+// rating. It has the meaning of the ratings of sudoku-extreme, whose solver is
+// another one, so the scales differ.
 func (s *Solver) Rate(q *Grid) int {
 	key := q.hash()
 	total := 0

@@ -3,8 +3,9 @@ package sudoku
 import "math/bits"
 
 // Solver finds solutions by propagating candidates in bands of 27 bits (locked
-// candidates by table, singles by bit counts) and guessing on the cell with the
-// fewest candidates. The zero value is ready; a Solver is not safe for concurrent use.
+// candidates by table, singles by bit tricks) and guessing on the cell of two
+// candidates whose digits hit most of the other cells of two or three. The zero
+// value is ready; a Solver is not safe for concurrent use.
 type Solver struct {
 	// Backtracks counts the guesses of the last search that led to no solution.
 	Backtracks int
@@ -15,8 +16,9 @@ type Solver struct {
 }
 
 type state struct {
-	b, prev [27]uint32 // candidates of digit d in band k at 3*d+k, now and when last propagated
-	solved  [3]uint32
+	b      [9][3]uint32 // candidates of a digit in a band
+	solved [3]uint32
+	dirty  uint32 // digits whose candidates changed
 }
 
 // Solve returns a solution of q, and whether there is one.
@@ -29,7 +31,7 @@ func (s *Solver) Solve(q *Grid) (Grid, bool) {
 func (s *Solver) Count(q *Grid, limit int) int {
 	s.Backtracks, s.found, s.limit = 0, 0, limit
 	var st state
-	if !st.load(q) || limit <= 0 {
+	if limit <= 0 || !st.load(q) {
 		return 0
 	}
 	s.search(&st)
@@ -42,184 +44,222 @@ func (s *Solver) First() Grid { return s.first }
 // Unique says whether q has exactly one solution.
 func (s *Solver) Unique(q *Grid) bool { return s.Count(q, 2) == 1 }
 
+// load starts with the clues of q; false if two of them are in conflict in a row.
 func (st *state) load(q *Grid) bool {
-	for i := range st.b {
-		st.b[i] = full
+	var own [10][3]uint32 // clues of each digit; blanks
+	for k := range 3 {
+		for cell, d := range q[27*k : 27*k+27] {
+			own[d][k] |= 1 << cell
+		}
+		st.solved[k] = full &^ own[0][k]
 	}
-	for i, d := range q {
-		if d != 0 && !st.set(int(d-1), i/27, i%27) {
+	for d := range st.b {
+		for k := range 3 {
+			x := own[d+1][k]
+			r := rows(x)
+			if x&(x-r&rowBit) != 0 { // twice in a row
+				return false
+			}
+			st.b[d][k] = x | own[0][k]&^r
+		}
+	}
+	st.dirty = 511
+	return true
+}
+
+// rows are all cells of the rows of x.
+func rows(x uint32) uint32 {
+	const low, top = 255 * rowBit, 256 * rowBit
+	z := ((x & low) + low | x) & top
+	return z<<1 - z>>8
+}
+
+// set places digit d in a cell of band k where it is a candidate.
+func (st *state) set(d, k, cell int) {
+	bit := uint32(1) << cell
+	for e := range st.b {
+		if st.b[e][k]&bit != 0 {
+			st.dirty |= 1 << e
+		}
+		st.b[e][k] &^= bit
+	}
+	p := &st.b[d]
+	other := tblOther[cell]
+	keep := p[k]&tblSelf[cell] | bit
+	p[0] &= other
+	p[1] &= other
+	p[2] &= other
+	p[k] = keep
+	st.solved[k] |= bit
+}
+
+// columns are the columns with candidates, 9 bits.
+func columns(a uint32) uint32 { return (a | a>>9 | a>>18) & 511 }
+
+// minirows are the minirows with candidates, 9 bits.
+func minirows(a uint32) uint32 {
+	return uint32(tblShrink[a&511]) | uint32(tblShrink[a>>9&511])<<3 | uint32(tblShrink[a>>18&511])<<6
+}
+
+// ones are the cells of rows with one candidate; every row has some.
+func ones(a uint32) uint32 {
+	const low, top = 255 * rowBit, 256 * rowBit
+	more := a & (a - rowBit)
+	z := top &^ ((more & low) + low | more)
+	return a & (z<<1 - z>>8)
+}
+
+// digits propagates locked candidates and hidden singles until nothing changes;
+// false if a digit has no place left.
+func (st *state) digits() bool {
+	dirty := st.dirty
+	for dirty != 0 {
+		d := bits.TrailingZeros32(dirty)
+		if d > 8 {
+			return false // never; spares bounds checks
+		}
+		dirty &= dirty - 1
+		p := &st.b[d]
+		a0, a1, a2 := p[0], p[1], p[2]
+		for {
+			a0 &= tblLocked[minirows(a0)&511]
+			a1 &= tblLocked[minirows(a1)&511]
+			a2 &= tblLocked[minirows(a2)&511]
+			if a0 == 0 || a1 == 0 || a2 == 0 {
+				return false
+			}
+			s0, s1, s2 := columns(a0), columns(a1), columns(a2)
+			o := tblStack[0][s0&7|s1&7<<3|s2&7<<6] | tblStack[1][s0>>3&7|s1&0x38|s2&0x38<<3] | tblStack[2][s0>>6|s1>>3&0x38|s2&0x1c0]
+			n0, n1, n2 := a0&(o&511*rowBit), a1&(o>>9&511*rowBit), a2&(o>>18&511*rowBit)
+			if n0 == a0 && n1 == a1 && n2 == a2 {
+				break
+			}
+			a0, a1, a2 = n0, n1, n2
+		}
+		o0, o1, o2 := ones(a0)&^st.solved[0], ones(a1)&^st.solved[1], ones(a2)&^st.solved[2]
+		if o0|o1|o2 != 0 {
+			st.solved[0] |= o0
+			st.solved[1] |= o1
+			st.solved[2] |= o2
+			for e := range st.b {
+				q := &st.b[e]
+				x0, x1, x2 := q[0], q[1], q[2]
+				h := x0&o0 | x1&o1 | x2&o2
+				dirty |= (h | -h) >> 31 << e // a branch would be a coin toss
+				q[0], q[1], q[2] = x0&^o0, x1&^o1, x2&^o2
+			}
+			dirty &^= 1 << d
+		}
+		p[0], p[1], p[2] = a0, a1, a2
+	}
+	st.dirty = 0
+	return true
+}
+
+// propagate goes on with naked singles; false if there is no solution below.
+func (st *state) propagate() bool {
+	for {
+		if !st.digits() {
 			return false
 		}
-	}
-	return true
-}
-
-// set places digit d in a cell of band k; false if it is no candidate there.
-func (st *state) set(d, k, cell int) bool {
-	bit := uint32(1) << cell
-	if st.b[3*d+k]&bit == 0 {
-		return false
-	}
-	for e := k; e < 27; e += 3 {
-		st.b[e] &^= bit
-	}
-	st.b[3*d+k] |= bit
-	st.b[3*d] &= tblOther[cell]
-	st.b[3*d+1] &= tblOther[cell]
-	st.b[3*d+2] &= tblOther[cell]
-	st.b[3*d+k] |= bit
-	st.b[3*d+k] &= tblSelf[cell]
-	st.solved[k] |= bit
-	return true
-}
-
-// bands propagates locked candidates and hidden singles until nothing changes.
-func (st *state) bands() bool {
-	for changed := true; changed; {
-		changed = false
-		for d := 0; d < 27; d += 3 {
-			for k := range 3 {
-				a := st.b[d+k]
-				if a == st.prev[d+k] {
-					continue
-				}
-				changed = true
-				a &= tblLocked[tblShrink[a&511]|tblShrink[a>>9&511]<<3|tblShrink[a>>18&511]<<6]
-				if a == 0 {
-					return false
-				}
-				st.b[d+k], st.prev[d+k] = a, a
-				keep := tblColumns[(a|a>>9|a>>18)&511]
-				k1, k2 := (k+1)%3, (k+2)%3
-				st.b[d+k1] &= keep
-				st.b[d+k2] &= keep
-				var one uint32
-				for r := uint32(511); r < full; r <<= 9 {
-					if x := a & r; x&(x-1) == 0 {
-						one |= x
-					}
-				}
-				if one &^= st.solved[k]; one != 0 {
-					st.solved[k] |= one
-					for e := k; e < 27; e += 3 {
-						st.b[e] &^= one
-					}
-					st.b[d+k] |= one
-				}
-			}
-		}
-	}
-	return true
-}
-
-// propagate goes on with naked singles; it returns the cells with exactly two and
-// with exactly three candidates, and all undecided ones.
-func (st *state) propagate() (two, three, open [3]uint32, ok bool) {
-	for {
-		if !st.bands() {
-			return two, three, open, false
-		}
-		again := false
+		var n [3]uint32
 		for k := range 3 {
-			var c1, c2, c3, c4 uint32
-			for e := k; e < 27; e += 3 {
-				x := st.b[e]
-				c4 |= c3 & x
-				c3 |= c2 & x
+			var c1, c2 uint32
+			for d := range st.b {
+				x := st.b[d][k]
 				c2 |= c1 & x
 				c1 |= x
 			}
 			if c1 != full {
-				return two, three, open, false
+				return false
 			}
-			two[k], three[k], open[k] = c2&^c3, c3&^c4, c2
-			for n := c1 &^ c2 &^ st.solved[k]; n != 0; n &= n - 1 {
-				again = true
-				cell := bits.TrailingZeros32(n)
-				placed := false
-				for d := range 9 {
-					if st.b[3*d+k]>>cell&1 != 0 {
-						placed = st.set(d, k, cell)
-						break
+			n[k] = c1 &^ c2 &^ st.solved[k]
+		}
+		if n[0]|n[1]|n[2] == 0 {
+			return true
+		}
+		for d := range st.b {
+			p := &st.b[d]
+			for k := range 3 {
+				x := p[k] & n[k]
+				if x == 0 {
+					continue
+				}
+				st.dirty |= 1 << d
+				for ; x != 0; x &= x - 1 {
+					cell := bits.TrailingZeros32(x)
+					if p[k]>>cell&1 == 0 {
+						return false
 					}
-				}
-				if !placed {
-					return two, three, open, false
+					keep := p[k] & tblSelf[cell]
+					p[0] &= tblOther[cell]
+					p[1] &= tblOther[cell]
+					p[2] &= tblOther[cell]
+					p[k] = keep
 				}
 			}
 		}
-		if !again {
-			return two, three, open, true
-		}
+		st.solved[0] |= n[0]
+		st.solved[1] |= n[1]
+		st.solved[2] |= n[2]
 	}
 }
 
 func (s *Solver) search(st *state) {
-	two, three, open, ok := st.propagate()
-	if !ok {
-		return
-	}
-	if open[0]|open[1]|open[2] == 0 {
-		if s.found == 0 {
-			st.store(&s.first)
+	// The last candidate of a cell goes on in place: open counts those since the
+	// latest solution.
+	open, since := 0, s.found
+	defer func() {
+		if s.found == since {
+			s.Backtracks += open
 		}
-		s.found++
-		return
-	}
-	pick := &two
-	if two[0]|two[1]|two[2] == 0 {
-		if pick = &three; three[0]|three[1]|three[2] == 0 {
-			pick = &open
-		}
-	}
-	k := 0
-	for pick[k] == 0 {
-		k++
-	}
-	cell := bits.TrailingZeros32(pick[k])
-	start := 0
-	if s.rng != nil {
-		k, cell = s.pickRandom(pick)
-		start = s.rng.Intn(9)
-	}
-	for i := range 9 {
-		d := start + i
-		if d >= 9 {
-			d -= 9
-		}
-		if st.b[3*d+k]>>cell&1 == 0 {
-			continue
-		}
-		next := *st
-		before := s.found
-		if next.set(d, k, cell) {
-			s.search(&next)
-		}
-		if s.found == before {
-			s.Backtracks++
-		}
-		if s.found >= s.limit {
+	}()
+	for st.propagate() {
+		if st.solved[0]&st.solved[1]&st.solved[2] == full {
+			if s.found == 0 {
+				st.store(&s.first)
+			}
+			s.found++
 			return
 		}
+		k, cell, d := s.pick(st)
+		left := 0
+		for e := range st.b {
+			left += int(st.b[e][k] >> cell & 1)
+		}
+		for ; left > 1; d++ {
+			if d == 9 {
+				d = 0
+			}
+			if st.b[d][k]>>cell&1 == 0 {
+				continue
+			}
+			left--
+			next := *st
+			before := s.found
+			next.set(d, k, cell)
+			s.search(&next)
+			if s.found == before {
+				s.Backtracks++
+			}
+			if s.found >= s.limit {
+				return
+			}
+		}
+		for d %= 9; st.b[d][k]>>cell&1 == 0; d = (d + 1) % 9 {
+		}
+		if s.found != since {
+			open, since = 0, s.found
+		}
+		open++
+		st.set(d, k, cell)
 	}
-}
-
-func (s *Solver) pickRandom(pick *[3]uint32) (k, cell int) {
-	n := s.rng.Intn(bits.OnesCount32(pick[0]) + bits.OnesCount32(pick[1]) + bits.OnesCount32(pick[2]))
-	for k = 0; n >= bits.OnesCount32(pick[k]); k++ {
-		n -= bits.OnesCount32(pick[k])
-	}
-	x := pick[k]
-	for ; n > 0; n-- {
-		x &= x - 1
-	}
-	return k, bits.TrailingZeros32(x)
 }
 
 func (st *state) store(g *Grid) {
 	for d := range 9 {
 		for k := range 3 {
-			for x := st.b[3*d+k]; x != 0; x &= x - 1 {
+			for x := st.b[d][k]; x != 0; x &= x - 1 {
 				g[27*k+bits.TrailingZeros32(x)] = uint8(d + 1)
 			}
 		}

@@ -1,14 +1,18 @@
 package sudoku
 
 // A band is three rows; a digit's candidates in it are 27 bits, bit 9*r+c.
-const full = 1<<27 - 1
+const (
+	full   = 1<<27 - 1
+	rowBit = 1 | 1<<9 | 1<<18 // the first cell of each row
+)
 
 var (
-	tblShrink  [512]uint32 // row of 9 -> which of its 3 minirows have candidates
-	tblLocked  [512]uint32 // 9 minirows with candidates -> cells that some placement of one per row and box uses; 0 = none
-	tblColumns [512]uint32 // columns with candidates -> cells that other bands keep: a box with one column claims it
-	tblSelf    [27]uint32  // cell -> cells of its band that keep the digit once the cell has it
-	tblOther   [27]uint32  // cell -> cells of other bands that keep the digit
+	tblShrink [512]uint8     // row of 9 -> which of its 3 minirows have candidates
+	tblLocked [512]uint32    // 9 minirows with candidates -> cells that some placement of one per row and box uses; 0 = none
+	tblStack  [3][512]uint32 // 9 minicolumns of a stack with candidates -> the columns, 9 bits a band, that some placement uses
+	tblSelf   [27]uint32     // cell -> cells of its band that keep the digit once the cell has it
+	tblOther  [27]uint32     // cell -> cells of other bands that keep the digit
+	tblPeers  [81][3]uint32  // cell -> cells that share a row, column or box with it
 )
 
 func init() {
@@ -26,22 +30,23 @@ func init() {
 			}
 			for r, j := range p {
 				tblLocked[x] |= 7 << (9*r + 3*j)
+				for stack := range 3 {
+					tblStack[stack][x] |= 1 << (9*r + 3*stack + j)
+				}
 			}
 		}
-		keep := uint32(511)
-		for j := range 3 {
-			switch x >> (3 * j) & 7 {
-			case 1, 2, 4:
-				keep &^= uint32(x) & (7 << (3 * j))
-			}
-		}
-		tblColumns[x] = keep | keep<<9 | keep<<18
 	}
 	for c := range 27 {
 		row, col := c/9, c%9
-		col3 := uint32(1|1<<9|1<<18) << col
-		box := uint32(7|7<<9|7<<18) << (col / 3 * 3)
+		col3 := uint32(rowBit) << col
+		box := uint32(7*rowBit) << (col / 3 * 3)
 		tblOther[c] = full &^ col3
 		tblSelf[c] = full&^(col3|box|511<<(9*row)) | 1<<c
+	}
+	for i := range 81 {
+		for k := range 3 {
+			tblPeers[i][k] = full &^ tblOther[i%27]
+		}
+		tblPeers[i][i/27] = full &^ tblSelf[i%27] &^ (1 << (i % 27))
 	}
 }
