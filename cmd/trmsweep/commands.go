@@ -14,6 +14,7 @@ func addCommands(root *cobra.Command, a *app) {
 		newSudokuCmd(a),
 		newTrainCmd(a),
 		newVerifyCmd(a),
+		newEvalCmd(a),
 		newRunCmd(a),
 		newUpCmd(a),
 		newDownCmd(a),

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"trmsweep/internal/blob"
+	"trmsweep/internal/blob/open"
+	"trmsweep/internal/blob/patient"
+	"trmsweep/internal/train"
+)
+
+func newEvalCmd(a *app) *cobra.Command {
+	var o train.EvalOptions
+	var store string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "eval --run NAME",
+		Short: "Evaluate a checkpoint on held-out puzzles, with as many supervision steps as you like",
+		Long: `Evaluate a checkpoint's weights (EMA where the run has it) on the run's test
+puzzles. Nothing is written, and the run may be training. --steps above the
+spec's halt_max_steps gives the model more supervision steps at test time.
+Exit codes: 0 fine, 1 failed, 2 no such run or checkpoint, or usage.`,
+		Example: "  trmsweep eval --store gs://bucket/prefix --run 0123456789abcdef-s42 --at best --steps 64",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.Run == "" {
+				return usagef("eval needs --run NAME; `trmsweep status` and the folder runs/ of the store list them")
+			}
+			if o.Puzzles < 0 || o.Steps < 0 {
+				return usagef("--puzzles and --steps are 0 (all; the spec's) or more")
+			}
+			ctx := cmd.Context()
+			if o.CacheDir == "" {
+				o.CacheDir = a.path("cache")
+			}
+			if store == "" {
+				store = envOr("TRMSWEEP_STORE", a.path("store"))
+			}
+			b, closer, err := open.Bucket(ctx, store)
+			if errors.Is(err, blob.ErrTransient) {
+				return err
+			}
+			if err != nil {
+				return usagef("--store %s: %w", store, err)
+			}
+			defer closer.Close()
+			o.Bucket = patient.New(b, time.Minute, nil)
+			o.Opener = func(ctx context.Context, address string) (blob.Bucket, error) {
+				b, _, err := open.Bucket(ctx, address)
+				return b, err
+			}
+			show := newLiveLine(a.stderr)
+			o.Events = func(e train.Event) {
+				if e.State == train.StateEvaluating && e.Puzzles > 0 {
+					show.show(fmt.Sprintf("%d/%d puzzles", e.DonePuzzles, e.Puzzles), e.DonePuzzles == e.Puzzles)
+				}
+			}
+			res, err := train.Evaluate(ctx, o)
+			if errors.Is(err, train.ErrNoRun) || errors.Is(err, train.ErrNoCheckpoint) || errors.Is(err, train.ErrMismatch) || train.IsUserError(err) {
+				return usageError{fmt.Errorf("eval in %s: %w", store, err)}
+			}
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(a.stdout).Encode(res)
+			}
+			_, err = fmt.Fprintf(a.stdout, "run %s, step %d, %d puzzles, %g supervision steps: exact %.2f%%, cells %.2f%%, q_halt right %.2f%%\n",
+				res.Run, res.Step, res.Puzzles, res.MeanSteps, 100*res.ExactAccuracy, 100*res.CellAccuracy, 100*res.QHaltAccuracy)
+			return err
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&o.Run, "run", "", "name of the run in the store")
+	fl.StringVar(&store, "store", "", "where the run lives: a folder or gs://bucket/prefix (default STATE/store; environment TRMSWEEP_STORE)")
+	fl.StringVar(&o.At, "at", "newest", "newest, best, or the step of a kept checkpoint")
+	fl.IntVar(&o.Puzzles, "puzzles", 0, "evenly spaced test puzzles (0 = all)")
+	fl.IntVar(&o.Steps, "steps", 0, "supervision steps (0 = the spec's halt_max_steps)")
+	fl.StringVar(&o.CacheDir, "cache", "", "folder of cached datasets (default STATE/cache)")
+	fl.StringVar(&o.DataDir, "data", "", "dataset folder, for a run that was trained with --data")
+	fl.StringVar(&o.Backend, "backend", envOr("TRMSWEEP_BACKEND", "auto"), "auto, cpu, go, xla:tpu, xla:cuda, xla:cpu")
+	fl.IntVar(&o.Threads, "threads", 0, "threads of the CPU backend (0 = all cores)")
+	fl.BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}

@@ -1,0 +1,134 @@
+package train
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"trmsweep/internal/backend"
+	"trmsweep/internal/blob"
+	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/trm"
+)
+
+// EvalOptions say which weights to evaluate on what. The fields of Options that
+// Evaluate uses are Bucket, Run, CacheDir, DataDir, Opener, Backend, Threads,
+// Events and Notice.
+type EvalOptions struct {
+	Options
+	At      string // newest, best, or the step of a checkpoint that is kept; empty = newest
+	Puzzles int    // evenly spaced test puzzles, 0 = all
+	Steps   int    // supervision steps, 0 = the spec's halt_max_steps; more may solve more (paper: 16)
+}
+
+// Evaluation is what Evaluate measured. Accuracies are fractions.
+type Evaluation struct {
+	Run string `json:"run"`
+	checkpoint.Eval
+	DatasetHash string `json:"dataset_hash"`
+	Backend     string `json:"backend"`
+}
+
+// Evaluate runs a checkpoint's weights (EMA where the run has it) on held-out
+// puzzles. It takes no fence and writes nothing: the run may be training.
+// Errors: ErrNoRun, ErrNoCheckpoint, checkpoint and dataset errors, ErrPreempted at a notice.
+func Evaluate(ctx context.Context, o EvalOptions) (Evaluation, error) {
+	o.defaults()
+	r := &run{o: o.Options, rows: map[evalKey]evalRows{}, bucket: o.Bucket, runs: blob.Prefix(o.Bucket, "runs/"+o.Run+"/")}
+	r.say = newAnnouncer(o.Events, o.Now)
+	r.watch = newStopwatch(o.Now, o.Start, BucketStarting)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer func() { r.close(cancel) }()
+	ck, err := r.checkpointAt(ctx, o.At)
+	if err != nil {
+		return Evaluation{}, err
+	}
+	if err := r.openData(ctx); err != nil {
+		return Evaluation{}, err
+	}
+	if err := r.matches(ck.Manifest.Meta, r.meta.DatasetHash); err != nil {
+		return Evaluation{}, err
+	}
+	be, info, err := backend.New(o.Backend, o.Threads)
+	if err != nil {
+		return Evaluation{}, err
+	}
+	if o.Steps > 0 { // after the match: it changes the spec's hash
+		r.spec.HaltMaxSteps = o.Steps
+	}
+	if r.model, err = trm.New(be, trm.ConfigFromSpec(r.spec, r.train.NumPuzzleIdentifiers())); err != nil {
+		return Evaluation{}, fmt.Errorf("build model of run %s: %w", o.Run, err)
+	}
+	if err := r.model.Load(ck.State); err != nil {
+		return Evaluation{}, fmt.Errorf("load checkpoint %s: %w", ck.Entry.Manifest, err)
+	}
+	rows, err := r.evaluate(ctx, r.model, ck.Step, o.Puzzles)
+	if errors.Is(err, errTold) {
+		err = fmt.Errorf("%w while evaluating: %s", ErrPreempted, r.notice)
+	}
+	if err != nil {
+		return Evaluation{}, err
+	}
+	return Evaluation{Run: o.Run, Eval: rows.Eval, DatasetHash: r.meta.DatasetHash, Backend: info.Name}, nil
+}
+
+// ErrNoCheckpoint: the run has no checkpoint of the step that was asked for.
+var ErrNoCheckpoint = errors.New("no such checkpoint")
+
+// checkpointAt reads the run's spec and one of its checkpoints.
+func (r *run) checkpointAt(ctx context.Context, at string) (*checkpoint.Checkpoint, error) {
+	head, err := checkpoint.ReadHead(ctx, r.runs)
+	if errors.Is(err, blob.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s", ErrNoRun, r.o.Run)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look at run %s: %w", r.o.Run, err)
+	}
+	text, _, err := blob.ReadAll(ctx, r.runs, "spec.json", 0)
+	if err != nil {
+		return nil, fmt.Errorf("spec of run %s: %w", r.o.Run, err)
+	}
+	if err := json.Unmarshal(text, &r.spec); err != nil {
+		return nil, fmt.Errorf("spec of run %s: %w", r.o.Run, err)
+	}
+	if err := r.spec.Validate(); err != nil {
+		return nil, fmt.Errorf("spec of run %s: %w", r.o.Run, err)
+	}
+	e, err := chooseEntry(head, at)
+	if err != nil {
+		return nil, fmt.Errorf("run %s: %w", r.o.Run, err)
+	}
+	ck, err := checkpoint.LoadState(ctx, r.runs, e)
+	if err != nil {
+		return nil, fmt.Errorf("read checkpoint of step %d: %w", e.Step, err)
+	}
+	return ck, nil
+}
+
+// chooseEntry finds the newest, the best, or the checkpoint of a step.
+func chooseEntry(head checkpoint.Head, at string) (checkpoint.Entry, error) {
+	newest, ok := newestGood(head)
+	if !ok {
+		return newest, fmt.Errorf("%w: none is committed", ErrNoCheckpoint)
+	}
+	if at == "" || at == "newest" {
+		return newest, nil
+	}
+	step, err := strconv.ParseInt(at, 10, 64)
+	if err != nil && at != "best" {
+		return newest, fmt.Errorf("%w: %q is neither newest, best nor a step", ErrNoCheckpoint, at)
+	}
+	var steps []int64
+	for _, e := range head.Entries {
+		if e.Bad != "" {
+			continue
+		}
+		if at == "best" && e.Best || at != "best" && e.Step == step {
+			return e, nil
+		}
+		steps = append(steps, e.Step)
+	}
+	return newest, fmt.Errorf("%w: %s; kept are steps %v", ErrNoCheckpoint, at, steps)
+}

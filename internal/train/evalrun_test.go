@@ -1,0 +1,65 @@
+package train
+
+import (
+	"errors"
+	"testing"
+
+	"trmsweep/internal/blob/mem"
+	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/report"
+)
+
+func TestEvaluate(t *testing.T) {
+	b := mem.New(nil)
+	if a := attempt(t, b, tiny(t, "keep_checkpoints=1")); a.err != nil {
+		t.Fatal(a.err)
+	}
+	before := head(t, b)
+	r := result(t, b)
+	eval := func(change func(*EvalOptions)) (Evaluation, error) {
+		o := EvalOptions{Options: Options{Bucket: b, Run: "r", DataDir: dataDir(t), Backend: "cpu"}}
+		change(&o)
+		return Evaluate(t.Context(), o)
+	}
+	for name, tc := range map[string]struct {
+		change func(*EvalOptions)
+		want   report.Eval
+	}{
+		"newest is the final evaluation":        {func(*EvalOptions) {}, r.Final},
+		"best is the best one's":                {func(o *EvalOptions) { o.At = "best" }, *r.BestFull},
+		"a step is the checkpoint of that step": {func(o *EvalOptions) { o.At = "8" }, *r.BestFull},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := eval(tc.change)
+			if err != nil || report.Eval(got.Eval) != tc.want {
+				t.Errorf("got %+v, %v; want %+v", got, err, tc.want)
+			}
+		})
+	}
+	got, err := eval(func(o *EvalOptions) { o.Steps, o.Puzzles = 1, 3 })
+	if err != nil || got.MeanSteps != 1 || got.Puzzles != 3 {
+		t.Errorf("one supervision step on three puzzles: %+v, %v", got, err)
+	}
+	for name, tc := range map[string]struct {
+		change func(*EvalOptions)
+		want   error
+	}{
+		"unknown run":            {func(o *EvalOptions) { o.Run = "nobody" }, ErrNoRun},
+		"step that is not kept":  {func(o *EvalOptions) { o.At = "3" }, ErrNoCheckpoint},
+		"neither step nor name":  {func(o *EvalOptions) { o.At = "last" }, ErrNoCheckpoint},
+		"told to stop meanwhile": {func(o *EvalOptions) { c := make(chan string, 1); c <- "signal"; o.Notice = c }, ErrPreempted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := eval(tc.change); !errors.Is(err, tc.want) {
+				t.Errorf("got %v, want %v", err, tc.want)
+			}
+		})
+	}
+	if after := head(t, b); after.Epoch != before.Epoch || after.Generation != before.Generation {
+		t.Errorf("evaluating changed the run: %+v, then %+v", before, after)
+	}
+	var none checkpoint.Head
+	if _, err := chooseEntry(none, "best"); !errors.Is(err, ErrNoCheckpoint) {
+		t.Errorf("a run without checkpoints: %v", err)
+	}
+}
