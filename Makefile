@@ -1,4 +1,4 @@
-# The commands a person types. `make bench` is not there yet.
+# The commands a person types.
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -X trmsweep/internal/version.code=$(VERSION)
 STATE   ?= .trmsweep
@@ -7,7 +7,7 @@ PROFILE ?= smoke
 KILLS   ?= 100
 SEED    ?= 1
 
-.PHONY: run run-clean up down build stack test e2e chaos lint lint-full
+.PHONY: run run-clean up down build stack test e2e chaos bench lint lint-full
 
 run: build ## the study on the embedded stack: PROFILE= SWEEP= STATE=
 	bin/trmsweep run --sweep $(SWEEP) --profile $(PROFILE) --state $(STATE)
@@ -39,6 +39,11 @@ e2e: ## the real binaries, driven as a user does
 
 chaos: ## a sweep while its processes are killed: KILLS= SEED=; then every hash is compared with an undisturbed run
 	go test -count=1 -timeout 4h -v -run TestChaos ./internal/chaos/ -args -kills $(KILLS) -seed $(SEED)
+
+bench: ## training steps of every size against this machine's matrix product; BENCH=--short for the quick ones
+	@mkdir -p bin
+	go build -ldflags "$(LDFLAGS)" -o bin/ ./cmd/trmsweep
+	bin/trmsweep bench all $(BENCH)
 
 lint: ## format and vet
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -50,7 +50,7 @@ func newBenchCmd(a *app) *cobra.Command {
 	f.IntVar(&l.Threads, "threads", 0, "threads, 0 = all")
 	f.IntVar(&l.Steps, "steps", 3, "steps to time, after one that compiles")
 	f.BoolVar(&asJSON, "json", false, "print one JSON line")
-	cmd.AddCommand(step)
+	cmd.AddCommand(step, newBenchAllCmd(a))
 	return cmd
 }
 

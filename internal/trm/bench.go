@@ -4,16 +4,18 @@ import (
 	"errors"
 	"runtime"
 	"slices"
+	"syscall"
 	"time"
 )
 
 // BenchResult is what BenchStep measured. A step is forward, backward, optimizers and EMA, as in training.
 type BenchResult struct {
-	SecondsPerStep float64 `json:"seconds_per_step"` // median
-	SecondsMin     float64 `json:"seconds_min"`
-	AllocsPerStep  float64 `json:"allocs_per_step"`
-	LossFirst      float64 `json:"loss_first"`
-	LossLast       float64 `json:"loss_last"`
+	SecondsPerStep    float64 `json:"seconds_per_step"` // median
+	SecondsMin        float64 `json:"seconds_min"`
+	CPUSecondsPerStep float64 `json:"cpu_seconds_per_step"` // of all threads, user and system
+	AllocsPerStep     float64 `json:"allocs_per_step"`
+	LossFirst         float64 `json:"loss_first"`
+	LossLast          float64 `json:"loss_last"`
 }
 
 // BenchStep loads fresh weights and times steps on one synthetic batch, after a step that compiles.
@@ -34,9 +36,11 @@ func (m *Model) BenchStep(steps int) (BenchResult, error) {
 	var r BenchResult
 	var seconds []float64
 	var before, after runtime.MemStats
+	var cpu float64
 	for s := range steps + 1 {
 		if s == 1 {
 			runtime.ReadMemStats(&before)
+			cpu = CPUSeconds()
 		}
 		in.Step = int64(s + 1)
 		begin := time.Now()
@@ -51,9 +55,19 @@ func (m *Model) BenchStep(steps int) (BenchResult, error) {
 		}
 		r.LossLast = mt.Loss / float64(c.BatchSize)
 	}
+	r.CPUSecondsPerStep = (CPUSeconds() - cpu) / float64(steps)
 	runtime.ReadMemStats(&after)
 	slices.Sort(seconds)
 	r.SecondsPerStep, r.SecondsMin = seconds[len(seconds)/2], seconds[0]
 	r.AllocsPerStep = float64(after.Mallocs-before.Mallocs) / float64(steps)
 	return r, nil
+}
+
+// CPUSeconds is the processor time that the process has used.
+func CPUSeconds() float64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
 }
