@@ -17,7 +17,7 @@ import (
 // a complete run the evaluation on all test puzzles and result.json. A run whose
 // process died between the last checkpoint and these gets them at its next start.
 func (r *run) finish(ctx context.Context) (Result, error) {
-	state, err := r.model.SnapshotInto(nil)
+	state, err := r.model.SnapshotInto(r.spare)
 	if err != nil {
 		return r.result(), err
 	}

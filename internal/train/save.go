@@ -129,7 +129,7 @@ func (r *run) drain(ctx context.Context) error {
 
 // snapshot copies the state and everything that belongs to this step.
 func (r *run) snapshot() (checkpoint.Snapshot, error) {
-	state, err := r.model.SnapshotInto(nil)
+	state, err := r.model.SnapshotInto(r.spare)
 	if err != nil {
 		return checkpoint.Snapshot{}, err
 	}

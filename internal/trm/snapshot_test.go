@@ -21,6 +21,10 @@ func TestSnapshotIntoReusesMemory(t *testing.T) {
 	const odd = "carry/steps"
 	old[odd] = tensor.Array{DType: tensor.F64, Shape: []int{1}, Data: make([]byte, 8)}
 	old["stranger"] = old[odd]
+	shared, err := m.SnapshotInto(m.InitState(1)) // there, moments and EMA are the same memory
+	if err != nil || shared.SHA256() != want {
+		t.Fatalf("%v: arrays that share memory overwrote each other", err)
+	}
 	again, err := m.SnapshotInto(old)
 	if err != nil || again.SHA256() != want {
 		t.Fatalf("%v, %d arrays", err, len(again))
