@@ -83,10 +83,24 @@ func (c *compiler) again() {
 }
 
 // keptFor says whether a value is read at a level or later, other than by one node.
+// A view's memory is kept where that of its source is.
 func (c *compiler) keptFor(x, but *node, level int) bool {
-	if x.idx < 0 { // a copy made here, which lives in its region alone
-		return false
+	for {
+		if x.idx < 0 { // a copy made here, which lives in its region alone
+			return false
+		}
+		if c.readFrom(x, but, level) {
+			return true
+		}
+		if c.kinds[x.idx] != view || x.inputs[0] == but {
+			return false
+		}
+		x, but = x.inputs[0], x
 	}
+}
+
+// readFrom says whether a value, or a view of it, is read at a level or later, other than by one node.
+func (c *compiler) readFrom(x, but *node, level int) bool {
 	for _, u := range c.users[x.idx] {
 		if u == but {
 			continue
@@ -94,10 +108,9 @@ func (c *compiler) keptFor(x, but *node, level int) bool {
 		if c.level[u.idx] >= level && (c.kinds[u.idx] != view || len(c.users[u.idx]) > 0) {
 			return true
 		}
-		if c.kinds[u.idx] == view && c.keptFor(u, but, level) {
+		if c.kinds[u.idx] == view && c.readFrom(u, but, level) {
 			return true
 		}
 	}
-	// A view's memory is kept where that of its source is.
-	return c.kinds[x.idx] == view && x.inputs[0] != but && c.keptFor(x.inputs[0], x, level)
+	return false
 }
