@@ -341,12 +341,29 @@ func FuzzParseNpy(f *testing.F) {
 	})
 }
 
+// BenchmarkBuild1000x1000 makes 1,001,000 rows of two int64 arrays, 1.3 GB, from a CSV.
 func BenchmarkBuild1000x1000(b *testing.B) {
-	for range b.N {
-		out := filepath.Join(b.TempDir(), "set")
-		if _, err := Build(context.Background(), Options{Source: SourceGenerate, Count: 1000, TestCount: 1, NumAug: 1000}, out, nil); err != nil {
-			b.Fatal(err)
-		}
+	text := csvText(1000)
+	path := filepath.Join(b.TempDir(), "x.csv")
+	if err := os.WriteFile(path, []byte(strings.Join(text, "\n")), 0o644); err != nil {
+		b.Fatal(err)
+	}
+	for _, compact := range []bool{false, true} {
+		b.Run(map[bool]string{false: "int64", true: "uint8"}[compact], func(b *testing.B) {
+			var before, after syscall.Rusage
+			syscall.Getrusage(syscall.RUSAGE_SELF, &before)
+			for i := range b.N {
+				out := filepath.Join(b.TempDir(), fmt.Sprint("set", i))
+				if _, err := Build(context.Background(), Options{Source: path, NumAug: 1000, Compact: compact}, out, nil); err != nil {
+					b.Fatal(err)
+				}
+				os.RemoveAll(out)
+			}
+			syscall.Getrusage(syscall.RUSAGE_SELF, &after)
+			b.ReportMetric(float64(after.Utime.Nano()-before.Utime.Nano())/1e9/float64(b.N), "user-s/op")
+			b.ReportMetric(float64(after.Stime.Nano()-before.Stime.Nano())/1e9/float64(b.N), "system-s/op")
+			b.ReportMetric(float64(after.Maxrss)/1024, "MB-rss")
+		})
 	}
 }
 

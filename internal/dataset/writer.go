@@ -38,8 +38,8 @@ type chunk struct {
 	rows  []row
 }
 
-// chunkBytes is about how much a worker encodes before it writes.
-const chunkBytes = 1 << 20
+// chunkBytes is about how much of an array a worker encodes before it writes: both arrays' parts fit its cache.
+const chunkBytes = 1 << 18
 
 func newSplitWriter(dir string, o Options, numAug int) (*splitWriter, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -92,51 +92,67 @@ func (w *splitWriter) add(p row) error {
 }
 
 func (w *splitWriter) worker() {
-	var in, lab []byte
+	row := 81 * w.elem()
+	in, lab := make([]byte, 0, chunkBytes/row*row), make([]byte, 0, chunkBytes/row*row)
 	for c := range w.work {
-		in, lab = in[:0], lab[:0]
+		at := int64(npyHeaderLen) + int64(c.first)*int64(w.rowsPerGroup()*row)
+		flush := func() {
+			_, err := w.inputs.WriteAt(in, at)
+			if err == nil {
+				_, err = w.labels.WriteAt(lab, at)
+			}
+			if err != nil {
+				w.fail(err)
+			}
+			at += int64(len(in))
+			in, lab = in[:0], lab[:0]
+		}
 		for i := range c.rows {
-			in, lab = w.encode(in, lab, &c.rows[i])
-			if len(in) >= chunkBytes || i == len(c.rows)-1 {
-				end := int64(npyHeaderLen) + int64(c.first+i+1)*int64(w.rowsPerGroup()*81*w.elem())
-				_, err := w.inputs.WriteAt(in, end-int64(len(in)))
-				if err == nil {
-					_, err = w.labels.WriteAt(lab, end-int64(len(lab)))
+			for aug := range w.rowsPerGroup() {
+				n := len(in)
+				in, lab = in[:n+row], lab[:n+row]
+				w.encode(in[n:], lab[n:], &c.rows[i], aug)
+				if len(in) == cap(in) {
+					flush()
 				}
-				if err != nil {
-					w.mu.Lock()
-					w.err = diskError(err)
-					w.mu.Unlock()
-				}
-				in, lab = in[:0], lab[:0]
 			}
 		}
+		flush()
 	}
 }
 
-// encode appends a group: the puzzle itself, then its augmentations, whose draws
-// are keyed by seed, row of the source and number.
-func (w *splitWriter) encode(in, lab []byte, p *row) ([]byte, []byte) {
-	for aug := range w.rowsPerGroup() {
-		src, digits := identityMap, identityDigits
-		if aug > 0 {
-			r := sudoku.NewRand(w.seed, uint64(p.index), uint64(aug))
-			t := sudoku.RandomTransform(&r)
-			src, digits = t.Source(), t.Digits
-		}
-		if !w.wide {
-			for _, s := range src {
-				in = append(in, digits[p.Question[s]]+1)
-				lab = append(lab, digits[p.Answer[s]]+1)
-			}
-			continue
-		}
-		for _, s := range src {
-			in = binary.LittleEndian.AppendUint64(in, uint64(digits[p.Question[s]]+1))
-			lab = binary.LittleEndian.AppendUint64(lab, uint64(digits[p.Answer[s]]+1))
-		}
+func (w *splitWriter) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil {
+		w.err = diskError(err)
 	}
-	return in, lab
+}
+
+// encode writes a row: the puzzle itself, or an augmentation, whose draws are keyed
+// by seed, row of the source and number.
+func (w *splitWriter) encode(in, lab []byte, p *row, aug int) {
+	src, digits := identityMap, identityDigits
+	if aug > 0 {
+		r := sudoku.NewRand(w.seed, uint64(p.index), uint64(aug))
+		t := sudoku.RandomTransform(&r)
+		src, digits = t.Source(), t.Digits
+	}
+	var question, answer [128]uint8 // as the model sees them; a power of two spares checks
+	for i := range 81 {
+		question[i], answer[i] = digits[p.Question[i]]+1, digits[p.Answer[i]]+1
+	}
+	if w.wide {
+		in, lab := (*[8 * 81]byte)(in), (*[8 * 81]byte)(lab)
+		for i, s := range src {
+			binary.LittleEndian.PutUint64(in[8*i:], uint64(question[s%128]))
+			binary.LittleEndian.PutUint64(lab[8*i:], uint64(answer[s%128]))
+		}
+		return
+	}
+	for i, s := range src {
+		in[i], lab[i] = question[s%128], answer[s%128]
+	}
 }
 
 var identityMap, identityDigits = func() (m [81]uint8, d [10]uint8) {
@@ -167,7 +183,7 @@ func (w *splitWriter) abandon() {
 	w.labels.Close()
 }
 
-// finish writes headers, indices and dataset.json, and syncs.
+// finish writes headers, indices and dataset.json. It does not wait for the disk.
 func (w *splitWriter) finish() error {
 	err := w.stop()
 	n := w.groups * w.rowsPerGroup()
