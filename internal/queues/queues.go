@@ -20,3 +20,10 @@ const (
 	AttrBest        = "TrmBestExactAccuracy" // Double, fraction
 	AttrGoodput     = "TrmGoodput"           // Double, training seconds per second of the slot
 )
+
+// SearchAttributes are the types under which a namespace must know them:
+// devstack and docker-compose.yml register the same.
+var SearchAttributes = map[string]string{
+	AttrSweep: "Keyword", AttrPhase: "Keyword", AttrExperiment: "Keyword", AttrStatus: "Keyword",
+	AttrStep: "Int", AttrPreemptions: "Int", AttrBest: "Double", AttrGoodput: "Double",
+}
