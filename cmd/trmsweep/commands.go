@@ -25,6 +25,7 @@ func addCommands(root *cobra.Command, a *app) {
 		newImportCmd(a),
 		newBenchCmd(a),
 		newProbeCmd(a),
+		newTrialCmd(a),
 	)
 	root.AddCommand(newControlCmds(a)...)
 }

@@ -1,0 +1,30 @@
+package train
+
+import (
+	"strings"
+	"testing"
+
+	"trmsweep/internal/blob/mem"
+)
+
+func trialOf(t *testing.T, sets ...string) (TrialResult, error) {
+	t.Helper()
+	return Trial(t.Context(), Options{Spec: tiny(t, sets...), Bucket: mem.New(clock()), DataDir: dataDir(t), Backend: "cpu", Now: clock()}, 10)
+}
+
+func TestTrialLearnsSavesAndRestores(t *testing.T) {
+	r, err := trialOf(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Losses) != 10 || mean(r.Losses[7:]) >= mean(r.Losses[:3]) || len(r.StateSHA256) != 64 || r.StepSeconds <= 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// A model that cannot learn, because everything is forgotten at each step, is refused.
+func TestTrialRefusesWhatDoesNotLearn(t *testing.T) {
+	if _, err := trialOf(t, "lr=1e6"); err == nil || !strings.Contains(err.Error(), "loss") {
+		t.Errorf("error %v, want one about the loss", err)
+	}
+}
