@@ -86,13 +86,13 @@ func (a *Activities) beat(ctx context.Context, tr *tracker, stop, done chan stru
 	}
 }
 
-// forget moves a run's result and head out of the way, so that it trains anew.
+// forget empties a run, so that it trains anew.
 func (a *Activities) forget(ctx context.Context, run string) error {
-	for _, key := range []string{report.ResultFile, "HEAD.json"} {
-		key = "runs/" + run + "/" + key
-		if err := a.Bucket.Delete(ctx, key, blob.Any); err != nil && !errors.Is(err, blob.ErrNotExist) {
-			return fmt.Errorf("forget %s: %w", key, err)
-		}
+	if err := checkpoint.Forget(ctx, blob.Prefix(a.Bucket, "runs/"+run+"/"), checkpoint.Owner{Host: a.Host}); err != nil {
+		return fmt.Errorf("train %s anew: %w", run, err)
+	}
+	if err := a.Bucket.Delete(ctx, "runs/"+run+"/"+report.ResultFile, blob.Any); err != nil && !errors.Is(err, blob.ErrNotExist) {
+		return fmt.Errorf("train %s anew: %w", run, err)
 	}
 	return nil
 }
