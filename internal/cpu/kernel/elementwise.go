@@ -85,7 +85,7 @@ func useGeneric() {
 	}
 
 	packPanel, microTile = packPanelGeneric, microTileGeneric
-	column, columnBF16 = nil, nil
+	column, columnBF16, packRows14, packRows32 = nil, nil, nil, nil
 	pairsBF16, packPanelBF16, microTileBF16 = false, packPanelBF16Generic, microTileWidened
 	Add = func(d, a, b []float32) {
 		for i := range d {

@@ -213,6 +213,10 @@ func (s *Scratch) rightPanels(g *Gemm, at *int, b, k0, kc, n0, n int) []float32 
 		return p
 	}
 	s.b = grow(s.b, ceilDiv(n, tileN)*tileN*depth)
+	if g.BCol == 1 && !g.Narrow && packRows32 != nil {
+		packRows32(&s.b[0], &g.B[b*g.BBatch+k0*g.BRow+n0], g.BRow, kc, n)
+		return s.b
+	}
 	for q := 0; q < n; q += tileN {
 		g.packB(s.b[q*depth:], b, k0, n0+q, kc)
 	}
@@ -220,6 +224,10 @@ func (s *Scratch) rightPanels(g *Gemm, at *int, b, k0, kc, n0, n int) []float32 
 }
 
 func (s *Scratch) packA(g *Gemm, dst []float32, at, m, kc int) {
+	if g.ARow == 1 && !g.Narrow && packRows14 != nil {
+		packRows14(&dst[0], &g.A[at], g.ACol, kc, m)
+		return
+	}
 	depth := g.depth(kc)
 	for i := 0; i < m; i += tileM {
 		if g.Narrow {

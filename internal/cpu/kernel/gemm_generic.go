@@ -12,6 +12,9 @@ var (
 	packPanel func(dst, src []float32, lane, step, lanes, kc, width int)
 	microTile func(a, b, c []float32, ldc, kc, rows, cols int, acc bool)
 
+	// packRows14 and packRows32 pack every panel of lanes that lie side by side, where the level has it.
+	packRows14, packRows32 func(dst, src *float32, step, kc, lanes int)
+
 	// column computes one column for up to four panels of A that lie next words apart, where the level has it.
 	column, columnBF16 func(a, b, out *float32, kc, next, panels int)
 

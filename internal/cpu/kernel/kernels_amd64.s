@@ -1762,6 +1762,168 @@ last:
 	VZEROUPPER
 	RET
 
+TEXT ·packRows14x512(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), R8
+	MOVQ src+8(FP), R9
+	MOVQ step+16(FP), R10
+	SHLQ $2, R10
+	MOVQ kc+24(FP), R13
+	MOVQ lanes+32(FP), R14
+	MOVQ R13, R11
+	IMULQ $56, R11
+	MOVQ R14, AX
+	XORQ DX, DX
+	MOVQ $14, BX
+	DIVQ BX
+	MOVQ AX, R12
+	MOVQ $16383, AX
+	KMOVW AX, K1
+	MOVQ DX, CX
+	MOVQ $1, AX
+	SHLQ CX, AX
+	DECQ AX
+	KMOVW AX, K2
+	SHRQ $16, AX
+	KMOVW AX, K3
+	CMPQ R13, $1
+	JE final
+row:
+	MOVQ R9, SI
+	MOVQ R8, DI
+	MOVQ R12, CX
+	TESTQ CX, CX
+	JZ rowrest
+rowpanel:
+	PREFETCHT0 (SI)(R10*8)
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ $56, SI
+	ADDQ R11, DI
+	DECQ CX
+	JNZ rowpanel
+rowrest:
+	TESTQ DX, DX
+	JZ rownext
+	VMOVUPS.Z (SI), K2, Z0
+	VMOVUPS Z0, (DI)
+rownext:
+	ADDQ R10, R9
+	ADDQ $56, R8
+	DECQ R13
+	CMPQ R13, $1
+	JG row
+final:
+	MOVQ R9, SI
+	MOVQ R8, DI
+	MOVQ R12, CX
+	TESTQ CX, CX
+	JZ finalrest
+finalpanel:
+	PREFETCHT0 (SI)(R10*8)
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS Z0, K1, (DI)
+	ADDQ $56, SI
+	ADDQ R11, DI
+	DECQ CX
+	JNZ finalpanel
+finalrest:
+	TESTQ DX, DX
+	JZ finalnext
+	VMOVUPS.Z (SI), K2, Z0
+	VMOVUPS Z0, K1, (DI)
+finalnext:
+	ADDQ R10, R9
+	ADDQ $56, R8
+	DECQ R13
+	VZEROUPPER
+	RET
+
+TEXT ·packRows32x512(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), R8
+	MOVQ src+8(FP), R9
+	MOVQ step+16(FP), R10
+	SHLQ $2, R10
+	MOVQ kc+24(FP), R13
+	MOVQ lanes+32(FP), R14
+	MOVQ R13, R11
+	IMULQ $128, R11
+	MOVQ R14, AX
+	XORQ DX, DX
+	MOVQ $32, BX
+	DIVQ BX
+	MOVQ AX, R12
+	MOVQ $65535, AX
+	KMOVW AX, K1
+	MOVQ DX, CX
+	MOVQ $1, AX
+	SHLQ CX, AX
+	DECQ AX
+	KMOVW AX, K2
+	SHRQ $16, AX
+	KMOVW AX, K3
+	CMPQ R13, $1
+	JE final
+row:
+	MOVQ R9, SI
+	MOVQ R8, DI
+	MOVQ R12, CX
+	TESTQ CX, CX
+	JZ rowrest
+rowpanel:
+	PREFETCHT0 (SI)(R10*8)
+	PREFETCHT0 64(SI)(R10*8)
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ $128, SI
+	ADDQ R11, DI
+	DECQ CX
+	JNZ rowpanel
+rowrest:
+	TESTQ DX, DX
+	JZ rownext
+	VMOVUPS.Z (SI), K2, Z0
+	VMOVUPS.Z 64(SI), K3, Z1
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+rownext:
+	ADDQ R10, R9
+	ADDQ $128, R8
+	DECQ R13
+	CMPQ R13, $1
+	JG row
+final:
+	MOVQ R9, SI
+	MOVQ R8, DI
+	MOVQ R12, CX
+	TESTQ CX, CX
+	JZ finalrest
+finalpanel:
+	PREFETCHT0 (SI)(R10*8)
+	PREFETCHT0 64(SI)(R10*8)
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ $128, SI
+	ADDQ R11, DI
+	DECQ CX
+	JNZ finalpanel
+finalrest:
+	TESTQ DX, DX
+	JZ finalnext
+	VMOVUPS.Z (SI), K2, Z0
+	VMOVUPS.Z 64(SI), K3, Z1
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+finalnext:
+	ADDQ R10, R9
+	ADDQ $128, R8
+	DECQ R13
+	VZEROUPPER
+	RET
+
 TEXT ·packTranspose512(SB), NOSPLIT, $0-56
 	MOVQ dst+0(FP), R8
 	MOVQ src+8(FP), R9

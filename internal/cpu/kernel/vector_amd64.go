@@ -28,6 +28,12 @@ func packPairs512(dst *float32, src *uint16, step, pairs, lanes, width int)
 func packCopy512(dst, src *float32, step, kc, lanes, width int)
 
 //go:noescape
+func packRows14x512(dst, src *float32, step, kc, lanes int)
+
+//go:noescape
+func packRows32x512(dst, src *float32, step, kc, lanes int)
+
+//go:noescape
 func packTranspose512(dst, src *float32, lane, kc, lanes, width, keep int)
 
 //go:noescape
@@ -207,6 +213,7 @@ func useLevel(l Level) {
 			fromBF16x512(&dst[0], &a[0], n)
 		}
 	}
+	packRows14, packRows32 = packRows14x512, packRows32x512
 	packPanel, microTile, column = packPanel512, microTile512, column512
 	if !pairsBF16 {
 		columnBF16 = column

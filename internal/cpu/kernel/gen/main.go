@@ -27,6 +27,8 @@ func main() {
 	tile256(5)
 	tile256(4)
 	packCopy()
+	packRows(14)
+	packRows(32)
 	packTranspose()
 	elementwise()
 	peak()
@@ -137,6 +139,40 @@ func packCopy() {
 	// The next step overwrites what a whole store writes beyond its own width; the last one keeps to it.
 	emit("narrow:\n\tDECQ CX\n\tJZ last\nnarrowLoop:\n\tVMOVUPS.Z (R9), K1, Z0\n\tVMOVUPS Z0, (R8)\n\tADDQ R10, R9\n\tADDQ R11, R8\n\tDECQ CX\n\tJNZ narrowLoop")
 	emit("last:\n\tVMOVUPS.Z (R9), K1, Z0\n\tVMOVUPS Z0, K3, (R8)\n\tVZEROUPPER\n\tRET")
+}
+
+// packRows packs all panels of lanes that lie side by side, reading along the lanes, eight steps of k fetched ahead.
+func packRows(width int) {
+	emit("\nTEXT ·packRows%dx512(SB), NOSPLIT, $0-40\n\tMOVQ dst+0(FP), R8\n\tMOVQ src+8(FP), R9\n\tMOVQ step+16(FP), R10\n\tSHLQ $2, R10\n\tMOVQ kc+24(FP), R13", width)
+	emit("\tMOVQ lanes+32(FP), R14\n\tMOVQ R13, R11\n\tIMULQ $%d, R11", 4*width)
+	emit("\tMOVQ R14, AX\n\tXORQ DX, DX\n\tMOVQ $%d, BX\n\tDIVQ BX\n\tMOVQ AX, R12", width) // whole panels; DX: lanes of the last
+	emit("\tMOVQ $%d, AX\n\tKMOVW AX, K1\n\tMOVQ DX, CX\n\tMOVQ $1, AX\n\tSHLQ CX, AX\n\tDECQ AX\n\tKMOVW AX, K2\n\tSHRQ $16, AX\n\tKMOVW AX, K3", 1<<min(width, 16)-1)
+	rows := func(label string, last bool) {
+		emit("%s:\n\tMOVQ R9, SI\n\tMOVQ R8, DI\n\tMOVQ R12, CX\n\tTESTQ CX, CX\n\tJZ %srest\n%spanel:", label, label, label)
+		emit("\tPREFETCHT0 (SI)(R10*8)")
+		if width == 32 {
+			emit("\tPREFETCHT0 64(SI)(R10*8)\n\tVMOVUPS (SI), Z0\n\tVMOVUPS 64(SI), Z1\n\tVMOVUPS Z0, (DI)\n\tVMOVUPS Z1, 64(DI)")
+		} else if last {
+			emit("\tVMOVUPS.Z (SI), K1, Z0\n\tVMOVUPS Z0, K1, (DI)")
+		} else {
+			emit("\tVMOVUPS.Z (SI), K1, Z0\n\tVMOVUPS Z0, (DI)") // as in packCopy
+		}
+		emit("\tADDQ $%d, SI\n\tADDQ R11, DI\n\tDECQ CX\n\tJNZ %spanel\n%srest:\n\tTESTQ DX, DX\n\tJZ %snext", 4*width, label, label, label)
+		emit("\tVMOVUPS.Z (SI), K2, Z0")
+		if width == 32 {
+			emit("\tVMOVUPS.Z 64(SI), K3, Z1\n\tVMOVUPS Z0, (DI)\n\tVMOVUPS Z1, 64(DI)")
+		} else if last {
+			emit("\tVMOVUPS Z0, K1, (DI)")
+		} else {
+			emit("\tVMOVUPS Z0, (DI)")
+		}
+		emit("%snext:\n\tADDQ R10, R9\n\tADDQ $%d, R8\n\tDECQ R13", label, 4*width)
+	}
+	emit("\tCMPQ R13, $1\n\tJE final")
+	rows("row", false)
+	emit("\tCMPQ R13, $1\n\tJG row")
+	rows("final", true)
+	emit("\tVZEROUPPER\n\tRET")
 }
 
 // packTranspose packs up to 16 lanes whose k run side by side, by 16×16 transposes.
