@@ -15,7 +15,7 @@ type Spec struct {
 	Profile              string  `json:"profile" mapstructure:"profile"`
 	PaperExactAccuracy   float64 `json:"paper_exact_accuracy,omitempty" mapstructure:"paper_exact_accuracy"` // percent, 0 = not published
 	PaperNote            string  `json:"paper_note,omitempty" mapstructure:"paper_note"`                     // how the published run differs
-	CheckpointEverySteps int     `json:"checkpoint_every_steps" mapstructure:"checkpoint_every_steps"`
+	CheckpointEverySteps int     `json:"checkpoint_every_steps" mapstructure:"checkpoint_every_steps"`       // 0 = chosen while training
 	KeepCheckpoints      int     `json:"keep_checkpoints" mapstructure:"keep_checkpoints"`
 	LogEverySteps        int     `json:"log_every_steps" mapstructure:"log_every_steps"`
 	XLAMetricsEverySteps int     `json:"xla_metrics_every_steps" mapstructure:"xla_metrics_every_steps"`

@@ -37,7 +37,7 @@ func (s Spec) validateNumbers(f *Faults) {
 		{"eval_puzzles", s.EvalPuzzles, 0}, {"final_eval_puzzles", s.FinalEvalPuzzles, 0}, {"lr_warmup_steps", s.LRWarmupSteps, 0},
 		{"data_puzzles", s.DataPuzzles, 1}, {"data_augmentations", s.DataAugmentations, 0},
 		{"data_min_rating", s.DataMinRating, 0}, {"data_test_puzzles", s.DataTestPuzzles, 0},
-		{"checkpoint_every_steps", s.CheckpointEverySteps, 1}, {"keep_checkpoints", s.KeepCheckpoints, 1},
+		{"checkpoint_every_steps", s.CheckpointEverySteps, 0}, {"keep_checkpoints", s.KeepCheckpoints, 1},
 		{"log_every_steps", s.LogEverySteps, 1}, {"xla_metrics_every_steps", s.XLAMetricsEverySteps, 0},
 	} {
 		switch {

@@ -186,6 +186,25 @@ func TestKilledAnywhere(t *testing.T) {
 	}
 }
 
+// Where the spec fixes no interval, it is chosen from what was measured, and the run is the same one.
+func TestIntervalIsChosen(t *testing.T) {
+	b := mem.New(nil)
+	a := attempt(t, b, tiny(t, "checkpoint_every_steps=0"))
+	same(t, b, a)
+	if n := len(a.of(EventCheckpoint)); n < 3 {
+		t.Errorf("%d checkpoints", n)
+	}
+	said := a.of(EventInterval)
+	if len(said) == 0 || !strings.Contains(said[0].Message, "Young/Daly") {
+		t.Errorf("said %+v", said)
+	}
+	for _, e := range attempt(t, mem.New(nil), tiny(t)).of(EventInterval) {
+		if !strings.Contains(e.Message, "every 3 steps: fixed") {
+			t.Errorf("said %q", e.Message)
+		}
+	}
+}
+
 // The gap between the last checkpoint and the result is filled by the next attempt.
 func TestKilledBeforeTheResult(t *testing.T) {
 	b := mem.New(nil)

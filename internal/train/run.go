@@ -43,7 +43,7 @@ type run struct {
 	meta         checkpoint.Meta
 	log          metricsLog
 	prior        map[string]float64 // goodput of earlier attempts, up to their last commits
-	interval     int64              // steps between checkpoints
+	interval     checkpoint.IntervalChoice
 	saveCost     saveCost
 	lastSave     time.Time
 	lastSaved    int64 // step of the newest snapshot taken
@@ -298,7 +298,7 @@ func (r *run) loop(ctx context.Context) error {
 		if err := r.poll(); err != nil {
 			return err
 		}
-		if err := r.trainStep(feed); err != nil {
+		if err := r.trainStep(ctx, feed); err != nil {
 			return err
 		}
 		if r.evalDue() {
@@ -314,7 +314,7 @@ func (r *run) loop(ctx context.Context) error {
 }
 
 // trainStep is one batch, one optimizer step, one line of the log.
-func (r *run) trainStep(feed <-chan fed) error {
+func (r *run) trainStep(ctx context.Context, feed <-chan fed) error {
 	f, ok := <-feed
 	if !ok {
 		return errors.New("the batch feed ended early")
@@ -333,6 +333,7 @@ func (r *run) trainStep(feed <-chan fed) error {
 		return fmt.Errorf("step %d of %s: %w", step, r.spec.Name, err)
 	}
 	if !mt.Finite {
+		_ = r.drain(ctx) // an older step may be on its way: it is then the last good one
 		return fmt.Errorf("%w: step %d of %s (loss %v); %s; a lower lr or a longer warm-up may help", ErrDiverged, step, r.spec.Name, mt.Loss, r.lastGood())
 	}
 	now := r.o.Now()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"trmsweep/internal/checkpoint"
@@ -59,7 +60,7 @@ func (r *run) poll() error {
 	return nil
 }
 
-// chooseInterval sets the steps between checkpoints and says why when they change.
+// chooseInterval sets the time between checkpoints and says why when it changes much.
 func (r *run) chooseInterval() {
 	head := r.writer.Head()
 	c := checkpoint.ChooseInterval(checkpoint.IntervalInput{
@@ -67,25 +68,28 @@ func (r *run) chooseInterval() {
 		StallSeconds: r.saveCost.stall, PersistSeconds: r.saveCost.persist,
 		Preemptions: head.Epoch - 1, Observed: r.o.Now().Sub(head.Created),
 	})
-	if c.Steps == r.interval {
+	old := r.interval
+	r.interval = c
+	if fixed := r.spec.CheckpointEverySteps > 0; fixed && old.Steps > 0 || !fixed && old.Seconds > 0 && math.Abs(c.Seconds/old.Seconds-1) < 0.25 {
 		return
 	}
-	r.interval = c.Steps
 	r.say.event(Event{Type: EventInterval, Step: r.step, Message: c.Reason})
 	r.o.Logger.Info("checkpoint interval", "steps", c.Steps, "reason", c.Reason)
 }
 
-// saveIfDue starts a save beside training when the interval has passed.
+// saveIfDue starts a save beside training when the interval has passed: steps
+// where the spec fixes them, else time. When a save happens changes nothing that is computed.
 func (r *run) saveIfDue(ctx context.Context) error {
-	if r.interval == 0 {
+	fixed := int64(r.spec.CheckpointEverySteps)
+	if r.interval.Steps == 0 && (fixed > 0 || r.stepSeconds > 0) {
 		r.chooseInterval()
 	}
-	fixed := r.spec.CheckpointEverySteps > 0
-	due := !fixed && r.step-r.lastSaved >= r.interval
-	if every := int64(r.spec.CheckpointEverySteps); fixed { // a multiple has passed, though it may have found a save in flight
-		due = r.step/every > r.lastSaved/every
+	since := r.o.Now().Sub(r.lastSave)
+	due := r.interval.Steps > 0 && since.Seconds() >= r.interval.Seconds
+	if fixed > 0 { // a multiple has passed, though it may have found a save in flight
+		due = r.step/fixed > r.lastSaved/fixed
 	}
-	if !due || r.saver.Busy() || r.o.Now().Sub(r.lastSave) < minSaveGap {
+	if !due || r.saver.Busy() || since < minSaveGap {
 		return nil
 	}
 	return r.startSave()
