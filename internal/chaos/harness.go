@@ -63,10 +63,13 @@ func (h *harness) start(ctx context.Context) error {
 	}
 	h.keep(ctx, workers, func() *exec.Cmd {
 		return exec.Command(filepath.Join(h.o.Bin, "trmsweep"), "worker", "--state", h.state, "--store", store, "--profile", "smoke", "--backend", "cpu",
-			"--slots", strconv.Itoa(min(len(h.o.Experiments), 2)), "--threads", "1", "--grace", "10s")
+			"--slots", strconv.Itoa(h.slots()), "--threads", "1", "--grace", "10s")
 	})
 	return nil
 }
+
+// slots is how many runs train at once.
+func (h *harness) slots() int { return min(len(h.o.Experiments), 2) }
 
 func (h *harness) address() worker.Stack {
 	h.mu.Lock()

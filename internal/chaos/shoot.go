@@ -55,13 +55,13 @@ func (d *dice) next(o Options) shot {
 	return s
 }
 
-// hurried is how many accidents in a row may happen before all runs have got
+// hurried is how many accidents in a row may happen before the runs have got
 // further. An experiment gives up after five attempts without progress, so that
 // more would kill even a perfect program.
 const hurried = 2
 
 // shoot has one accident after the other until ctx ends or enough have happened. An accident whose
-// process is not there waits for it; most wait until every run has committed steps since the one before.
+// process is not there waits for it; most wait until the runs in training have committed steps since the one before.
 func (h *harness) shoot(ctx context.Context, d *dice, targets []target) error {
 	row := 0
 	seen := h.steps(ctx, targets)
@@ -71,7 +71,7 @@ func (h *harness) shoot(ctx context.Context, d *dice, targets []target) error {
 			return err
 		}
 		if row++; row > hurried || s.calm {
-			for !further(seen, h.steps(ctx, targets)) {
+			for !further(seen, h.steps(ctx, targets), h.slots()) {
 				if err := sleep(ctx, 100*time.Millisecond); err != nil {
 					return err
 				}
@@ -136,17 +136,22 @@ func (h *harness) steps(ctx context.Context, targets []target) []int64 {
 	return out
 }
 
-// further reports whether every run is finished or has committed a step since.
-func further(before, now []int64) bool {
-	if now == nil {
-		return false
+// further reports whether as many runs as can train at once, or all that are
+// left, have committed a step since.
+func further(before, now []int64, slots int) bool {
+	if now == nil || before == nil {
+		return now != nil
 	}
+	left, moved := 0, 0
 	for i, step := range now {
-		if step >= 0 && before != nil && step <= before[i] {
-			return false
+		if before[i] >= 0 {
+			left++
+			if step < 0 || step > before[i] {
+				moved++
+			}
 		}
 	}
-	return true
+	return moved >= min(left, slots)
 }
 
 func name(s syscall.Signal) string {

@@ -38,8 +38,11 @@ func TestFurther(t *testing.T) {
 		{"one", []int64{1, 1}, []int64{2, 1}, false},
 		{"one finished", []int64{1, 1}, []int64{2, -1}, true},
 		{"all finished", []int64{-1, -1}, []int64{-1, -1}, true},
+		{"two of three", []int64{1, 1, 0}, []int64{2, 2, 0}, true},
+		{"one of three", []int64{1, 1, 0}, []int64{2, 1, 0}, false},
+		{"the last one", []int64{-1, -1, 5}, []int64{-1, -1, 6}, true},
 	} {
-		if got := further(c.before, c.now); got != c.want {
+		if got := further(c.before, c.now, 2); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}
