@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"trmsweep/internal/backend"
+	"trmsweep/internal/blob"
+	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/dataset"
+	"trmsweep/internal/experiment"
+	"trmsweep/internal/train"
+)
+
+func TestTrainExitCodes(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{nil, train.ExitDone},
+		{train.ErrPreempted, train.ExitPreempted},
+		{checkpoint.ErrFenced, train.ExitFenced},
+		{errors.Join(blob.ErrTransient, checkpoint.ErrFenced), train.ExitFenced},
+		{train.ErrDiverged, train.ExitFinal},
+		{checkpoint.ErrAllBad, train.ExitFinal},
+		{checkpoint.ErrFormat, train.ExitFinal},
+		{train.ErrMismatch, train.ExitUsage},
+		{dataset.ErrInput, train.ExitUsage},
+		{backend.ErrUnavailable, train.ExitUsage},
+		{experiment.Faults{{Key: "lr", Msg: "is odd"}}, train.ExitUsage},
+		{blob.ErrTransient, train.ExitFailed},
+		{context.Canceled, train.ExitFailed},
+		{errors.New("no space left on device"), train.ExitFailed},
+	} {
+		err := c.err
+		if err != nil {
+			err = fmt.Errorf("run r: %w", err)
+		}
+		if got := trainExit(err); got != c.want {
+			t.Errorf("%v: exit code %d, want %d", err, got, c.want)
+		}
+	}
+}
+
+// metadataServer is a machine of Google Cloud that is taken back when told.
+func metadataServer(t *testing.T, taken <-chan struct{}) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Metadata-Flavor", "Google")
+		name := strings.TrimPrefix(r.URL.Path, "/computeMetadata/v1/")
+		value, ok := map[string]string{"instance/preempted": "FALSE", "instance/maintenance-event": "NONE"}[name]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		tag := "1"
+		if r.URL.Query().Get("last_etag") == "1" {
+			if name != "instance/preempted" {
+				<-r.Context().Done()
+				return
+			}
+			select {
+			case <-taken:
+				value, tag = "TRUE", "2"
+			case <-r.Context().Done():
+				return
+			}
+		}
+		w.Header().Set("ETag", tag)
+		_, _ = w.Write([]byte(value))
+	}))
+	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
+	t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(s.URL, "http://"))
+}
+
+// A notice, from a signal or the metadata server, saves the current step and
+// ends with exit code 3; the next attempt goes on from that very step.
+func TestTrainSavesAtNotice(t *testing.T) {
+	for _, by := range []string{"signal", "metadata"} {
+		t.Run(by, func(t *testing.T) {
+			dir := t.TempDir()
+			args := []string{"train", "e2_2_t2_n2", "--profile", "smoke", "--backend", "cpu", "--state", dir, "--store", dir + "/store", "--run", "r"}
+			for _, s := range []string{"hidden_size=16", "num_heads=2", "puzzle_emb_ndim=16", "puzzle_emb_len=1", "expansion=1", "l_layers=1", "h_cycles=1", "l_cycles=1",
+				"global_batch_size=2", "data_puzzles=8", "data_augmentations=1", "data_test_puzzles=4", "epochs=100000", "eval_interval_epochs=100000"} {
+				args = append(args, "--set", s)
+			}
+			taken := make(chan struct{})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			tell, reason := func() { cancel() }, "signal"
+			if by == "signal" {
+				args = append(args, "--no-metadata")
+			} else {
+				metadataServer(t, taken)
+				tell, reason = func() { close(taken) }, "preempted"
+			}
+			var once sync.Once
+			l := &lines{}
+			l.hear = func(e train.Event) {
+				if e.Type == train.EventProgress && e.State == train.StateTraining && e.Step > 0 {
+					once.Do(tell)
+				}
+			}
+			var errs bytes.Buffer
+			code := execute(ctx, args, l, &errs)
+			last := l.all[len(l.all)-1]
+			if code != train.ExitPreempted || last.Type != train.EventResult || last.Step == 0 || l.count(train.EventNotice) != 1 || !strings.Contains(errs.String(), reason) {
+				t.Fatalf("exit code %d, last event %+v\n%s", code, last, errs.String())
+			}
+			l = &lines{hear: func(train.Event) {}}
+			code = execute(t.Context(), append(args, "--no-metadata", "--max-steps", fmt.Sprint(last.Step+1)), l, &errs)
+			end := l.all[len(l.all)-1]
+			if code != train.ExitDone || end.RestoredFrom != last.Step || end.Step != last.Step+1 {
+				t.Errorf("exit code %d, restored from step %d, ended at %d; the notice saved step %d", code, end.RestoredFrom, end.Step, last.Step)
+			}
+		})
+	}
+}
