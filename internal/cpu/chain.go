@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/gomlx/gomlx/backends"
@@ -41,13 +42,16 @@ type register struct {
 type instr struct {
 	load, store bool
 	round       bool // the result is bfloat16
+	fused       bool // several nodes at once
 	unary       func(dst, a []float32)
 	binary      func(dst, a, b []float32)
 	scalar      func(dst, a []float32, s float32)
 	choose      func(dst, on, a, b []float32)
 	fold        func(a []float32) float32
-	negate      bool // of the scalar
+	grad        func(dGate, dUp, dst, gate, up, dOut []float32) // to dst, more[0], more[1]
+	negate      bool                                            // of the scalar
 	dst         int
+	more        [2]int
 	src         [3]int
 }
 
@@ -237,29 +241,19 @@ func (g *group) chain(nodes []*node) {
 		ch: &chain{pool: g.c.b.pool, workers: &g.c.b.workers, needs: g.c.needs}}
 	var order []*node
 	var steps []instr
+	at, gone := g.gates(nodes, inside)
 	for _, n := range nodes {
-		steps = append(steps, b.step(n, inside))
+		switch q := at[n]; {
+		case q != nil:
+			steps = append(steps, b.gated(q, inside))
+		case gone[n]:
+			continue
+		default:
+			s := b.step(n, inside)
+			s.dst = b.result(n, inside)
+			steps = append(steps, s)
+		}
 		order = append(order, n)
-		kept := g.escape[n]
-		for _, u := range g.c.users[n.idx] {
-			kept = kept || !inside[u] || g.c.kinds[u.idx] == view
-		}
-		r := register{operand: -1, slot: -1}
-		if kept || g.c.kinds[n.idx] == folded {
-			v := g.alloc(n)
-			g.vals[n] = v
-			r.v = v
-			strides := denseStrides(dims)
-			if g.c.kinds[n.idx] == folded {
-				r.perRow = true
-				strides = denseStrides(dims[:len(dims)-1])
-				strides = append(strides, 0)
-			}
-			r.operand = b.add(v, strides)
-		}
-		b.ch.regs = append(b.ch.regs, r)
-		steps[len(steps)-1].dst = len(b.ch.regs) - 1
-		b.regOf[n] = len(b.ch.regs) - 1
 	}
 	b.finish(order, steps)
 	ch, used := b.ch, b.vals
@@ -288,16 +282,89 @@ func (b *builtChain) step(n *node, inside map[*node]bool) instr {
 	} else {
 		s = *chainStep(n)
 	}
-	s.round = n.shape.DType == dtypes.BFloat16
+	// Within a chain bfloat16 arithmetic keeps float32's digits, as XLA's does; only what is asked for by name rounds.
+	s.round = n.shape.DType == dtypes.BFloat16 && n.op == backends.OpTypeConvertDType
 	s.src = [3]int{-1, -1, -1}
 	for i, m := range n.inputs {
-		if r, ok := b.regOf[m]; ok && inside[m] {
-			s.src[i] = r
-			continue
-		}
-		s.src[i] = b.outside(b.g.in(n, i))
+		s.src[i] = b.operand(m, inside)
 	}
 	return s
+}
+
+// result makes the register of a node's result: memory where anything outside the chain reads it.
+func (b *builtChain) result(n *node, inside map[*node]bool) int {
+	g := b.g
+	r := register{operand: -1, slot: -1}
+	folds := n != nil && g.c.kinds[n.idx] == folded
+	kept := n != nil && (folds || g.escape[n])
+	for i := 0; n != nil && i < len(g.c.users[n.idx]); i++ {
+		kept = kept || !inside[g.c.users[n.idx][i]]
+	}
+	if kept {
+		r.v = g.alloc(n)
+		g.vals[n] = r.v
+		strides := denseStrides(b.dims)
+		if folds {
+			r.perRow = true
+			strides = append(denseStrides(b.dims[:len(b.dims)-1]), 0)
+		}
+		r.operand = b.add(r.v, strides)
+	}
+	b.ch.regs = append(b.ch.regs, r)
+	at := len(b.ch.regs) - 1
+	if n != nil {
+		b.regOf[n] = at
+	}
+	return at
+}
+
+// gated makes the instruction of a SwiGLU or its gradient.
+func (b *builtChain) gated(q *gated, inside map[*node]bool) instr {
+	s := instr{fused: true, src: [3]int{-1, -1, -1}}
+	for i, m := range q.operands() {
+		s.src[i] = b.operand(m, inside)
+	}
+	var to [3]int
+	for i, n := range q.results() {
+		to[i] = b.result(n, inside)
+	}
+	s.dst, s.more = to[0], [2]int{to[1], to[2]}
+	if q.dOut == nil {
+		s.binary = kernel.SwiGLU
+	} else {
+		s.grad = kernel.SwiGLUGrad
+	}
+	return s
+}
+
+// operand is the register of a node that the chain reads.
+func (b *builtChain) operand(m *node, inside map[*node]bool) int {
+	if r, ok := b.regOf[m]; ok && inside[m] {
+		return r
+	}
+	if v := b.g.vals[m]; v != nil || !b.g.member(m) {
+		for _, u := range b.g.c.users[m.idx] {
+			if inside[u] {
+				for i, x := range u.inputs {
+					if x == m {
+						return b.outside(b.g.in(u, i))
+					}
+				}
+			}
+		}
+	}
+	panic(fmt.Sprintf("chain reads %s before it is computed", m.op))
+}
+
+// outs are the registers that an instruction writes.
+func (s *instr) outs() []int {
+	switch {
+	case s.grad != nil:
+		return []int{s.dst, s.more[0], s.more[1]}
+	case s.dst < 0:
+		return nil
+	}
+	return []int{s.dst}
 }
 
 // outside is the register of an operand from elsewhere.
@@ -347,10 +414,10 @@ func (b *builtChain) finish(nodes []*node, steps []instr) {
 	// Scalars that an instruction takes as such need no slot.
 	for i := range steps {
 		s := &steps[i]
-		if s.binary == nil || s.src[1] < 0 {
+		op := nodes[i].op
+		if s.binary == nil || s.src[1] < 0 || s.fused {
 			continue
 		}
-		op := nodes[i].op
 		for side := range 2 {
 			if !ch.regs[s.src[1-side]].scalar || ch.regs[s.src[side]].scalar {
 				continue
@@ -374,15 +441,17 @@ func (b *builtChain) finish(nodes []*node, steps []instr) {
 			if ch.regs[r].v == nil || direct[r] || loaded[r] {
 				continue
 			}
-			if written := slices.ContainsFunc(prog, func(p instr) bool { return p.dst == r && !p.load }); written {
+			if slices.ContainsFunc(prog, func(p instr) bool { return !p.load && slices.Contains(p.outs(), r) }) {
 				continue
 			}
 			loaded[r] = true
 			prog = append(prog, instr{load: true, dst: r, src: [3]int{-1, -1, -1}})
 		}
 		prog = append(prog, s)
-		if d := &ch.regs[s.dst]; d.v != nil && !direct[s.dst] {
-			prog = append(prog, instr{store: true, dst: -1, src: [3]int{s.dst, -1, -1}})
+		for _, r := range s.outs() {
+			if ch.regs[r].v != nil && !direct[r] {
+				prog = append(prog, instr{store: true, dst: -1, src: [3]int{r, -1, -1}})
+			}
 		}
 	}
 	ch.share(prog, direct)
@@ -420,8 +489,8 @@ func (ch *chain) share(prog []instr, direct []bool) {
 				free = append(free, q.slot)
 			}
 		}
-		if s.dst >= 0 {
-			take(s.dst) // may be an operand's: every step reads an element before it writes it
+		for _, r := range s.outs() {
+			take(r) // may be an operand's: every step reads an element before it writes it
 		}
 	}
 }

@@ -81,6 +81,8 @@ func (ch *chain) steps(w *worker, tile int, p piece, regs [][]float32) {
 		case s.store:
 			ch.store(s.src[0], w, tile, p, regs[s.src[0]])
 			continue
+		case s.grad != nil:
+			s.grad(regs[s.dst], regs[s.more[0]], regs[s.more[1]], regs[s.src[0]], regs[s.src[1]], regs[s.src[2]])
 		case s.choose != nil:
 			s.choose(regs[s.dst], regs[s.src[0]], regs[s.src[1]], regs[s.src[2]])
 		case s.fold != nil:

@@ -168,7 +168,7 @@ func useGeneric() {
 		}
 	}
 	transpose = transposeGeneric
-	swiGLU, swiGLUGrad = swiGLUGeneric, swiGLUGradGeneric
+	SwiGLU, SwiGLUGrad = swiGLUGeneric, swiGLUGradGeneric
 	sumSquares, sum, dot = sumSquaresGeneric, sumGeneric, dotGeneric
 	adamAtan2, ema = adamAtan2Generic, emaGeneric
 	toBF16, fromBF16, roundBF16 = toBF16Generic, fromBF16Generic, roundBF16Generic

@@ -185,17 +185,22 @@ func TestSwiGLU(t *testing.T) {
 	everyLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(7, 8))
 		for _, n := range []int{1, 15, 16, 17, 96, 1536} {
-			x, d := normals(r, 4*n), normals(r, 2*n)
-			want, grad := make([]float64, 2*n), make([]float64, 4*n)
-			for i := range 2 * n {
-				row, j := i/n, i%n
-				g, u, o := float64(x[row*2*n+j]), float64(x[row*2*n+n+j]), float64(d[i])
+			gate, up, d := normals(r, n), normals(r, n), normals(r, n)
+			want, dGate, dUp := make([]float64, n), make([]float64, n), make([]float64, n)
+			for i := range n {
+				g, u, o := float64(gate[i]), float64(up[i]), float64(d[i])
 				s := 1 / (1 + math.Exp(-g))
 				want[i] = g * s * u
-				grad[row*2*n+j], grad[row*2*n+n+j] = o*u*s*(1+g*(1-s)), o*g*s
+				dGate[i], dUp[i] = o*u*s*(1+g*(1-s)), o*g*s
 			}
-			near(t, "swiglu", guarded(t, 2*n, nil, func(o []float32) { SwiGLU(o, x, 2, n) }), want, 1e-6, 0)
-			near(t, "gradient", guarded(t, 4*n, x, func(o []float32) { SwiGLUGrad(o, o, d, 2, n) }), grad, 2e-6, 1e-6)
+			near(t, "swiglu", guarded(t, n, nil, func(o []float32) { SwiGLU(o, gate, up) }), want, 1e-6, 0)
+			a, b, c := make([]float32, n), make([]float32, n), make([]float32, n)
+			SwiGLUGrad(a, b, c, gate, up, d)
+			near(t, "gate", a, dGate, 2e-6, 1e-6)
+			near(t, "up", b, dUp, 2e-6, 1e-6)
+			near(t, "again", c, want, 1e-6, 0)
+			near(t, "in place", guarded(t, n, d, func(o []float32) { SwiGLUGrad(o, gate, up, gate, up, o) }), dGate, 2e-6, 1e-6)
+			near(t, "in place", up, want, 1e-6, 0)
 		}
 	})
 }
@@ -311,7 +316,7 @@ func BenchmarkElementwise(b *testing.B) {
 		run   func()
 	}{
 		{"add", 3, func() { Add(y, x, y) }}, {"exp", 2, func() { Exp(y, x) }}, {"silu", 2, func() { Silu(y, x) }},
-		{"swiglu", 3, func() { SwiGLU(y, z, 1, n) }}, {"sum", 1, func() { _ = Sum(x) }}, {"adam", 7, func() { c.Update(z[:n], y, z[n:], x) }},
+		{"swiglu", 3, func() { SwiGLU(y, z[:n], z[n:]) }}, {"sum", 1, func() { _ = Sum(x) }}, {"adam", 7, func() { c.Update(z[:n], y, z[n:], x) }},
 	} {
 		b.Run(fmt.Sprintf("%s/%s", f.name, Current()), func(b *testing.B) {
 			b.SetBytes(int64(4 * n * f.words))

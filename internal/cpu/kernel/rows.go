@@ -3,27 +3,15 @@ package kernel
 import "math"
 
 var (
-	swiGLU          func(dst, gate, up []float32)
-	swiGLUGrad      func(dGate, dUp, gate, up, dOut []float32)
 	sumSquares, sum func(a []float32) float32
 	dot             func(a, b []float32) float32
 )
 
-// SwiGLU computes dst[r,:] = silu(gate)*up for rows [gate|up] of 2*inner values. dst holds rows*inner values and overlaps nothing.
-func SwiGLU(dst, gateUp []float32, rows, inner int) {
-	for r := range rows {
-		g := gateUp[r*2*inner:][:2*inner]
-		swiGLU(dst[r*inner:][:inner], g[:inner], g[inner:])
-	}
-}
+// SwiGLU computes dst = silu(gate)*up.
+var SwiGLU func(dst, gate, up []float32)
 
-// SwiGLUGrad computes the gradient of SwiGLU's input rows from that of its output; dGateUp may be gateUp itself.
-func SwiGLUGrad(dGateUp, gateUp, dOut []float32, rows, inner int) {
-	for r := range rows {
-		d, g := dGateUp[r*2*inner:][:2*inner], gateUp[r*2*inner:][:2*inner]
-		swiGLUGrad(d[:inner], d[inner:], g[:inner], g[inner:], dOut[r*inner:][:inner])
-	}
-}
+// SwiGLUGrad computes the gradients of SwiGLU's operands from that of its result, dOut, and the result again in dst.
+var SwiGLUGrad func(dGate, dUp, dst, gate, up, dOut []float32)
 
 func swiGLUGeneric(dst, gate, up []float32) {
 	for i := range dst {
@@ -31,12 +19,13 @@ func swiGLUGeneric(dst, gate, up []float32) {
 	}
 }
 
-func swiGLUGradGeneric(dGate, dUp, gate, up, dOut []float32) {
+func swiGLUGradGeneric(dGate, dUp, dst, gate, up, dOut []float32) {
 	for i := range dOut {
 		g, u, d := gate[i], up[i], dOut[i]
 		s := sigmoid32(g)
 		dGate[i] = d * u * (s * (1 + g*(1-s)))
 		dUp[i] = d * (g * s)
+		dst[i] = g * s * u
 	}
 }
 

@@ -115,7 +115,7 @@ func roundBF16x512(dst, a *float32, n int)
 func swiGLU512(dst, gate, up *float32, n int)
 
 //go:noescape
-func swiGLUGrad512(dGate, dUp, gate, up, dOut *float32, n int)
+func swiGLUGrad512(dGate, dUp, dst, gate, up, dOut *float32, n int)
 
 //go:noescape
 func sum512(a, lanes *float32, n int)
@@ -167,12 +167,12 @@ func useLevel(l Level) {
 		}
 	}
 	roundBF16 = unary(roundBF16x512)
-	swiGLU, MulAdd = binary(swiGLU512), binary(mulAdd512)
+	SwiGLU, MulAdd = binary(swiGLU512), binary(mulAdd512)
 	transpose = transpose512
-	swiGLUGrad = func(dGate, dUp, gate, up, dOut []float32) {
+	SwiGLUGrad = func(dGate, dUp, dst, gate, up, dOut []float32) {
 		if n := len(dOut); n > 0 {
-			_, _, _, _ = dGate[n-1], dUp[n-1], gate[n-1], up[n-1]
-			swiGLUGrad512(&dGate[0], &dUp[0], &gate[0], &up[0], &dOut[0], n)
+			_, _, _, _, _ = dGate[n-1], dUp[n-1], dst[n-1], gate[n-1], up[n-1]
+			swiGLUGrad512(&dGate[0], &dUp[0], &dst[0], &gate[0], &up[0], &dOut[0], n)
 		}
 	}
 	sum = func(a []float32) float32 {

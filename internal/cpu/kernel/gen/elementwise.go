@@ -136,15 +136,15 @@ func elementwise() {
 		sigmoidDenominator(0, 1, 2, 3)
 		emit("\tVDIVPS Z1, Z0, Z0\n\tVMULPS Z4, Z0, Z0")
 	})
-	loop("swiGLUGrad512", []string{"dGate", "dUp", "gate", "up", "dOut"}, nil, map[string]int{"gate": 0, "up": 4, "dOut": 5},
-		map[string]int{"dGate": 6, "dUp": 7}, loadExp, func() {
+	loop("swiGLUGrad512", []string{"dGate", "dUp", "dst", "gate", "up", "dOut"}, nil, map[string]int{"gate": 0, "up": 4, "dOut": 5},
+		map[string]int{"dGate": 6, "dUp": 7, "dst": 8}, loadExp, func() {
 			sigmoidDenominator(0, 1, 2, 3)
 			emit("\tVDIVPS Z1, Z21, Z1")      // s
 			emit("\tVSUBPS Z1, Z21, Z2")      // 1-s
 			emit("\tVFMADD213PS Z21, Z0, Z2") // 1+g(1-s)
 			emit("\tVMULPS Z1, Z2, Z2")       // s(1+g(1-s))
 			emit("\tVMULPS Z4, Z5, Z6\n\tVMULPS Z2, Z6, Z6")
-			emit("\tVMULPS Z1, Z0, Z7\n\tVMULPS Z5, Z7, Z7")
+			emit("\tVMULPS Z1, Z0, Z7\n\tVMULPS Z4, Z7, Z8\n\tVMULPS Z5, Z7, Z7")
 		})
 	constant("inv1", 1)
 	for _, p := range []struct {
