@@ -39,15 +39,9 @@ Exit codes: 0 fine, 1 failed, 2 no such run or checkpoint, or usage.`,
 			if o.CacheDir == "" {
 				o.CacheDir = a.path("cache")
 			}
-			if store == "" {
-				store = envOr("TRMSWEEP_STORE", a.path("store"))
-			}
-			b, closer, err := open.Bucket(ctx, store)
-			if errors.Is(err, blob.ErrTransient) {
-				return err
-			}
+			b, closer, err := openResults(ctx, a, store)
 			if err != nil {
-				return usagef("--store %s: %w", store, err)
+				return err
 			}
 			defer closer.Close()
 			o.Bucket = patient.New(b, time.Minute, nil)
@@ -63,7 +57,7 @@ Exit codes: 0 fine, 1 failed, 2 no such run or checkpoint, or usage.`,
 			}
 			res, err := train.Evaluate(ctx, o)
 			if errors.Is(err, train.ErrNoRun) || errors.Is(err, train.ErrNoCheckpoint) || errors.Is(err, train.ErrMismatch) || train.IsUserError(err) {
-				return usageError{fmt.Errorf("eval in %s: %w", store, err)}
+				return usageError{fmt.Errorf("eval: %w", err)}
 			}
 			if err != nil {
 				return err
@@ -78,7 +72,7 @@ Exit codes: 0 fine, 1 failed, 2 no such run or checkpoint, or usage.`,
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&o.Run, "run", "", "name of the run in the store")
-	fl.StringVar(&store, "store", "", "where the run lives: a folder or gs://bucket/prefix (default STATE/store; environment TRMSWEEP_STORE)")
+	fl.StringVar(&store, "store", "", storeHelp)
 	fl.StringVar(&o.At, "at", "newest", "newest, best, or the step of a kept checkpoint")
 	fl.IntVar(&o.Puzzles, "puzzles", 0, "evenly spaced test puzzles (0 = all)")
 	fl.IntVar(&o.Steps, "steps", 0, "supervision steps (0 = the spec's halt_max_steps)")

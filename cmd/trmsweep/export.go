@@ -37,7 +37,7 @@ has no average and is the live one in both.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runExport(cmd.Context(), a, f, args[0]) },
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.store, "store", "", "where checkpoints live: a folder or gs://bucket/prefix (default STATE/store; environment TRMSWEEP_STORE)")
+	fl.StringVar(&f.store, "store", "", storeHelp)
 	fl.StringVar(&f.out, "out", "", "file to write")
 	fl.BoolVar(&f.ema, "ema", false, "the averaged weights instead of the live ones")
 	fl.BoolVar(&f.best, "best", false, "the checkpoint with the best exact accuracy instead of the newest")

@@ -19,7 +19,7 @@ import (
 	"trmsweep/worker"
 )
 
-const storeHelp = "where results live: a folder or gs://bucket/prefix (default: the embedded stack's store in the state folder, started for the moment if it is down, else STATE/store; environment TRMSWEEP_STORE)"
+const storeHelp = "where runs and results live: a folder or gs://bucket/prefix (default: the embedded stack's store in the state folder, started for the moment if it is down, else STATE/store; environment TRMSWEEP_STORE)"
 
 // closers close in the opposite order.
 type closers []io.Closer
@@ -40,7 +40,11 @@ func openResults(ctx context.Context, a *app, flag string) (blob.Bucket, io.Clos
 		address = flag
 	}
 	if address != "" {
-		return open.Bucket(ctx, address)
+		b, closer, err := open.Bucket(ctx, address)
+		if err != nil && !errors.Is(err, blob.ErrTransient) {
+			err = usageError{err}
+		}
+		return b, closer, err
 	}
 	if _, err := os.Stat(a.path("gcs")); err != nil {
 		if _, err := os.Stat(a.path("store")); err != nil {

@@ -43,15 +43,9 @@ Exit codes: 0 all well, 1 faults found or storage failed, 2 no such run or usage
 			if o.CacheDir == "" {
 				o.CacheDir = a.path("cache")
 			}
-			if store == "" {
-				store = envOr("TRMSWEEP_STORE", a.path("store"))
-			}
-			b, closer, err := open.Bucket(cmd.Context(), store)
-			if errors.Is(err, blob.ErrTransient) {
-				return err
-			}
+			b, closer, err := openResults(cmd.Context(), a, store)
 			if err != nil {
-				return usagef("--store %s: %w", store, err)
+				return err
 			}
 			defer closer.Close()
 			o.Bucket = patient.New(b, patience, nil)
@@ -61,7 +55,7 @@ Exit codes: 0 all well, 1 faults found or storage failed, 2 no such run or usage
 			}
 			v, err := train.Verify(cmd.Context(), o)
 			if errors.Is(err, train.ErrNoRun) || errors.Is(err, train.ErrNeedData) || train.IsUserError(err) {
-				return usageError{fmt.Errorf("verify in %s: %w", store, err)}
+				return usageError{fmt.Errorf("verify: %w", err)}
 			}
 			if err != nil {
 				return err
@@ -76,7 +70,7 @@ Exit codes: 0 all well, 1 faults found or storage failed, 2 no such run or usage
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&store, "store", "", "where the run lives: a folder or gs://bucket/prefix (default STATE/store; environment TRMSWEEP_STORE)")
+	fl.StringVar(&store, "store", "", storeHelp)
 	fl.StringVar(&run, "run", "", "name of the run in the store")
 	fl.StringVar(&cache, "cache", "", "folder of cached datasets (default STATE/cache)")
 	fl.StringVar(&data, "data", "", "dataset folder, for a run that was trained with --data")
