@@ -168,6 +168,59 @@ func TestGenerate(t *testing.T) {
 	}
 }
 
+// Minimize asks less of the search than to prove each puzzle anew; it must decide the same.
+func TestMinimizeIsExact(t *testing.T) {
+	var s Solver
+	for i := range uint64(20) {
+		r := NewRand(1, i)
+		q := s.Minimize(s.RandomSolution(&r), &r)
+		if !s.Unique(&q) {
+			t.Errorf("%s has %d solutions", q, s.Count(&q, 9))
+		}
+		for j, d := range q {
+			if d == 0 {
+				continue
+			}
+			less := q
+			less[j] = 0
+			if s.Unique(&less) {
+				t.Errorf("%s has a clue too many at %d", q, j)
+			}
+		}
+	}
+}
+
+func TestGenerateLike(t *testing.T) {
+	var s Solver
+	p := Profile{EasyPercent: 50, EasyExtra: 20, Hard: []int{5, 9}}
+	easy, redundant, hard := 0, 0, map[int]int{}
+	for i := range uint64(60) {
+		x := s.GenerateLike(p, false, i)
+		if again := s.GenerateLike(p, false, i); again != x {
+			t.Fatalf("puzzle %d differs the second time", i)
+		}
+		if !s.Unique(&x.Question) || s.First() != x.Answer || s.Rate(&x.Question) != x.Rating {
+			t.Errorf("puzzle %d: %+v", i, x)
+		}
+		switch {
+		case !s.Minimal(x.Question):
+			redundant++
+		case x.Rating >= 9:
+			hard[9]++
+		case x.Rating >= 5:
+			hard[5]++
+		default:
+			easy++
+		}
+		if y := s.GenerateLike(p, true, i); !s.Minimal(y.Question) {
+			t.Errorf("puzzle %d is not minimal", i)
+		}
+	}
+	if easy == 0 || redundant == 0 || hard[5] == 0 || hard[9] == 0 || easy+redundant > 45 {
+		t.Errorf("%d easy, %d with clues too many, hard %v", easy, redundant, hard)
+	}
+}
+
 func TestFingerprintIsInvariant(t *testing.T) {
 	var s Solver
 	seen := map[uint64]int{}
