@@ -129,6 +129,9 @@ func (s *Solver) climb(least, most int, r *Rand) Puzzle {
 	for {
 		p := s.fresh(r)
 		for stuck := 0; p.Rating < least && stuck < patience; {
+			if s.Stop != nil && s.Stop() {
+				return Puzzle{}
+			}
 			next := s.neighbour(p.Question, r)
 			if next.Rating > p.Rating && next.Rating <= most {
 				stuck = 0

@@ -1,5 +1,10 @@
 package sudoku
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Profile is a mixture of ratings that a set of generated puzzles aims at.
 type Profile struct {
 	Name string
@@ -20,6 +25,18 @@ var ProfileExtreme = Profile{
 
 // Profiles are those known by name.
 var Profiles = []Profile{ProfileExtreme}
+
+// ProfileNamed finds one of Profiles.
+func ProfileNamed(name string) (Profile, error) {
+	var names []string
+	for _, p := range Profiles {
+		if p.Name == name {
+			return p, nil
+		}
+		names = append(names, p.Name)
+	}
+	return Profile{}, fmt.Errorf("unknown profile %q; known: %s", name, strings.Join(names, ", "))
+}
 
 // GenerateLike draws a puzzle of a profile; minimal leaves no clue too many in any
 // of them. The result depends on the arguments only.

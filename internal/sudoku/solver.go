@@ -9,6 +9,9 @@ import "math/bits"
 type Solver struct {
 	// Backtracks counts the guesses of the last search that led to no solution.
 	Backtracks int
+	// Stop, if set, ends Generate and GenerateLike early once it is true; they then
+	// return the zero Puzzle.
+	Stop func() bool
 
 	limit, found int
 	first        Grid

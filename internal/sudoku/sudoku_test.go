@@ -264,3 +264,81 @@ func BenchmarkGenerate20(b *testing.B) {
 		s.Generate(20, 9, uint64(i))
 	}
 }
+
+func TestEquivalent(t *testing.T) {
+	var s Solver
+	r := NewRand(4)
+	for i := range 30 {
+		p := s.Generate(0, 6, uint64(i))
+		other := s.Generate(0, 7, uint64(i))
+		tr := RandomTransform(&r)
+		q, a := tr.Apply(&p.Question), tr.Apply(&p.Answer)
+		if !Equivalent(&p.Question, &q) || !Equivalent(&q, &p.Question) || !Equivalent(&p.Answer, &a) {
+			t.Fatalf("not equivalent under %+v", tr)
+		}
+		if Equivalent(&p.Question, &other.Question) || Equivalent(&p.Question, &p.Answer) {
+			t.Errorf("puzzle %d: two different puzzles are equivalent", i)
+		}
+		for { // another digit in a cell
+			c := r.Intn(81)
+			if q[c] != 0 {
+				q[c] = q[c]%9 + 1
+				break
+			}
+		}
+		if Equivalent(&p.Question, &q) != (p.Question.Fingerprint() == q.Fingerprint()) {
+			t.Errorf("puzzle %d with a clue changed: %s", i, q)
+		}
+	}
+}
+
+// Grids that agree in many counts: two cells
+// in one box, in one band, or in neither.
+func TestEquivalentByHand(t *testing.T) {
+	base := Grid{0: 1, 12: 1}
+	for _, c := range []struct {
+		name string
+		g    Grid
+		want bool
+	}{
+		{"itself", base, true},
+		{"another digit", Grid{0: 5, 12: 5}, true},
+		{"transposed", Grid{0: 1, 28: 1}, true},
+		{"one box", Grid{60: 1, 80: 1}, false},
+		{"another band", Grid{60: 1, 66: 1}, true},
+		{"no line or box shared", Grid{0: 1, 30: 1}, false},
+		{"two digits", Grid{0: 1, 12: 2}, false},
+		{"one clue", Grid{0: 1}, false},
+	} {
+		if got := Equivalent(&base, &c.g); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestStopEndsGenerate(t *testing.T) {
+	calls := 0
+	s := Solver{Stop: func() bool { calls++; return calls > 3 }}
+	if p := s.Generate(100000, 1); p != (Puzzle{}) || calls != 4 {
+		t.Errorf("%+v after %d questions", p, calls)
+	}
+}
+
+func BenchmarkEquivalent(b *testing.B) {
+	var s Solver
+	r := NewRand(4)
+	p := s.Generate(0, 6, 1)
+	tr := RandomTransform(&r)
+	q := tr.Apply(&p.Question)
+	for range b.N {
+		Equivalent(&p.Question, &q)
+	}
+}
+
+func BenchmarkFingerprint(b *testing.B) {
+	var s Solver
+	p := s.Generate(0, 6, 1)
+	for range b.N {
+		p.Question.Fingerprint()
+	}
+}
