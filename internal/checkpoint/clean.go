@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"trmsweep/internal/blob"
 )
@@ -22,7 +23,13 @@ type Cleaned struct {
 // writer's own failed saves, log pieces of fenced writers at once (a reader of the
 // folder must not see superseded lines), and their other objects once older than the grace
 // period by the storage's clock. Only the owner may: HEAD is read first.
-func (w *Writer) Clean(ctx context.Context) (Cleaned, error) {
+func (w *Writer) Clean(ctx context.Context) (Cleaned, error) { return w.clean(ctx, false) }
+
+// CleanAll is Clean without regard to age. It is for a run that is complete: no
+// later attempt comes that could collect the rest.
+func (w *Writer) CleanAll(ctx context.Context) (Cleaned, error) { return w.clean(ctx, true) }
+
+func (w *Writer) clean(ctx context.Context, all bool) (Cleaned, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	h, attr, err := readHead(ctx, w.b)
@@ -50,7 +57,7 @@ func (w *Writer) Clean(ctx context.Context) (Cleaned, error) {
 	var c Cleaned
 	for _, o := range orphans {
 		isLog := !strings.HasPrefix(o.Key, "ckpt/")
-		old := isLog || w.clock.Sub(o.Updated) > w.grace
+		old := all || isLog || w.clock.Sub(o.Updated) > w.grace
 		if !own[o.Key] && (o.Epoch >= w.epoch || !old) {
 			continue
 		}
@@ -62,6 +69,27 @@ func (w *Writer) Clean(ctx context.Context) (Cleaned, error) {
 	}
 	w.failed = nil
 	return c, nil
+}
+
+// retractTime is how long a fenced writer tries to take its files back; those that stay are collected by the run's owner.
+const retractTime = 5 * time.Second
+
+// retract deletes what this writer, fenced, has stored for commits whose
+// manifest it never sent. Nobody can refer to them, and the owner may be done.
+func (w *Writer) retract(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), retractTime)
+	defer cancel()
+	for _, a := range w.failed {
+		if a.m != nil {
+			continue
+		}
+		for _, key := range a.keys {
+			if err := w.b.Delete(ctx, key, blob.Any); err != nil && !errors.Is(err, blob.ErrNotExist) {
+				w.log.Warn("take back a file of a fenced save", "key", key, "error", err)
+			}
+		}
+	}
+	w.failed = nil
 }
 
 // empty deletes checkpoints that HEAD no longer lists, each manifest first. What fails is left for Clean.

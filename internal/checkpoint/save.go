@@ -52,24 +52,25 @@ func (w *Writer) Save(ctx context.Context, s Snapshot) (Commit, error) {
 			s.Ticket = Ticket{}
 			continue
 		}
-		if !errors.Is(err, ErrFenced) {
-			w.pending.metrics = append(w.pending.metrics, s.MetricsJSONL...)
-			w.pending.tfevents = append(w.pending.tfevents, s.TFEvents...)
+		if errors.Is(err, ErrFenced) {
+			w.retract(ctx)
+			return Commit{}, fmt.Errorf("save step %d: %w", s.Step, err)
 		}
+		w.pending.metrics = append(w.pending.metrics, s.MetricsJSONL...)
+		w.pending.tfevents = append(w.pending.tfevents, s.TFEvents...)
 		return Commit{}, fmt.Errorf("save step %d: %w", s.Step, err)
 	}
 }
 
-// settle learns the fate of saves whose outcome is unknown.
+// settle makes sure that the run is still this writer's, before it leaves
+// anything behind, and learns the fate of saves whose outcome is unknown.
 func (w *Writer) settle(ctx context.Context) error {
-	if len(w.failed) == 0 {
-		return nil
-	}
 	h, attr, err := readHead(ctx, w.b)
 	if err != nil {
 		return w.lost(err)
 	}
 	if err := w.mine(h); err != nil {
+		w.retract(ctx)
 		return err
 	}
 	w.adopt(h, attr)
@@ -123,6 +124,9 @@ func (w *Writer) commit(ctx context.Context, s Snapshot) (Commit, error) {
 		return Commit{}, err
 	}
 	bytes += n
+	if err := w.Check(ctx); err != nil { // without a manifest the files can still be taken back
+		return Commit{}, err
+	}
 	e, n, err := w.putManifest(ctx, a, m)
 	if err != nil {
 		return Commit{}, err

@@ -40,7 +40,7 @@ func (r *run) finish(ctx context.Context) (Result, error) {
 		return res(), fmt.Errorf("look for the result of run %s: %w", r.o.Run, err)
 	}
 	// Before the result: whoever finds that leaves the run alone.
-	if _, err := r.writer.Clean(ctx); err != nil {
+	if _, err := r.writer.CleanAll(ctx); err != nil {
 		return res(), fmt.Errorf("clean up run %s: %w", r.o.Run, err)
 	}
 	key, err := r.writeResult(ctx, digest)
