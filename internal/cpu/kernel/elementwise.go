@@ -86,7 +86,7 @@ func useGeneric() {
 
 	packPanel, microTile = packPanelGeneric, microTileGeneric
 	column, columnBF16, packRows14, packRows32 = nil, nil, nil, nil
-	pairsBF16, packPanelBF16, microTileBF16 = false, packPanelBF16Generic, microTileWidened
+	pairsBF16, tilesBF16, packPanelBF16, microTileBF16 = false, false, packPanelBF16Generic, microTileWidened
 	Add = func(d, a, b []float32) {
 		for i := range d {
 			d[i] = a[i] + b[i]

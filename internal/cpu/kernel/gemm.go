@@ -3,15 +3,20 @@ package kernel
 // Gemm is a batched product C[b] = A[b]·B[b], or C[b] += A[b]·B[b] with Accumulate, A being M×K, B K×N and C M×N.
 // Element (i,j) of A[b] is A[b*ABatch+i*ARow+j*ACol]; any strides serve (swap ARow and ACol for a transposed operand; a batch
 // stride of 0 broadcasts). C's columns are contiguous: C[b*CBatch+i*CRow+j]. For a C stored transposed swap A and B.
-// For bfloat16 operands set A16 and B16 in place of A and B; C stays float32. With AVX512-BF16 the products of two k at a time are
-// added in float32, rounding to nearest even, and denormal operands and results count as zero; elsewhere the operands are widened.
-// Narrow says that the operands are bfloat16 where A16 is not there yet to show it. Packed is B as PackB wrote it, for Run of products that
-// share a B of one batch; B is not read then (Run needs Narrow set). SameA says that
-// A is that of the product which the same scratch ran before, unchanged. C must not overlap A or B. Every element is a chain of fused multiply-adds in k order over fixed blocks of k.
+// C must not overlap A or B.
+//
+// For bfloat16 operands set A16 and B16 in place of A and B. Sums are float32: on amx even and odd k of each 32 are added apart, then
+// both to the rest; on avx512bf16 two products at a time; both round to nearest even and count denormals as zero. Elsewhere the
+// operands are widened and each element is a chain of fused multiply-adds in k order. Every level works in fixed blocks of k.
+// C16, if set, gets the results as bfloat16 in C's layout; C is then scratch, and Accumulate must not be set.
+//
+// Narrow says that the operands are bfloat16 where A16 is not there yet to show it. Packed is B as PackB wrote it, for Run of products
+// that share a B of one batch; B is not read then (Run needs Narrow set). SameA says that A is that of the product which the same
+// scratch ran before, unchanged.
 type Gemm struct {
 	M, N, K, Batch     int
 	A, B, C            []float32
-	A16, B16           []uint16
+	A16, B16, C16      []uint16
 	Packed             []float32
 	ARow, ACol, ABatch int
 	BRow, BCol, BBatch int
@@ -38,8 +43,8 @@ type gemmJob struct {
 
 // Scratch is the memory of one thread's packed operands; it grows to the largest product.
 type Scratch struct {
-	a, b   []float32
-	column [4 * 16]float32
+	a, b, edge []float32
+	column     [4 * 16]float32
 }
 
 var (
@@ -49,8 +54,22 @@ var (
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
-// kBlock returns the length of the blocks of k: even, and depends on K alone.
-func kBlock(k int) int { return (ceilDiv(k, ceilDiv(k, blockK)) + 1) &^ 1 }
+// kBlock returns the length of the blocks of k: even, and depends on the level and K alone.
+func (g *Gemm) kBlock() int {
+	k := max(g.K, 1)
+	if g.tiled() {
+		return ceilDiv(ceilDiv(k, ceilDiv(k, tileBlockK)), tileK) * tileK
+	}
+	return (ceilDiv(k, ceilDiv(k, blockK)) + 1) &^ 1
+}
+
+// rowsOf gives the rows of a packed panel of A and of a task's largest block.
+func (g *Gemm) rowsOf() (panel, block int) {
+	if g.tiled() {
+		return tileRows, tileBlockM
+	}
+	return tileM, blockM
+}
 
 // share gives the panels [from, to) of task t of tasks.
 func share(panels, t, tasks int) (from, to int) { return t * panels / tasks, (t + 1) * panels / tasks }
@@ -72,10 +91,11 @@ func (p *Pool) Gemm(g *Gemm) {
 		q.M, q.Batch = q.M*q.Batch, 1
 	}
 	q.check()
-	j.mTasks, j.nTasks = ceilDiv(q.M, blockM), ceilDiv(q.N, blockN)
+	panel, block := q.rowsOf()
+	j.mTasks, j.nTasks = ceilDiv(q.M, block), ceilDiv(q.N, blockN)
 	if p != nil && p.threads > 1 && float64(q.M)*float64(q.N)*float64(q.K) > 1<<18 {
 		want := 4 * p.threads // tasks; how many does not show in the results
-		j.mTasks = max(j.mTasks, min(ceilDiv(want, q.Batch*j.nTasks), ceilDiv(q.M, 4*tileM)))
+		j.mTasks = max(j.mTasks, min(ceilDiv(want, q.Batch*j.nTasks), ceilDiv(q.M, 4*panel)))
 		j.nTasks = max(j.nTasks, min(ceilDiv(want, q.Batch*j.mTasks), ceilDiv(q.N, 4*tileN)))
 	}
 	p.Run(q.Batch*j.mTasks*j.nTasks, 1, j)
@@ -87,7 +107,11 @@ func (p *Pool) Gemm(g *Gemm) {
 func (g *Gemm) empty() {
 	for b := range g.Batch {
 		for i := 0; i < g.M && !g.Accumulate; i++ {
-			clear(g.C[b*g.CBatch+i*g.CRow:][:g.N])
+			at := b*g.CBatch + i*g.CRow
+			clear(g.C[at:][:g.N])
+			if g.C16 != nil {
+				clear(g.C16[at:][:g.N])
+			}
 		}
 	}
 }
@@ -102,20 +126,21 @@ func (g *Gemm) Run(s *Scratch) {
 		return
 	}
 	g.check()
-	if size := ceilDiv(g.M, tileM) * tileM * g.K; g.Batch == 1 && size <= wholeA {
+	panel, block := g.rowsOf()
+	if size := ceilDiv(g.M, panel) * panel * g.depth(g.K); g.Batch == 1 && size <= wholeA {
 		s.whole(g, size)
 		return
 	}
 	for b := range g.Batch {
-		for i := 0; i < g.M; i += blockM {
-			s.block(g, b, i, min(blockM, g.M-i), 0, g.N)
+		for i := 0; i < g.M; i += block {
+			s.block(g, b, i, min(block, g.M-i), 0, g.N)
 		}
 	}
 }
 
 // PackedSize is the length of what PackB writes.
 func (g *Gemm) PackedSize() (n int) {
-	kb := kBlock(max(g.K, 1))
+	kb := g.kBlock()
 	for k0 := 0; k0 < g.K; k0 += kb {
 		n += ceilDiv(g.N, tileN) * tileN * g.depth(min(kb, g.K-k0))
 	}
@@ -147,14 +172,18 @@ func (g *Gemm) check() {
 	default:
 		_, _ = g.A[a], g.B[b]
 	}
-	_ = g.C[(g.Batch-1)*g.CBatch+(g.M-1)*g.CRow+g.N-1]
+	c := (g.Batch-1)*g.CBatch + (g.M-1)*g.CRow + g.N - 1
+	_ = g.C[c]
+	if g.C16 != nil {
+		_ = g.C16[c]
+	}
 }
 
 // Run implements Job for the tasks of a product, or for panels of B to pack.
 func (j *gemmJob) Run(lo, hi int) {
 	g := &j.g
 	if j.pack != nil {
-		kb, at := kBlock(g.K), 0
+		kb, at := g.kBlock(), 0
 		for k0 := 0; k0 < g.K; k0 += kb {
 			kc := min(kb, g.K-k0)
 			for t := lo; t < hi; t++ {
@@ -165,42 +194,69 @@ func (j *gemmJob) Run(lo, hi int) {
 		return
 	}
 	s := gemmScratches.get()
+	panel, block := g.rowsOf()
 	for t := lo; t < hi; t++ {
-		m0, m1 := share(ceilDiv(g.M, tileM), t/j.nTasks%j.mTasks, j.mTasks)
+		m0, m1 := share(ceilDiv(g.M, panel), t/j.nTasks%j.mTasks, j.mTasks)
 		n0, n1 := share(ceilDiv(g.N, tileN), t%j.nTasks, j.nTasks)
+		m0, m1 = m0*panel, min(m1*panel, g.M)
 		n0, n1 = n0*tileN, min(n1*tileN, g.N)
-		for i := m0 * tileM; i < min(m1*tileM, g.M); i += blockM {
-			s.block(g, t/j.nTasks/j.mTasks, i, min(blockM, min(m1*tileM, g.M)-i), n0, n1-n0)
+		for i := m0; i < m1; i += block {
+			s.block(g, t/j.nTasks/j.mTasks, i, min(block, m1-i), n0, n1-n0)
 		}
 	}
 	gemmScratches.put(s)
 }
 
+// part is m rows and n columns of C from where c starts in it.
+type part struct {
+	c, m, n int
+	acc     bool // add to C
+	last    bool // no more k to come
+}
+
 // block computes m rows from i0 and n columns from n0, a multiple of tileN, of batch b.
 func (s *Scratch) block(g *Gemm, b, i0, m, n0, n int) {
-	kb := kBlock(g.K)
+	kb := g.kBlock()
+	panel, _ := g.rowsOf()
 	at := 0
 	for k0 := 0; k0 < g.K; k0 += kb {
 		kc := min(kb, g.K-k0)
-		s.a = grow(s.a, ceilDiv(m, tileM)*tileM*kc)
+		s.a = grow(s.a, ceilDiv(m, panel)*panel*g.depth(kc))
 		s.packA(g, s.a, b*g.ABatch+i0*g.ARow+k0*g.ACol, m, kc)
-		s.tiles(g, s.a, s.rightPanels(g, &at, b, k0, kc, n0, n), g.C[b*g.CBatch+i0*g.CRow+n0:], m, n, kc, g.Accumulate || k0 > 0)
+		right := s.rightPanels(g, &at, b, k0, kc, n0, n)
+		s.multiply(g, s.a, right, part{b*g.CBatch + i0*g.CRow + n0, m, n, g.Accumulate || k0 > 0, k0+kc == g.K}, kc)
 	}
 }
 
 // whole computes a product of one batch from all of A packed, size words.
 func (s *Scratch) whole(g *Gemm, size int) {
 	s.a = grow(s.a, size)
-	kb := kBlock(g.K)
+	kb := g.kBlock()
+	panel, _ := g.rowsOf()
 	from, at := 0, 0
 	for k0 := 0; k0 < g.K; k0 += kb {
 		kc := min(kb, g.K-k0)
 		a := s.a[from:]
-		from += ceilDiv(g.M, tileM) * tileM * g.depth(kc)
+		from += ceilDiv(g.M, panel) * panel * g.depth(kc)
 		if !g.SameA {
 			s.packA(g, a, k0*g.ACol, g.M, kc)
 		}
-		s.tiles(g, a, s.rightPanels(g, &at, 0, k0, kc, 0, g.N), g.C, g.M, g.N, kc, g.Accumulate || k0 > 0)
+		right := s.rightPanels(g, &at, 0, k0, kc, 0, g.N)
+		s.multiply(g, a, right, part{0, g.M, g.N, g.Accumulate || k0 > 0, k0+kc == g.K}, kc)
+	}
+}
+
+// multiply computes a part of C from packed operands.
+func (s *Scratch) multiply(g *Gemm, a, b []float32, p part, kc int) {
+	if g.tiled() {
+		s.multiplyTiles(g, a, b, p, kc)
+		return
+	}
+	s.tiles(g, a, b, g.C[p.c:], p.m, p.n, kc, p.acc)
+	if p.last && g.C16 != nil {
+		for i := p.c; i < p.c+p.m*g.CRow; i += g.CRow {
+			ToBF16(g.C16[i:][:p.n], g.C[i:])
+		}
 	}
 }
 
@@ -224,6 +280,10 @@ func (s *Scratch) rightPanels(g *Gemm, at *int, b, k0, kc, n0, n int) []float32 
 }
 
 func (s *Scratch) packA(g *Gemm, dst []float32, at, m, kc int) {
+	if g.tiled() {
+		packTiles(dst, g.A16[at:], g.ARow, g.ACol, m, kc)
+		return
+	}
 	if g.ARow == 1 && !g.Narrow && packRows14 != nil {
 		packRows14(&dst[0], &g.A[at], g.ACol, kc, m)
 		return
@@ -243,6 +303,9 @@ func (g *Gemm) packB(dst []float32, b, k0, n0, kc int) {
 	at, lanes := b*g.BBatch+k0*g.BRow+n0*g.BCol, min(tileN, g.N-n0)
 	if g.Narrow {
 		packPanelBF16(dst, g.B16[at:], g.BCol, g.BRow, lanes, kc, tileN)
+		if g.tiled() {
+			clear(dst[(kc+1)/2*tileN : g.depth(kc)*tileN])
+		}
 	} else {
 		packPanel(dst, g.B[at:], g.BCol, g.BRow, lanes, kc, tileN)
 	}
@@ -250,6 +313,9 @@ func (g *Gemm) packB(dst []float32, b, k0, n0, kc int) {
 
 // depth is the number of packed words that kc steps of k take per lane.
 func (g *Gemm) depth(kc int) int {
+	if g.tiled() {
+		return ceilDiv(kc, tileK) * tileK / 2
+	}
 	if g.Narrow && pairsBF16 {
 		return (kc + 1) / 2
 	}

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -78,7 +79,7 @@ func TestGemmBF16Specials(t *testing.T) {
 			{"infinity", [2]uint16{inf, one}, [2]uint16{one, one}, math.Inf(1)},
 			{"infinity times zero", [2]uint16{inf, 0}, [2]uint16{0, 0}, math.NaN()},
 			{"NaN", [2]uint16{nan, one}, [2]uint16{one, one}, math.NaN()},
-			{"denormal", [2]uint16{tiny, 0}, [2]uint16{one, 0}, map[bool]float64{true: 0, false: 0x1p-133}[pairsBF16]},
+			{"denormal", [2]uint16{tiny, 0}, [2]uint16{one, 0}, map[bool]float64{true: 0, false: 0x1p-133}[pairsBF16 || tilesBF16]},
 		} {
 			out := make([]float32, 1)
 			(*Pool)(nil).Gemm(&Gemm{M: 1, N: 1, K: 2, Batch: 1, A16: c.a[:], B16: c.b[:], ARow: 2, ACol: 1, BRow: 1, BCol: 2, C: out, CRow: 1})
@@ -92,17 +93,41 @@ func TestGemmBF16Specials(t *testing.T) {
 func BenchmarkGemmBF16(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for _, c := range []struct {
-		name    string
-		m, n, k int
-	}{{"square2048", 2048, 2048, 2048}, {"paper_up", 8 * 97, 3072, 512}} {
-		b.Run(c.name, func(b *testing.B) {
-			g := Gemm{M: c.m, N: c.n, K: c.k, Batch: 1, A: normals(r, c.m*c.k), B: normals(r, c.k*c.n), C: make([]float32, c.m*c.n),
-				ARow: c.k, ACol: 1, BRow: c.n, BCol: 1, CRow: c.n}
-			narrow(&g)
-			for b.Loop() {
-				(*Pool)(nil).Gemm(&g)
+		name           string
+		m, n, k        int
+		aAlong, bAlong bool // k lies side by side
+	}{
+		{"square2048", 2048, 2048, 2048, true, false},
+		{"paper_up", 8 * 97, 3072, 512, true, true},
+		{"paper_dW", 1536, 512, 8 * 97, false, false},
+		{"small_up", 97, 256, 64, true, true},
+		{"small_down", 97, 64, 256, true, true},
+		{"small_mix", 64, 512, 97, false, true},
+		{"small_dW", 256, 64, 64 * 97, false, false},
+	} {
+		g := Gemm{M: c.m, N: c.n, K: c.k, Batch: 1, A: normals(r, c.m*c.k), B: normals(r, c.k*c.n), C: make([]float32, c.m*c.n), C16: make([]uint16, c.m*c.n),
+			ARow: 1, ACol: c.m, BRow: c.n, BCol: 1, CRow: c.n}
+		if c.aAlong {
+			g.ARow, g.ACol = c.k, 1
+		}
+		if c.bAlong {
+			g.BRow, g.BCol = 1, c.k
+		}
+		narrow(&g)
+		before := Current()
+		for _, l := range Levels() {
+			if l < AVX512 {
+				continue
 			}
-			b.ReportMetric(2*float64(c.m)*float64(c.n)*float64(c.k)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
-		})
+			b.Run(fmt.Sprint(c.name, "/", l), func(b *testing.B) {
+				_ = Use(l)
+				cpu := cpuSeconds()
+				for b.Loop() {
+					(*Pool)(nil).Gemm(&g)
+				}
+				b.ReportMetric(2*float64(c.m)*float64(c.n)*float64(c.k)*float64(b.N)/(cpuSeconds()-cpu)/1e9, "GFLOP/CPU-s")
+			})
+		}
+		_ = Use(before)
 	}
 }

@@ -12,7 +12,7 @@ import (
 func everyLevel(t *testing.T, f func(t *testing.T)) {
 	before := Current()
 	defer func() { _ = Use(before) }()
-	for l := Generic; l <= Best(); l++ {
+	for _, l := range Levels() {
 		if err := Use(l); err != nil {
 			t.Fatal(err)
 		}

@@ -3,30 +3,37 @@ package kernel
 import (
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 )
 
 // Level is the instruction set in use.
 type Level int
 
-// The levels, weakest first.
+// The levels. The last three differ in bfloat16 products only: widened to float32, by VDPBF16PS, by tiles.
 const (
 	Generic Level = iota
 	AVX2
 	AVX512
+	AVX512BF16
+	AMX
 )
 
-// LevelVariable is the environment variable that asks for a level: avx512, avx2 or generic.
+// LevelVariable is the environment variable that asks for a level: generic, avx2, avx512, avx512bf16 or amx.
 const LevelVariable = "TRMSWEEP_CPU"
 
-var levelNames = [...]string{"generic", "avx2", "avx512"}
+var levelNames = [...]string{"generic", "avx2", "avx512", "avx512bf16", "amx"}
 
 func (l Level) String() string { return levelNames[l] }
 
-var current Level
+var (
+	current Level
+	offered = offer()
+)
 
 func init() {
 	best := Best()
-	for l := Generic; l <= best; l++ {
+	for _, l := range offered {
 		if os.Getenv(LevelVariable) == l.String() {
 			best = l
 		}
@@ -36,14 +43,43 @@ func init() {
 	}
 }
 
+// Asked returns an error when the environment asks for a level that this machine lacks; the best one is then in use.
+func Asked() error {
+	if name := os.Getenv(LevelVariable); name != "" && !slices.Contains(levelNamesOf(offered), name) {
+		return fmt.Errorf("%s=%q: this machine offers %s", LevelVariable, name, strings.Join(levelNamesOf(offered), ", "))
+	}
+	return nil
+}
+
+func levelNamesOf(levels []Level) []string {
+	names := make([]string, len(levels))
+	for i, l := range levels {
+		names[i] = l.String()
+	}
+	return names
+}
+
 // Current returns the level in use.
 func Current() Level { return current }
+
+// Levels returns what CPU and operating system offer, weakest first.
+func Levels() []Level { return slices.Clone(offered) }
+
+// Best returns the level that is used unless another is asked for: the strongest, but for VDPBF16PS where it is slower than
+// float32. It depends on the machine alone.
+func Best() Level {
+	best := offered[len(offered)-1]
+	if best == AVX512BF16 && !dotPairsFast() {
+		return AVX512
+	}
+	return best
+}
 
 // Use selects a level for the whole process. It must not run while kernels do. It is an error when the CPU or the operating
 // system lacks the level.
 func Use(l Level) error {
-	if l < Generic || l > Best() {
-		return fmt.Errorf("use CPU level %d: this machine offers at most %s; set %s to that or less", int(l), Best(), LevelVariable)
+	if !slices.Contains(offered, l) {
+		return fmt.Errorf("use CPU level %d: this machine offers %s; set %s to one of them", int(l), strings.Join(levelNamesOf(offered), ", "), LevelVariable)
 	}
 	current = l
 	useGeneric()

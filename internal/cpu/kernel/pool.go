@@ -3,6 +3,7 @@ package kernel
 import (
 	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
 // Job is work over an index range. Run may be called at the same time from several goroutines with disjoint ranges.
@@ -125,9 +126,12 @@ func (l *freeList[T]) put(t *T) {
 	l.mu.Unlock()
 }
 
+// grow gives n words at the start of a cache line; what they held is lost when there were fewer.
 func grow(s []float32, n int) []float32 {
 	if cap(s) < n {
-		return make([]float32, n)
+		s = make([]float32, n+15)
+		at := uintptr(unsafe.Pointer(unsafe.SliceData(s))) / 4 % 16
+		s = s[(16-at)%16:]
 	}
 	return s[:n]
 }

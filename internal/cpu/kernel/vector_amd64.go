@@ -1,28 +1,12 @@
 package kernel
 
-import (
-	"math"
-	"unsafe"
-
-	"golang.org/x/sys/cpu"
-)
-
 //go:generate go run ./gen
 
 //go:noescape
 func tile512(a, b, c *float32, ldc, kc, rows, cols int, acc int)
 
 //go:noescape
-func tileBF16x512(a, b, c *float32, ldc, kc, rows, cols int, acc int)
-
-//go:noescape
 func column512(a, b, out *float32, kc, next, panels int)
-
-//go:noescape
-func columnBF16x512(a, b, out *float32, kc, next, panels int)
-
-//go:noescape
-func packPairs512(dst *float32, src *uint16, step, pairs, lanes, width int)
 
 //go:noescape
 func packCopy512(dst, src *float32, step, kc, lanes, width int)
@@ -147,9 +131,6 @@ func useLevel(l Level) {
 	if l < AVX512 {
 		return
 	}
-	if cpu.X86.HasAVX512BF16 {
-		pairsBF16, packPanelBF16, microTileBF16, columnBF16 = true, packPanelBF16x512, microTileBF16x512, columnBF16x512
-	}
 	Add, Sub, Mul, Div, Max, Min = binary(vADD512), binary(vSUB512), binary(vMUL512), binary(vDIV512), binary(vMAX512), binary(vMIN512)
 	AddScalar, Scale, Axpy = scalar(addScalar512), scalar(scale512), scalar(axpy512)
 	Neg, Abs, Sqrt, Exp, Sigmoid, Silu = unary(neg512), unary(abs512), unary(sqrt512), unary(exp512), unary(sigmoid512), unary(silu512)
@@ -215,9 +196,7 @@ func useLevel(l Level) {
 	}
 	packRows14, packRows32 = packRows14x512, packRows32x512
 	packPanel, microTile, column = packPanel512, microTile512, column512
-	if !pairsBF16 {
-		columnBF16 = column
-	}
+	useBF16(l)
 }
 
 func binary(f func(dst, a, b *float32, n int)) func(dst, a, b []float32) {
@@ -244,79 +223,5 @@ func unary(f func(dst, a *float32, n int)) func(dst, a []float32) {
 			_ = a[n-1]
 			f(&dst[0], &a[0], n)
 		}
-	}
-}
-
-func microTile512(a, b, c []float32, ldc, kc, rows, cols int, acc bool) {
-	add := 0
-	if acc {
-		add = 1
-	}
-	tile512(&a[0], &b[0], &c[0], ldc, kc, rows, cols, add)
-}
-
-func packPanel512(dst, src []float32, lane, step, lanes, kc, width int) {
-	_ = dst[kc*width-1]
-	switch {
-	case lane == 1:
-		packCopy512(&dst[0], &src[0], step, kc, lanes, width)
-	case step == 1:
-		packTranspose512(&dst[0], &src[0], lane, kc, min(lanes, 16), width, min(width, 16))
-		if width > 16 {
-			if lanes > 16 {
-				packTranspose512(&dst[16], &src[16*lane], lane, kc, lanes-16, width, width-16)
-				return
-			}
-			for k := range kc {
-				clear(dst[k*width+16:][:width-16])
-			}
-		}
-	default:
-		packPanelGeneric(dst, src, lane, step, lanes, kc, width)
-	}
-}
-
-func microTileBF16x512(a, b, c []float32, ldc, kc, rows, cols int, acc bool) {
-	add := 0
-	if acc {
-		add = 1
-	}
-	tileBF16x512(&a[0], &b[0], &c[0], ldc, (kc+1)/2, rows, cols, add)
-}
-
-// packPanelBF16x512 packs pairs of k into 32-bit lanes; an odd last k is paired with zero.
-func packPanelBF16x512(dst []float32, src []uint16, lane, step, lanes, kc, width int) {
-	pairs := kc / 2
-	_ = dst[(kc+1)/2*width-1]
-	switch {
-	case pairs > 0 && lane == 1:
-		packPairs512(&dst[0], &src[0], step, pairs, lanes, width)
-	case pairs > 0 && step == 1 && lane%2 == 0:
-		words := unsafe.Slice((*float32)(unsafe.Pointer(&src[0])), 1+((lanes-1)*lane+2*pairs-2)/2)
-		packPanel512(dst, words, lane/2, 1, lanes, pairs, width)
-	default:
-		pairs = 0
-	}
-	for p := pairs; p < (kc+1)/2; p++ {
-		d := dst[p*width:][:width]
-		for l := range lanes {
-			w := uint32(src[l*lane+2*p*step])
-			if 2*p+1 < kc {
-				w |= uint32(src[l*lane+(2*p+1)*step]) << 16
-			}
-			d[l] = math.Float32frombits(w)
-		}
-		clear(d[lanes:])
-	}
-}
-
-func transpose512(dst, src []float32, rows, cols int) {
-	if rows*cols == 0 {
-		return
-	}
-	_, _ = dst[rows*cols-1], src[rows*cols-1]
-	for i := (rows - 1) &^ 15; i >= 0; i -= 16 { // the last first: it writes beyond its lanes
-		lanes := min(16, rows-i)
-		packTranspose512(&dst[i], &src[i*cols], cols, cols, lanes, rows, lanes)
 	}
 }
