@@ -375,12 +375,10 @@ func (g *group) dot(n *node) *value {
 	if g.tiles > 1 && b.v.step == 0 && b.v.st.place != inWorker && len(sp.lb) == 0 && b.inner.dim > 0 {
 		pack = g.packed(n, b)
 	}
-	var out, c *value
+	out := g.alloc(n)
+	c := out
 	if narrow {
-		c = g.allocAs(dtypes.Float32, g.dims(n), false)
-	} else {
-		out = g.alloc(n)
-		c = out
+		c = g.allocAs(dtypes.Float32, g.dims(n), false) // sums over blocks of k
 	}
 	rows, cols := a.outer.dim, b.outer.dim
 	t := kernel.Gemm{M: rows, N: cols, K: a.inner.dim, Batch: a.batch.dim, CRow: cols, CBatch: rows * cols, Narrow: narrow,
@@ -388,10 +386,10 @@ func (g *group) dot(n *node) *value {
 	if g.tiles > 1 {
 		t.SameA, g.left = a == g.left, a
 	}
-	empty, av, bv := c.size() == 0 || t.K == 0, a.v, b.v
+	empty, av, bv := out.size() == 0 || t.K == 0, a.v, b.v
 	run := func(w *worker, tile int) {
 		if empty {
-			clear(c.f32(w, tile)[:c.size()])
+			out.clear(w, tile)
 			return
 		}
 		w.gemm = t
@@ -400,43 +398,30 @@ func (g *group) dot(n *node) *value {
 			w.gemm.Packed = pack.f32(w, tile)
 		}
 		w.gemm.C = c.f32(w, tile)
+		if narrow {
+			w.gemm.C16 = out.u16(w, tile)
+		}
 		w.gemm.Run(&w.packed)
 	}
 	if g.tiles == 1 {
 		q, pool := &t, g.c.b.pool
 		run = func(*worker, int) {
 			if empty {
-				clear(c.st.flat.([]float32))
+				out.clear(nil, 0)
 				return
 			}
 			bind(q, av, bv, nil, 0)
 			q.C = c.f32(nil, 0)
+			if narrow {
+				q.C16 = out.u16(nil, 0)
+			}
 			pool.Gemm(q)
 		}
 	}
-	used := []*value{a.v, b.v, c}
+	used := []*value{a.v, b.v, c, out}
 	if pack != nil {
 		used = append(used, pack)
 	}
 	g.emit(n, run, used...)
-	if narrow {
-		out = g.alloc(n)
-		g.roundTo(n, out, c)
-	}
 	return out
-}
-
-// roundTo adds the conversion of dense float32 values to bfloat16.
-func (g *group) roundTo(n *node, out, c *value) {
-	size := c.size()
-	run := func(w *worker, tile int) { kernel.ToBF16(out.u16(w, tile)[:size], c.f32(w, tile)) }
-	if g.tiles == 1 {
-		j := kernel.Func(func(lo, hi int) {
-			kernel.ToBF16(out.u16(nil, 0)[lo:hi], c.f32(nil, 0)[lo:hi])
-		})
-		pool := g.c.b.pool
-		var job kernel.Job = j
-		run = func(*worker, int) { pool.Run(size, 1<<15, job) }
-	}
-	g.emit(n, run, out, c)
 }

@@ -82,6 +82,15 @@ func (v *value) u16(w *worker, tile int) []uint16 {
 	return words(v.st.flat.([]bf16))[v.off+tile*v.step:]
 }
 
+// clear sets a dense value of float32 or bfloat16 to 0.
+func (v *value) clear(w *worker, tile int) {
+	if v.dt() == dtypes.BFloat16 {
+		clear(v.u16(w, tile)[:v.size()])
+		return
+	}
+	clear(v.f32(w, tile)[:v.size()])
+}
+
 // masks says whether elements are float32 of 0 and 1 that stand for booleans.
 func (v *value) masks() bool { return v.st.place == inWorker && v.st.dt == dtypes.Bool }
 
