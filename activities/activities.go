@@ -36,11 +36,20 @@ type Activities struct {
 	EnsureDataset func(ctx context.Context, s experiment.Spec, progress func(any)) (hash string, built bool, err error)
 	// WriteReport writes the report of a sweep into the store.
 	WriteReport func(ctx context.Context, in ReportInput) (keys []string, err error)
-	Checks      []preflight.Check
+	// Checks are what this host must pass before it trains the specs.
+	Checks func(specs []experiment.Spec) []preflight.Check
+	// ListPollers says which workers listen, or which task queue has none.
+	ListPollers func(ctx context.Context) (string, error)
 }
 
 // Status reads what the store knows of a run.
 func (a *Activities) Status(ctx context.Context, it Item) (RunStatus, error) {
+	_, stop := beating(ctx)
+	defer stop()
+	return a.status(ctx, it)
+}
+
+func (a *Activities) status(ctx context.Context, it Item) (RunStatus, error) {
 	b := blob.Prefix(a.Bucket, "runs/"+it.Run+"/")
 	var st RunStatus
 	data, _, err := blob.ReadAll(ctx, b, report.ResultFile, 0)
@@ -77,12 +86,14 @@ func (a *Activities) Status(ctx context.Context, it Item) (RunStatus, error) {
 
 // StatusAll is Status of many runs, in their order; what is wrong with one is in its Error.
 func (a *Activities) StatusAll(ctx context.Context, items []Item) ([]RunStatus, error) {
+	_, stop := beating(ctx)
+	defer stop()
 	out := make([]RunStatus, len(items))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(16)
 	for i, it := range items {
 		g.Go(func() error {
-			st, err := a.Status(gctx, it)
+			st, err := a.status(gctx, it)
 			var app *temporal.ApplicationError
 			if errors.As(err, &app) {
 				st.Error, err = app.Message(), nil
@@ -101,6 +112,8 @@ func (a *Activities) Dataset(ctx context.Context, in DatasetInput) (DatasetResul
 	if a.EnsureDataset == nil {
 		return out, temporal.NewNonRetryableApplicationError("this worker cannot make datasets", ErrUnavailable, nil)
 	}
+	progress, stop := beating(ctx)
+	defer stop()
 	made, hashes := map[experiment.Spec]bool{}, map[string]bool{}
 	var faults []error
 	for _, key := range in.SpecKeys {
@@ -112,7 +125,7 @@ func (a *Activities) Dataset(ctx context.Context, in DatasetInput) (DatasetResul
 			continue
 		}
 		made[dataOf(s)] = true
-		hash, built, err := a.EnsureDataset(ctx, s, heartbeat(ctx))
+		hash, built, err := a.EnsureDataset(ctx, s, progress)
 		if errors.Is(err, dataset.ErrInput) {
 			faults = append(faults, fmt.Errorf("dataset of %s: %w", s.Name, err))
 			continue
@@ -151,13 +164,10 @@ func (a *Activities) Report(ctx context.Context, in ReportInput) (res ReportResu
 	if a.WriteReport == nil {
 		return ReportResult{}, temporal.NewNonRetryableApplicationError("this worker cannot write reports", ErrUnavailable, nil)
 	}
+	_, stop := beating(ctx)
+	defer stop()
 	keys, err := a.WriteReport(ctx, in)
 	return ReportResult{Keys: keys}, err
-}
-
-// Preflight runs the checks of this host.
-func (a *Activities) Preflight(ctx context.Context) (preflight.Table, error) {
-	return preflight.Run(ctx, a.Checks), nil
 }
 
 func (a *Activities) readSpec(ctx context.Context, key string) (experiment.Spec, error) {

@@ -19,6 +19,7 @@ import (
 // Child says how training processes are started.
 type Child struct {
 	Command []string // program and arguments before --spec; default: this binary, `train`
+	Trial   []string // program and arguments of a trial; default: this binary, `trial`
 	Args    []string // more arguments: --store, --cache, --backend, --threads
 	Env     []string // added to the worker's environment
 	LogDir  string   // one file per run gets the children's standard error

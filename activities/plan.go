@@ -6,35 +6,42 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
-	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/preflight"
 	"trmsweep/internal/version"
 )
 
 // Plan resolves and validates all of a sweep and stores the specs, so that
 // every later step, on any host and build, trains what was planned.
 func (a *Activities) Plan(ctx context.Context, in PlanInput) (Plan, error) {
+	report, stop := beating(ctx)
+	defer stop()
 	profile := in.Input.Profile
 	if profile == "" {
 		profile = a.Profile
 	}
+	faults := append(slices.Clone(in.Faults), a.unknown(in.Input)...)
 	specs, err := experiment.ResolveSweep(a.Configs, in.Names, profile, in.Input.Overrides, a.Environ)
-	if err != nil {
-		return Plan{}, temporal.NewNonRetryableApplicationError(err.Error(), ErrConfig, err)
+	if err == nil && len(faults) == 0 {
+		specs, err = choose(specs, in.Input)
 	}
-	if specs, err = choose(specs, in.Input); err != nil {
-		return Plan{}, temporal.NewNonRetryableApplicationError(err.Error(), ErrConfig, err)
+	if err != nil {
+		faults = append(faults, err.Error())
+	}
+	if len(faults) > 0 {
+		return Plan{}, temporal.NewNonRetryableApplicationError(strings.Join(faults, "\n"), ErrConfig, nil)
 	}
 	p := Plan{Profile: profile, Code: version.Code()}
 	first := map[string]string{}
 	for _, s := range specs {
 		for _, seed := range seedsOf(s, in.Input.Seeds) {
 			s.Seed = seed
-			it := itemOf(s, len(in.Input.Seeds) > 1)
+			it := itemOf(s, in.SeedIDs || len(in.Input.Seeds) > 1)
 			if same, ok := first[it.Run]; ok {
 				it.SameAs = same
 			} else {
@@ -44,19 +51,33 @@ func (a *Activities) Plan(ctx context.Context, in PlanInput) (Plan, error) {
 				}
 			}
 			p.Items = append(p.Items, it)
-			heartbeat(ctx)(len(p.Items))
+			report(len(p.Items))
 		}
 	}
 	return p, nil
 }
 
-// heartbeat reports to the server where there is one.
-func heartbeat(ctx context.Context) func(any) {
-	return func(d any) {
-		if activity.IsActivity(ctx) {
-			activity.RecordHeartbeat(ctx, d)
+// unknown are the asked phases and experiments that the study does not have.
+func (a *Activities) unknown(in SweepInput) []string {
+	var faults []string
+	for _, p := range in.Phases {
+		if !slices.Contains(experiment.Phases, p) {
+			faults = append(faults, fmt.Sprintf("input: phases: unknown phase %q (known: %s)", p, strings.Join(experiment.Phases, ", ")))
 		}
 	}
+	if len(in.Experiments) == 0 {
+		return faults
+	}
+	all, err := experiment.Experiments(a.Configs)
+	if err != nil {
+		return append(faults, err.Error())
+	}
+	for _, e := range in.Experiments {
+		if !slices.Contains(all, e) {
+			faults = append(faults, fmt.Sprintf("input: experiments: unknown experiment %q; `trmsweep plan` lists them", e))
+		}
+	}
+	return faults
 }
 
 // choose narrows a sweep to the asked phases and experiments; asking for one that it does not have is an error.
@@ -91,7 +112,8 @@ func seedsOf(s experiment.Spec, seeds []int64) []int64 {
 func itemOf(s experiment.Spec, manySeeds bool) Item {
 	run := s.RunName()
 	it := Item{Experiment: s.Name, Phase: s.Phase, ID: s.Name, Run: run, SpecHash: s.Hash(), SpecKey: "specs/" + run + ".json", Seed: s.Seed,
-		TotalSteps: s.TotalSteps(), EstimatedHours: s.EstimatedHours(experiment.V4Host), Reference: s.Reference}
+		TotalSteps: s.TotalSteps(), EstimatedHours: s.EstimatedHours(experiment.V4Host), Reference: s.Reference,
+		Shape: preflight.Shape(s), Batch: s.GlobalBatchSize}
 	if manySeeds {
 		it.ID += fmt.Sprintf("-s%d", s.Seed)
 	}

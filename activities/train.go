@@ -141,6 +141,8 @@ func (t *tracker) apply(e childEvent) bool {
 		p.RestoredFrom = max(e.RestoredFrom, e.Step)
 	case "progress":
 		p.Loss, p.ExactAccuracy, p.StepsPerSecond, p.ETASeconds = e.Loss, e.ExactAccuracy, e.StepsPerSecond, e.ETASeconds
+	case "eval":
+		p.EvalStep, p.EvalExact = e.Step, e.ExactAccuracy
 	case "storage", "notice":
 		p.Note = e.Message
 	}

@@ -13,6 +13,11 @@ type SweepInput struct {
 	Priority    int      `json:"priority,omitempty"`     // 1 (first) to 5, 0 = 3
 	BudgetHours float64  `json:"budget_hours,omitempty"` // wall clock of the sweep, 0 = none
 	Force       bool     `json:"force,omitempty"`        // train again what is finished
+	Preflight   string   `json:"preflight,omitempty"`    // full (default), checks (without trials), none
+	// StopOnCollapse ends an experiment whose accuracy has fallen to less than half of a best that is long past.
+	StopOnCollapse bool `json:"stop_on_collapse,omitempty"`
+	// Halving lets, at 1/8, 1/4 and 1/2 of their steps, only the best 1/Halving of the experiments go on; 0 = all.
+	Halving int `json:"halving,omitempty"`
 }
 
 // PlanInput asks for the runs of a sweep.
@@ -20,6 +25,10 @@ type PlanInput struct {
 	Names []string   `json:"names"` // sweeps, phases, experiments
 	Input SweepInput `json:"input"`
 	Sweep string     `json:"sweep"` // workflow id
+	// SeedIDs names items by their seeds even where there is only one.
+	SeedIDs bool `json:"seed_ids,omitempty"`
+	// Faults were found before; Plan adds its own and fails.
+	Faults []string `json:"faults,omitempty"`
 }
 
 // Item is one experiment with one seed: small enough for a thousand in a payload.
@@ -35,6 +44,8 @@ type Item struct {
 	TotalSteps     int64   `json:"total_steps"`
 	EstimatedHours float64 `json:"estimated_hours"` // on a v4 host
 	Reference      string  `json:"reference,omitempty"`
+	Shape          string  `json:"shape,omitempty"`   // of the model: one trial per shape
+	Batch          int     `json:"batch,omitempty"`   // rows of a training batch
 	SameAs         string  `json:"same_as,omitempty"` // ID of the item whose run it shares
 }
 
@@ -61,6 +72,8 @@ type Progress struct {
 	Loss              float64            `json:"loss"`
 	ExactAccuracy     float64            `json:"exact_accuracy"` // of training batches
 	BestExactAccuracy float64            `json:"best_exact_accuracy"`
+	EvalStep          int64              `json:"eval_step,omitempty"` // of the last evaluation
+	EvalExact         float64            `json:"eval_exact_accuracy,omitempty"`
 	StepsPerSecond    float64            `json:"steps_per_second,omitempty"`
 	ETASeconds        float64            `json:"eta_seconds,omitempty"`
 	State             string             `json:"state"`

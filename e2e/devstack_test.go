@@ -113,14 +113,27 @@ func put(t *testing.T, gcs, name, content string) string {
 
 func get(t *testing.T, url string) string {
 	t.Helper()
-	resp, err := http.Get(url)
+	data, err := fetch(url)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return data
+}
+
+// read is the content of an object of the project's bucket.
+func read(gcs, name string) (string, error) {
+	return fetch(gcs + "/storage/v1/b/trmsweep/o/" + strings.ReplaceAll(name, "/", "%2F") + "?alt=media")
+}
+
+func fetch(url string) (string, error) {
+	resp, err := http.Get(url)
+	if err != nil {
+		return "", err
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
 	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("get %s: %s %v", url, resp.Status, err)
+		return "", fmt.Errorf("get %s: %s %v", url, resp.Status, err)
 	}
-	return string(data)
+	return string(data), nil
 }

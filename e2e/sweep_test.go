@@ -2,10 +2,13 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"strings"
 	"syscall"
 	"testing"
+
+	"trmsweep/internal/checkpoint"
 )
 
 // The words of the README, in a terminal with nothing configured: the whole
@@ -46,35 +49,30 @@ func TestStudyAsTyped(t *testing.T) {
 // learned in the end is bit for bit what an undisturbed run learns.
 func TestSweepThroughAccidents(t *testing.T) {
 	const longest, short = "e2_2_t2_n2", "e2_2_t2_n6"
-	more := []string{"epochs=32", "eval_interval_epochs=16"} // 128 steps
+	more := []string{"epochs=64", "eval_interval_epochs=16"} // 256 steps
 	s := startStack(t, t.TempDir())
 	w := startWorker(t, s)
 	start := append([]string{"start", "TNSweep", "--state", s.State, "--experiments", longest, "--id", "night"}, sets(more...)...)
 	mustRun(t, "trmsweep", start...)
-	await(t, s, "night", "a checkpoint", func(v sweepView) bool { return len(v.Experiments) > 0 && v.row(t, longest).Progress.CommittedStep > 0 })
+	run := await(t, s, "night", "the plan", func(v sweepView) bool { return len(v.Experiments) > 0 }).row(t, longest).Item.Run
+	awaitCommit(t, s, run, 1)
 
 	if err := syscall.Kill(w.child(t), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	await(t, s, "night", "the second attempt to train on", func(v sweepView) bool {
-		r := v.row(t, longest)
-		return r.Preemptions == 1 && r.Progress.RestoredFrom > 0 && r.Progress.Step > r.Progress.RestoredFrom
-	})
+	awaitCommit(t, s, run, 2)
 	w.kill(t)
 	want := trainUndisturbed(t, longest, more...) // while the server waits for heartbeats
 	w = startWorker(t, s)
-	await(t, s, "night", "the third attempt to train on", func(v sweepView) bool {
-		r := v.row(t, longest)
-		return r.Preemptions == 2 && r.Status == "running" && r.Progress.State == "training"
-	})
+	awaitCommit(t, s, run, 3)
 
 	mustRun(t, "trmsweep", "pause", "--state", s.State, "--sweep", "night", longest)
 	v := await(t, s, "night", "the pause", func(v sweepView) bool { return v.row(t, longest).Status == "paused" })
-	if r := v.row(t, longest); r.Progress.Step != r.Progress.CommittedStep {
-		t.Errorf("paused at step %d with step %d saved", r.Progress.Step, r.Progress.CommittedStep)
+	if r := v.row(t, longest); r.Progress.Step != r.Progress.CommittedStep || r.Preemptions != 2 {
+		t.Errorf("paused at step %d with step %d saved after %d preemptions, want 2", r.Progress.Step, r.Progress.CommittedStep, r.Preemptions)
 	}
 	mustRun(t, "trmsweep", "resume", "--state", s.State, "--sweep", "night")
-	await(t, s, "night", "training after the pause", func(v sweepView) bool { return v.row(t, longest).Status == "running" })
+	awaitCommit(t, s, run, 4)
 	mustRun(t, "trmsweep", "cancel", "night", "--state", s.State)
 	await(t, s, "night", "the cancellation", func(v sweepView) bool { return v.Status == "stopped" })
 
@@ -94,6 +92,28 @@ func TestSweepThroughAccidents(t *testing.T) {
 	checkReport(t, s, longest, short, more)
 	replayAll(t, s, map[string]string{"night": "TNSweep.json", "day": "TNSweep-reused.json", "night/ablations": "Phase.json", "night/dataset": "DatasetGeneration.json",
 		"night/ablations/" + longest: "Experiment.json"})
+}
+
+// awaitCommit waits until an attempt (the epoch of the run's fence) has committed a step.
+func awaitCommit(t *testing.T, s *stack, run string, epoch int64) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("a checkpoint of attempt %d", epoch), func() error {
+		data, err := read(s.GCS, "runs/"+run+"/HEAD.json")
+		if err != nil {
+			return err
+		}
+		var h checkpoint.Head
+		if err := json.Unmarshal([]byte(data), &h); err != nil {
+			return err
+		}
+		if n := len(h.Entries); h.Epoch < epoch || n == 0 || h.Entries[n-1].Epoch < epoch {
+			return fmt.Errorf("the head is %s", data)
+		}
+		if h.Epoch > epoch {
+			t.Fatalf("attempt %d is over: %s", epoch, data)
+		}
+		return nil
+	})
 }
 
 // checkReport runs the sweep with one experiment more: the finished one is not

@@ -112,7 +112,8 @@ func (w *workerProcess) child(t *testing.T) int {
 // row is an experiment in `trmsweep status --json`.
 type row struct {
 	Item struct {
-		ID string `json:"id"`
+		ID  string `json:"id"`
+		Run string `json:"run"`
 	} `json:"item"`
 	Status        string `json:"status"`
 	Error         string `json:"error"`

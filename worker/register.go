@@ -35,5 +35,14 @@ func registerLight(w worker.Worker, a *activities.Activities) {
 	w.RegisterActivity(a.StatusAll)
 	w.RegisterActivity(a.Dataset)
 	w.RegisterActivity(a.Report)
+	w.RegisterActivity(a.Pollers)
+	w.RegisterActivity(a.Extend)
+	w.RegisterActivity(a.Fork)
+}
+
+// registerHost registers what runs on a host's slot.
+func registerHost(w worker.Worker, a *activities.Activities) {
+	w.RegisterActivity(a.Train)
 	w.RegisterActivity(a.Preflight)
+	w.RegisterActivity(a.Trial)
 }

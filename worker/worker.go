@@ -47,7 +47,7 @@ type Options struct {
 
 	EnsureDataset func(ctx context.Context, b blob.Bucket, s experiment.Spec, progress func(any)) (hash string, built bool, err error)
 	WriteReport   func(ctx context.Context, b blob.Bucket, in activities.ReportInput) (keys []string, err error)
-	Checks        []preflight.Check
+	Checks        func(specs []experiment.Spec) []preflight.Check
 	// OnReady, if set, hears when the pollers have started.
 	OnReady func()
 }
@@ -88,7 +88,8 @@ func wire(c client.Client, b blob.Bucket, host string, o Options) *activities.Ac
 	}
 	a := &activities.Activities{
 		Configs: o.Configs, Environ: o.Environ, Profile: o.Profile, Bucket: b, Host: host, Checks: o.Checks,
-		Child: activities.Child{Command: o.Command, Args: args, LogDir: filepath.Join(o.StateDir, "logs"), Grace: o.Grace},
+		ListPollers: func(ctx context.Context) (string, error) { return CheckPollers(ctx, c) },
+		Child:       activities.Child{Command: o.Command, Args: args, LogDir: filepath.Join(o.StateDir, "logs"), Grace: o.Grace},
 		Notify: func(ctx context.Context, p activities.Progress) {
 			info := activity.GetInfo(ctx)
 			go func() { // the pipe from the child must not wait for the server
@@ -125,7 +126,7 @@ func serve(ctx context.Context, c client.Client, o Options, a *activities.Activi
 	training.MaxConcurrentActivityExecutionSize = o.Slots
 	training.DisableWorkflowWorker = true
 	hosts := worker.New(c, queues.Hosts, training)
-	hosts.RegisterActivity(a.Train)
+	registerHost(hosts, a)
 
 	started := []worker.Worker{}
 	defer func() {

@@ -1,7 +1,10 @@
 package workflows
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 
 	"go.temporal.io/sdk/workflow"
 )
@@ -11,7 +14,13 @@ func (s *sweep) handlers(ctx workflow.Context) error {
 	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (SweepResult, error) { return s.res, nil }); err != nil {
 		return err
 	}
-	err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateControl, s.control, workflow.UpdateHandlerOptions{Validator: s.validate})
+	err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateControl, func(ctx workflow.Context, raw json.RawMessage) ([]string, error) {
+		c, err := readControl(raw)
+		if err != nil {
+			return nil, err
+		}
+		return s.control(ctx, c)
+	}, workflow.UpdateHandlerOptions{Validator: s.validate})
 	if err != nil {
 		return err
 	}
@@ -24,6 +33,7 @@ func (s *sweep) handlers(ctx workflow.Context) error {
 				for _, r := range rows {
 					if i, known := s.index[r.Item.ID]; known && s.res.Experiments[i].Status != StatusDone {
 						s.res.Experiments[i] = r
+						s.halve(ctx, i)
 					}
 				}
 				rows = nil
@@ -35,18 +45,22 @@ func (s *sweep) handlers(ctx workflow.Context) error {
 }
 
 // validate refuses a control before it enters the history.
-func (s *sweep) validate(c Control) error {
-	if err := validAction(c.Action, StatusPaused); err != nil {
+func (s *sweep) validate(raw json.RawMessage) error {
+	c, err := readControl(raw)
+	if err != nil {
 		return err
 	}
-	if len(s.plan.Items) == 0 {
-		return fmt.Errorf("the sweep is still planning; try again in a moment")
+	if len(s.res.Experiments) == 0 {
+		return errors.New("the sweep is still planning; try again in a moment")
+	}
+	if s.closed {
+		return errors.New("the sweep is ending; start it again to go on")
 	}
 	for _, e := range c.Experiments {
 		if len(s.find(e)) == 0 {
-			ids := make([]string, len(s.plan.Items))
-			for i, it := range s.plan.Items {
-				ids[i] = it.ID
+			ids := make([]string, len(s.res.Experiments))
+			for i, r := range s.res.Experiments {
+				ids[i] = r.Item.ID
 			}
 			return fmt.Errorf("no experiment %q in this sweep; the nearest is %q", e, nearest(e, ids))
 		}
@@ -57,71 +71,118 @@ func (s *sweep) validate(c Control) error {
 // find is the rows of an experiment's name or ID; a shared run leads to the one that trains.
 func (s *sweep) find(name string) []int {
 	var out []int
-	for i, it := range s.plan.Items {
-		if it.ID != name && it.Experiment != name {
+	for i, r := range s.res.Experiments {
+		if r.Item.ID != name && r.Item.Experiment != name {
 			continue
 		}
-		if it.SameAs != "" {
-			i = s.index[it.SameAs]
+		if r.Item.SameAs != "" {
+			i = s.index[r.Item.SameAs]
 		}
-		out = append(out, i)
+		if !slices.Contains(out, i) {
+			out = append(out, i)
+		}
 	}
 	return out
 }
 
-// control passes the wish on to the experiments and returns whom it reached.
-func (s *sweep) control(ctx workflow.Context, c Control) ([]string, error) {
+// rowsOf are the rows that a control is about: all that train where it names none.
+func (s *sweep) rowsOf(c Control) []int {
 	var rows []int
 	for _, e := range c.Experiments {
-		rows = append(rows, s.find(e)...)
-	}
-	if len(c.Experiments) == 0 {
-		for i, it := range s.plan.Items {
-			if it.SameAs == "" {
+		for _, i := range s.find(e) {
+			if !slices.Contains(rows, i) {
 				rows = append(rows, i)
 			}
 		}
 	}
-	var reached []string
-	for _, i := range rows {
-		r := s.res.Experiments[i]
-		if over(r.Status) {
-			continue
-		}
-		id := fmt.Sprintf("%s/%s/%s", s.res.Sweep, r.Item.Phase, r.Item.ID)
-		if err := workflow.SignalExternalWorkflow(ctx, id, "", SignalControl, Control{Action: c.Action}).Get(ctx, nil); err == nil {
-			reached = append(reached, r.Item.ID)
+	if len(c.Experiments) == 0 {
+		for i, r := range s.res.Experiments {
+			if r.Item.SameAs == "" {
+				rows = append(rows, i)
+			}
 		}
 	}
+	return rows
+}
+
+// control does what the user wants and returns whom it reached.
+func (s *sweep) control(ctx workflow.Context, c Control) ([]string, error) {
+	switch c.Action {
+	case ActionAddSeeds:
+		return s.addSeeds(ctx, c)
+	case ActionExtend:
+		return s.extend(ctx, c)
+	case ActionPriority:
+		if len(c.Experiments) == 0 {
+			s.in.Priority = c.Priority
+		}
+	case ActionStop:
+		s.closed = s.closed || len(c.Experiments) == 0
+	}
+	reached := []string{}
+	for _, i := range s.rowsOf(c) {
+		id := s.res.Experiments[i].Item.ID
+		if c.Action == ActionRetry && over(s.res.Experiments[i].Status) {
+			if s.revive(i) {
+				reached = append(reached, id)
+			}
+			continue
+		}
+		if s.tell(ctx, i, c) {
+			reached = append(reached, id)
+		}
+	}
+	s.show(ctx)
 	return reached, nil
 }
 
-// show publishes the sweep's live table, counts and time left.
-func (s *sweep) show(ctx workflow.Context) {
-	s.res.Tally()
-	workflow.SetCurrentDetails(ctx, s.res.details())
-	now := visible{status: s.res.Status, goodput: share(s.res.Goodput, s.res.WallSeconds)}
-	for _, r := range s.res.Experiments {
-		now.best = max(now.best, r.Progress.BestExactAccuracy)
-		if r.Item.SameAs == "" {
-			now.step += r.Progress.Step
-			now.preemptions += int64(r.Preemptions)
-		}
+// tell passes a wish on: to the experiment, to its phase if it has not begun, or to its row if no phase has it yet.
+func (s *sweep) tell(ctx workflow.Context, i int, c Control) bool {
+	r := &s.res.Experiments[i]
+	id := r.Item.ID
+	if over(r.Status) || c.Action == ActionResume && !s.in.Held[id] || c.Action == ActionRetry && !s.begun[i] {
+		return false
 	}
-	if now == s.shown {
-		return
+	s.remember(id, c)
+	if !s.begun[i] {
+		r.Status, r.Reason = statusOf(c.Action, r.Status), c.Reason
+		return true
 	}
-	s.shown = now
-	err := workflow.UpsertTypedSearchAttributes(ctx, attrSweep.ValueSet(s.res.Sweep), attrStatus.ValueSet(now.status), attrBest.ValueSet(now.best),
-		attrStep.ValueSet(now.step), attrPreemptions.ValueSet(now.preemptions), attrGoodput.ValueSet(now.goodput))
-	if err != nil {
-		workflow.GetLogger(ctx).Warn("search attributes", "error", err)
+	c.Experiments = []string{id}
+	experiment := fmt.Sprintf("%s/%s/%s", s.res.Sweep, r.Item.Phase, id)
+	if workflow.SignalExternalWorkflow(ctx, experiment, "", SignalControl, c).Get(ctx, nil) == nil {
+		return true
+	}
+	phase := s.phaseOf[i]
+	return phase != "" && workflow.SignalExternalWorkflow(ctx, phase, "", SignalControl, c).Get(ctx, nil) == nil
+}
+
+// remember keeps what must still hold when the experiment begins, or begins again.
+func (s *sweep) remember(id string, c Control) {
+	switch c.Action {
+	case ActionPause:
+		s.in.Held[id] = true
+	case ActionPriority:
+		s.in.Priorities[id] = c.Priority
+	default:
+		delete(s.in.Held, id)
 	}
 }
 
-// visible are the search attributes of a sweep.
-type visible struct {
-	status            string
-	step, preemptions int64
-	best, goodput     float64
+// revive starts a failed, skipped or stopped experiment again, with a new budget
+// of failures, from its last checkpoint.
+func (s *sweep) revive(i int) bool {
+	r := &s.res.Experiments[i]
+	if r.Status == StatusDone {
+		return false
+	}
+	r.Status, r.Error, r.Reason, r.WithoutCommit, r.Failures = StatusQueued, "", "", 0, 0
+	if !s.launched[i] {
+		return true // the next round takes it
+	}
+	carried := *r
+	s.revived[i]++
+	s.begun[i] = false
+	s.launch(func(ctx workflow.Context) { s.alone(ctx, i, &carried) })
+	return true
 }

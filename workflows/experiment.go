@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -24,10 +25,8 @@ var acts *activities.Activities
 // cannot know and this loop does.
 func Experiment(ctx workflow.Context, raw json.RawMessage) (ExperimentResult, error) {
 	var in ExperimentInput
-	if err := decode(raw, &in); err != nil {
-		return ExperimentResult{}, err
-	}
-	x := &training{in: in}
+	wrong := read(raw, &in)
+	x := &training{in: in, wrong: wrong, paused: in.Paused}
 	if in.Carried != nil {
 		x.res = *in.Carried
 	}
@@ -71,30 +70,37 @@ func (x *training) end(err error) error {
 // training is the state of one Experiment workflow.
 type training struct {
 	in      ExperimentInput
+	wrong   []string // what is wrong with the input
 	res     ExperimentResult
 	wish    string // the user's last action that is not answered yet
 	paused  bool
 	stop    workflow.CancelFunc // of the running attempt
-	lastRow int64
+	shown   visible
+	lastRow string
+	began   bool            // a host has taken the last attempt
+	requeue bool            // the attempt gives its place in the queue up for another
 	sent    workflow.Future // the last row's signal to the sweep
 }
 
 // resolve plans the experiment where it was started by a user.
 func (x *training) resolve(ctx workflow.Context) error {
-	if x.in.Item == nil {
+	if x.in.Item == nil || len(x.wrong) > 0 {
 		name := x.in.Experiment
 		if name == "" {
 			name = "e1_1_baseline"
 		}
-		si := activities.SweepInput{Profile: x.in.Profile, Overrides: x.in.Overrides}
+		si := activities.SweepInput{Profile: x.in.Profile, Overrides: x.in.Overrides, Priority: x.in.Priority}
 		if x.in.Seed != 0 {
 			si.Seeds = []int64{x.in.Seed}
 		}
-		p, err := planStep(ctx, []string{name}, si)
+		p, err := planStep(ctx, activities.PlanInput{Names: []string{name}, Input: si, Faults: append(x.wrong, check(si)...)})
 		if err != nil {
 			return err
 		}
 		x.in.Item = &p.Items[0]
+		if err := workflow.UpsertMemo(ctx, map[string]any{"code": p.Code}); err != nil {
+			return err
+		}
 	}
 	x.res.Item = *x.in.Item
 	if x.res.Status == "" {
@@ -108,10 +114,20 @@ func (x *training) handlers(ctx workflow.Context) error {
 	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (ExperimentResult, error) { return x.res, nil }); err != nil {
 		return err
 	}
-	err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateControl, func(_ workflow.Context, c Control) (string, error) {
-		x.act(c.Action)
+	err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateControl, func(_ workflow.Context, raw json.RawMessage) (string, error) {
+		c, err := readControl(raw)
+		if err != nil {
+			return "", err
+		}
+		x.act(c)
 		return x.res.Status, nil
-	}, workflow.UpdateHandlerOptions{Validator: func(c Control) error { return validAction(c.Action, x.res.Status) }})
+	}, workflow.UpdateHandlerOptions{Validator: func(raw json.RawMessage) error {
+		c, err := readControl(raw)
+		if err != nil {
+			return err
+		}
+		return x.validate(c)
+	}})
 	if err != nil {
 		return err
 	}
@@ -120,8 +136,8 @@ func (x *training) handlers(ctx workflow.Context) error {
 		for {
 			var c Control
 			ch.Receive(ctx, &c)
-			if validAction(c.Action, x.res.Status) == nil {
-				x.act(c.Action)
+			if c.valid() == nil && x.validate(c) == nil {
+				x.act(c)
 			}
 		}
 	})
@@ -135,36 +151,42 @@ func (x *training) handlers(ctx workflow.Context) error {
 				x.res.Status = StatusRunning
 			}
 			x.res.CommittedStep = max(x.res.CommittedStep, p.CommittedStep)
+			x.watch(p)
 			x.publish(ctx)
 		}
 	})
 	return nil
 }
 
-func validAction(action, status string) error {
-	switch action {
-	case ActionPause, ActionSkip, ActionStop, ActionRetry:
-		return nil
-	case ActionResume:
-		if status != StatusPaused {
-			return fmt.Errorf("it is %s, not paused", status)
-		}
-		return nil
+func (x *training) validate(c Control) error {
+	switch {
+	case c.Action == ActionAddSeeds || c.Action == ActionExtend:
+		return fmt.Errorf("%s is for sweeps", c.Action)
+	case len(c.Experiments) > 1 || len(c.Experiments) == 1 && c.Experiments[0] != x.res.Item.ID && c.Experiments[0] != x.res.Item.Experiment:
+		return fmt.Errorf("this is %s, not %s", x.res.Item.ID, strings.Join(c.Experiments, ", "))
+	case c.Action == ActionResume && !x.paused:
+		return fmt.Errorf("it is %s, not paused", x.res.Status)
 	}
-	return fmt.Errorf("unknown action %q (pause, resume, skip, retry, stop)", action)
+	return nil
 }
 
 // act takes a wish in; a running attempt is asked to save and end where needed.
-func (x *training) act(action string) {
-	switch action {
+func (x *training) act(c Control) {
+	switch c.Action {
 	case ActionResume:
 		x.paused = false
 		x.res.Status = StatusQueued
 		return
+	case ActionPriority:
+		x.in.Priority = c.Priority
+		if x.res.Status != StatusQueued {
+			return // the next attempt has it
+		}
+		x.requeue = x.stop != nil
 	case ActionPause:
 		x.paused = true
 	default:
-		x.wish = action
+		x.wish, x.res.Reason = c.Action, c.Reason
 		x.paused = false
 	}
 	if x.stop != nil {
@@ -195,6 +217,13 @@ func (x *training) run(ctx workflow.Context) error {
 			x.res.Status = StatusStopped
 			return ctx.Err()
 		}
+		if x.requeue {
+			x.requeue = false
+			if !x.began {
+				x.res.Attempts--
+			}
+			continue
+		}
 		if x.paused || x.wish != "" {
 			continue
 		}
@@ -202,9 +231,9 @@ func (x *training) run(ctx workflow.Context) error {
 			x.res.Status, x.res.Error = StatusFailed, err.Error()
 			return err
 		}
-		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx) {
+		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx) && x.wish == "" {
 			in := x.in
-			in.Carried = &x.res
+			in.Carried, in.Paused = &x.res, x.paused
 			return workflow.NewContinueAsNewError(ctx, ExperimentType, in)
 		}
 	}
@@ -290,6 +319,7 @@ func (x *training) attempt(ctx workflow.Context) error {
 	} else {
 		x.res.StateSHA256 = out.StateSHA256
 	}
+	x.began = !p.StartedAt.IsZero()
 	if p.Step > 0 || p.CommittedStep > 0 {
 		x.res.Progress = p
 	}
@@ -313,12 +343,20 @@ func (x *training) trainOptions(ctx workflow.Context) workflow.Context {
 		HeartbeatTimeout:    hb,
 		WaitForCancellation: true,
 		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 1},
-		Priority:            temporal.Priority{PriorityKey: key, FairnessKey: fairnessKey(x.in.Sweep)},
+		Priority:            temporal.Priority{PriorityKey: key, FairnessKey: fairnessKey(ctx)},
 		Summary:             fmt.Sprintf("%s, attempt %d from step %d of %d", x.in.Item.ID, x.res.Attempts, x.res.CommittedStep, x.in.Item.TotalSteps),
 	})
 }
 
-func fairnessKey(sweep string) string { return sweep[:min(len(sweep), 64)] }
+// fairnessKey shares hosts between sweeps: it is the id of the workflow that the user started.
+func fairnessKey(ctx workflow.Context) string {
+	info := workflow.GetInfo(ctx)
+	id := info.WorkflowExecution.ID
+	if root := info.RootWorkflowExecution; root != nil {
+		id = root.ID
+	}
+	return id[:min(len(id), 64)]
+}
 
 // progressOf reads the progress that an error carries.
 func progressOf(err error) activities.Progress {

@@ -5,60 +5,116 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
 
 	"trmsweep/activities"
 )
 
-// decode reads the optional JSON input of a workflow strictly: Temporal itself
-// would ignore a misspelt field. No input and null leave v as it is.
-func decode(raw json.RawMessage, v any) error {
-	if len(bytes.TrimSpace(raw)) == 0 || string(bytes.TrimSpace(raw)) == "null" {
+// read decodes an optional JSON object into v, a pointer to a struct, strictly:
+// Temporal itself would ignore a misspelt field. It returns all that is wrong with
+// the object at once and leaves those fields as they are; no input and null are fine.
+func read(raw json.RawMessage, v any) []string {
+	raw = bytes.TrimSpace(raw)
+	if len(raw) == 0 || string(raw) == "null" {
 		return nil
 	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	err := dec.Decode(v)
-	if err == nil {
-		return nil
+	given := map[string]json.RawMessage{}
+	if err := json.Unmarshal(raw, &given); err != nil {
+		return []string{fmt.Sprintf("input: want a JSON object, not %.60s", raw)}
 	}
-	msg := "input: " + err.Error()
-	if _, name, ok := strings.Cut(err.Error(), "unknown field "); ok {
-		name = strings.Trim(name, `"`)
-		keys := keysOf(v)
-		msg = fmt.Sprintf("input: unknown field %q; the nearest known one is %q (known: %s)", name, nearest(name, keys), strings.Join(keys, ", "))
+	var faults []string
+	names, fields := fieldsOf(v)
+	for _, name := range workflow.DeterministicKeys(given) {
+		f, ok := fields[name]
+		if !ok {
+			faults = append(faults, fmt.Sprintf("input: unknown field %q; the nearest known one is %q (known: %s)", name, nearest(name, names), strings.Join(names, ", ")))
+			continue
+		}
+		dec := json.NewDecoder(bytes.NewReader(given[name]))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(f.Addr().Interface()); err != nil {
+			f.SetZero()
+			faults = append(faults, fmt.Sprintf("input: %s: %.60s is not %s", name, given[name], kindOf(f.Type())))
+		}
 	}
-	return temporal.NewNonRetryableApplicationError(msg, activities.ErrConfig, err)
+	return faults
 }
 
-// check finds what is wrong with a sweep's input without looking at files.
-func check(in activities.SweepInput) error {
-	var faults []string
-	if in.Parallelism < 0 {
-		faults = append(faults, fmt.Sprintf("parallelism %d (0 or more)", in.Parallelism))
+// fieldsOf are the fields of the struct at v by their JSON names, in order.
+func fieldsOf(v any) ([]string, map[string]reflect.Value) {
+	s := reflect.ValueOf(v).Elem()
+	var names []string
+	fields := map[string]reflect.Value{}
+	for _, f := range reflect.VisibleFields(s.Type()) {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+			names, fields[name] = append(names, name), s.FieldByIndex(f.Index)
+		}
 	}
-	if in.BudgetHours < 0 {
-		faults = append(faults, fmt.Sprintf("budget_hours %g (0 or more)", in.BudgetHours))
+	return names, fields
+}
+
+// kindOf says what JSON a field takes.
+func kindOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Int, reflect.Int64:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "a text"
+	case reflect.Slice:
+		return "a list, each of it " + kindOf(t.Elem())
 	}
-	if in.Priority < 0 || in.Priority > 5 {
-		faults = append(faults, fmt.Sprintf("priority %d (0 to 5)", in.Priority))
-	}
+	return "what it should be"
+}
+
+// invalid is the error of an input with faults; nil without.
+func invalid(faults []string) error {
 	if len(faults) == 0 {
 		return nil
 	}
-	return temporal.NewNonRetryableApplicationError("input: out of range: "+strings.Join(faults, ", "), activities.ErrConfig, nil)
+	return temporal.NewNonRetryableApplicationError(strings.Join(faults, "\n"), activities.ErrConfig, nil)
 }
 
-func keysOf(v any) []string {
-	t := reflect.TypeOf(v).Elem()
-	var keys []string
-	for i := range t.NumField() {
-		k, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		keys = append(keys, k)
+// check finds what is wrong with a sweep's input without looking at files.
+func check(in activities.SweepInput) []string {
+	var faults []string
+	fault := func(format string, args ...any) { faults = append(faults, "input: "+fmt.Sprintf(format, args...)) }
+	if in.Parallelism < 0 {
+		fault("parallelism %d (0 or more)", in.Parallelism)
 	}
-	return keys
+	if in.BudgetHours < 0 {
+		fault("budget_hours %g (0 or more)", in.BudgetHours)
+	}
+	if in.Priority < 0 || in.Priority > 5 {
+		fault("priority %d (0 to 5)", in.Priority)
+	}
+	if in.Halving < 0 || in.Halving == 1 {
+		fault("halving %d (0, or 2 and more)", in.Halving)
+	}
+	if !slices.Contains([]string{"", PreflightFull, PreflightChecks, PreflightNone}, in.Preflight) {
+		fault("preflight %q (full, checks, none)", in.Preflight)
+	}
+	return append(faults, checkSeeds(in.Seeds)...)
+}
+
+func checkSeeds(seeds []int64) []string {
+	var faults []string
+	for i, s := range seeds {
+		if s < 0 {
+			faults = append(faults, fmt.Sprintf("input: seed %d (0 or more)", s))
+		}
+		if slices.Contains(seeds[:i], s) {
+			faults = append(faults, fmt.Sprintf("input: seed %d is given twice", s))
+		}
+	}
+	return faults
 }
 
 // nearest is the word with the least edit distance.

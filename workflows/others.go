@@ -10,7 +10,6 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"trmsweep/activities"
-	"trmsweep/internal/preflight"
 )
 
 // DatasetGenerationInput names specs (sweeps do) or what a user wants data for.
@@ -25,11 +24,12 @@ type DatasetGenerationInput struct {
 func DatasetGeneration(ctx workflow.Context, raw json.RawMessage) (activities.DatasetResult, error) {
 	var in DatasetGenerationInput
 	var out activities.DatasetResult
-	if err := decode(raw, &in); err != nil {
+	wrong := read(raw, &in)
+	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (activities.DatasetResult, error) { return out, nil }); err != nil {
 		return out, err
 	}
-	if len(in.SpecKeys) == 0 {
-		p, err := planStep(ctx, in.Experiments, activities.SweepInput{Profile: in.Profile, Overrides: in.Overrides})
+	if len(in.SpecKeys) == 0 || len(wrong) > 0 {
+		p, err := planStep(ctx, activities.PlanInput{Names: in.Experiments, Input: activities.SweepInput{Profile: in.Profile, Overrides: in.Overrides}, Faults: wrong})
 		if err != nil {
 			return out, err
 		}
@@ -41,24 +41,6 @@ func DatasetGeneration(ctx workflow.Context, raw json.RawMessage) (activities.Da
 	}
 	err := workflow.ExecuteActivity(light(ctx, "datasets"), acts.Dataset, activities.DatasetInput{SpecKeys: in.SpecKeys}).Get(ctx, &out)
 	return out, err
-}
-
-// Preflight runs the checks on a host of the light queue and fails where one fails.
-func Preflight(ctx workflow.Context, raw json.RawMessage) (preflight.Table, error) {
-	var in struct{}
-	var out preflight.Table
-	if err := decode(raw, &in); err != nil {
-		return out, err
-	}
-	if err := workflow.ExecuteActivity(light(ctx, "checks"), acts.Preflight).Get(ctx, &out); err != nil {
-		return out, err
-	}
-	for _, r := range out.Rows {
-		if !r.OK {
-			return out, temporal.NewNonRetryableApplicationError(r.Check+": "+r.Detail, activities.ErrConfig, nil, out)
-		}
-	}
-	return out, nil
 }
 
 // Unknown ends a workflow of a type that nobody registered, which Temporal would keep waiting for ever.

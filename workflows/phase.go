@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"errors"
-	"fmt"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
@@ -12,80 +11,134 @@ import (
 	"trmsweep/internal/queues"
 )
 
+// phase is the state of one Phase workflow.
+type phase struct {
+	in       PhaseInput
+	rows     []ExperimentResult
+	children map[string]workflow.ChildWorkflowFuture // item ID -> the experiment, where it has begun
+}
+
 // Phase runs its experiments, at most Parallelism at once, and returns a row
 // for each; a failed one is a row with an error.
 func Phase(ctx workflow.Context, in PhaseInput) ([]ExperimentResult, error) {
-	rows := make([]ExperimentResult, len(in.Items))
-	for i, it := range in.Items {
-		rows[i] = ExperimentResult{Item: it, Status: StatusQueued}
+	p := &phase{in: in, children: map[string]workflow.ChildWorkflowFuture{}}
+	if p.in.Held == nil {
+		p.in.Held = map[string]bool{}
 	}
-	known := lookUp(ctx, in, rows)
+	if p.in.Priorities == nil {
+		p.in.Priorities = map[string]int{}
+	}
+	for _, it := range in.Items {
+		r := ExperimentResult{Item: it, Status: StatusQueued}
+		if in.Held[it.ID] {
+			r.Status = StatusPaused
+		}
+		p.rows = append(p.rows, r)
+	}
+	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() ([]ExperimentResult, error) { return p.rows, nil }); err != nil {
+		return nil, err
+	}
+	p.listen(ctx)
 	limit := int64(in.Input.Parallelism)
 	if limit == 0 {
 		limit = int64(len(in.Items))
 	}
 	slots := workflow.NewSemaphore(ctx, limit)
 	wg := workflow.NewWaitGroup(ctx)
-	for i := range rows {
-		if rows[i].Status == StatusDone {
-			continue
-		}
+	for i := range p.rows {
 		if err := slots.Acquire(ctx, 1); err != nil {
-			rows[i].Status = StatusStopped
+			p.rows[i].Status = StatusStopped
 			continue
 		}
 		wg.Add(1)
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			defer wg.Done()
 			defer slots.Release(1)
-			rows[i] = runExperiment(ctx, in, rows[i], known[i])
+			p.experiment(ctx, i)
 		})
 	}
 	wg.Wait(ctx)
-	return rows, nil
+	return p.rows, nil
 }
 
-// lookUp asks the store once for all runs and fills in the rows of those that
-// are finished. Where it cannot be asked, every experiment asks for itself.
-func lookUp(ctx workflow.Context, in PhaseInput, rows []ExperimentResult) []*activities.RunStatus {
-	known := make([]*activities.RunStatus, len(rows))
-	if in.Input.Force {
-		return known
-	}
-	var sts []activities.RunStatus
-	err := workflow.ExecuteActivity(light(ctx, fmt.Sprintf("look for results of %d runs", len(rows))), acts.StatusAll, in.Items).Get(ctx, &sts)
-	if err != nil || len(sts) != len(rows) {
-		return known
-	}
-	var finished []ExperimentResult
-	for i, st := range sts {
-		if st.Error != "" {
-			continue
+// listen takes in what the user wants of experiments that have not begun, and
+// hands on what came while one began.
+func (p *phase) listen(ctx workflow.Context) {
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		ch := workflow.GetSignalChannel(ctx, SignalControl)
+		for {
+			var c Control
+			ch.Receive(ctx, &c)
+			for i := range p.rows {
+				if len(c.Experiments) > 0 && c.Experiments[0] == p.rows[i].Item.ID {
+					p.take(ctx, i, c)
+				}
+			}
 		}
-		known[i] = &st
-		if st.Finished && rows[i].take(st) {
-			finished = append(finished, rows[i])
-		}
-	}
-	if len(finished) > 0 {
-		_ = workflow.SignalExternalWorkflow(ctx, in.Sweep, "", SignalRows, finished).Get(ctx, nil)
-	}
-	return known
+	})
 }
 
-func runExperiment(ctx workflow.Context, in PhaseInput, row ExperimentResult, known *activities.RunStatus) ExperimentResult {
-	it := row.Item
+func (p *phase) take(ctx workflow.Context, i int, c Control) {
+	r := &p.rows[i]
+	id := r.Item.ID
+	if child := p.children[id]; child != nil {
+		workflow.Go(ctx, func(ctx workflow.Context) { _ = child.SignalChildWorkflow(ctx, SignalControl, c).Get(ctx, nil) })
+		return
+	}
+	switch c.Action {
+	case ActionPriority:
+		p.in.Priorities[id] = c.Priority
+	case ActionPause, ActionResume:
+		p.in.Held[id] = c.Action == ActionPause
+	}
+	r.Status, r.Reason = statusOf(c.Action, r.Status), c.Reason
+	_ = workflow.SignalExternalWorkflow(ctx, p.in.Sweep, "", SignalRows, []ExperimentResult{*r})
+}
+
+func (p *phase) experiment(ctx workflow.Context, i int) {
+	r := &p.rows[i]
+	if over(r.Status) { // skipped or stopped before it began
+		return
+	}
+	st := start{}
+	if i < len(p.in.Known) {
+		st.known = p.in.Known[i]
+	}
+	child := startExperiment(ctx, p.in, r.Item, st)
+	p.children[r.Item.ID] = child
+	*r = endExperiment(ctx, child, *r)
+}
+
+// start is how an experiment begins.
+type start struct {
+	known   *activities.RunStatus
+	carried *ExperimentResult
+}
+
+// startExperiment runs one experiment as a child.
+func startExperiment(ctx workflow.Context, in PhaseInput, it activities.Item, st start) workflow.ChildWorkflowFuture {
 	co := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID:          in.Sweep + "/" + in.Phase + "/" + it.ID,
 		TaskQueue:           queues.Workflows,
 		WaitForCancellation: true,
 		ParentClosePolicy:   enumspb.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
-		Memo:                map[string]any{"spec_hash": it.SpecHash, "run": it.Run},
+		Memo:                map[string]any{"spec_hash": it.SpecHash, "run": it.Run, "code": in.Code},
 		StaticSummary:       it.Experiment,
 	})
+	priority := in.Priorities[it.ID]
+	if priority == 0 {
+		priority = in.Input.Priority
+	}
+	return workflow.ExecuteChildWorkflow(co, ExperimentType, ExperimentInput{Item: &it, Sweep: in.Sweep, Known: st.known, Carried: st.carried, Paused: in.Held[it.ID],
+		Quiet: in.Quiet, Force: in.Input.Force && st.carried == nil, Priority: priority,
+		StopOnCollapse: in.Input.StopOnCollapse, TellEvals: in.Input.Halving > 0})
+}
+
+// endExperiment waits for an experiment and returns its row, whatever became of it.
+func endExperiment(ctx workflow.Context, child workflow.ChildWorkflowFuture, row ExperimentResult) ExperimentResult {
+	it := row.Item
 	var out ExperimentResult
-	err := workflow.ExecuteChildWorkflow(co, ExperimentType,
-		ExperimentInput{Item: &it, Sweep: in.Sweep, Known: known, Force: in.Input.Force, Priority: in.Input.Priority}).Get(ctx, &out)
+	err := child.Get(ctx, &out)
 	if err == nil {
 		return out
 	}

@@ -6,20 +6,15 @@ package workflows
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"trmsweep/activities"
-	"trmsweep/internal/experiment"
+	"trmsweep/internal/preflight"
 	"trmsweep/internal/queues"
 )
-
-// phaseSize is the most experiments of one Phase workflow: about 2,500 events.
-const phaseSize = 250
 
 // AllAblations runs the whole study. Input: activities.SweepInput or nothing.
 func AllAblations(ctx workflow.Context, raw json.RawMessage) (SweepResult, error) {
@@ -36,63 +31,103 @@ func BatchSweep(ctx workflow.Context, raw json.RawMessage) (SweepResult, error) 
 	return runSweep(ctx, BatchSweepType, raw)
 }
 
-// sweep is the state of one sweep workflow.
-type sweep struct {
-	in     activities.SweepInput
-	plan   activities.Plan
-	res    SweepResult
-	index  map[string]int // item ID -> row
-	shown  visible
-	closed bool // no new phases: stopped or out of budget
+// sweepInput is the user's input and, after a continue-as-new, what came before.
+type sweepInput struct {
+	activities.SweepInput
+	Carried    *SweepResult      `json:"carried,omitempty"`
+	Held       map[string]bool   `json:"held,omitempty"`       // item ID -> paused by the user
+	Priorities map[string]int    `json:"priorities,omitempty"` // item ID -> priority of its own
+	Ladder     map[int][]float64 `json:"ladder,omitempty"`     // of successive halving: rung -> accuracies
 }
 
-// runSweep is the study: plan, dataset, phases, report. A failed experiment is
-// a line of the result, never the end of the sweep.
+// sweep is the state of one sweep workflow. The slices and maps of rows go by their index in res.Experiments.
+type sweep struct {
+	in    sweepInput
+	wrong []string // what is wrong with the input
+	res   SweepResult
+	index map[string]int // item ID -> row
+	known map[int]*activities.RunStatus
+	shown visible
+
+	work     workflow.Context         // of everything that trains; nil where nothing does
+	later    []func(workflow.Context) // what waits for work
+	open     int                      // phases and experiments under way
+	launched map[int]bool             // no round takes the row any more
+	begun    map[int]bool             // a phase or a child workflow has the row
+	revived  map[int]int              // how often a row was started anew: its phase's view of it is old
+	phaseOf  map[int]string           // workflow id of the phase that runs the row
+	phases   map[string]bool
+	reached  map[rung]bool // of successive halving
+	closed   bool          // nothing new is started: stopped, or out of budget
+}
+
+// runSweep is the study: plan, preflight, dataset, phases, report. A failed
+// experiment is a line of the result, never the end of the sweep.
 func runSweep(ctx workflow.Context, name string, raw json.RawMessage) (SweepResult, error) {
-	s := &sweep{res: SweepResult{Sweep: workflow.GetInfo(ctx).WorkflowExecution.ID, Status: StatusRunning}, index: map[string]int{}}
-	if err := decode(raw, &s.in); err != nil {
-		return s.res, err
+	s := &sweep{res: SweepResult{Sweep: workflow.GetInfo(ctx).WorkflowExecution.ID, Status: StatusRunning, Stage: "planning", Started: workflow.Now(ctx)},
+		index: map[string]int{}, known: map[int]*activities.RunStatus{}, launched: map[int]bool{}, begun: map[int]bool{}, revived: map[int]int{},
+		phaseOf: map[int]string{}, phases: map[string]bool{}, reached: map[rung]bool{}}
+	s.wrong = read(raw, &s.in)
+	s.wrong = append(s.wrong, check(s.in.SweepInput)...)
+	if s.in.Held == nil {
+		s.in.Held = map[string]bool{}
 	}
-	if err := check(s.in); err != nil {
-		return s.res, err
+	if s.in.Priorities == nil {
+		s.in.Priorities = map[string]int{}
+	}
+	if s.in.Ladder == nil {
+		s.in.Ladder = map[int][]float64{}
 	}
 	if err := s.handlers(ctx); err != nil {
 		return s.res, err
 	}
 	err := s.run(ctx, name)
 	switch {
+	case workflow.IsContinueAsNewError(err):
+		return s.res, err
 	case ctx.Err() != nil:
 		s.res.Status, err = StatusStopped, ctx.Err()
 	case err != nil:
 		s.res.Status = StatusFailed
-		s.res.Notes = append(s.res.Notes, s.res.Stage+": "+rootMessage(err))
+		s.note(s.res.Stage + ": " + rootMessage(err))
 	}
 	s.res.Stage = ""
 	s.show(ctx)
 	return s.res, err
 }
 
-// run is the sweep's steps; only a sweep that cannot be planned ends in an error.
+// run is the sweep's steps; it ends in an error where nothing could be trained.
 func (s *sweep) run(ctx workflow.Context, name string) error {
-	var err error
-	s.res.Stage = "planning"
-	if s.plan, err = planStep(ctx, []string{name}, s.in); err != nil {
+	if err := s.layOut(ctx, name); err != nil {
 		return err
 	}
-	s.rows()
-	s.stage(ctx, "dataset")
-	s.dataset(ctx)
-	s.stage(ctx, "training")
-	s.phases(ctx)
-	s.res.Status = StatusDone
-	if s.closed {
-		s.res.Status = StatusStopped
+	s.lookUp(ctx)
+	if s.in.Carried == nil {
+		if err := s.prepare(ctx); err != nil {
+			return err
+		}
 	}
-	if ctx.Err() == nil {
+	for {
+		s.stage(ctx, "training")
+		if err := s.train(ctx); err != nil {
+			return err
+		}
+		if s.res.Status = StatusDone; s.closed {
+			s.res.Status = StatusStopped
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
 		s.stage(ctx, "report")
 		s.report(ctx, "all phases", true)
+		if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
+			return nil
+		}
+		if len(s.later) == 0 && len(s.pending()) == 0 || s.closed { // else something was added meanwhile
+			return nil
+		}
+		s.res.Status = StatusRunning
 	}
-	return nil
 }
 
 func (s *sweep) stage(ctx workflow.Context, name string) {
@@ -100,11 +135,41 @@ func (s *sweep) stage(ctx workflow.Context, name string) {
 	s.show(ctx)
 }
 
-// planStep resolves, validates and stores the specs.
-func planStep(ctx workflow.Context, names []string, in activities.SweepInput) (activities.Plan, error) {
+// layOut makes a row for every experiment, out of the plan or what came before.
+func (s *sweep) layOut(ctx workflow.Context, name string) error {
+	if s.in.Carried != nil {
+		s.res = *s.in.Carried
+		for i, r := range s.res.Experiments {
+			s.index[r.Item.ID] = i
+		}
+		return nil
+	}
+	p, err := planStep(ctx, activities.PlanInput{Names: []string{name}, Input: s.in.SweepInput, Faults: s.wrong})
+	if err != nil {
+		return err
+	}
+	s.res.Profile, s.res.Code = p.Profile, p.Code
+	s.add(p.Items)
+	return workflow.UpsertMemo(ctx, map[string]any{"code": p.Code, "profile": p.Profile})
+}
+
+// add appends rows for items and returns where.
+func (s *sweep) add(items []activities.Item) []int {
+	var rows []int
+	for _, it := range items {
+		i := len(s.res.Experiments)
+		s.index[it.ID] = i
+		s.res.Experiments = append(s.res.Experiments, ExperimentResult{Item: it, Status: StatusQueued})
+		rows = append(rows, i)
+	}
+	return rows
+}
+
+// planStep resolves, validates and stores the specs; it names all faults of an input at once.
+func planStep(ctx workflow.Context, in activities.PlanInput) (activities.Plan, error) {
 	var p activities.Plan
-	err := workflow.ExecuteActivity(light(ctx, fmt.Sprintf("resolve and validate %v", names)), acts.Plan,
-		activities.PlanInput{Names: names, Input: in, Sweep: workflow.GetInfo(ctx).WorkflowExecution.ID}).Get(ctx, &p)
+	in.Sweep = workflow.GetInfo(ctx).WorkflowExecution.ID
+	err := workflow.ExecuteActivity(light(ctx, fmt.Sprintf("resolve and validate %v", in.Names)), acts.Plan, in).Get(ctx, &p)
 	return p, err
 }
 
@@ -113,113 +178,48 @@ func light(ctx workflow.Context, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:           queues.Light,
 		StartToCloseTimeout: 24 * time.Hour,
-		HeartbeatTimeout:    10 * time.Minute,
+		HeartbeatTimeout:    30 * time.Second,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, MaximumInterval: time.Minute, MaximumAttempts: 20},
+		Priority:            temporal.Priority{FairnessKey: fairnessKey(ctx)},
 		Summary:             summary,
 	})
 }
 
-// rows lays out the result: one row per planned experiment.
-func (s *sweep) rows() {
-	s.res.Profile = s.plan.Profile
-	for i, it := range s.plan.Items {
-		s.index[it.ID] = i
-		s.res.Experiments = append(s.res.Experiments, ExperimentResult{Item: it, Status: StatusQueued})
+// prepare is preflight and dataset, for what is left to train. A dataset that
+// cannot be made is a note: other experiments may have theirs.
+func (s *sweep) prepare(ctx workflow.Context) error {
+	var left []activities.Item
+	for _, i := range s.pending() {
+		left = append(left, s.res.Experiments[i].Item)
 	}
-}
-
-// dataset makes the data once, before hosts ask for it. Where it fails the
-// training processes try themselves, so it is a note.
-func (s *sweep) dataset(ctx workflow.Context) {
-	in := activities.DatasetInput{}
-	for _, it := range s.plan.Items {
-		if it.SameAs == "" {
-			in.SpecKeys = append(in.SpecKeys, it.SpecKey)
+	if len(left) == 0 {
+		return nil
+	}
+	shapes := distinctShapes(left)
+	if s.in.Preflight != PreflightNone {
+		s.stage(ctx, "preflight")
+		if err := s.passed(hostChecks(ctx, shapes)); err != nil {
+			return err
 		}
 	}
-	co := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: s.res.Sweep + "/dataset", TaskQueue: queues.Workflows, StaticSummary: "dataset"})
-	if err := workflow.ExecuteChildWorkflow(co, DatasetGenerationType, DatasetGenerationInput{SpecKeys: in.SpecKeys}).Get(ctx, nil); err != nil {
+	s.stage(ctx, "dataset")
+	if err := makeDatasets(ctx, left); err != nil {
 		s.note("dataset: " + rootMessage(err))
+		return nil // trials would only say the same
 	}
+	if s.in.Preflight == "" || s.in.Preflight == PreflightFull {
+		s.stage(ctx, "trials")
+		return s.passed(trials(ctx, shapes))
+	}
+	return nil
 }
 
-// phases runs the phases: all at once when the hosts' queue does the packing,
-// one after another under a parallelism limit.
-func (s *sweep) phases(ctx workflow.Context) {
-	pctx, cancel := workflow.WithCancel(ctx)
-	defer cancel()
-	wg := workflow.NewWaitGroup(ctx)
-	if s.in.BudgetHours > 0 {
-		workflow.Go(pctx, func(ctx workflow.Context) {
-			if workflow.Sleep(ctx, time.Duration(s.in.BudgetHours*float64(time.Hour))) == nil {
-				s.closed = true
-				s.note(fmt.Sprintf("stopped: the budget of %g hours is used up", s.in.BudgetHours))
-				cancel()
-			}
-		})
-	}
-	for _, in := range s.split() {
-		if s.closed {
-			break
-		}
-		wg.Add(1)
-		workflow.Go(pctx, func(ctx workflow.Context) {
-			defer wg.Done()
-			s.phase(ctx, in)
-		})
-		if s.in.Parallelism > 0 {
-			wg.Wait(ctx)
-		}
-	}
-	wg.Wait(ctx)
-}
-
-// split cuts the plan into Phase inputs, in the order of the study.
-func (s *sweep) split() []PhaseInput {
-	var out []PhaseInput
-	for _, phase := range experiment.Phases {
-		var items []activities.Item
-		for _, it := range s.plan.Items {
-			if it.Phase == phase && it.SameAs == "" {
-				items = append(items, it)
-			}
-		}
-		for chunk := range slices.Chunk(items, phaseSize) {
-			out = append(out, PhaseInput{Sweep: s.res.Sweep, Phase: phase, Items: chunk, Input: s.in})
-		}
-	}
-	return out
-}
-
-func (s *sweep) phase(ctx workflow.Context, in PhaseInput) {
-	id := s.res.Sweep + "/" + in.Phase
-	if first := s.plan.Items[s.index[in.Items[0].ID]]; first.ID != s.firstOf(in.Phase) {
-		id += "+" + first.ID
-	}
-	co := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: id, TaskQueue: queues.Workflows, StaticSummary: "phase " + in.Phase,
-		WaitForCancellation: true, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_REQUEST_CANCEL})
-	var rows []ExperimentResult
-	if err := workflow.ExecuteChildWorkflow(co, PhaseType, in).Get(ctx, &rows); err != nil && ctx.Err() == nil {
-		s.note("phase " + in.Phase + ": " + rootMessage(err))
-	}
-	trained := false
-	for _, r := range rows {
-		s.res.Experiments[s.index[r.Item.ID]] = r
-		trained = trained || !r.Reused
-	}
-	s.show(ctx)
-	if ctx.Err() == nil && trained {
-		s.report(ctx, in.Phase, false)
-	}
-}
-
-func (s *sweep) firstOf(phase string) string {
-	for _, it := range s.plan.Items {
-		if it.Phase == phase && it.SameAs == "" {
-			return it.ID
-		}
-	}
-	return ""
+// passed takes answers of preflight in and is an error where one is no.
+func (s *sweep) passed(rows []preflight.Row) error {
+	s.res.Preflight = append(s.res.Preflight, rows...)
+	t := preflight.Table{OK: true}
+	t.Add(s.res.Preflight...)
+	return preflightError(t)
 }
 
 // note keeps what a user should know; failures of Temporal may be long.
@@ -230,8 +230,9 @@ func (s *sweep) note(text string) {
 // report writes the report of what is finished so far.
 func (s *sweep) report(ctx workflow.Context, what string, final bool) {
 	s.res.Tally()
-	in := activities.ReportInput{Sweep: s.res.Sweep, Items: s.plan.Items, Failures: map[string]string{}, Goodput: s.res.Goodput, Final: final}
+	in := activities.ReportInput{Sweep: s.res.Sweep, Failures: map[string]string{}, Goodput: s.res.Goodput, Final: final}
 	for _, r := range s.res.Experiments {
+		in.Items = append(in.Items, r.Item)
 		if r.Error != "" {
 			in.Failures[r.Item.ID] = r.Error[:min(len(r.Error), 300)]
 		}

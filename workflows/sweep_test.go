@@ -2,8 +2,8 @@ package workflows_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
@@ -34,15 +35,19 @@ type world struct {
 	real     *activities.Activities
 	checks   preflight.Table
 	noData   error
+	trials   []string
+	unfit    string // the experiment whose trial fails
+	forks    []activities.ForkInput
 }
 
 func newWorld() *world {
 	return &world{attempts: map[string]int{}, finished: map[string]activities.RunStatus{},
-		real: &activities.Activities{Configs: configs.FS, Profile: "paper", Bucket: mem.New(time.Now)}}
+		real: &activities.Activities{Configs: configs.FS, Profile: "paper", Bucket: mem.New(time.Now)}, checks: preflight.Table{OK: true}}
 }
 
 func (w *world) env(t *testing.T) *testsuite.TestWorkflowEnvironment {
 	var s testsuite.WorkflowTestSuite
+	s.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := s.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(2 * time.Minute)
 	worker.RegisterWorkflows(env)
@@ -76,7 +81,21 @@ func (w *world) env(t *testing.T) *testsuite.TestWorkflowEnvironment {
 		w.reports = append(w.reports, in)
 		return activities.ReportResult{Keys: []string{"sweeps/x/report.md"}}, nil
 	})
-	reg("Preflight", func() (preflight.Table, error) { return w.checks, nil })
+	reg("Pollers", func() (preflight.Row, error) { return preflight.Row{Check: "workers", OK: true}, nil })
+	reg("Preflight", func(activities.PreflightInput) (preflight.Table, error) { return w.checks, nil })
+	reg("Trial", func(in activities.TrialInput) (preflight.Row, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.trials = append(w.trials, in.ID)
+		return preflight.Row{Check: "trial of " + in.ID, OK: in.ID != w.unfit, Detail: "loss"}, nil
+	})
+	reg("Extend", w.real.Extend)
+	reg("Fork", func(in activities.ForkInput) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.forks = append(w.forks, in)
+		return nil
+	})
 	reg("Train", func(in activities.TrainInput) (activities.TrainResult, error) {
 		w.mu.Lock()
 		w.attempts[in.Item.Run]++
@@ -304,29 +323,6 @@ func TestFinishedIsNotTrainedAgain(t *testing.T) {
 			t.Errorf("force %v: trained %v", force, trained)
 		}
 	}
-}
-
-func TestHundredExperiments(t *testing.T) {
-	w := newWorld()
-	w.plan = &activities.Plan{}
-	for i := range 100 {
-		id := fmt.Sprintf("e%04d", i)
-		w.plan.Items = append(w.plan.Items, activities.Item{Experiment: id, ID: id, Phase: "ablations", Run: id, SpecHash: id, TotalSteps: 10})
-	}
-	payload, err := json.Marshal(w.plan)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(payload) > 1<<20 {
-		t.Errorf("plan is %d bytes", len(payload))
-	}
-	env := w.env(t)
-	begin := time.Now()
-	env.ExecuteWorkflow(workflows.AllAblationsType)
-	if r := sweepResult(t, env); r.Done != 100 {
-		t.Fatalf("%d done", r.Done)
-	}
-	t.Logf("%.2f ms of orchestration per experiment", 10*time.Since(begin).Seconds())
 }
 
 func TestPauseResumeSkip(t *testing.T) {

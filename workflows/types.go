@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"trmsweep/activities"
+	"trmsweep/internal/preflight"
 )
 
 // Names of the workflow types, as users start them.
@@ -39,44 +40,33 @@ const (
 	StatusStopped = "stopped"
 )
 
-// Actions of Updates and of the control signal.
-const (
-	ActionPause  = "pause"
-	ActionResume = "resume"
-	ActionSkip   = "skip"
-	ActionRetry  = "retry"
-	ActionStop   = "stop" // after the running step: checkpoint and end
-)
-
 // Names of queries, signals and updates.
 const (
 	QueryProgress  = "progress"
-	SignalControl  = "control"  // Control, from a sweep to its experiments
+	SignalControl  = "control"  // Control, from a sweep to its experiments and phases
 	SignalProgress = "progress" // activities.Progress, from an attempt to its experiment
 	SignalRows     = "rows"     // []ExperimentResult, from experiments and phases to their sweep
 	UpdateControl  = "control"
 )
 
-// Control is a user's wish about a sweep or some of its experiments.
-type Control struct {
-	Action      string   `json:"action"`
-	Experiments []string `json:"experiments,omitempty"` // of a sweep; none = all
-}
-
 // ExperimentInput is one experiment. Users give Experiment (and perhaps the
 // rest of the sweep's input); sweeps give Item.
 type ExperimentInput struct {
-	Experiment string                `json:"experiment,omitempty"`
-	Seed       int64                 `json:"seed,omitempty"`
-	Profile    string                `json:"profile,omitempty"`
-	Overrides  []string              `json:"overrides,omitempty"`
-	Force      bool                  `json:"force,omitempty"`
-	Priority   int                   `json:"priority,omitempty"`
-	Item       *activities.Item      `json:"item,omitempty"`
-	Sweep      string                `json:"sweep,omitempty"` // workflow id of the sweep that hears of progress
-	Timeouts   Timeouts              `json:"timeouts,omitzero"`
-	Known      *activities.RunStatus `json:"known,omitempty"`   // what the store had when the phase began
-	Carried    *ExperimentResult     `json:"carried,omitempty"` // what came before a continue-as-new
+	Experiment     string                `json:"experiment,omitempty"`
+	Seed           int64                 `json:"seed,omitempty"`
+	Profile        string                `json:"profile,omitempty"`
+	Overrides      []string              `json:"overrides,omitempty"`
+	Force          bool                  `json:"force,omitempty"`
+	Priority       int                   `json:"priority,omitempty"`
+	Item           *activities.Item      `json:"item,omitempty"`
+	Sweep          string                `json:"sweep,omitempty"` // workflow id of the sweep that hears of progress
+	Timeouts       Timeouts              `json:"timeouts,omitzero"`
+	Quiet          bool                  `json:"quiet,omitempty"`      // tell the sweep of changes of status only
+	TellEvals      bool                  `json:"tell_evals,omitempty"` // tell the sweep of every evaluation
+	Paused         bool                  `json:"paused,omitempty"`     // begin with a pause
+	StopOnCollapse bool                  `json:"stop_on_collapse,omitempty"`
+	Known          *activities.RunStatus `json:"known,omitempty"`   // what the store had when the sweep looked
+	Carried        *ExperimentResult     `json:"carried,omitempty"` // what came before a continue-as-new
 }
 
 // Timeouts of the training activity; zero values mean the defaults.
@@ -90,6 +80,9 @@ type ExperimentResult struct {
 	Item          activities.Item     `json:"item"`
 	Status        string              `json:"status"`
 	Error         string              `json:"error,omitempty"`
+	Reason        string              `json:"reason,omitempty"`    // of the sweep for stopping it
+	BestStep      int64               `json:"best_step,omitempty"` // evaluation with the best accuracy that this sweep has seen
+	Best          float64             `json:"best,omitempty"`
 	Attempts      int                 `json:"attempts"`
 	Preemptions   int                 `json:"preemptions"`
 	Failures      int                 `json:"failures"`
@@ -106,16 +99,25 @@ type ExperimentResult struct {
 
 // PhaseInput is one phase of a sweep, or a part of a long one.
 type PhaseInput struct {
-	Sweep string                `json:"sweep"`
-	Phase string                `json:"phase"`
-	Items []activities.Item     `json:"items"`
-	Input activities.SweepInput `json:"input"`
+	Sweep string                  `json:"sweep"`
+	Phase string                  `json:"phase"`
+	Items []activities.Item       `json:"items"`
+	Known []*activities.RunStatus `json:"known,omitempty"` // of Items: what the store had
+	Input activities.SweepInput   `json:"input"`
+	Code  string                  `json:"code,omitempty"` // version that planned the sweep
+	Quiet bool                    `json:"quiet,omitempty"`
+	// Held names the items that begin with a pause, Priorities those that have one of their own.
+	Held       map[string]bool `json:"held,omitempty"`
+	Priorities map[string]int  `json:"priorities,omitempty"`
 }
 
 // SweepResult is where a sweep stands or how it ended.
 type SweepResult struct {
 	Sweep       string             `json:"sweep"`
 	Profile     string             `json:"profile"`
+	Code        string             `json:"code,omitempty"` // version that planned
+	Started     time.Time          `json:"started"`
+	Preflight   []preflight.Row    `json:"preflight,omitempty"`
 	Status      string             `json:"status"`
 	Stage       string             `json:"stage,omitempty"` // what a running sweep does: planning, dataset, training, report
 	Experiments []ExperimentResult `json:"experiments"`

@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
+	"trmsweep/internal/preflight"
 	"trmsweep/internal/queues"
 )
 
@@ -23,14 +24,21 @@ var (
 	attrGoodput     = temporal.NewSearchAttributeKeyFloat64(queues.AttrGoodput)
 )
 
+// fewAttempts is how many a sweep hears of one by one; of more it hears of every
+// tenth, so that thousands of preemptions fit into its history.
+const fewAttempts = 20
+
 // publish shows the experiment's state: search attributes, current details, and
 // its sweep's row (at every tenth of the run and every change of status).
 func (x *training) publish(ctx workflow.Context) {
 	r := &x.res
-	if err := workflow.UpsertTypedSearchAttributes(ctx, attrSweep.ValueSet(x.in.Sweep), attrPhase.ValueSet(r.Item.Phase), attrExperiment.ValueSet(r.Item.Experiment),
-		attrStatus.ValueSet(r.Status), attrStep.ValueSet(r.Progress.Step), attrPreemptions.ValueSet(int64(r.Preemptions)),
-		attrBest.ValueSet(r.Progress.BestExactAccuracy), attrGoodput.ValueSet(r.goodput())); err != nil {
-		workflow.GetLogger(ctx).Warn("search attributes", "error", err)
+	if now := (visible{r.Status, r.Progress.Step, int64(r.Preemptions), r.Progress.BestExactAccuracy, r.goodput()}); now != x.shown {
+		x.shown = now
+		err := workflow.UpsertTypedSearchAttributes(ctx, attrSweep.ValueSet(x.in.Sweep), attrPhase.ValueSet(r.Item.Phase), attrExperiment.ValueSet(r.Item.Experiment),
+			attrStatus.ValueSet(now.status), attrStep.ValueSet(now.step), attrPreemptions.ValueSet(now.preemptions), attrBest.ValueSet(now.best), attrGoodput.ValueSet(now.goodput))
+		if err != nil {
+			workflow.GetLogger(ctx).Warn("search attributes", "error", err)
+		}
 	}
 	details := table([]ExperimentResult{*r})
 	if r.Error != "" {
@@ -40,7 +48,16 @@ func (x *training) publish(ctx workflow.Context) {
 	if x.in.Sweep == "" {
 		return
 	}
-	mark := r.Progress.Step*10/max(r.Item.TotalSteps, 1) + 100*int64(len(r.Status)) + 10000*int64(r.Attempts)
+	mark := fmt.Sprint(r.Status, r.Attempts)
+	if n := r.Attempts; n > fewAttempts && !over(r.Status) && r.Status != StatusPaused {
+		mark = fmt.Sprint("attempts ", n/10*10)
+	}
+	if !x.in.Quiet {
+		mark += fmt.Sprint(r.Progress.Step * 10 / max(r.Item.TotalSteps, 1))
+	}
+	if x.in.TellEvals {
+		mark += fmt.Sprint(" ", r.Progress.EvalStep)
+	}
 	if mark == x.lastRow {
 		return
 	}
@@ -65,12 +82,16 @@ func (s *SweepResult) details() string {
 		fmt.Fprintf(&b, "; goodput %.0f%%", 100*g)
 	}
 	b.WriteString("\n\n" + table(s.Experiments))
+	t := preflight.Table{OK: true}
+	if t.Add(s.Preflight...); !t.OK {
+		b.WriteString("\n\nPreflight:\n\n" + t.Markdown())
+	}
 	for _, n := range s.Notes {
 		b.WriteString("\n- note: " + n)
 	}
 	for _, r := range s.Experiments {
-		if r.Error != "" && r.Item.SameAs == "" {
-			fmt.Fprintf(&b, "\n- %s: %s", r.Item.ID, r.Error)
+		if why := r.Error + r.Reason; why != "" && r.Item.SameAs == "" {
+			fmt.Fprintf(&b, "\n- %s: %s", r.Item.ID, why)
 		}
 	}
 	return b.String()
@@ -96,4 +117,34 @@ func eta(seconds float64) string {
 		return ""
 	}
 	return (time.Duration(seconds) * time.Second).String()
+}
+
+// show publishes the sweep's live table, counts and time left.
+func (s *sweep) show(ctx workflow.Context) {
+	s.res.Tally()
+	workflow.SetCurrentDetails(ctx, s.res.details())
+	now := visible{status: s.res.Status, goodput: share(s.res.Goodput, s.res.WallSeconds)}
+	for _, r := range s.res.Experiments {
+		now.best = max(now.best, r.Progress.BestExactAccuracy)
+		if r.Item.SameAs == "" {
+			now.step += r.Progress.Step
+			now.preemptions += int64(r.Preemptions)
+		}
+	}
+	if now == s.shown {
+		return
+	}
+	s.shown = now
+	err := workflow.UpsertTypedSearchAttributes(ctx, attrSweep.ValueSet(s.res.Sweep), attrStatus.ValueSet(now.status), attrBest.ValueSet(now.best),
+		attrStep.ValueSet(now.step), attrPreemptions.ValueSet(now.preemptions), attrGoodput.ValueSet(now.goodput))
+	if err != nil {
+		workflow.GetLogger(ctx).Warn("search attributes", "error", err)
+	}
+}
+
+// visible are the search attributes that change.
+type visible struct {
+	status            string
+	step, preemptions int64
+	best, goodput     float64
 }

@@ -3,18 +3,20 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
 	"trmsweep/workflows"
 )
 
-// newControlCmds are pause, resume, skip, retry, stop and cancel.
+// newControlCmds steer a running sweep.
 func newControlCmds(a *app) []*cobra.Command {
-	return []*cobra.Command{newPauseCmd(a), newResumeCmd(a), newSkipCmd(a), newRetryCmd(a), newStopCmd(a), newCancelCmd(a)}
+	return []*cobra.Command{newPauseCmd(a), newResumeCmd(a), newSkipCmd(a), newRetryCmd(a), newStopCmd(a), newPriorityCmd(a), newAddSeedsCmd(a), newExtendCmd(a), newCancelCmd(a)}
 }
 
 func newPauseCmd(a *app) *cobra.Command {
@@ -30,33 +32,57 @@ func newSkipCmd(a *app) *cobra.Command {
 }
 
 func newRetryCmd(a *app) *cobra.Command {
-	return controlCmd(a, workflows.ActionRetry, "Start a new attempt of experiments that are still in the sweep", true)
+	return controlCmd(a, workflows.ActionRetry, "Start failed, skipped or stopped experiments of a running sweep again", true)
 }
 
 func newStopCmd(a *app) *cobra.Command {
 	return controlCmd(a, workflows.ActionStop, "Checkpoint experiments after the running step and end them (none named: all)", false)
 }
 
-// controlCmd sends one action to a sweep as a validated Update.
+func newPriorityCmd(a *app) *cobra.Command {
+	var c workflows.Control
+	cmd := &cobra.Command{Use: "priority [EXPERIMENT...]", Short: "Move waiting experiments in the hosts' queue (none named: all)", Args: cobra.ArbitraryArgs}
+	cmd.Flags().IntVar(&c.Priority, "to", 0, "1 (first) to 5 (last)")
+	_ = cmd.MarkFlagRequired("to")
+	return controlled(a, cmd, workflows.ActionPriority, &c)
+}
+
+func newAddSeedsCmd(a *app) *cobra.Command {
+	var c workflows.Control
+	cmd := &cobra.Command{Use: "add-seeds [EXPERIMENT...]", Short: "Train experiments with more seeds too (none named: all)", Args: cobra.ArbitraryArgs}
+	cmd.Flags().Int64SliceVar(&c.Seeds, "seeds", nil, "the seeds to add")
+	_ = cmd.MarkFlagRequired("seeds")
+	return controlled(a, cmd, workflows.ActionAddSeeds, &c)
+}
+
+func newExtendCmd(a *app) *cobra.Command {
+	var c workflows.Control
+	cmd := &cobra.Command{Use: "extend EXPERIMENT...", Short: "Go on with experiments, as new ones, to more epochs", Args: cobra.MinimumNArgs(1)}
+	cmd.Flags().IntVar(&c.Epochs, "epochs", 0, "epochs in all")
+	_ = cmd.MarkFlagRequired("epochs")
+	return controlled(a, cmd, workflows.ActionExtend, &c)
+}
+
+// controlCmd is a command that sends an action without more to say.
 func controlCmd(a *app, action, short string, named bool) *cobra.Command {
+	cmd := &cobra.Command{Use: action + " [EXPERIMENT...]", Short: short, Args: cobra.ArbitraryArgs}
+	if named {
+		cmd.Use, cmd.Args = action+" EXPERIMENT...", cobra.MinimumNArgs(1)
+	}
+	return controlled(a, cmd, action, &workflows.Control{})
+}
+
+// controlled makes a command send its control to a sweep as a validated Update.
+func controlled(a *app, cmd *cobra.Command, action string, c *workflows.Control) *cobra.Command {
 	var sweep string
 	var asJSON bool
-	args := cobra.ArbitraryArgs
-	use := action + " [EXPERIMENT...]"
-	if named {
-		args, use = cobra.MinimumNArgs(1), action+" EXPERIMENT..."
-	}
-	cmd := &cobra.Command{Use: use, Short: short, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
-		return withSweep(ctx, a, sweep, func(c client.Client, id string) error {
-			h, err := c.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{WorkflowID: id, UpdateName: workflows.UpdateControl,
-				WaitForStage: client.WorkflowUpdateStageCompleted, Args: []any{workflows.Control{Action: action, Experiments: args}}})
+		c.Action, c.Experiments = action, args
+		return withSweep(ctx, a, sweep, func(cl client.Client, id string) error {
+			reached, err := control(ctx, cl, id, *c)
 			if err != nil {
-				return fmt.Errorf("%s %s: %w", action, id, err)
-			}
-			var reached []string
-			if err := h.Get(ctx, &reached); err != nil {
-				return fmt.Errorf("%s %s: %w", action, id, err)
+				return err
 			}
 			if asJSON {
 				return json.NewEncoder(a.stdout).Encode(map[string]any{"sweep": id, "action": action, "experiments": reached})
@@ -64,10 +90,28 @@ func controlCmd(a *app, action, short string, named bool) *cobra.Command {
 			fmt.Fprintf(a.stdout, "%s: %s reached %d experiments: %s\n", id, action, len(reached), strings.Join(reached, ", "))
 			return nil
 		})
-	}}
+	}
 	cmd.Flags().StringVar(&sweep, "sweep", "", "workflow id of the sweep (default: the newest)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// control sends an update and returns the experiments it reached. A sweep that has ended takes none.
+func control(ctx context.Context, c client.Client, id string, u workflows.Control) ([]string, error) {
+	h, err := c.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{WorkflowID: id, UpdateName: workflows.UpdateControl,
+		WaitForStage: client.WorkflowUpdateStageCompleted, Args: []any{u}})
+	var reached []string
+	if err == nil {
+		err = h.Get(ctx, &reached)
+	}
+	var gone *serviceerror.NotFound
+	if errors.As(err, &gone) {
+		return nil, fmt.Errorf("%s %s: no sweep of this id is running (%w); starting it again trains what is missing or failed", u.Action, id, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", u.Action, id, err)
+	}
+	return reached, nil
 }
 
 func newCancelCmd(a *app) *cobra.Command {

@@ -4,53 +4,151 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"trmsweep/activities"
+	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/open"
+	"trmsweep/internal/experiment"
 	"trmsweep/internal/preflight"
+	"trmsweep/internal/train"
+	"trmsweep/internal/version"
 )
 
 func newPreflightCmd(a *app) *cobra.Command {
 	var f workerFlags
-	var asJSON bool
+	var sets []string
+	var asJSON, noTrials bool
 	cmd := &cobra.Command{
-		Use:   "preflight",
-		Short: "Check configuration, store, disk, backends and server before hours of chips are spent",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use:   "preflight [SWEEP|EXPERIMENT...]",
+		Short: "Check everything before hours of chips are spent (default: for AllAblations)",
+		Long: `Check this host, its store and its server: program, configuration, permissions,
+disk, memory, backends and devices, datasets, workers, and a trial of ten steps
+for every shape of model, whose loss must fall and whose checkpoint must restore.
+Exit code 1 where a check fails. Sweeps do the same as their first step.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := a.configs()
 			if err != nil {
 				return err
 			}
-			t := preflight.Run(cmd.Context(), []preflight.Check{
-				preflight.Configs(cfg, f.profile, os.Environ()),
-				preflight.Store(func(ctx context.Context) (preflight.Opened, error) { return openStore(ctx, f.store) }),
-				preflight.Disk(a.stateDir, 2<<30),
-				{Name: "backends", Timeout: 5 * time.Minute, Run: func(ctx context.Context) (string, error) { return checkBackends(ctx, f.backend) }},
-				{Name: "server and pollers", Run: func(ctx context.Context) (string, error) { return checkPollers(ctx, a) }},
-			})
+			specs, err := seededSpecs(cfg, args, f.profile, sets, nil)
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			shapes := preflight.Shapes(specs)
+			checks := append(hostChecks(a, cfg, f, shapes), datasetCheck(f.store, specs),
+				preflight.Check{Name: "server and workers", Run: func(ctx context.Context) (string, error) { return checkServer(ctx, a) }})
+			t := preflight.Run(ctx, checks)
+			if !noTrials {
+				t.Add(tryShapes(ctx, a, f, shapes)...)
+			}
 			if asJSON {
 				err = json.NewEncoder(a.stdout).Encode(t)
 			} else {
 				err = t.Write(a.stdout)
 			}
 			if err == nil && !t.OK {
-				err = errors.New("preflight: a check failed")
+				err = fmt.Errorf("preflight: %d of %d checks failed", len(t.Faults()), len(t.Rows))
 			}
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&f.store, "store", envOr("TRMSWEEP_STORE", "gs://trmsweep"), "where checkpoints and results live (environment TRMSWEEP_STORE)")
-	cmd.Flags().StringVar(&f.profile, "profile", envOr("TRMSWEEP_PROFILE", "paper"), "profile to check (environment TRMSWEEP_PROFILE)")
-	cmd.Flags().StringVar(&f.backend, "backend", envOr("TRMSWEEP_BACKEND", "auto"), "backend that must open: auto, cpu, go, xla:tpu, xla:cuda, xla:cpu (environment TRMSWEEP_BACKEND)")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	fl := cmd.Flags()
+	fl.StringVar(&f.store, "store", envOr("TRMSWEEP_STORE", "gs://trmsweep"), "where checkpoints and results live (environment TRMSWEEP_STORE)")
+	fl.StringVar(&f.profile, "profile", envOr("TRMSWEEP_PROFILE", "paper"), "profile to check (environment TRMSWEEP_PROFILE)")
+	fl.StringVar(&f.backend, "backend", envOr("TRMSWEEP_BACKEND", "auto"), "backend that must open: auto, cpu, go, xla:tpu, xla:cuda, xla:cpu (environment TRMSWEEP_BACKEND)")
+	fl.StringArrayVar(&sets, "set", nil, "key=value that overrides the configuration (repeatable)")
+	fl.IntVar(&f.threads, "threads", 0, "threads of one training process (0 = all cores)")
+	fl.IntVar(&f.slots, "slots", 1, "training processes at once")
+	fl.BoolVar(&noTrials, "no-trials", false, "leave the trials out")
+	fl.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// hostChecks are what this host must pass to train the specs.
+func hostChecks(a *app, cfg fs.FS, f workerFlags, specs []experiment.Spec) []preflight.Check {
+	return []preflight.Check{
+		preflight.Libraries(version.Code(), builtFrom()),
+		preflight.Configs(cfg, f.profile, os.Environ()),
+		preflight.Store(func(ctx context.Context) (preflight.Opened, error) { return openStore(ctx, f.store) }),
+		preflight.Disk(a.stateDir, 2<<30),
+		preflight.Memory(specs, f.slots),
+		{Name: "backends", Timeout: 5 * time.Minute, Run: func(ctx context.Context) (string, error) { return checkBackends(ctx, f.backend) }},
+	}
+}
+
+// builtFrom is the versions of the modules in this binary.
+func builtFrom() map[string]string {
+	out := map[string]string{}
+	if bi, ok := debug.ReadBuildInfo(); ok {
+		for _, m := range bi.Deps {
+			out[m.Path] = m.Version
+		}
+	}
+	return out
 }
 
 func openStore(ctx context.Context, address string) (preflight.Opened, error) {
 	b, closer, err := open.Bucket(ctx, address)
 	return preflight.Opened{Bucket: b, Closer: closer, Address: address}, err
+}
+
+// datasetCheck says of every dataset of the specs whether the store has it or it can be made.
+func datasetCheck(store string, specs []experiment.Spec) preflight.Check {
+	return preflight.Check{Name: "datasets", Timeout: 5 * time.Minute, Run: func(ctx context.Context) (detail string, err error) {
+		o, err := openStore(ctx, store)
+		if err != nil {
+			return "", err
+		}
+		defer func() { err = errors.Join(err, o.Closer.Close()) }()
+		seen := map[string]bool{}
+		present, missing := 0, 0
+		for _, s := range specs {
+			opts := train.DatasetOptions(s)
+			if key := fmt.Sprintf("%+v", opts); seen[key] {
+				continue
+			} else {
+				seen[key] = true
+			}
+			hash, err := opts.Hash(ctx)
+			if err != nil {
+				return "", fmt.Errorf("dataset of %s: %w", s.Name, err)
+			}
+			if _, err := o.Bucket.Stat(ctx, "datasets/"+hash+"/MANIFEST.json"); err == nil {
+				present++
+			} else if errors.Is(err, blob.ErrNotExist) {
+				missing++
+			} else {
+				return "", err
+			}
+		}
+		return fmt.Sprintf("%d in the store, %d to be made from their sources", present, missing), nil
+	}}
+}
+
+// tryShapes runs the trials one after another, each in a process of its own.
+func tryShapes(ctx context.Context, a *app, f workerFlags, shapes []experiment.Spec) []preflight.Row {
+	c := activities.Child{Args: []string{"--store", f.store, "--cache", filepath.Join(a.stateDir, "cache"), "--threads", strconv.Itoa(f.threads), "--backend", f.backend}}
+	var rows []preflight.Row
+	for _, s := range shapes {
+		data, err := json.Marshal(s)
+		var row preflight.Row
+		if err == nil {
+			row, err = c.Try(ctx, s.Name, data)
+		}
+		if err != nil {
+			row = preflight.Row{Check: "trial of " + s.Name, Detail: err.Error()}
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }

@@ -47,6 +47,9 @@ func newStartCmd(a *app) *cobra.Command {
 	fl.IntVar(&in.Priority, "priority", 0, "1 (first) to 5 (0 = 3)")
 	fl.Float64Var(&in.BudgetHours, "budget-hours", 0, "stop with checkpoints after so many hours (0 = never)")
 	fl.BoolVar(&in.Force, "force", false, "train again what is finished")
+	fl.StringVar(&in.Preflight, "preflight", "", "full (default), checks (without trials) or none")
+	fl.BoolVar(&in.StopOnCollapse, "stop-on-collapse", false, "end an experiment whose accuracy has fallen to half of a best long past")
+	fl.IntVar(&in.Halving, "halving", 0, "at 1/8, 1/4 and 1/2 of the steps let only the best 1/N experiments go on (0 = all)")
 	fl.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -67,12 +70,12 @@ func start(ctx context.Context, a *app, name, id string, in activities.SweepInpu
 	kind := name
 	if !slices.Contains(workflows.Types, name) {
 		kind = workflows.ExperimentType
-		e := workflows.ExperimentInput{Experiment: name, Profile: in.Profile, Overrides: in.Overrides, Force: in.Force, Priority: in.Priority}
+		e := workflows.ExperimentInput{Experiment: name, Profile: in.Profile, Overrides: in.Overrides, Force: in.Force, Priority: in.Priority, StopOnCollapse: in.StopOnCollapse}
 		if len(in.Seeds) == 1 {
 			e.Seed = in.Seeds[0]
 		}
-		if len(in.Seeds) > 1 || len(in.Phases) > 0 || len(in.Experiments) > 0 || in.Parallelism > 0 || in.BudgetHours > 0 {
-			return usagef("start %s: --seeds (more than one), --phases, --experiments, --parallelism and --budget-hours belong to sweeps (AllAblations, TNSweep, BatchSweep)", name)
+		if len(in.Seeds) > 1 || len(in.Phases) > 0 || len(in.Experiments) > 0 || in.Parallelism > 0 || in.BudgetHours > 0 || in.Halving > 0 {
+			return usagef("start %s: --seeds (more than one), --phases, --experiments, --parallelism, --halving and --budget-hours belong to sweeps (AllAblations, TNSweep, BatchSweep)", name)
 		}
 		input = e
 	}

@@ -161,9 +161,14 @@ func writeStatus(w io.Writer, st workflows.SweepResult) error {
 	for _, n := range st.Notes {
 		fmt.Fprintln(w, "note:", n)
 	}
+	for _, r := range st.Preflight {
+		if !r.OK {
+			fmt.Fprintf(w, "preflight: %s: %s\n", r.Check, r.Detail)
+		}
+	}
 	for _, r := range st.Experiments {
-		if r.Error != "" {
-			fmt.Fprintf(w, "%s: %s\n", r.Item.ID, r.Error)
+		if why := r.Error + r.Reason; why != "" {
+			fmt.Fprintf(w, "%s: %s\n", r.Item.ID, why)
 		}
 	}
 	for _, k := range st.Reports {

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"trmsweep/internal/experiment"
 	"trmsweep/internal/preflight"
 	"trmsweep/worker"
 )
@@ -59,5 +59,5 @@ func workerOptions(a *app, f workerFlags) (worker.Options, error) {
 	}
 	return worker.Options{EnsureDataset: a.ensureDataset, WriteReport: writeReport, StateDir: a.stateDir, Store: f.store, Profile: f.profile, Backend: f.backend, Threads: f.threads, Slots: f.slots,
 		Configs: cfg, Environ: os.Environ(), Patience: f.patience, Grace: f.grace, Logger: slog.New(slog.NewTextHandler(a.stderr, nil)),
-		Checks: []preflight.Check{preflight.Configs(cfg, f.profile, os.Environ()), preflight.Store(func(ctx context.Context) (preflight.Opened, error) { return openStore(ctx, f.store) }), preflight.Disk(a.stateDir, 2<<30)}}, nil
+		Checks: func(specs []experiment.Spec) []preflight.Check { return hostChecks(a, cfg, f, specs) }}, nil
 }

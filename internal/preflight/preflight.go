@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -35,11 +36,45 @@ type Table struct {
 func Run(ctx context.Context, checks []Check) Table {
 	t := Table{OK: true}
 	for _, c := range checks {
-		r := runOne(ctx, c)
+		t.Add(runOne(ctx, c))
+	}
+	return t
+}
+
+// Add appends answers.
+func (t *Table) Add(rows ...Row) {
+	for _, r := range rows {
 		t.OK = t.OK && r.OK
 		t.Rows = append(t.Rows, r)
 	}
-	return t
+}
+
+// Faults are the answers that are no.
+func (t Table) Faults() []Row {
+	var out []Row
+	for _, r := range t.Rows {
+		if !r.OK {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// Markdown is the table for the Web UI.
+func (t Table) Markdown() string {
+	var b strings.Builder
+	b.WriteString("| check | result | detail |\n|---|---|---|\n")
+	for _, r := range t.Rows {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.Check, r.word(), strings.NewReplacer("|", "\\|", "\n", " ").Replace(r.Detail))
+	}
+	return b.String()
+}
+
+func (r Row) word() string {
+	if r.OK {
+		return "ok"
+	}
+	return "FAILED"
 }
 
 func runOne(ctx context.Context, c Check) Row {
@@ -82,11 +117,7 @@ func (t Table) Write(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(tw, "CHECK\tRESULT\tDETAIL")
 	for _, r := range t.Rows {
-		word := "ok"
-		if !r.OK {
-			word = "FAILED"
-		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\n", r.Check, word, r.Detail)
+		fmt.Fprintf(tw, "%s\t%s\t%s\n", r.Check, r.word(), r.Detail)
 	}
 	return tw.Flush()
 }

@@ -1,0 +1,109 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"go.temporal.io/sdk/temporal"
+
+	"trmsweep/internal/blob"
+	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/experiment"
+)
+
+// ExtendInput asks for an experiment to go on to more epochs.
+type ExtendInput struct {
+	Item   Item `json:"item"`
+	Epochs int  `json:"epochs"` // in all
+}
+
+// ForkInput hands the last checkpoint of one run to another that has none.
+type ForkInput struct {
+	From Item `json:"from"`
+	To   Item `json:"to"`
+}
+
+// Extend plans the item that goes on from another with more epochs, as a run of
+// its own. Only where no earlier step would have been different: a learning rate that
+// depends on the length of the run is refused.
+func (a *Activities) Extend(ctx context.Context, in ExtendInput) (Item, error) {
+	refuse := func(format string, args ...any) error {
+		return temporal.NewNonRetryableApplicationError(in.Item.ID+": "+fmt.Sprintf(format, args...), ErrConfig, nil)
+	}
+	s, err := a.readSpec(ctx, in.Item.SpecKey)
+	if err != nil {
+		return Item{}, err
+	}
+	if in.Epochs <= s.Epochs {
+		return Item{}, refuse("it has %d epochs already; more than that are needed", s.Epochs)
+	}
+	if s.LRMinRatio != 1 {
+		return Item{}, refuse("its learning rate falls towards the end of its %d epochs, so a longer run is another run from the first step; start it with --set epochs=%d", s.Epochs, in.Epochs)
+	}
+	s.Epochs = in.Epochs
+	if err := s.Validate(); err != nil {
+		return Item{}, refuse("%v", err)
+	}
+	s.Name, s.Phase, s.Reference = fmt.Sprintf("%s_%d_epochs", in.Item.Experiment, in.Epochs), in.Item.Phase, in.Item.Reference
+	it := itemOf(s, in.Item.ID != in.Item.Experiment)
+	return it, a.putSpec(ctx, it.SpecKey, s)
+}
+
+// Fork makes the newest checkpoint of one run the first of another. It leaves a run alone that has one.
+func (a *Activities) Fork(ctx context.Context, in ForkInput) error {
+	_, stop := beating(ctx)
+	defer stop()
+	from, to := blob.Prefix(a.Bucket, "runs/"+in.From.Run+"/"), blob.Prefix(a.Bucket, "runs/"+in.To.Run+"/")
+	h, err := checkpoint.ReadHead(ctx, to)
+	if err == nil && len(h.Entries) > 0 {
+		return nil
+	}
+	if err != nil && !errors.Is(err, blob.ErrNotExist) {
+		return fmt.Errorf("look at run %s: %w", in.To.Run, err)
+	}
+	if h, err = checkpoint.ReadHead(ctx, from); err != nil {
+		return fmt.Errorf("look at run %s: %w", in.From.Run, err)
+	}
+	if len(h.Entries) == 0 {
+		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("run %s of %s has no checkpoint to go on from", in.From.Run, in.From.ID), ErrFinal, nil)
+	}
+	ck, err := checkpoint.LoadState(ctx, from, h.Entries[len(h.Entries)-1])
+	if err != nil {
+		return fmt.Errorf("read the checkpoint of run %s: %w", in.From.Run, err)
+	}
+	log, err := checkpoint.ReadMetrics(ctx, from, ck.Manifest)
+	if err != nil {
+		return fmt.Errorf("read the log of run %s: %w", in.From.Run, err)
+	}
+	s, err := a.readSpec(ctx, in.To.SpecKey)
+	if err != nil {
+		return err
+	}
+	if err := a.nameRun(ctx, to, s); err != nil {
+		return err
+	}
+	w, err := checkpoint.Acquire(ctx, to, checkpoint.Owner{Host: a.Host})
+	if err != nil {
+		return fmt.Errorf("acquire run %s: %w", in.To.Run, err)
+	}
+	meta := ck.Manifest.Meta
+	meta.ConfigHash, meta.Final = in.To.SpecHash, false
+	if _, err := w.Save(ctx, checkpoint.Snapshot{Step: ck.Step, State: ck.State, Meta: meta, MetricsJSONL: log}); err != nil {
+		return fmt.Errorf("save the first checkpoint of run %s: %w", in.To.Run, err)
+	}
+	return nil
+}
+
+// nameRun stores a run's spec beside its checkpoints, as its first training process would.
+func (a *Activities) nameRun(ctx context.Context, run blob.Bucket, s experiment.Spec) error {
+	data, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode spec of %s: %w", s.Name, err)
+	}
+	if _, err := blob.PutBytes(ctx, run, "spec.json", append(data, '\n'), blob.Any); err != nil {
+		return fmt.Errorf("store spec of %s: %w", s.Name, err)
+	}
+	return nil
+}
