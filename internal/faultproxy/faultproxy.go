@@ -137,7 +137,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.proxy.ServeHTTP(&discard{header: http.Header{}}, r)
 		panic(http.ErrAbortHandler)
 	case FlipRequest:
-		r.Body = &flipper{ReadCloser: r.Body, at: int64(at * float64(max(r.ContentLength, 1)))}
+		r.Body = &flipper{ReadCloser: r.Body, at: position(r.ContentLength, at)}
 	case Slow:
 		r.Body = &slow{r.Body, p.o.SlowPause}
 	}
@@ -149,6 +149,15 @@ type discard struct{ header http.Header }
 func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(int)             {}
+
+// position is the byte to change in a body. Where the length is not announced it
+// lies behind the envelope of an upload, so that the content is hit, if that is long enough.
+func position(length int64, at float64) int64 {
+	if length < 0 {
+		return 1<<10 + int64(at*(3<<10))
+	}
+	return int64(at * float64(length))
+}
 
 // flipper changes one bit of a request's body.
 type flipper struct {

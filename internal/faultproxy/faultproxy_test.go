@@ -106,6 +106,25 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// Uploads of unannounced length are changed in their content, not in what surrounds it.
+func TestFlipInAStream(t *testing.T) {
+	body := bytes.Repeat([]byte("0123456789abcdef"), 4096)
+	for seed := range uint64(20) {
+		e, _, address := start(t, Options{Seed: seed, Rates: map[Fault]float64{FlipRequest: 1}})
+		resp, err := http.Post(address, "text/plain", io.MultiReader(bytes.NewReader(body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		e.mu.Lock()
+		got := e.seen[0]
+		e.mu.Unlock()
+		if flipped(body, got) != 1 || flipped(body[:1024], got[:1024]) != 0 {
+			t.Errorf("seed %d: %d bits differ, %d of them in front", seed, flipped(body, got), flipped(body[:1024], got[:1024]))
+		}
+	}
+}
+
 func TestDrawsAreSeeded(t *testing.T) {
 	statuses := func(seed uint64) (out []int) {
 		_, _, address := start(t, Options{Seed: seed, Rates: map[Fault]float64{Unavailable: 0.3, TooMany: 0.3}})

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/fsouza/fake-gcs-server/fakestorage"
+
+	"trmsweep/internal/faultproxy"
+	"trmsweep/internal/train"
+)
+
+// A training process works through every fault that a network has, is killed in
+// the middle, restores through the same faults, and ends as if nothing had happened.
+func TestProcessThroughEveryFault(t *testing.T) {
+	upload := func(r *http.Request) bool {
+		return r.Method == http.MethodPost && strings.Contains(r.URL.Path, "/upload/")
+	}
+	var reads atomic.Int64 // an object is read again some times, not for ever
+	content := func(r *http.Request) bool { return r.URL.Query().Get("alt") == "media" && reads.Add(1)%3 == 0 }
+	undisturbed(t) // before the others crowd the machine
+	for _, c := range []struct {
+		fault faultproxy.Fault
+		rate  float64
+		only  func(*http.Request) bool // a bit of an address or an answer's envelope can change unnoticed; TLS guards those
+		says  bool                     // the attempt hears of it; else the store's client mends it
+	}{
+		{faultproxy.Unavailable, 0.2, nil, true},
+		{faultproxy.TooMany, 0.2, nil, true},
+		{faultproxy.Hang, 0.1, nil, true},
+		{faultproxy.Cut, 0.2, nil, true},
+		{faultproxy.Lost, 0.2, nil, true},
+		{faultproxy.Truncate, 0.2, nil, true},
+		{faultproxy.FlipRequest, 0.5, upload, true},
+		{faultproxy.FlipAnswer, 1, content, false},
+		{faultproxy.Slow, 0.5, nil, false},
+	} {
+		t.Run(string(c.fault), func(t *testing.T) {
+			s, err := fakestorage.NewServerWithOptions(fakestorage.Options{NoListener: true, StorageRoot: t.TempDir(), PublicHost: "127.0.0.1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			emulator := httptest.NewServer(s.HTTPHandler())
+			defer emulator.Close()
+			target, _ := url.Parse(emulator.URL)
+			proxy := faultproxy.New(target, faultproxy.Options{Seed: 5, HangFor: 300 * time.Millisecond, SlowPause: 2 * time.Millisecond, Only: c.only,
+				Rates: map[faultproxy.Fault]float64{c.fault: c.rate}})
+			web := httptest.NewServer(proxy)
+			defer web.Close()
+			dir := t.TempDir()
+			const store = "gs://bucket/study"
+			var once sync.Once
+			env := []string{"STORAGE_EMULATOR_HOST=" + web.URL}
+			first := program(t, env, drowsy(func(p *process, e train.Event) {
+				if e.Type == train.EventCheckpoint {
+					once.Do(func() { p.signal(syscall.SIGKILL) })
+				}
+			}), short(store, dir)...)
+			if code := first.end(); code != -1 {
+				t.Fatalf("exit code %d\n%s", code, first.stderr.String())
+			}
+			second := program(t, env, nil, short(store, dir)...)
+			if code := second.end(); code != train.ExitDone {
+				t.Fatalf("exit code %d\n%s", code, second.stderr.String())
+			}
+			if second.events.count(train.EventRestored) != 1 || proxy.Counts()[c.fault] < 3 {
+				t.Errorf("%d faults, %d restored", proxy.Counts()[c.fault], second.events.count(train.EventRestored))
+			}
+			if said, logged := second.events.count(train.EventStorage), strings.Count(second.stderr.String(), "storage is failing"); c.says && (said == 0 || logged == 0) {
+				t.Errorf("%d faults: %d events, %d lines in the log", proxy.Counts()[c.fault], said, logged)
+			}
+			t.Setenv("STORAGE_EMULATOR_HOST", emulator.URL)
+			same(t, store, dir)
+		})
+	}
+}
+
+// A disk that is full when the first checkpoint comes, and is emptied once the
+// log says so, delays the saves and nothing else. It is 12 MiB of memory, mounted
+// where only these processes see it.
+func TestProcessThroughAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), processDeadline)
+	defer cancel()
+	small, log := dir+"/small", dir+"/log"
+	if err := os.Mkdir(small, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	inside := func(script string, args ...string) (string, error) {
+		cmd := exec.CommandContext(ctx, "unshare", append([]string{"-rm", "sh", "-ec", "mount -t tmpfs -o size=12m tmpfs " + small + "\n" + script}, args...)...)
+		cmd.Env = append(os.Environ(), asProgram+"=1")
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := inside("true"); err != nil {
+		t.Skipf("no private mounts on this machine: %v %s", err, out)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := inside(`
+		head -c 11800000 /dev/zero > `+small+`/filler
+		"$0" "$@" 2> `+log+` & training=$!
+		until grep -q "no space left in `+small+`" `+log+`; do kill -0 $training; sleep 0.05; done
+		rm `+small+`/filler
+		wait $training
+		cp -a `+small+`/store `+dir+`/store`, append([]string{self}, short(small+"/store", dir)...)...)
+	if err != nil {
+		text, _ := os.ReadFile(log)
+		t.Fatalf("%v\n%s\n%s", err, out, text)
+	}
+	if !strings.Contains(out, `"type":"storage"`) || !strings.Contains(out, "free some and it goes on") {
+		t.Errorf("no event tells of the full disk:\n%s", out)
+	}
+	same(t, dir+"/store", dir)
+}
