@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,7 +30,16 @@ func newDatasetBuildCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "build --source FILE|FOLDER|gs://...|hf:owner/name|generate --out DIR",
 		Short: "Build a dataset folder from puzzles, checked and reproducible",
-		Args:  cobra.NoArgs,
+		Long: `Build a dataset folder in the reference's layout, with a provenance.json.
+
+A CSV has the columns source,question,answer,rating; a list has one puzzle of 81
+characters a line, and its answers and ratings are computed. One file makes the
+train split, and --test the test split; a folder has train.csv and test.csv.
+
+Generated puzzles are minimal, have one solution and a rating of --min-rating or
+more; --profile-like aims at the ratings of a published set instead, a quarter of
+which are easy puzzles with clues too many unless --minimal says otherwise.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if out == "" || o.Source == "" {
 				return usagef("dataset build needs --source and --out; `trmsweep dataset build --help` says more")
@@ -48,6 +58,8 @@ func newDatasetBuildCmd(a *app) *cobra.Command {
 	fl.IntVar(&o.NumAug, "num-aug", 0, "augmented copies of every train puzzle")
 	fl.IntVar(&o.MinRating, "min-rating", 0, "least rating (backtracks) of a puzzle")
 	fl.IntVar(&o.Count, "count", 0, "generate: train puzzles (0 = 1000)")
+	fl.StringVar(&o.Profile, "profile-like", "", "generate: ratings like those of a published set: sudoku-extreme")
+	fl.BoolVar(&o.Minimal, "minimal", false, "generate: no clue too many in any puzzle, also with --profile-like")
 	fl.IntVar(&o.TestCount, "test-count", 0, "test puzzles drawn (0 = all; generate: 1000)")
 	fl.Int64Var(&o.Seed, "seed", 0, "seed of every draw")
 	fl.BoolVar(&o.Compact, "compact", false, "write uint8 throughout (an eighth of the size)")
@@ -95,6 +107,7 @@ func runDatasetBuild(ctx context.Context, a *app, o dataset.Options, out string,
 	if err != nil {
 		return err
 	}
+	notes(a, sum)
 	if asJSON {
 		enc := json.NewEncoder(a.stdout)
 		enc.SetIndent("", "  ")
@@ -104,17 +117,51 @@ func runDatasetBuild(ctx context.Context, a *app, o dataset.Options, out string,
 			Seconds float64 `json:"seconds"`
 		}{sum, out, time.Since(start).Seconds()})
 	}
-	for _, s := range []struct {
-		name string
-		dataset.SplitSummary
-	}{{"train", sum.Train}, {"test", sum.Test}} {
+	printSummary(a, sum)
+	fmt.Fprintf(a.stdout, "\n%s: dataset %s in %.1f s\n", out, sum.Hash[:12], time.Since(start).Seconds())
+	return nil
+}
+
+// notes say what the user may not have expected.
+func notes(a *app, sum dataset.Summary) {
+	if sum.Test.Groups == 0 {
+		fmt.Fprintln(a.stderr, "note: no test split was made, and training needs one: give its file with --test, or a folder with train.csv and test.csv")
+	}
+	for _, s := range splits(sum) {
+		if s.BadRows > 0 {
+			fmt.Fprintf(a.stderr, "warning: %d faulty rows of %s left out: %s%s\n", s.BadRows, s.name, strings.Join(s.Faults, "; "), more(int(s.BadRows), len(s.Faults)))
+		}
+	}
+	if n := sum.TestInTrainCount; n > 0 {
+		fmt.Fprintf(a.stderr, "warning: %d test puzzles are train puzzles up to symmetry: test groups %s%s\n", n, strings.Trim(fmt.Sprint(sum.TestInTrain), "[]"), more(n, len(sum.TestInTrain)))
+	}
+}
+
+// more says how many of n were not listed.
+func more(n, listed int) string {
+	if n > listed {
+		return fmt.Sprintf(" and %d more", n-listed)
+	}
+	return ""
+}
+
+type namedSplit struct {
+	name string
+	dataset.SplitSummary
+}
+
+func splits(sum dataset.Summary) []namedSplit {
+	return []namedSplit{{"train", sum.Train}, {"test", sum.Test}}
+}
+
+func printSummary(a *app, sum dataset.Summary) {
+	for _, s := range splits(sum) {
+		if s.Groups == 0 {
+			continue
+		}
 		fmt.Fprintf(a.stdout, "%-5s %d puzzles, %d rows, of %d in the source; %d faulty rows left out\n", s.name, s.Groups, s.Rows, s.SourceRows, s.BadRows)
 	}
-	if sum.TestInTrainCount > 0 {
-		fmt.Fprintf(a.stdout, "warning: %d test puzzles are train puzzles up to symmetry (test groups %v ...)\n", sum.TestInTrainCount, sum.TestInTrain)
-	}
-	fmt.Fprintf(a.stdout, "%s: dataset %s in %.1f s\n", out, sum.Hash[:12], time.Since(start).Seconds())
-	return nil
+	fmt.Fprintf(a.stdout, "\ntrain: %s", sum.Train.Histograms().Text())
 }
 
 func newDatasetShowCmd(a *app) *cobra.Command {

@@ -12,16 +12,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"trmsweep/internal/blob"
 )
-
-// CacheLimit bounds the local cache of datasets, in bytes; the least recently used go first.
-var CacheLimit int64 = 20 << 30
 
 const manifestFile = "MANIFEST.json"
 
@@ -41,6 +37,7 @@ type fileInfo struct {
 // Ensure returns a local folder with the dataset: the verified one in cacheDir, else
 // fetched from the bucket's datasets/<hash>/, else built, and stored there once.
 // Processes that share cacheDir do this one after the other. built says whether it was built here.
+// A source that was downloaded once for this bucket is not asked for again: see record.
 func Ensure(ctx context.Context, bucket blob.Bucket, o Options, cacheDir string, progress func(Progress)) (dir, hash string, built bool, err error) {
 	if progress == nil {
 		progress = func(Progress) {}
@@ -51,61 +48,98 @@ func Ensure(ctx context.Context, bucket blob.Bucket, o Options, cacheDir string,
 	if o.CacheDir == "" {
 		o.CacheDir = cacheDir
 	}
+	name, err := o.recordName(ctx)
+	if err != nil {
+		return "", "", false, err
+	}
+	if known, ok := readRecord(ctx, bucket, name); ok {
+		dir, err := obtain(ctx, bucket, known, cacheDir, progress, func(string) error { return blob.ErrNotExist })
+		if !errors.Is(err, blob.ErrNotExist) && !errors.Is(err, blob.ErrCorrupt) {
+			return dir, known, false, err
+		}
+	}
 	src, err := resolve(ctx, o, progress)
 	if err != nil {
 		return "", "", false, err
 	}
 	hash = o.identity(src)
+	dir, err = obtain(ctx, bucket, hash, cacheDir, progress, func(dir string) error {
+		built = true
+		_, err := Build(ctx, o, dir, progress)
+		return err
+	})
+	if err != nil {
+		return "", hash, built, err
+	}
+	return dir, hash, built, writeRecord(ctx, bucket, name, o.Source, hash)
+}
+
+// obtain is Ensure for a known hash; make, which fills the folder, may be nil.
+func obtain(ctx context.Context, bucket blob.Bucket, hash, cacheDir string, progress func(Progress), make func(dir string) error) (string, error) {
 	base := filepath.Join(cacheDir, "datasets")
 	if err := os.MkdirAll(base, 0o755); err != nil {
-		return "", hash, false, diskError(err)
+		return "", diskError(err)
 	}
 	unlock, err := lock(ctx, filepath.Join(base, hash+".lock"))
 	if err != nil {
-		return "", hash, false, fmt.Errorf("lock dataset %s in %s: %w", hash[:12], base, err)
+		return "", fmt.Errorf("lock dataset %.12s in %s: %w", hash, base, err)
 	}
 	defer unlock()
-	dir = filepath.Join(base, hash)
+	dir := filepath.Join(base, hash)
 	remote := blob.Prefix(bucket, "datasets/"+hash+"/")
-
 	m, err := readManifest(dir, hash)
 	if err == nil {
 		err = m.verify(ctx, dir)
 	}
 	if ctx.Err() != nil {
-		return "", hash, false, ctx.Err()
+		return "", ctx.Err()
 	}
 	if err != nil {
 		if err := os.RemoveAll(dir); err != nil {
-			return "", hash, false, fmt.Errorf("remove damaged dataset: %w", err)
+			return "", fmt.Errorf("remove damaged dataset: %w", err)
 		}
-		if err := fetch(ctx, remote, hash, dir, progress); err != nil {
-			if !errors.Is(err, blob.ErrNotExist) && !errors.Is(err, blob.ErrCorrupt) {
-				return "", hash, false, fmt.Errorf("fetch dataset %s: %w", hash[:12], err)
+		err := fetch(ctx, remote, hash, dir, progress)
+		switch {
+		case err == nil:
+		case make != nil && (errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrCorrupt)):
+			if err := make(dir); err != nil {
+				return "", err
 			}
-			if _, err := Build(ctx, o, dir, progress); err != nil {
-				return "", hash, false, err
+			if err := writeManifest(ctx, dir, hash); err != nil {
+				return "", fmt.Errorf("finish dataset %.12s: %w", hash, err)
 			}
-			built = true
-			if m, err = makeManifest(ctx, dir, hash); err != nil {
-				return "", hash, built, err
-			}
-			b, err := json.MarshalIndent(m, "", "  ")
-			if err != nil {
-				return "", hash, built, err
-			}
-			if err := copyAtomic(filepath.Join(dir, manifestFile), bytes.NewReader(append(b, '\n'))); err != nil {
-				return "", hash, built, err
-			}
+		default:
+			return "", fmt.Errorf("fetch dataset %.12s: %w", hash, err)
 		}
 	}
-	if err := store(ctx, remote, hash, dir); err != nil {
-		return "", hash, built, fmt.Errorf("store dataset %s: %w", hash[:12], err)
+	if make != nil {
+		if err := store(ctx, remote, hash, dir); err != nil {
+			return "", fmt.Errorf("store dataset %.12s: %w", hash, err)
+		}
 	}
 	now := time.Now()
 	_ = os.Chtimes(filepath.Join(dir, manifestFile), now, now) // for evict only
 	evict(base, hash)
-	return dir, hash, built, nil
+	return dir, nil
+}
+
+// Fetch returns the local folder of a dataset that the bucket holds, by its hash
+// and without its source: the verified one in cacheDir, else a copy from the
+// bucket's datasets/<hash>/. blob.ErrNotExist where it is in neither.
+func Fetch(ctx context.Context, bucket blob.Bucket, hash, cacheDir string) (dir string, err error) {
+	return obtain(ctx, bucket, hash, cacheDir, func(Progress) {}, nil)
+}
+
+func writeManifest(ctx context.Context, dir, hash string) error {
+	m, err := makeManifest(ctx, dir, hash)
+	if err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	return copyAtomic(filepath.Join(dir, manifestFile), bytes.NewReader(append(b, '\n')))
 }
 
 func readManifest(dir, hash string) (manifest, error) {
@@ -182,11 +216,11 @@ func fetch(ctx context.Context, remote blob.Bucket, hash, dir string, progress f
 	if err != nil {
 		return err
 	}
-	tmp, err := os.MkdirTemp(filepath.Dir(dir), "."+hash[:12]+".part-*")
+	tmp, release, err := newPart(dir)
 	if err != nil {
-		return diskError(err)
+		return err
 	}
-	defer os.RemoveAll(tmp)
+	defer release()
 	for i, f := range m.Files {
 		r, _, err := remote.Get(ctx, f.object(), 0)
 		if err != nil {
@@ -207,9 +241,6 @@ func fetch(ctx context.Context, remote blob.Bucket, hash, dir string, progress f
 	}
 	if err := os.WriteFile(filepath.Join(tmp, manifestFile), b, 0o644); err != nil {
 		return diskError(err)
-	}
-	if err := os.Chmod(tmp, 0o755); err != nil {
-		return err
 	}
 	return os.Rename(tmp, dir)
 }
@@ -286,51 +317,6 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 			f.Close()
 			return nil, ctx.Err()
 		case <-tick.C:
-		}
-	}
-}
-
-// evict removes the least recently used datasets beyond CacheLimit, but neither keep
-// nor what was used in the last hour. Sets that are open stay readable.
-func evict(base, keep string) {
-	type entry struct {
-		hash string
-		size int64
-		used time.Time
-	}
-	var all []entry
-	var total int64
-	dirs, err := os.ReadDir(base)
-	if err != nil {
-		return
-	}
-	for _, d := range dirs {
-		st, err := os.Stat(filepath.Join(base, d.Name(), manifestFile))
-		if err != nil {
-			continue
-		}
-		e := entry{d.Name(), 0, st.ModTime()}
-		_ = filepath.WalkDir(filepath.Join(base, d.Name()), func(_ string, f fs.DirEntry, err error) error {
-			if err == nil {
-				if info, err := f.Info(); err == nil && info.Mode().IsRegular() {
-					e.size += info.Size()
-				}
-			}
-			return nil
-		})
-		total += e.size
-		all = append(all, e)
-	}
-	slices.SortFunc(all, func(a, b entry) int { return a.used.Compare(b.used) })
-	for _, e := range all {
-		if total <= CacheLimit {
-			return
-		}
-		if e.hash == keep || time.Since(e.used) < time.Hour {
-			continue
-		}
-		if os.RemoveAll(filepath.Join(base, e.hash)) == nil {
-			total -= e.size
 		}
 	}
 }

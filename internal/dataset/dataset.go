@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"trmsweep/internal/blob"
+	"trmsweep/internal/sudoku"
 )
 
 // ErrInput: what the user gave is at fault (options, source, dataset folder);
@@ -48,13 +49,15 @@ const formatVersion = 2
 
 // Options say what to build.
 type Options struct {
-	Source     string // "generate", a CSV (plain, .gz, .zst), a list of puzzles, a folder with train.csv and test.csv, gs://..., hf:owner/name[@revision]
+	Source     string // "generate", "generate:PROFILE", a CSV (plain, .gz, .zst), a list of puzzles, a folder with train.csv and test.csv, gs://..., hf:owner/name[@revision]
 	TestSource string // file of the test split; empty = the folder's test.csv, or the generator's
 	Subsample  int    // train groups drawn from the source, 0 = all
 	NumAug     int    // augmented copies of every train puzzle beside itself
 	MinRating  int    // backtracks, of both splits
 	Count      int    // generate: train puzzles (0 = Subsample)
 	TestCount  int    // test puzzles drawn (0 = all of the source; generate: 0 = 1000)
+	Profile    string // generate: ratings to aim at, one of sudoku.Profiles
+	Minimal    bool   // generate: no clue too many, also in puzzles of a profile; others always are
 	Seed       int64
 
 	Compact      bool // uint8 inputs and labels always; the reference writes int64 where NumAug > 0
@@ -82,6 +85,28 @@ func (o Options) normal() (Options, error) {
 		if n.v < 0 {
 			bad("%s is %d, must not be negative", n.name, n.v)
 		}
+	}
+	if name, ok := strings.CutPrefix(o.Source, SourceGenerate+":"); ok {
+		if o.Profile != "" && o.Profile != name {
+			bad("source %s and profile %q differ", o.Source, o.Profile)
+		}
+		o.Source, o.Profile = SourceGenerate, name
+		if name == "" {
+			bad("source %s: names no profile", o.Source)
+		}
+	}
+	if !o.generates() && (o.Profile != "" || o.Minimal) {
+		bad("a profile and minimal puzzles can only be had with source %q", SourceGenerate)
+	}
+	if o.Profile != "" {
+		if _, err := sudoku.ProfileNamed(o.Profile); err != nil {
+			bad("%v", err)
+		}
+		if o.MinRating > 0 {
+			bad("a profile has its own ratings; leave the minimum rating away")
+		}
+	} else {
+		o.Minimal = false // they are
 	}
 	if o.generates() {
 		if o.Count == 0 {

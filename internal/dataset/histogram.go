@@ -56,6 +56,9 @@ func (s *Set) Histograms(limit int) Histograms {
 	return h
 }
 
+// Histograms are those of the split: the source's ratings, or ours where it has none.
+func (s SplitSummary) Histograms() Histograms { return Histograms{s.Ratings, s.Clues} }
+
 type bin struct {
 	label string
 	n     int

@@ -20,6 +20,7 @@ import (
 type reader struct {
 	unique  bool // prove that every question has one solution
 	rate    bool // rate the puzzles of a list
+	prints  bool // compute fingerprints
 	workers int  // 0 = all cores
 
 	list bool // one puzzle a line; else a CSV

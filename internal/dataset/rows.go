@@ -20,7 +20,8 @@ import (
 // row is one puzzle of a source.
 type row struct {
 	sudoku.Puzzle
-	index int64 // 0-based in the source, without the header
+	index int64  // 0-based in the source, without the header
+	print uint64 // fingerprint of the question, where it is wanted; 0 = not computed
 }
 
 // errRow is a fault of one row; reading may go on after it.
@@ -78,6 +79,9 @@ func (d reader) check(ctx context.Context, b *block, s *sudoku.Solver) {
 		p.index = b.first + int64(len(b.rows))
 		if msg == "" && d.unique && !d.list && !s.Unique(&p.Question) {
 			msg = "the question has more than one solution"
+		}
+		if msg == "" && d.prints {
+			p.print = p.Question.Fingerprint()
 		}
 		var fault *errRow
 		if msg != "" {
@@ -171,18 +175,13 @@ func localFiles(o Options) (train, test string, err error) {
 	if err != nil {
 		return "", "", optionsf("read source: %v (a CSV file, a folder with train.csv and test.csv, gs://..., hf:owner/name, or %q)", err, SourceGenerate)
 	}
-	train, test = o.Source, o.TestSource
-	if st.IsDir() {
-		if train, err = findSplit(o.Source, "train"); err != nil {
-			return "", "", err
-		}
-		if test == "" {
-			if test, err = findSplit(o.Source, "test"); err != nil {
-				return "", "", err
-			}
-		}
+	if !st.IsDir() {
+		return o.Source, "", nil
 	}
-	return train, test, nil
+	if train, err = findSplit(o.Source, "train"); err == nil && o.TestSource == "" {
+		test, err = findSplit(o.Source, "test")
+	}
+	return train, test, err
 }
 
 func findSplit(dir, split string) (string, error) {

@@ -5,14 +5,16 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"github.com/gomlx/go-huggingface/hub"
+	"trmsweep/internal/blob"
 )
 
 // resolved is a source as local files with known contents.
@@ -30,13 +32,20 @@ func resolve(ctx context.Context, o Options, progress func(Progress)) (resolved,
 	case o.generates():
 		return r, nil
 	case strings.HasPrefix(o.Source, "gs://"):
-		if r.train, err = fetchObject(ctx, o, o.Source, progress); err == nil && o.TestSource != "" {
-			r.test, err = fetchObject(ctx, o, o.TestSource, progress)
-		}
+		r.train, err = fetchObject(ctx, o, o.Source, progress)
 	case strings.HasPrefix(o.Source, "hf:"):
 		r, err = fetchHub(ctx, o, progress)
 	default:
 		r.train, r.test, err = localFiles(o)
+	}
+	switch {
+	case err != nil:
+	case strings.HasPrefix(o.TestSource, "gs://"):
+		r.test, err = fetchObject(ctx, o, o.TestSource, progress)
+	case o.TestSource != "":
+		if r.test = o.TestSource; !exists(r.test) {
+			err = optionsf("read test source: there is no file %s", r.test)
+		}
 	}
 	if err != nil {
 		return r, err
@@ -50,6 +59,11 @@ func resolve(ctx context.Context, o Options, progress func(Progress)) (resolved,
 		}
 	}
 	return r, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func hashFile(ctx context.Context, path string) (string, error) {
@@ -86,44 +100,98 @@ func (o Options) downloads() (string, error) {
 	return filepath.Join(dir, "trmsweep", "sources"), nil
 }
 
-// fetchObject copies a gs:// object into the cache, once per generation.
-func fetchObject(ctx context.Context, o Options, address string, progress func(Progress)) (string, error) {
+// object opens the bucket of a gs:// address and says which object is there now.
+func (o Options) object(ctx context.Context, address string) (blob.Bucket, blob.Attr, error) {
 	i := strings.LastIndexByte(address, '/')
-	if i < len("gs://x") {
-		return "", optionsf("source %s names no object, want gs://bucket/path/file.csv", address)
+	if i < len("gs://x") || i == len(address)-1 {
+		return nil, blob.Attr{}, optionsf("source %s names no object, want gs://bucket/path/file.csv", address)
 	}
 	if o.Opener == nil {
-		return "", inputf("source %s: object storage cannot be opened here", address)
+		return nil, blob.Attr{}, inputf("source %s: object storage cannot be opened here", address)
 	}
 	b, err := o.Opener(ctx, address[:i])
 	if err != nil {
-		return "", fmt.Errorf("open %s: %w", address[:i], err)
+		return nil, blob.Attr{}, fmt.Errorf("open %s: %w", address[:i], err)
 	}
-	key := address[i+1:]
-	body, attr, err := b.Get(ctx, key, 0)
+	attr, err := b.Stat(ctx, address[i+1:])
+	if errors.Is(err, blob.ErrNotExist) {
+		return nil, attr, inputf("read source %s: there is no such object", address)
+	}
 	if err != nil {
-		return "", fmt.Errorf("read source %s: %w", address, err)
+		return nil, attr, fmt.Errorf("read source %s: %w", address, err)
 	}
-	defer body.Close()
+	return b, attr, nil
+}
+
+// fetchObject copies a gs:// object into the cache, once per generation. What is
+// there is checked against the object's checksum, and fetched again if it differs.
+func fetchObject(ctx context.Context, o Options, address string, progress func(Progress)) (string, error) {
+	b, attr, err := o.object(ctx, address)
+	if err != nil {
+		return "", err
+	}
 	dir, err := o.downloads()
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256([]byte(address))
-	path := filepath.Join(dir, fmt.Sprintf("%s-%d-%08x-%s", hex.EncodeToString(sum[:6]), attr.Generation, attr.CRC32C, key))
-	if st, err := os.Stat(path); err == nil && st.Size() == attr.Size {
-		return path, nil
+	dir = filepath.Join(dir, "objects")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", diskError(err)
 	}
-	progress(Progress{Stage: "download", Total: attr.Size})
-	return path, copyAtomic(path, body)
+	sum := sha256.Sum256([]byte(address))
+	name := fmt.Sprintf("%s-%d-%s", hex.EncodeToString(sum[:6]), attr.Generation, path.Base(address))
+	unlock, err := lock(ctx, filepath.Join(dir, "."+name+".lock"))
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	local := filepath.Join(dir, name)
+	if intact(ctx, local, attr) {
+		now := time.Now()
+		_ = os.Chtimes(local, now, now) // for evictFiles only
+		return local, nil
+	}
+	body, attr, err := b.Get(ctx, attr.Key, attr.Generation)
+	if err != nil {
+		return "", fmt.Errorf("read source %s: %w", address, err)
+	}
+	defer body.Close()
+	done := int64(0)
+	err = copyAtomic(local, readerFunc(func(p []byte) (int, error) {
+		n, err := body.Read(p)
+		done += int64(n)
+		progress(Progress{Stage: "download", Done: done, Total: attr.Size})
+		return n, err
+	}))
+	if err != nil {
+		return "", fmt.Errorf("read source %s: %w", address, err)
+	}
+	evictFiles(dir, name)
+	return local, nil
 }
 
-// copyAtomic writes r beside path and renames it, or leaves nothing.
-func copyAtomic(path string, r io.Reader) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+// intact says whether a file has an object's contents.
+func intact(ctx context.Context, local string, attr blob.Attr) bool {
+	f, err := os.Open(local)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	_, err = io.Copy(io.Discard, blob.VerifyReader(readerFunc(func(p []byte) (int, error) {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		return f.Read(p)
+	}), attr))
+	return err == nil
+}
+
+// copyAtomic writes r beside dest and renames it, or leaves nothing.
+func copyAtomic(dest string, r io.Reader) error {
+	if err := os.MkdirAll(filepath.Dir(dest), 0o755); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".part-*")
+	f, err := os.CreateTemp(filepath.Dir(dest), ".part-*")
 	if err != nil {
 		return diskError(err)
 	}
@@ -133,63 +201,9 @@ func copyAtomic(path string, r io.Reader) error {
 		err = cerr
 	}
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = os.Rename(f.Name(), dest)
 	}
 	return diskError(err)
-}
-
-// hubTimeout bounds how long the Hub may take to answer the first question.
-const hubTimeout = 20 * time.Second
-
-// fetchHub downloads train.csv and test.csv of a Hub dataset; the client checks and resumes.
-func fetchHub(ctx context.Context, o Options, progress func(Progress)) (resolved, error) {
-	name, revision, _ := strings.Cut(strings.TrimPrefix(o.Source, "hf:"), "@")
-	if strings.Count(name, "/") != 1 {
-		return resolved{}, optionsf("source %s: want hf:owner/name or hf:owner/name@revision", o.Source)
-	}
-	dir, err := o.downloads()
-	if err != nil {
-		return resolved{}, err
-	}
-	repo := hub.New(name).WithType(hub.RepoTypeDataset).WithProgressBar(false).WithCacheDir(filepath.Join(dir, "hub")).WithAuth(os.Getenv("HF_TOKEN"))
-	if revision != "" {
-		repo = repo.WithRevision(revision)
-	}
-	help := fmt.Sprintf("download of %s from the Hugging Face Hub", name)
-	hint := fmt.Sprintf("without network, get train.csv and test.csv of https://huggingface.co/datasets/%s on another machine and give their folder as the source, or use source %q", name, SourceGenerate)
-	if err := within(ctx, hubTimeout, func() error { return repo.DownloadInfo(false) }); err != nil {
-		return resolved{}, fmt.Errorf("%s: %w; %s", help, err, hint)
-	}
-	if info := repo.Info(); info != nil && info.CommitHash != "" {
-		revision = info.CommitHash
-		repo = repo.WithRevision(revision)
-	}
-	progress(Progress{Stage: "download"})
-	var paths []string
-	if err := within(ctx, 0, func() (err error) {
-		paths, err = repo.DownloadFiles("train.csv", "test.csv")
-		return err
-	}); err != nil {
-		return resolved{}, fmt.Errorf("%s: %w; %s", help, err, hint)
-	}
-	return resolved{train: paths[0], test: paths[1], revision: revision}, nil
-}
-
-// within gives up waiting for f (which takes no context) at the deadline or when ctx ends.
-func within(ctx context.Context, d time.Duration, f func() error) error {
-	if d > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, d)
-		defer cancel()
-	}
-	done := make(chan error, 1)
-	go func() { done <- f() }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("no answer: %w", ctx.Err())
-	}
 }
 
 // identity is everything that decides the bytes of the dataset.
@@ -199,6 +213,9 @@ func (o Options) identity(r resolved) string {
 		"compact": o.Compact, "subsample": o.Subsample, "count": o.Count, "test_count": o.TestCount,
 		"skip_bad": o.SkipBad, "verify_unique": o.VerifyUnique,
 		"train_sha256": r.trainSHA256, "test_sha256": r.testSHA256, "generate": o.generates(),
+	}
+	if o.Profile != "" {
+		id["profile"], id["minimal"] = o.Profile, o.Minimal
 	}
 	b, err := json.Marshal(id)
 	if err != nil {

@@ -218,8 +218,11 @@ func (w *splitWriter) finish() error {
 
 // diskError says what to do about a full disk.
 func diskError(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	switch {
+	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("disk full: %w; free some space or choose another folder (nothing half-written was left)", err)
+	case errors.Is(err, syscall.EFBIG):
+		return fmt.Errorf("file too large for this file system or `ulimit -f`: %w; choose another folder (nothing half-written was left)", err)
 	}
 	return err
 }

@@ -1,0 +1,246 @@
+package dataset
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"trmsweep/internal/blob/mem"
+)
+
+const hubRevision = "0123456789abcdef0123456789abcdef01234567"
+
+// fakeHub serves one dataset as the Hub does: a redirect with the checksum to a
+// storage that knows ranges.
+type fakeHub struct {
+	files map[string][]byte // contents
+
+	mu     sync.Mutex
+	cut    int // this many answers end after half of what they announce
+	spoil  int // this many answers have a wrong byte
+	ranges []string
+	asked  int // requests
+}
+
+func (h *fakeHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.asked++
+	resolve := "/datasets/o/n/resolve/" + hubRevision + "/"
+	switch path := r.URL.Path; {
+	case path == "/api/datasets/o/n/revision/main":
+		fmt.Fprintf(w, `{"id": "o/n", "sha": %q}`, hubRevision)
+	case strings.HasPrefix(path, resolve) && h.files[path[len(resolve):]] != nil:
+		sum := sha256.Sum256(h.files[path[len(resolve):]])
+		w.Header().Set("X-Linked-Etag", `"`+hex.EncodeToString(sum[:])+`"`)
+		w.Header().Set("X-Linked-Size", fmt.Sprint(len(h.files[path[len(resolve):]])))
+		http.Redirect(w, r, "/storage/"+path[len(resolve):], http.StatusFound)
+	case strings.HasPrefix(path, "/storage/"):
+		h.serveFile(w, r, h.files[path[len("/storage/"):]])
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+func (h *fakeHub) serveFile(w http.ResponseWriter, r *http.Request, data []byte) {
+	at := 0
+	if s := r.Header.Get("Range"); s != "" {
+		h.ranges = append(h.ranges, s)
+		fmt.Sscanf(s, "bytes=%d-", &at)
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", at, len(data)-1, len(data)))
+	}
+	body := append([]byte(nil), data[at:]...)
+	if h.spoil > 0 {
+		h.spoil--
+		body[len(body)/3] ^= 1
+	}
+	w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+	if at > 0 {
+		w.WriteHeader(http.StatusPartialContent)
+	}
+	if h.cut > 0 {
+		h.cut--
+		w.Write(body[:len(body)/2])
+		panic(http.ErrAbortHandler)
+	}
+	w.Write(body)
+}
+
+// hubOf serves two CSV files; the variables of the package are quick for the test.
+func hubOf(t *testing.T) (*fakeHub, *httptest.Server) {
+	t.Helper()
+	h := &fakeHub{files: map[string][]byte{}}
+	for name, n := range map[string]int{"train.csv": 30, "test.csv": 5} {
+		b, err := os.ReadFile(csvOf(t, name, n, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.files[name] = b
+	}
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	t.Setenv("HF_ENDPOINT", srv.URL)
+	t.Setenv("HF_TOKEN", "")
+	pause := hubPause
+	hubPause = time.Millisecond
+	t.Cleanup(func() { hubPause = pause })
+	return h, srv
+}
+
+func TestHub(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		cut, spoil int
+		source     string
+		wantRanges bool
+		want       string // of the error
+	}{
+		{"whole", 0, 0, "hf:o/n", false, ""},
+		{"a pinned commit", 0, 0, "hf:o/n@" + hubRevision, false, ""},
+		{"cut and resumed", 3, 0, "hf:o/n", true, ""},
+		{"a wrong byte once", 0, 1, "hf:o/n", false, ""},
+		{"wrong bytes twice", 0, 2, "hf:o/n", false, "SHA-256"},
+		{"no such set", 0, 0, "hf:o/other", false, "404"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h, _ := hubOf(t)
+			h.cut, h.spoil = c.cut, c.spoil
+			cache := t.TempDir()
+			out := filepath.Join(t.TempDir(), "set")
+			o := Options{Source: c.source, CacheDir: cache}
+			sum, err := Build(context.Background(), o, out, nil)
+			if c.want != "" {
+				if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "on another machine") {
+					t.Fatalf("error %v, want %q and the alternative", err, c.want)
+				}
+				if errors.Is(err, ErrInput) != (c.want == "404") {
+					t.Errorf("retryable or not: %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := sha256.Sum256(h.files["train.csv"])
+			if sum.Revision != hubRevision || sum.TrainSHA256 != hex.EncodeToString(want[:]) || sum.Train.Groups != 30 || sum.Test.Groups != 5 {
+				t.Errorf("summary %+v", sum)
+			}
+			if (len(h.ranges) > 0) != c.wantRanges {
+				t.Errorf("ranges asked for: %v", h.ranges)
+			}
+			before := h.asked
+			if _, err := Build(context.Background(), o, filepath.Join(t.TempDir(), "again"), nil); err != nil || h.asked != before {
+				t.Errorf("a second build asks the Hub %d times: %v", h.asked-before, err)
+			}
+		})
+	}
+}
+
+// A damaged download is noticed and fetched again.
+func TestHubCacheIsVerified(t *testing.T) {
+	h, _ := hubOf(t)
+	o := Options{Source: "hf:o/n", CacheDir: t.TempDir()}
+	a, _ := mustBuild(t, o)
+	damaged := 0
+	err := filepath.WalkDir(o.CacheDir, func(p string, d os.DirEntry, err error) error {
+		if err == nil && d.Name() == "train.csv" {
+			b, err := os.ReadFile(p)
+			if err != nil {
+				return err
+			}
+			b[400] ^= 1
+			damaged++
+			return os.WriteFile(p, b, 0o644)
+		}
+		return err
+	})
+	if err != nil || damaged != 1 {
+		t.Fatalf("%d files damaged, %v", damaged, err)
+	}
+	before := h.asked
+	b, _ := mustBuild(t, o)
+	if mustHash(t, a) != mustHash(t, b) || h.asked == before {
+		t.Errorf("other bytes, or not fetched again (%d requests)", h.asked-before)
+	}
+}
+
+func TestNoNetwork(t *testing.T) {
+	_, srv := hubOf(t)
+	srv.Close()
+	_, err := Build(context.Background(), Options{Source: "hf:o/n", CacheDir: t.TempDir()}, filepath.Join(t.TempDir(), "set"), nil)
+	for _, want := range []string{"Hugging Face Hub", "without network", "another machine", `"generate"`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v does not say %q", err, want)
+		}
+	}
+	if errors.Is(err, ErrInput) {
+		t.Errorf("no network is the user's fault: %v", err)
+	}
+}
+
+// A host that trains finds by the bucket's record what another one made of the Hub's set.
+func TestEnsureNeedsTheHubOnce(t *testing.T) {
+	h, srv := hubOf(t)
+	ctx := context.Background()
+	b := mem.New(nil)
+	o := Options{Source: "hf:o/n", NumAug: 2, Seed: 5}
+	dir, hash, built, err := Ensure(ctx, b, o, t.TempDir(), nil)
+	if err != nil || !built {
+		t.Fatalf("built %v, %v", built, err)
+	}
+	want := mustHash(t, dir)
+	sum, err := Provenance(ctx, b, hash)
+	if err != nil || sum.Revision != hubRevision || sum.Train.Ratings[3] != 1 {
+		t.Errorf("provenance %+v, %v", sum, err)
+	}
+	srv.Close()
+	before := h.asked
+	dir, again, built, err := Ensure(ctx, b, o, t.TempDir(), nil)
+	if err != nil || built || again != hash || mustHash(t, dir) != want || h.asked != before {
+		t.Errorf("another host without network: built %v, hash %s, %v", built, again, err)
+	}
+	o.Seed++
+	if _, _, _, err := Ensure(ctx, b, o, t.TempDir(), nil); err == nil {
+		t.Error("another dataset came from the record")
+	}
+}
+
+func TestDownloadEnds(t *testing.T) {
+	h, srv := hubOf(t)
+	h.cut = 1 << 20
+	h.files["train.csv"] = h.files["train.csv"][:1] // halves to nothing: no progress
+	d := hubFile{url: srv.URL + "/storage/train.csv", progress: func(Progress) {}}
+	err := d.download(context.Background(), filepath.Join(t.TempDir(), "part"), 1)
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("cut %d times", hubTries+1)) {
+		t.Errorf("error %v", err)
+	}
+	silent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "9")
+		w.WriteHeader(http.StatusOK)
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}))
+	defer silent.Close()
+	stall := hubStall
+	hubStall = 10 * time.Millisecond
+	defer func() { hubStall = stall }()
+	d.url = silent.URL
+	if err := d.download(context.Background(), filepath.Join(t.TempDir(), "part"), 9); err == nil || !strings.Contains(err.Error(), "nothing came") {
+		t.Errorf("a silent Hub: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := d.download(ctx, filepath.Join(t.TempDir(), "part"), 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}

@@ -1,0 +1,66 @@
+package dataset
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// partMark is in the names of folders that are being filled.
+const partMark = ".part-"
+
+// newPart makes a folder beside dir to be filled and renamed. It is locked while
+// its process lives, and gone after release unless it was renamed. Those that dead
+// processes left are removed first.
+func newPart(dir string) (path string, release func(), err error) {
+	parent, prefix := filepath.Dir(dir), "."+filepath.Base(dir)+partMark
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return "", nil, diskError(err)
+	}
+	sweepParts(parent, prefix)
+	// Locked before it has the name that sweepParts looks for.
+	hidden, err := os.MkdirTemp(parent, ".new-")
+	if err != nil {
+		return "", nil, diskError(err)
+	}
+	path = filepath.Join(parent, prefix+strings.TrimPrefix(filepath.Base(hidden), ".new-"))
+	f, err := os.Open(hidden)
+	if err == nil {
+		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) // some file systems have none
+		if err = os.Chmod(hidden, 0o755); err == nil {
+			err = os.Rename(hidden, path)
+		}
+	}
+	release = func() {
+		os.RemoveAll(path)
+		f.Close()
+	}
+	if err != nil {
+		os.RemoveAll(hidden)
+		return "", nil, diskError(err)
+	}
+	return path, release, nil
+}
+
+// sweepParts removes the folders with this prefix that no living process holds.
+func sweepParts(parent, prefix string) {
+	entries, err := os.ReadDir(parent)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), prefix) || !strings.Contains(e.Name(), partMark) {
+			continue
+		}
+		path := filepath.Join(parent, e.Name())
+		f, err := os.Open(path)
+		if err != nil {
+			continue
+		}
+		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+			os.RemoveAll(path)
+		}
+		f.Close()
+	}
+}

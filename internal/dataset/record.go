@@ -1,0 +1,77 @@
+package dataset
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"trmsweep/internal/blob"
+)
+
+// record says, in the bucket's sources/<name>.json, which dataset was made from a
+// source that is elsewhere. Hosts that train then neither download the source again
+// nor need a way to it, and all of them get one dataset although a branch of the
+// Hub may move.
+type record struct {
+	FormatVersion int    `json:"format_version"`
+	Source        string `json:"source"`
+	Hash          string `json:"hash"`
+}
+
+// recordName is a hash of the options, and of the generations of gs:// objects; ""
+// for a local source, which is read each time.
+func (o Options) recordName(ctx context.Context) (string, error) {
+	var at resolved
+	for _, p := range []struct {
+		address string
+		to      *string
+	}{{o.Source, &at.trainSHA256}, {o.TestSource, &at.testSHA256}} {
+		switch {
+		case strings.HasPrefix(p.address, "gs://"):
+			_, attr, err := o.object(ctx, p.address)
+			if err != nil {
+				return "", err
+			}
+			*p.to = fmt.Sprintf("%s generation %d", p.address, attr.Generation)
+		case strings.HasPrefix(p.address, "hf:"):
+			*p.to = p.address
+		case p.address != "":
+			return "", nil
+		}
+	}
+	sum := sha256.Sum256([]byte(o.identity(at)))
+	return hex.EncodeToString(sum[:]), nil
+}
+
+func recordKey(name string) string { return "sources/" + name + ".json" }
+
+func readRecord(ctx context.Context, bucket blob.Bucket, name string) (hash string, ok bool) {
+	if name == "" {
+		return "", false
+	}
+	b, _, err := blob.ReadAll(ctx, bucket, recordKey(name), 0)
+	if err != nil {
+		return "", false // then the source is asked
+	}
+	var r record
+	err = json.Unmarshal(b, &r)
+	return r.Hash, err == nil && r.FormatVersion == formatVersion && len(r.Hash) == hex.EncodedLen(sha256.Size)
+}
+
+func writeRecord(ctx context.Context, bucket blob.Bucket, name, source, hash string) error {
+	if name == "" {
+		return nil
+	}
+	b, err := json.Marshal(record{formatVersion, source, hash})
+	if err != nil {
+		return err
+	}
+	if _, err = blob.PutBytes(ctx, bucket, recordKey(name), b, blob.Any); errors.Is(err, blob.ErrPrecondition) {
+		err = nil // readers of a store that is not theirs
+	}
+	return err
+}
