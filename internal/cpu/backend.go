@@ -7,7 +7,6 @@ package cpu
 
 import (
 	"fmt"
-	"reflect"
 	"runtime"
 	"strconv"
 	"strings"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/gomlx/gomlx/backends"
 	"github.com/gomlx/gomlx/backends/notimplemented"
-	"github.com/gomlx/gomlx/pkg/core/dtypes"
 	"github.com/gomlx/gomlx/pkg/core/shapes"
 
 	"trmsweep/internal/cpu/kernel"
@@ -134,11 +132,22 @@ func (b *Backend) BufferToFlatData(x backends.Buffer, flat any) error {
 
 // BufferFromFlatData copies a slice to a new buffer.
 func (b *Backend) BufferFromFlatData(dev backends.DeviceNum, flat any, shape shapes.Shape) (backends.Buffer, error) {
-	x, dst, err := b.NewSharedBuffer(dev, shape)
+	buf, err := b.newBuffer(dev, shape)
 	if err != nil {
 		return nil, err
 	}
-	return x, copyFlat(dst, flat)
+	return buf, copyFlat(buf.flat, flat)
+}
+
+// newBuffer makes a buffer with memory that may have been used before.
+func (b *Backend) newBuffer(dev backends.DeviceNum, shape shapes.Shape) (*buffer, error) {
+	if dev != 0 {
+		return nil, fmt.Errorf("backend cpu: device %d: there is only device 0", dev)
+	}
+	if !capabilities.DTypes[shape.DType] {
+		return nil, fmt.Errorf("backend cpu: data type %s is not supported", shape.DType)
+	}
+	return &buffer{shape: shape, flat: b.memory.get(shape.DType, shape.Size())}, nil
 }
 
 // HasSharedBuffers returns true: buffers live in host memory.
@@ -146,13 +155,11 @@ func (b *Backend) HasSharedBuffers() bool { return true }
 
 // NewSharedBuffer makes a zeroed buffer and gives its slice.
 func (b *Backend) NewSharedBuffer(dev backends.DeviceNum, shape shapes.Shape) (backends.Buffer, any, error) {
-	if dev != 0 {
-		return nil, nil, fmt.Errorf("backend cpu: device %d: there is only device 0", dev)
+	buf, err := b.newBuffer(dev, shape)
+	if err != nil {
+		return nil, nil, err
 	}
-	if !capabilities.DTypes[shape.DType] {
-		return nil, nil, fmt.Errorf("backend cpu: data type %s is not supported", shape.DType)
-	}
-	buf := &buffer{shape: shape, flat: newFlat(shape.DType, shape.Size())}
+	clearFlat(buf.flat)
 	return buf, buf.flat, nil
 }
 
@@ -172,17 +179,4 @@ func (b *Backend) BufferCopyToDevice(x backends.Buffer, dev backends.DeviceNum) 
 		return nil, err
 	}
 	return b.BufferFromFlatData(dev, buf.flat, buf.shape)
-}
-
-func newFlat(dt dtypes.DType, n int) any {
-	return reflect.MakeSlice(reflect.SliceOf(dt.GoType()), n, n).Interface()
-}
-
-func copyFlat(dst, src any) error {
-	d, s := reflect.ValueOf(dst), reflect.ValueOf(src)
-	if d.Kind() != reflect.Slice || d.Type() != s.Type() || d.Len() != s.Len() {
-		return fmt.Errorf("backend cpu: copy %T to %T: types and lengths must be equal", src, dst)
-	}
-	reflect.Copy(d, s)
-	return nil
 }

@@ -67,9 +67,12 @@ func (x *executable) Execute(inputs []backends.Buffer, donate []bool, _ backends
 			st.flat = buf.flat
 		}
 	}
+	own := make([]buffer, len(x.results)) // one allocation for all
+	outs = make([]backends.Buffer, len(x.results))
 	for i, st := range x.results {
 		st.flat = x.b.memory.get(st.dt, st.n)
-		outs = append(outs, &buffer{shape: x.outputs[i].shape, flat: st.flat})
+		own[i] = buffer{shape: x.outputs[i].shape, flat: st.flat}
+		outs[i] = &own[i]
 	}
 	a := x.b.arenas.get(x.lines, x.base)
 	defer x.b.arenas.put(a)

@@ -1,7 +1,6 @@
 package cpu
 
 import (
-	"sync"
 	"unsafe"
 
 	"github.com/gomlx/gomlx/pkg/core/dtypes"
@@ -185,48 +184,4 @@ func reshaped(dims, strides, to []int) ([]int, bool) {
 		left /= to[i]
 	}
 	return out, true
-}
-
-type poolKey struct {
-	dt dtypes.DType
-	n  int
-}
-
-// memory keeps buffers that are given back, by type and length.
-type memory struct {
-	mu     sync.Mutex
-	free   map[poolKey][]any
-	closed bool
-}
-
-func (p *memory) get(dt dtypes.DType, n int) any {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	k := poolKey{dt, n}
-	if l := p.free[k]; len(l) > 0 {
-		p.free[k] = l[:len(l)-1]
-		return l[len(l)-1]
-	}
-	return newFlat(dt, n)
-}
-
-func (p *memory) put(dt dtypes.DType, n int, flat any) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed || n == 0 {
-		return
-	}
-	if p.free == nil {
-		p.free = map[poolKey][]any{}
-	}
-	k := poolKey{dt, n}
-	if len(p.free[k]) < 16 {
-		p.free[k] = append(p.free[k], flat)
-	}
-}
-
-func (p *memory) drop() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.free, p.closed = nil, true
 }
