@@ -126,9 +126,9 @@ func (d reader) split(ctx context.Context, br *bufio.Reader, send func(*block) e
 			return err
 		}
 		b := &block{first: next, lines: append(make([]byte, 0, blockBytes), rest...)}
-		n, err := io.ReadFull(br, b.lines[len(rest):blockBytes])
+		n, err := fill(br, b.lines[len(rest):blockBytes])
 		b.lines = b.lines[:len(rest)+n]
-		last := err == io.EOF || err == io.ErrUnexpectedEOF
+		last := err == io.EOF
 		if err != nil && !last {
 			return fmt.Errorf("after row %d: %w", next, err)
 		}
@@ -148,6 +148,20 @@ func (d reader) split(ctx context.Context, br *bufio.Reader, send func(*block) e
 			return err
 		}
 	}
+}
+
+// fill reads until p is full. It is io.ReadFull, but with io.EOF for the end of r
+// and nothing else: a packed file that was cut ends with io.ErrUnexpectedEOF.
+func fill(r io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var k int
+		k, err = r.Read(p[n:])
+		n += k
+	}
+	if n == len(p) {
+		err = nil
+	}
+	return n, err
 }
 
 func shorten(s string) string {

@@ -1,0 +1,225 @@
+package dataset
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+
+	"trmsweep/internal/blob"
+	"trmsweep/internal/blob/mem"
+	"trmsweep/internal/sudoku"
+)
+
+func writeFile(t *testing.T, path string, data []byte) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func gzipped(t *testing.T, data []byte) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func zstded(t *testing.T, data []byte) []byte {
+	z, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer z.Close()
+	return z.EncodeAll(data, nil)
+}
+
+// bucketWith is an Opener of a bucket with the objects.
+func bucketWith(t *testing.T, objects map[string][]byte) (blob.Bucket, Opener) {
+	t.Helper()
+	b := mem.New(nil)
+	for k, v := range objects {
+		if _, err := blob.PutBytes(context.Background(), b, k, v, blob.Any); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b, func(_ context.Context, address string) (blob.Bucket, error) {
+		rest, ok := strings.CutPrefix(address, "gs://bucket/")
+		if !ok {
+			return nil, errors.New("unexpected address " + address)
+		}
+		return blob.Prefix(b, rest+"/"), nil
+	}
+}
+
+// Whichever way the rows come, the bytes are the same.
+func TestSourcesGiveTheSameBytes(t *testing.T) {
+	csv, err := os.ReadFile(csvOf(t, "x.csv", 8, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	_, opener := bucketWith(t, map[string][]byte{"d/train.csv": csv, "d/train.csv.zst": zstded(t, csv)})
+	write := func(name string, data []byte) string { return writeFile(t, filepath.Join(dir, name), data) }
+	for _, ext := range []string{"train.csv", "test.csv"} {
+		write("folder/"+ext, csv)
+		write("packed/"+ext+".gz", gzipped(t, csv))
+	}
+	plain := write("a.csv", csv)
+	want := ""
+	for _, c := range []struct {
+		name string
+		o    Options
+	}{
+		{"plain", Options{Source: plain, TestSource: plain}},
+		{"gzip", Options{Source: write("a.csv.gz", gzipped(t, csv)), TestSource: plain, Workers: 1}},
+		{"zstd", Options{Source: write("a.csv.zst", zstded(t, csv)), TestSource: plain, Workers: 3}},
+		{"folder", Options{Source: filepath.Join(dir, "folder")}},
+		{"folder of packed files", Options{Source: filepath.Join(dir, "packed")}},
+		{"byte order mark", Options{Source: write("bom.csv", append([]byte("\ufeff"), csv...)), TestSource: plain}},
+		{"gs", Options{Source: "gs://bucket/d/train.csv", TestSource: "gs://bucket/d/train.csv.zst"}},
+		{"gs and local", Options{Source: "gs://bucket/d/train.csv.zst", TestSource: plain}},
+		{"local and gs", Options{Source: plain, TestSource: "gs://bucket/d/train.csv"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.o.NumAug, c.o.Seed, c.o.Opener, c.o.CacheDir = 2, 4, opener, filepath.Join(dir, "cache")
+			out, sum := mustBuild(t, c.o)
+			if sum.Train.Groups != 8 || sum.Test.Groups != 8 || len(sum.Train.Ratings) != 8 {
+				t.Errorf("summary %+v", sum)
+			}
+			h := mustHash(t, out)
+			if want == "" {
+				want = h
+			}
+			if h != want {
+				t.Error("other bytes than from the plain file")
+			}
+		})
+	}
+}
+
+// A list has the bytes of the CSV with its answers.
+func TestListGivesTheSameBytes(t *testing.T) {
+	var list strings.Builder
+	var s sudoku.Solver
+	for i := range 8 {
+		list.WriteString(s.Generate(0, 3, uint64(i)).Question.String() + "\n")
+	}
+	path := writeFile(t, filepath.Join(t.TempDir(), "list.txt"), []byte(list.String()))
+	a, sum := mustBuild(t, Options{Source: path, NumAug: 1})
+	b, _ := mustBuild(t, Options{Source: csvOf(t, "x.csv", 8, nil), NumAug: 1})
+	if mustHash(t, a) != mustHash(t, b) || sum.Train.Groups != 8 {
+		t.Error("the list gives other bytes")
+	}
+}
+
+func TestSourcesThatCannotBeRead(t *testing.T) {
+	csv, err := os.ReadFile(csvOf(t, "x.csv", 2000, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write := func(name string, data []byte) string { return writeFile(t, filepath.Join(dir, name), data) }
+	plain := write("a.csv", csv)
+	write("half/train.csv", csv)
+	_, opener := bucketWith(t, nil)
+	for _, c := range []struct {
+		name, source, test string
+		options            bool
+		want               []string
+	}{
+		{"missing", filepath.Join(dir, "no.csv"), "", true, []string{"no.csv", "a CSV file"}},
+		{"missing test", plain, filepath.Join(dir, "no.csv"), true, []string{"test source", "no.csv"}},
+		{"a folder without test.csv", filepath.Join(dir, "half"), "", false, []string{"half", "no test.csv"}},
+		{"empty", write("empty.csv", nil), "", false, []string{"empty.csv", "the file is empty"}},
+		{"cut gzip", write("cut.csv.gz", gzipped(t, csv)[:9000]), "", false, []string{"cut.csv.gz", "after row", "unexpected EOF"}},
+		{"cut zstd", write("cut.csv.zst", zstded(t, csv)[:9000]), "", false, []string{"cut.csv.zst", "unexpected EOF"}},
+		{"no gzip", write("no.csv.gz", csv), "", false, []string{"no.csv.gz", "gzip"}},
+		{"no zstd", write("no.csv.zst", csv), "", false, []string{"no.csv.zst", "magic number"}},
+		{"no object", "gs://bucket/d/none.csv", "", false, []string{"gs://bucket/d/none.csv", "no such object"}},
+		{"no object named", "gs://bucket/", "", true, []string{"names no object"}},
+		{"no repository", "hf:sudoku", "", true, []string{"hf:owner/name"}},
+		{"minimal with a file", plain, "", true, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			parent := t.TempDir()
+			o := Options{Source: c.source, TestSource: c.test, Opener: opener, CacheDir: filepath.Join(dir, "cache"), Minimal: c.name == "minimal with a file"}
+			_, err := Build(context.Background(), o, filepath.Join(parent, "set"), nil)
+			if !errors.Is(err, ErrInput) || errors.Is(err, ErrOptions) != c.options {
+				t.Fatalf("error %v, want one of the user's, of the options: %v", err, c.options)
+			}
+			for _, w := range c.want {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("%q does not say %q", err, w)
+				}
+			}
+			if names := entries(t, parent); len(names) != 0 {
+				t.Errorf("left behind: %v", names)
+			}
+		})
+	}
+}
+
+// The copy of an object is checked; a new generation is fetched.
+func TestObjectsAreCachedByContents(t *testing.T) {
+	ctx := context.Background()
+	first, err := os.ReadFile(csvOf(t, "x.csv", 6, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, opener := bucketWith(t, map[string][]byte{"d/x.csv": first})
+	gets := 0
+	counting := func(ctx context.Context, address string) (blob.Bucket, error) {
+		inner, err := opener(ctx, address)
+		return countingBucket{inner, &gets}, err
+	}
+	o := Options{Source: "gs://bucket/d/x.csv", Opener: counting, CacheDir: t.TempDir()}
+	a, sum := mustBuild(t, o)
+	want := mustHash(t, a)
+	check := func(what string, wantGets int) {
+		t.Helper()
+		if out, _ := mustBuild(t, o); mustHash(t, out) != want || gets != wantGets {
+			t.Errorf("%s: fetched %d times, want %d; the bytes differ: %v", what, gets, wantGets, mustHash(t, out) != want)
+		}
+	}
+	check("again", 1)
+	dir := filepath.Join(o.CacheDir, "sources", "objects")
+	for _, name := range entries(t, dir) {
+		if !strings.HasPrefix(name, ".") {
+			writeFile(t, filepath.Join(dir, name), bytes.Replace(first, []byte("test3"), []byte("test4"), 1))
+		}
+	}
+	check("a damaged copy", 2)
+	if _, err := blob.PutBytes(ctx, b, "d/x.csv", bytes.Join(bytes.SplitAfter(first, []byte("\n"))[:4], nil), blob.Any); err != nil {
+		t.Fatal(err)
+	}
+	if _, now := mustBuild(t, o); now.Train.Groups != 3 || now.TrainSHA256 == sum.TrainSHA256 || gets != 3 {
+		t.Errorf("after a new generation: %d puzzles, fetched %d times", now.Train.Groups, gets)
+	}
+}
+
+type countingBucket struct {
+	blob.Bucket
+	gets *int
+}
+
+func (b countingBucket) Get(ctx context.Context, key string, generation int64) (io.ReadCloser, blob.Attr, error) {
+	*b.gets++
+	return b.Bucket.Get(ctx, key, generation)
+}
