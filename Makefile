@@ -7,7 +7,7 @@ PROFILE ?= smoke
 KILLS   ?= 100
 SEED    ?= 1
 
-.PHONY: run run-clean up down build stack test e2e chaos bench lint lint-full
+.PHONY: run run-clean up down build stack test e2e chaos bench lint lint-full determinism
 
 run: build ## the study on the embedded stack: PROFILE= SWEEP= STATE=
 	bin/trmsweep run --sweep $(SWEEP) --profile $(PROFILE) --state $(STATE)
@@ -50,5 +50,8 @@ lint: ## format and vet
 	go vet ./...
 	cd cmd/devstack && go vet .
 
-lint-full: lint ## lint, and every linter of .golangci.yml; builds them the first time
+determinism: ## workflows do nothing that a replay would do otherwise
+	go tool -modfile=tools/go.mod workflowcheck -config .workflowcheck.yml ./workflows/ ./worker/
+
+lint-full: lint determinism ## lint, and every linter of .golangci.yml; builds them the first time
 	go tool -modfile=tools/go.mod golangci-lint run
