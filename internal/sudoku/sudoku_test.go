@@ -342,3 +342,54 @@ func BenchmarkFingerprint(b *testing.B) {
 		p.Question.Fingerprint()
 	}
 }
+
+// Whatever the grid, solutions are solutions, and symmetries have as many.
+func FuzzSolve(f *testing.F) {
+	for _, k := range known {
+		f.Add(k.q, uint64(1))
+	}
+	for _, q := range append(hardest[:3:3], "11.......", ".1.1", "123456789.......1") {
+		f.Add(q, uint64(2))
+	}
+	f.Fuzz(func(t *testing.T, text string, seed uint64) {
+		var q Grid
+		for i := range min(len(text), 81) {
+			if c := text[i]; c >= '1' && c <= '9' {
+				q[i] = c - '0'
+			}
+		}
+		var s Solver
+		const limit = 3
+		n := s.Count(&q, limit)
+		first := s.First()
+		if n < 0 || n > limit || n > 0 && (!first.Complete() || !first.Extends(&q)) {
+			t.Fatalf("%s: %d solutions, first %s", q, n, first)
+		}
+		r := NewRand(seed)
+		tr := RandomTransform(&r)
+		turned := tr.Apply(&q)
+		if m := s.Count(&turned, limit); m != n {
+			t.Fatalf("%s has %d solutions, turned into %s %d", q, n, turned, m)
+		}
+		if !Equivalent(&q, &turned) || q.Fingerprint() != turned.Fingerprint() {
+			t.Fatalf("%s and %s are not the same to us", q, turned)
+		}
+		if q.Clues() >= 30 && consistent(&q) {
+			if m := min(plainCount(&q, limit), limit); m != n {
+				t.Fatalf("%s has %d solutions, by plain search %d", q, n, m)
+			}
+		}
+	})
+}
+
+// consistent: no digit is twice in a row, column or box; plainCount relies on it.
+func consistent(q *Grid) bool {
+	for i, d := range q {
+		for j := range i {
+			if d != 0 && q[j] == d && (i/9 == j/9 || i%9 == j%9 || (i/27 == j/27 && i%9/3 == j%9/3)) {
+				return false
+			}
+		}
+	}
+	return true
+}
