@@ -215,6 +215,30 @@ func query(t *testing.T, state, statement string) (out string) {
 	return out
 }
 
+// The servers of a killed stack, listed as alive a moment ago, are forgotten before anything waits for them.
+func TestServersOfAKilledStackAreForgotten(t *testing.T) {
+	state := t.TempDir()
+	cfg, err := database(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := temporalsql.NewSQLAdminDB(sqlplugin.DbKindMain, cfg, resolver.NewNoopResolver(), tlog.NewNoopLogger(), metrics.NoopMetricsHandler)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().UTC()
+	if err := db.Exec("INSERT INTO cluster_membership VALUES (0, ?, '127.0.0.1', 1, 1, ?, ?, ?)", []byte("a host long dead"), now, now, now.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	launch(t, state)
+	if n := query(t, state, "SELECT COUNT(*) FROM cluster_membership WHERE rpc_port = 1"); n != "0" {
+		t.Errorf("%s dead servers are still listed", n)
+	}
+}
+
 // The server's own connection to its database waits until a commit is on the disk.
 func TestDatabaseIsDurable(t *testing.T) {
 	state := t.TempDir()

@@ -14,7 +14,10 @@ import (
 	"go.temporal.io/server/common/headers"
 	tlog "go.temporal.io/server/common/log"
 	"go.temporal.io/server/common/metrics"
+	temporalsql "go.temporal.io/server/common/persistence/sql"
+	"go.temporal.io/server/common/persistence/sql/sqlplugin"
 	sqliteplugin "go.temporal.io/server/common/persistence/sql/sqlplugin/sqlite"
+	"go.temporal.io/server/common/resolver"
 	"go.temporal.io/server/schema/sqlite"
 	"go.temporal.io/server/temporal"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -100,6 +103,9 @@ func newTemporal(state, ip string, port int, attributes attributeList, logger tl
 	if err != nil {
 		return nil, err
 	}
+	if err := forgetMembers(sql, logger); err != nil {
+		return nil, err
+	}
 	ns, err := sqlite.NewNamespaceConfig(clusterName, namespace, false, attributes.types())
 	if err != nil {
 		return nil, fmt.Errorf("namespace %s: %w", namespace, err)
@@ -126,6 +132,20 @@ func newTemporal(state, ip string, port int, attributes attributeList, logger tl
 		return nil, fmt.Errorf("make Temporal server: %w", err)
 	}
 	return srv, nil
+}
+
+// forgetMembers empties the list of servers that share the database. Whoever
+// holds the state's lock is the only one; a stack that was killed is still listed,
+// and its addresses would be tried for half a minute.
+func forgetMembers(cfg *config.SQL, logger tlog.Logger) error {
+	db, err := temporalsql.NewSQLAdminDB(sqlplugin.DbKindMain, cfg, resolver.NewNoopResolver(), logger, metrics.NoopMetricsHandler)
+	if err != nil {
+		return fmt.Errorf("open database %s: %w", cfg.DatabaseName, err)
+	}
+	if err := errors.Join(db.Exec("DELETE FROM cluster_membership"), db.Close()); err != nil {
+		return fmt.Errorf("forget the servers of a killed stack in %s: %w", cfg.DatabaseName, err)
+	}
+	return nil
 }
 
 func serverConfig(sql *config.SQL, ip string, port int) (*config.Config, error) {
