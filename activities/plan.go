@@ -91,10 +91,14 @@ func choose(specs []experiment.Spec, in SweepInput) ([]experiment.Spec, error) {
 		}
 		out = append(out, s)
 	}
+	var faults []error
 	for _, n := range slices.Concat(in.Phases, in.Experiments) {
 		if !found[n] {
-			return nil, fmt.Errorf("%q is no phase or experiment of this sweep; `trmsweep plan` lists them", n)
+			faults = append(faults, fmt.Errorf("%q is no phase or experiment of this sweep; `trmsweep plan` lists them", n))
 		}
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
 	}
 	if len(out) == 0 {
 		return nil, errors.New("no experiment is in both the asked phases and the asked experiments")

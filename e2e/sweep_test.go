@@ -49,7 +49,7 @@ func TestStudyAsTyped(t *testing.T) {
 // learned in the end is bit for bit what an undisturbed run learns.
 func TestSweepThroughAccidents(t *testing.T) {
 	const longest, short = "e2_2_t2_n2", "e2_2_t2_n6"
-	more := []string{"epochs=64", "eval_interval_epochs=16"} // 256 steps
+	more := []string{"epochs=96", "eval_interval_epochs=16"} // 384 steps
 	s := startStack(t, t.TempDir())
 	w := startWorker(t, s)
 	start := append([]string{"start", "TNSweep", "--state", s.State, "--experiments", longest, "--id", "night"}, sets(more...)...)
