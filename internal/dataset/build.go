@@ -107,7 +107,7 @@ func build(ctx context.Context, o Options, src resolved, dir string, progress fu
 		NumAug: o.NumAug, MinRating: o.MinRating, Subsample: o.Subsample, Count: o.Count, TestCount: o.TestCount,
 		Profile: o.Profile, Minimal: o.Minimal, Compact: o.Compact, VerifyUnique: o.VerifyUnique, SkipBad: o.SkipBad,
 	}
-	tw := newTwins()
+	tw := new(twins)
 	defer tw.close()
 	for _, s := range []split{
 		{name: "train", path: src.train, pick: o.Subsample, wanted: o.Count, numAug: o.NumAug, salt: 1, summary: &sum.Train},

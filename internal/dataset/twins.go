@@ -4,39 +4,40 @@ import (
 	"encoding/binary"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"trmsweep/internal/sudoku"
 )
 
 // twins finds test puzzles that are train puzzles up to symmetry: fingerprints
-// find the candidates, the puzzles themselves decide. It holds some 20 bytes a train puzzle.
+// find the candidates, the puzzles themselves decide. It holds 8 bytes a train puzzle.
 type twins struct {
-	first map[uint64]int32   // fingerprint -> train group
-	more  map[uint64][]int32 // further groups with it
-	train *os.File           // of the inputs, once they are written
+	keys  []uint64 // high half of the fingerprint, group; sorted by written
+	train *os.File // of the inputs, once they are written
 	wide  bool
 	rows  int // of a group
 }
 
-func newTwins() *twins { return &twins{first: map[uint64]int32{}, more: map[uint64][]int32{}} }
-
 // add notes a train puzzle.
 func (t *twins) add(print uint64, group int) {
-	if _, dup := t.first[print]; dup {
-		t.more[print] = append(t.more[print], int32(group))
-		return
-	}
-	t.first[print] = int32(group)
+	t.keys = append(t.keys, high(print)|uint64(group))
 }
 
-// seen says whether a train puzzle has the fingerprint.
-func (t *twins) seen(print uint64) bool {
-	_, ok := t.first[print]
-	return ok
+func high(print uint64) uint64 { return print &^ (1<<32 - 1) }
+
+// candidates are the train groups with nearly the fingerprint.
+func (t *twins) candidates(print uint64) []uint64 {
+	from, _ := slices.BinarySearch(t.keys, high(print))
+	to := from
+	for to < len(t.keys) && high(t.keys[to]) == high(print) {
+		to++
+	}
+	return t.keys[from:to]
 }
 
 // written says where the train puzzles can be read back.
 func (t *twins) written(w *splitWriter) (err error) {
+	slices.Sort(t.keys)
 	t.wide, t.rows = w.wide, w.rowsPerGroup()
 	t.train, err = os.Open(filepath.Join(w.dir, "all__inputs.npy"))
 	return err
@@ -50,12 +51,8 @@ func (t *twins) close() {
 
 // has says whether q is a train puzzle up to symmetry.
 func (t *twins) has(print uint64, q *sudoku.Grid) (bool, error) {
-	group, ok := t.first[print]
-	if !ok {
-		return false, nil
-	}
-	for _, g := range append([]int32{group}, t.more[print]...) {
-		other, err := t.question(int(g))
+	for _, key := range t.candidates(print) {
+		other, err := t.question(int(uint32(key)))
 		if err != nil {
 			return false, err
 		}

@@ -15,11 +15,11 @@ func TestTwinsAreExact(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tw := newTwins()
+			tw := new(twins)
 			defer tw.close()
 			var s sudoku.Solver
 			var train []sudoku.Puzzle
-			const collides = 7 // the fingerprint of all
+			const collides = 7 << 32 // the fingerprint of all
 			for i := range 5 {
 				p := s.Generate(0, 9, uint64(i))
 				train = append(train, p)
@@ -45,7 +45,7 @@ func TestTwinsAreExact(t *testing.T) {
 				if got, err := tw.has(collides, &other); err != nil || got {
 					t.Errorf("another puzzle %d: %v %v", i, got, err)
 				}
-				if got, err := tw.has(collides+1, &q); err != nil || got {
+				if got, err := tw.has(collides+1<<32, &q); err != nil || got {
 					t.Errorf("another fingerprint: %v %v", got, err)
 				}
 			}
