@@ -1,5 +1,5 @@
 // Package kernel holds the compute kernels of the pure-Go backend: matrix products, vectorised float32 arithmetic,
-// row operations (RMS norm, softmax, SwiGLU), optimizer updates and a small worker pool. It knows nothing of graphs.
+// sums, SwiGLU, bfloat16 conversion and a small worker pool. It knows nothing of graphs.
 //
 // Matrices are float32 slices with element strides; bfloat16 values are uint16 slices. Lengths are the caller's duty:
 // every function works on len(dst) elements (or the stated shape) and panics when an operand is shorter.

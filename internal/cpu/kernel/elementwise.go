@@ -11,27 +11,22 @@ var (
 	// Max and Min give NaN where either operand is NaN.
 	Max func(dst, a, b []float32)
 	Min func(dst, a, b []float32)
-	// MulAdd computes dst[i] += a[i]*b[i] (one rounding on AVX-512).
-	MulAdd func(dst, a, b []float32)
 )
 
 // The scalar functions compute dst[i] from a[i] and s.
 var (
 	AddScalar func(dst, a []float32, s float32)
 	Scale     func(dst, a []float32, s float32)
-	// Axpy computes dst[i] += s*a[i] (one rounding on the vector levels).
-	Axpy func(dst, a []float32, s float32)
 )
 
 // The unary functions compute dst[i] = f(a[i]). Neg, Abs and Sqrt are exact or correctly rounded. Exp and Sigmoid err by at most
-// 3 ulp on normal results; Exp gives 0 below -104 and +Inf above 88.73. Silu is x*Sigmoid(x), at most 4 ulp.
+// 3 ulp on normal results; Exp gives 0 below -104 and +Inf above 88.73.
 var (
 	Neg     func(dst, a []float32)
 	Abs     func(dst, a []float32)
 	Sqrt    func(dst, a []float32)
 	Exp     func(dst, a []float32)
 	Sigmoid func(dst, a []float32)
-	Silu    func(dst, a []float32)
 )
 
 // The comparisons compute 1 where a[i] op b[i] holds, else 0. A NaN differs from everything.
@@ -127,11 +122,6 @@ func useGeneric() {
 			d[i] = a[i] * s
 		}
 	}
-	Axpy = func(d, a []float32, s float32) {
-		for i := range d {
-			d[i] += float32(s * a[i])
-		}
-	}
 	Neg = func(d, a []float32) {
 		for i := range d {
 			d[i] = -a[i]
@@ -157,20 +147,9 @@ func useGeneric() {
 			d[i] = sigmoid32(a[i])
 		}
 	}
-	Silu = func(d, a []float32) {
-		for i := range d {
-			d[i] = silu32(a[i])
-		}
-	}
-	MulAdd = func(d, a, b []float32) {
-		for i := range d {
-			d[i] += float32(a[i] * b[i])
-		}
-	}
 	transpose = transposeGeneric
 	SwiGLU, SwiGLUGrad = swiGLUGeneric, swiGLUGradGeneric
-	sumSquares, sum, dot = sumSquaresGeneric, sumGeneric, dotGeneric
-	adamAtan2, ema = adamAtan2Generic, emaGeneric
+	sum = sumGeneric
 	toBF16, fromBF16, roundBF16 = toBF16Generic, fromBF16Generic, roundBF16Generic
 }
 
@@ -200,12 +179,5 @@ func Sign(dst, a []float32) {
 			x = -1
 		}
 		dst[i] = x
-	}
-}
-
-// Atan2 computes dst[i] = atan2(y[i], x[i]) for all quadrants, infinities and signed zeros, within 1 ulp.
-func Atan2(dst, y, x []float32) {
-	for i := range dst {
-		dst[i] = float32(math.Atan2(float64(y[i]), float64(x[i])))
 	}
 }

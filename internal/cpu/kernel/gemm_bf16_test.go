@@ -12,25 +12,46 @@ import (
 func TestGemmBF16(t *testing.T) {
 	p := NewPool(2)
 	defer p.Close()
-	edges := []int{0, 1, 2, 11, 13, 14, 15, 16, 17, 31, 32, 33, 97, 169}
-	depths := []int{0, 1, 2, 3, 15, 16, 17, 31, 33, 97, 256, 257, 513, 514}
+	edges := []int{0, 1, 2, 11, 13, 14, 15, 16, 17, 31, 32, 33, 47, 49, 63, 64, 65, 97, 159, 160, 161, 169}
+	depths := []int{0, 1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65, 97, 255, 256, 257, 289, 513, 514}
 	everyLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(1, 2))
 		for range 150 {
 			g := randomGemm(r, edges[r.IntN(len(edges))], edges[r.IntN(len(edges))], depths[r.IntN(len(depths))], 1+r.IntN(3), r.IntN(2) == 0)
-			narrow(&g)
-			start, wide := slices.Clone(g.C), g
-			p.Gemm(&g)
-			got := g.C
-			wide.C, wide.A16, wide.B16 = start, nil, nil
-			for i := range got { // gaps must stay as they were
-				if row := i % max(g.CBatch, 1); row%max(g.CRow, 1) >= g.N && math.Float32bits(got[i]) != math.Float32bits(start[i]) {
-					t.Fatalf("wrote the gap at %d", i)
-				}
-			}
-			near64(t, wide, got)
+			checkBF16(t, p, g)
 		}
 	})
+}
+
+// checkBF16 compares the products of g's operands, rounded to bfloat16, with the float64 ones; also as bfloat16 results.
+func checkBF16(t *testing.T, p *Pool, g Gemm) {
+	t.Helper()
+	narrow(&g)
+	start, wide := slices.Clone(g.C), g
+	p.Gemm(&g)
+	got := g.C
+	wide.C, wide.A16, wide.B16 = start, nil, nil
+	gap := func(i int) bool { row := i % max(g.CBatch, 1); return row%max(g.CRow, 1) >= g.N }
+	for i := range got {
+		if gap(i) && math.Float32bits(got[i]) != math.Float32bits(start[i]) {
+			t.Fatalf("wrote the gap at %d", i)
+		}
+	}
+	near64(t, wide, got)
+	if g.Accumulate {
+		return
+	}
+	const untouched = 0x1234
+	g.C, g.C16 = make([]float32, len(start)), slices.Repeat([]uint16{untouched}, len(start))
+	p.Gemm(&g)
+	want := make([]uint16, len(got))
+	ToBF16(want, got)
+	for i := range want {
+		inside := i/max(g.CBatch, 1) < g.Batch && i%max(g.CBatch, 1) < g.M*g.CRow && !gap(i)
+		if inside && g.C16[i] != want[i] || !inside && g.C16[i] != untouched {
+			t.Fatalf("%dx%dx%d batch %d: C16[%d] = %x, want %x (%g)", g.M, g.N, g.K, g.Batch, i, g.C16[i], want[i], got[i])
+		}
+	}
 }
 
 // narrow gives g bfloat16 operands and sets A and B to their exact values.

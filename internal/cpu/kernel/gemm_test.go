@@ -8,18 +8,6 @@ import (
 	"testing"
 )
 
-// everyLevel runs the test on each level of this machine, chosen explicitly.
-func everyLevel(t *testing.T, f func(t *testing.T)) {
-	before := Current()
-	defer func() { _ = Use(before) }()
-	for _, l := range Levels() {
-		if err := Use(l); err != nil {
-			t.Fatal(err)
-		}
-		t.Run(l.String(), f)
-	}
-}
-
 func normals(r *rand.Rand, n int) []float32 {
 	s := make([]float32, n)
 	for i := range s {
@@ -113,19 +101,14 @@ func TestGemm(t *testing.T) {
 	})
 }
 
-func FuzzGemm(f *testing.F) {
-	f.Add(uint64(1), uint8(97), uint8(33), uint16(257), uint8(2), true)
-	p := NewPool(2)
-	f.Fuzz(func(t *testing.T, seed uint64, m, n uint8, k uint16, batch uint8, acc bool) {
-		checkGemm(t, p, randomGemm(rand.New(rand.NewPCG(seed, 0)), int(m), int(n), int(k%600), 1+int(batch%3), acc))
-	})
-}
-
 func TestGemmSameBitsForAnyThreads(t *testing.T) {
 	everyLevel(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(3, 4))
-		for _, s := range [][4]int{{400, 70, 300, 1}, {97, 64, 97, 5}, {512, 33, 600, 3}} {
+		for i, s := range [][4]int{{400, 70, 300, 1}, {97, 64, 97, 5}, {512, 33, 600, 3}, {400, 70, 300, 1}, {97, 64, 97, 5}, {512, 33, 600, 3}} {
 			g := randomGemm(r, s[0], s[1], s[2], s[3], true)
+			if i >= 3 {
+				narrow(&g)
+			}
 			start := slices.Clone(g.C)
 			var first []float32
 			for threads := 1; threads <= 4; threads++ {
@@ -144,6 +127,9 @@ func TestGemmSameBitsForAnyThreads(t *testing.T) {
 				part.C = slices.Clone(start)
 				part.Batch, part.M = 1, 5
 				part.A, part.B, part.C = part.A[i*g.ABatch+7*g.ARow:], part.B[i*g.BBatch:], part.C[i*g.CBatch+7*g.CRow:]
+				if g.A16 != nil {
+					part.A16, part.B16 = part.A16[i*g.ABatch+7*g.ARow:], part.B16[i*g.BBatch:]
+				}
 				(*Pool)(nil).Gemm(&part)
 				if !slices.Equal(part.C[:g.N], first[i*g.CBatch+7*g.CRow:][:g.N]) {
 					t.Fatalf("shape %v: a split of the rows gives other bits", s)
@@ -175,24 +161,39 @@ func TestGemmPropagatesNaNAndInf(t *testing.T) {
 	})
 }
 
-func TestPoolNestedCallsRunInline(t *testing.T) {
-	p := NewPool(3)
+// TestGemmRunIsGemm holds Run, with B packed before and A kept between two products, against the pool's bits.
+func TestGemmRunIsGemm(t *testing.T) {
+	p := NewPool(2)
 	defer p.Close()
-	counts := make([]int, 100)
-	p.Run(10, 1, Func(func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			p.Run(10, 3, Func(func(a, b int) {
-				for j := a; j < b; j++ {
-					counts[i*10+j]++
+	everyLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(8, 9))
+		for i := range 60 {
+			g := randomGemm(r, 1+r.IntN(200), 1+r.IntN(100), 1+r.IntN(600), 1, false)
+			if i%2 == 0 {
+				narrow(&g)
+				g.Narrow, g.C16 = true, make([]uint16, len(g.C))
+			}
+			p.Gemm(&g)
+			q := g
+			q.C, q.C16, q.Packed = make([]float32, len(g.C)), make([]uint16, len(g.C16)), make([]float32, g.PackedSize())
+			if g.C16 == nil {
+				q.C16 = nil
+			}
+			p.PackB(q.Packed, &g)
+			q.B, q.B16 = nil, nil
+			var s Scratch
+			for range 2 {
+				q.Run(&s)
+				for row := range g.M {
+					at := row * g.CRow
+					if g.C16 != nil && !slices.Equal(q.C16[at:at+g.N], g.C16[at:at+g.N]) || g.C16 == nil && !slices.Equal(q.C[at:at+g.N], g.C[at:at+g.N]) {
+						t.Fatalf("%dx%dx%d, bfloat16 %v: row %d differs", g.M, g.N, g.K, g.Narrow, row)
+					}
 				}
-			}))
+				q.SameA = true
+			}
 		}
-	}))
-	for i, c := range counts {
-		if c != 1 {
-			t.Fatalf("index %d ran %d times, want once", i, c)
-		}
-	}
+	})
 }
 
 func BenchmarkGemm(b *testing.B) {

@@ -39,16 +39,10 @@ func vMAX512(dst, a, b *float32, n int)
 func vMIN512(dst, a, b *float32, n int)
 
 //go:noescape
-func mulAdd512(dst, a, b *float32, n int)
-
-//go:noescape
 func addScalar512(dst, a *float32, n int, s float32)
 
 //go:noescape
 func scale512(dst, a *float32, n int, s float32)
-
-//go:noescape
-func axpy512(dst, a *float32, n int, s float32)
 
 //go:noescape
 func neg512(dst, a *float32, n int)
@@ -64,9 +58,6 @@ func exp512(dst, a *float32, n int)
 
 //go:noescape
 func sigmoid512(dst, a *float32, n int)
-
-//go:noescape
-func silu512(dst, a *float32, n int)
 
 //go:noescape
 func cmpEQ512(dst, a, b *float32, n int)
@@ -105,15 +96,6 @@ func swiGLUGrad512(dGate, dUp, dst, gate, up, dOut *float32, n int)
 func sum512(a, lanes *float32, n int)
 
 //go:noescape
-func dot512(a, b, lanes *float32, n int)
-
-//go:noescape
-func adam512(p, m, v, grad *float32, n int, keep, lr, b1, r1, b2, r2, c1, c2 float32)
-
-//go:noescape
-func ema512(avg, p *float32, n int, decay, rest float32)
-
-//go:noescape
 func toBF16x512(dst *uint16, a *float32, n int)
 
 //go:noescape
@@ -132,8 +114,8 @@ func useLevel(l Level) {
 		return
 	}
 	Add, Sub, Mul, Div, Max, Min = binary(vADD512), binary(vSUB512), binary(vMUL512), binary(vDIV512), binary(vMAX512), binary(vMIN512)
-	AddScalar, Scale, Axpy = scalar(addScalar512), scalar(scale512), scalar(axpy512)
-	Neg, Abs, Sqrt, Exp, Sigmoid, Silu = unary(neg512), unary(abs512), unary(sqrt512), unary(exp512), unary(sigmoid512), unary(silu512)
+	AddScalar, Scale = scalar(addScalar512), scalar(scale512)
+	Neg, Abs, Sqrt, Exp, Sigmoid = unary(neg512), unary(abs512), unary(sqrt512), unary(exp512), unary(sigmoid512)
 	Equal, NotEqual, Less = binary(cmpEQ512), binary(cmpNEQ512), binary(cmpLT512)
 	LessOrEqual, Greater, GreaterOrEqual = binary(cmpLE512), binary(cmpGT512), binary(cmpGE512)
 	Choose = func(dst, on, a, b []float32) {
@@ -148,7 +130,7 @@ func useLevel(l Level) {
 		}
 	}
 	roundBF16 = unary(roundBF16x512)
-	SwiGLU, MulAdd = binary(swiGLU512), binary(mulAdd512)
+	SwiGLU = binary(swiGLU512)
 	transpose = transpose512
 	SwiGLUGrad = func(dGate, dUp, dst, gate, up, dOut []float32) {
 		if n := len(dOut); n > 0 {
@@ -163,26 +145,6 @@ func useLevel(l Level) {
 		var l [16]float32
 		sum512(&a[0], &l[0], len(a))
 		return foldLanes(&l)
-	}
-	dot = func(a, b []float32) float32 {
-		if len(a) == 0 {
-			return 0
-		}
-		_ = b[len(a)-1]
-		var l [16]float32
-		dot512(&a[0], &b[0], &l[0], len(a))
-		return foldLanes(&l)
-	}
-	sumSquares = func(a []float32) float32 { return dot(a, a) }
-	adamAtan2 = func(c *AdamAtan2, p, m, v, g []float32) {
-		if n := len(p); n > 0 {
-			adam512(&p[0], &m[0], &v[0], &g[0], n, 1-c.LR*c.WeightDecay, c.LR*c.Scale, c.Beta1, 1-c.Beta1, c.Beta2, 1-c.Beta2, c.Correction1, c.Correction2)
-		}
-	}
-	ema = func(avg, p []float32, decay float32) {
-		if n := len(avg); n > 0 {
-			ema512(&avg[0], &p[0], n, decay, 1-decay)
-		}
 	}
 	toBF16 = func(dst []uint16, a []float32) {
 		if n := len(dst); n > 0 {

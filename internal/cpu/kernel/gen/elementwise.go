@@ -118,12 +118,10 @@ func elementwise() {
 			emit("\tVRANGEPS $%d, Z1, Z0, Z2\n\tVCMPPS $3, Z1, Z0, K2\n\tVADDPS Z1, Z0, K2, Z2", map[string]int{"MIN": 4, "MAX": 5}[op])
 		})
 	}
-	loop("mulAdd512", dab, nil, map[string]int{"a": 0, "b": 1, "dst": 2}, map[string]int{"dst": 2}, nil, func() { emit("\tVFMADD231PS Z1, Z0, Z2") })
 	one := map[string]int{"a": 0}
 	res := map[string]int{"dst": 0}
 	loop("addScalar512", da, []string{"s"}, one, res, nil, func() { emit("\tVADDPS Z15, Z0, Z0") })
 	loop("scale512", da, []string{"s"}, one, res, nil, func() { emit("\tVMULPS Z15, Z0, Z0") })
-	loop("axpy512", da, []string{"s"}, map[string]int{"a": 0, "dst": 1}, map[string]int{"dst": 1}, nil, func() { emit("\tVFMADD231PS Z15, Z0, Z1") })
 	word("sign", 0x80000000)
 	word("abs", 0x7fffffff)
 	loop("neg512", da, nil, one, res, func() { broadcast("sign", 16) }, func() { emit("\tVPXORD Z16, Z0, Z0") })
@@ -131,7 +129,6 @@ func elementwise() {
 	loop("sqrt512", da, nil, one, res, nil, func() { emit("\tVSQRTPS Z0, Z0") })
 	loop("exp512", da, nil, one, res, loadExp, func() { exp(0, 1, 2) })
 	loop("sigmoid512", da, nil, one, res, loadExp, func() { sigmoidDenominator(0, 1, 2, 3); emit("\tVDIVPS Z1, Z21, Z0") })
-	loop("silu512", da, nil, one, res, loadExp, func() { sigmoidDenominator(0, 1, 2, 3); emit("\tVDIVPS Z1, Z0, Z0") })
 	loop("swiGLU512", []string{"dst", "gate", "up"}, nil, map[string]int{"gate": 0, "up": 4}, res, loadExp, func() {
 		sigmoidDenominator(0, 1, 2, 3)
 		emit("\tVDIVPS Z1, Z0, Z0\n\tVMULPS Z4, Z0, Z0")
@@ -169,10 +166,6 @@ func elementwise() {
 		emit("\tVCMPPS $3, Z0, Z0, K2\n\tVPORD Z18, Z1, K2, Z2\n\tVPSLLD $16, Z2, Z0")
 	})
 	reduction("sum512", []string{"a"}, func() { emit("\tVADDPS Z0, Z15, Z15") })
-	reduction("dot512", []string{"a", "b"}, func() { emit("\tVFMADD231PS Z0, Z1, Z15") })
-	adam()
-	loop("ema512", []string{"avg", "p"}, []string{"decay", "rest"}, map[string]int{"avg": 0, "p": 1}, map[string]int{"avg": 0}, nil,
-		func() { emit("\tVMULPS Z15, Z0, Z0\n\tVFMADD231PS Z14, Z1, Z0") })
 	bfloat()
 }
 
@@ -186,38 +179,6 @@ func reduction(name string, ptrs []string, body func()) {
 	const end = "done:\n\tVZEROUPPER\n\tRET\n"
 	out.Truncate(len(s) - len(end))
 	emit("done:\n\tVMOVUPS Z15, (DI)\n\tVZEROUPPER\n\tRET")
-}
-
-var atan = []float32{-0.333331018686294555664062, 0.199926957488059997558594, -0.142027363181114196777344, 0.106347933411598205566406,
-	-0.0748900920152664184570312, 0.0425049886107444763183594, -0.0159569028764963150024414, 0.00282363896258175373077393}
-
-func adam() {
-	loop("adam512", []string{"p", "m", "v", "grad"}, []string{"keep", "lr", "b1", "r1", "b2", "r2", "c1", "c2"},
-		map[string]int{"p": 0, "m": 1, "v": 2, "grad": 3}, map[string]int{"p": 0, "m": 1, "v": 2}, func() {
-			for i, c := range atan {
-				n := fmt.Sprintf("atan%d", i)
-				constant(n, c)
-				broadcast(n, 16+i)
-			}
-			constant("halfpi", 1.5707963267948966)
-			broadcast("halfpi", 24)
-			broadcast("sign", 25)
-			broadcast("abs", 26)
-			emit("\tVPXORQ Z27, Z27, Z27")
-		}, func() {
-			emit("\tVMULPS Z13, Z1, Z1\n\tVFMADD231PS Z12, Z3, Z1")                      // m
-			emit("\tVMULPS Z11, Z2, Z2\n\tVMULPS Z3, Z10, Z4\n\tVFMADD231PS Z3, Z4, Z2") // v
-			emit("\tVDIVPS Z9, Z1, Z3\n\tVDIVPS Z8, Z2, Z4\n\tVSQRTPS Z4, Z4")
-			emit("\tVPANDD Z26, Z3, Z5\n\tVPANDD Z25, Z3, Z3")
-			emit("\tVMINPS Z4, Z5, Z6\n\tVMAXPS Z4, Z5, Z7\n\tVCMPPS $0x1e, Z4, Z5, K2\n\tVDIVPS Z7, Z6, Z6")
-			emit("\tVCMPPS $0, Z27, Z7, K3\n\tVMOVAPS Z27, K3, Z6") // 0/0
-			emit("\tVMULPS Z6, Z6, Z7\n\tVMOVAPS Z23, Z4")
-			for i := 22; i >= 16; i-- {
-				emit("\tVFMADD213PS Z%d, Z7, Z4", i)
-			}
-			emit("\tVMULPS Z7, Z4, Z4\n\tVFMADD213PS Z6, Z6, Z4\n\tVSUBPS Z4, Z24, K2, Z4\n\tVPORD Z3, Z4, Z4")
-			emit("\tVMULPS Z15, Z0, Z0\n\tVFNMADD231PS Z14, Z4, Z0")
-		})
 }
 
 func bfloat() {
