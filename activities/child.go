@@ -51,6 +51,7 @@ type childEvent struct {
 type exit struct {
 	code   int // -1: by a signal
 	signal syscall.Signal
+	oom    bool   // the signal was the kernel's, for lack of memory
 	tail   string // of its standard error
 }
 
@@ -90,6 +91,7 @@ func (c Child) run(stop <-chan struct{}, name string, args []string, on func(chi
 	}
 	ended := make(chan struct{})
 	go c.stopper(cmd.Process.Pid, stop, ended)
+	oom := watchOOM(ended)
 	readEvents(out, on)
 	err = cmd.Wait()
 	close(ended)
@@ -102,6 +104,7 @@ func (c Child) run(stop <-chan struct{}, name string, args []string, on func(chi
 	e := exit{code: cmd.ProcessState.ExitCode(), tail: logTail(log, from)}
 	if ws.Signaled() {
 		e.signal = ws.Signal()
+		e.oom = e.signal == syscall.SIGKILL && oom()
 	}
 	return e, nil
 }

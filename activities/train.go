@@ -163,6 +163,9 @@ func (t *tracker) result(ctx context.Context, e exit) (TrainResult, error) {
 		if e.signal != 0 {
 			msg = fmt.Sprintf("training process ended by signal %s", e.signal)
 		}
+		if e.oom {
+			msg = "training process killed by the kernel for lack of memory: run fewer at once on this host, or train with a smaller global_batch_size"
+		}
 		if e.tail != "" {
 			msg += "; end of its log:\n" + e.tail
 		}
@@ -177,6 +180,8 @@ func (t *tracker) result(ctx context.Context, e exit) (TrainResult, error) {
 	fail := func(kind string) error { return temporal.NewApplicationErrorWithCause(msg+saved, kind, nil, p) }
 	final := func(kind string) error { return temporal.NewNonRetryableApplicationError(msg+saved, kind, nil, p) }
 	switch {
+	case e.oom:
+		return TrainResult{}, final(ErrFinal)
 	case e.code == exitPreempted, e.signal != 0:
 		return TrainResult{}, fail(ErrPreempted)
 	case e.code == exitFenced:

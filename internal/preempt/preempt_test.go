@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -53,15 +54,54 @@ func next(t *testing.T, c <-chan Notice) Notice {
 	}
 }
 
-func TestPreempted(t *testing.T) {
-	when := make(chan struct{})
-	fake(t, map[string]string{"instance/preempted": "FALSE", "instance/maintenance-event": "NONE"}, map[string]string{"instance/preempted": "TRUE"}, when)
+func TestMetadataServer(t *testing.T) {
+	calm := map[string]string{"instance/preempted": "FALSE", "instance/maintenance-event": "NONE"}
+	for _, c := range []struct {
+		name   string
+		values map[string]string
+		change map[string]string
+		want   string
+	}{
+		{"preempted", calm, map[string]string{"instance/preempted": "TRUE"}, Preempted},
+		{"preempted before the start", map[string]string{"instance/preempted": "TRUE", "instance/maintenance-event": "NONE"}, nil, Preempted},
+		{"maintenance that ends the machine", calm, map[string]string{"instance/maintenance-event": "TERMINATE_ON_HOST_MAINTENANCE"}, Maintenance},
+		{"no value of maintenance", map[string]string{"instance/preempted": "FALSE"}, map[string]string{"instance/preempted": "TRUE"}, Preempted},
+		{"maintenance that moves the machine, then the end", calm, map[string]string{"instance/maintenance-event": "MIGRATE_ON_HOST_MAINTENANCE", "instance/preempted": "TRUE"}, Preempted},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			when := make(chan struct{})
+			fake(t, c.values, c.change, when)
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			notices := Watch(ctx, Options{NoSignals: true})
+			close(when)
+			if n := next(t, notices); n.Reason != c.want {
+				t.Fatal(n)
+			}
+		})
+	}
+}
+
+// A metadata server that breaks off is asked again, and its notice is heard then.
+func TestMetadataServerComesBack(t *testing.T) {
+	var asked atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Metadata-Flavor", "Google")
+		switch {
+		case !strings.HasSuffix(r.URL.Path, "instance/preempted"):
+			http.NotFound(w, r)
+		case asked.Add(1) < 4:
+			panic(http.ErrAbortHandler)
+		default:
+			_, _ = w.Write([]byte("TRUE"))
+		}
+	}))
+	t.Cleanup(s.Close)
+	t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(s.URL, "http://"))
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	c := Watch(ctx, Options{NoSignals: true})
-	close(when)
-	if n := next(t, c); n.Reason != Preempted {
-		t.Fatal(n)
+	if n := next(t, Watch(ctx, Options{NoSignals: true})); n.Reason != Preempted || asked.Load() < 4 {
+		t.Fatalf("%+v after %d requests", n, asked.Load())
 	}
 }
 
