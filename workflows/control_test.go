@@ -28,7 +28,7 @@ func slowly(n int, in activities.TrainInput) (activities.TrainResult, error) {
 func update(t *testing.T, env *testsuite.TestWorkflowEnvironment, after time.Duration, c workflows.Control, want ...string) {
 	t.Helper()
 	env.RegisterDelayedCallback(func() {
-		env.UpdateWorkflow(workflows.UpdateControl, c.Action, &testsuite.TestUpdateCallback{
+		env.UpdateWorkflow(workflows.UpdateControl, c.Action+after.String(), &testsuite.TestUpdateCallback{
 			OnReject: func(err error) { t.Errorf("%s refused: %v", c.Action, err) },
 			OnAccept: func() {},
 			OnComplete: func(got any, err error) {
@@ -45,7 +45,7 @@ func update(t *testing.T, env *testsuite.TestWorkflowEnvironment, after time.Dur
 func refused(t *testing.T, env *testsuite.TestWorkflowEnvironment, after time.Duration, c workflows.Control, want string) {
 	t.Helper()
 	env.RegisterDelayedCallback(func() {
-		env.UpdateWorkflow(workflows.UpdateControl, c.Action+want, &testsuite.TestUpdateCallback{
+		env.UpdateWorkflow(workflows.UpdateControl, c.Action+after.String()+want, &testsuite.TestUpdateCallback{
 			OnReject: func(err error) {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("%s refused with %v, want %q", c.Action, err, want)

@@ -1,0 +1,289 @@
+package workflows_test
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/testsuite"
+	sdkworker "go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"trmsweep/activities"
+	"trmsweep/workflows"
+)
+
+// asked records with which priority every attempt was asked for.
+type asked struct {
+	interceptor.WorkerInterceptorBase
+	mu  sync.Mutex
+	got map[string][]int // item ID -> one for every attempt
+}
+
+func watchPriorities(env *testsuite.TestWorkflowEnvironment) *asked {
+	a := &asked{got: map[string][]int{}}
+	env.SetWorkerOptions(sdkworker.Options{DeadlockDetectionTimeout: time.Minute, Interceptors: []interceptor.WorkerInterceptor{a}})
+	return a
+}
+
+func (a *asked) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+	return &askedInbound{interceptor.WorkflowInboundInterceptorBase{Next: next}, a}
+}
+
+type askedInbound struct {
+	interceptor.WorkflowInboundInterceptorBase
+	all *asked
+}
+
+func (i *askedInbound) Init(out interceptor.WorkflowOutboundInterceptor) error {
+	return i.Next.Init(&askedOutbound{interceptor.WorkflowOutboundInterceptorBase{Next: out}, i.all})
+}
+
+type askedOutbound struct {
+	interceptor.WorkflowOutboundInterceptorBase
+	all *asked
+}
+
+func (o *askedOutbound) ExecuteActivity(ctx workflow.Context, activityType string, args ...any) workflow.Future {
+	if activityType == "Train" {
+		in, _ := args[0].(activities.TrainInput)
+		o.all.mu.Lock()
+		o.all.got[in.Item.ID] = append(o.all.got[in.Item.ID], workflow.GetActivityOptions(ctx).Priority.PriorityKey)
+		o.all.mu.Unlock()
+	}
+	return o.Next.ExecuteActivity(ctx, activityType, args...)
+}
+
+// What the user wants while the hosts are still being checked holds when training begins.
+func TestWishesBeforeTraining(t *testing.T) {
+	w := newWorld()
+	env := w.env(t)
+	all := watchPriorities(env)
+	env.OnActivity("Preflight", mock.Anything, mock.Anything).Return(w.checks, nil).After(time.Hour)
+	ids := []string{}
+	for _, it := range planned(t, w, workflows.TNSweepType) {
+		ids = append(ids, it.ID)
+	}
+	update(t, env, 10*time.Minute, workflows.Control{Action: workflows.ActionPriority, Priority: 4}, ids...)
+	update(t, env, 11*time.Minute, workflows.Control{Action: workflows.ActionPriority, Priority: 1, Experiments: ids[:1]}, ids[0])
+	update(t, env, 12*time.Minute, workflows.Control{Action: workflows.ActionPause, Experiments: ids[1:2]}, ids[1])
+	update(t, env, 13*time.Minute, workflows.Control{Action: workflows.ActionSkip, Experiments: ids[2:4]}, ids[2], ids[3])
+	update(t, env, 14*time.Minute, workflows.Control{Action: workflows.ActionRetry, Experiments: ids[3:4]}, ids[3])
+	update(t, env, 15*time.Minute, workflows.Control{Action: workflows.ActionResume, Experiments: ids[4:]}) // nobody has paused it
+	update(t, env, 16*time.Minute, workflows.Control{Action: workflows.ActionExtend, Experiments: ids[4:], Epochs: 60000}, ids[4]+"_60000_epochs")
+	update(t, env, 17*time.Minute, workflows.Control{Action: workflows.ActionAddSeeds, Experiments: ids[4:], Seeds: []int64{7}}, ids[4]+"-s7")
+	update(t, env, 5*time.Hour, workflows.Control{Action: workflows.ActionResume}, ids[1])
+	var paused workflows.SweepResult
+	env.RegisterDelayedCallback(func() {
+		v, err := env.QueryWorkflow(workflows.QueryProgress)
+		if err != nil || v.Get(&paused) != nil {
+			t.Error(err)
+		}
+	}, 4*time.Hour)
+	env.ExecuteWorkflow(workflows.TNSweepType)
+	r := sweepResult(t, env)
+	if s := rowOf(t, paused, ids[1]).Status; s != workflows.StatusPaused || paused.Done != 5 {
+		t.Errorf("after four hours %s is %s and %d are done, want paused and 5", ids[1], s, paused.Done)
+	}
+	if s := rowOf(t, r, ids[2]).Status; s != workflows.StatusSkipped || r.Done != 6 {
+		t.Errorf("%s is %s, %d done; want skipped and 6", ids[2], s, r.Done)
+	}
+	want := map[string]int{ids[0]: 1, ids[1]: 4, ids[3]: 4, ids[4]: 4, ids[4] + "_60000_epochs": 4, ids[4] + "-s7": 4}
+	for id, p := range want {
+		if !slices.Equal(all.got[id], []int{p}) {
+			t.Errorf("%s was asked for with priorities %v, want once %d", id, all.got[id], p)
+		}
+	}
+}
+
+// Seeds that are added while the last report is written are trained, and reported.
+func TestAddedAtTheEnd(t *testing.T) {
+	w := newWorld()
+	env := w.env(t)
+	env.OnActivity("Report", mock.Anything).Return(func(in activities.ReportInput) (activities.ReportResult, error) {
+		w.reports = append(w.reports, in)
+		return activities.ReportResult{}, nil
+	}).After(time.Hour)
+	update(t, env, 90*time.Minute, workflows.Control{Action: workflows.ActionAddSeeds, Experiments: []string{"e2_2_t2_n2"}, Seeds: []int64{7}}, "e2_2_t2_n2-s7")
+	env.ExecuteWorkflow(workflows.TNSweepType)
+	r := sweepResult(t, env)
+	if last := w.reports[len(w.reports)-1]; r.Done != 6 || len(last.Items) != 6 || !last.Final {
+		t.Errorf("%d done, %d in the last report", r.Done, len(last.Items))
+	}
+}
+
+func TestStopAll(t *testing.T) {
+	w := newWorld()
+	env := w.env(t)
+	items := planned(t, w, workflows.TNSweepType)
+	takeTime(env, items, func(activities.Item) time.Duration { return time.Hour },
+		func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
+			return done(in), nil
+		})
+	var ids []string
+	for _, it := range items {
+		ids = append(ids, it.ID)
+	}
+	update(t, env, 30*time.Minute, workflows.Control{Action: workflows.ActionStop}, ids...)
+	env.ExecuteWorkflow(workflows.TNSweepType)
+	r := sweepResult(t, env)
+	for _, e := range r.Experiments {
+		if e.Status != workflows.StatusStopped {
+			t.Errorf("%s is %s", e.Item.ID, e.Status)
+		}
+	}
+	if r.Status != workflows.StatusStopped {
+		t.Errorf("the sweep is %s", r.Status)
+	}
+}
+
+// An update that is not exactly understood reaches nobody, and says all that is wrong.
+func TestUpdatesAreStrict(t *testing.T) {
+	for name, c := range map[string]struct {
+		update string
+		want   []string
+	}{
+		"no action":           {`{}`, []string{`unknown action ""`}},
+		"unknown action":      {`{"action":"faster"}`, []string{`unknown action "faster" (pause, resume, skip, retry, stop, priority, add_seeds, extend)`}},
+		"misspelt field":      {`{"action":"pause","experiment":["e1_1_baseline"]}`, []string{`"experiment"; the nearest known one is "experiments"`}},
+		"wrong type":          {`{"action":"pause","experiments":"e1_1_baseline"}`, []string{`experiments: "e1_1_baseline" is not a list`}},
+		"stray fields":        {`{"action":"pause","priority":1,"seeds":[1],"epochs":4}`, []string{"pause takes no priority", "pause takes no seeds", "pause takes no epochs"}},
+		"priority":            {`{"action":"priority","priority":6}`, []string{"priority 6 (1 first to 5 last)"}},
+		"seeds":               {`{"action":"add_seeds"}`, []string{"needs seeds"}},
+		"twice the same seed": {`{"action":"add_seeds","seeds":[7,7,-1]}`, []string{"seed 7 is given twice", "seed -1"}},
+		"extend":              {`{"action":"extend","epochs":7}`, []string{"extend needs experiments"}},
+		"no object":           {`"pause"`, []string{"want a JSON object"}},
+	} {
+		for _, kind := range []string{workflows.ExperimentType, workflows.TNSweepType} {
+			t.Run(name+"/"+kind, func(t *testing.T) {
+				w := newWorld()
+				env := w.env(t)
+				takeTime(env, planned(t, w, kindOf(kind)), func(activities.Item) time.Duration { return time.Hour },
+					func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
+						return done(in), nil
+					})
+				answered := false
+				env.RegisterDelayedCallback(func() {
+					env.UpdateWorkflow(workflows.UpdateControl, "u", &testsuite.TestUpdateCallback{
+						OnReject: func(err error) {
+							answered = true
+							for _, want := range c.want {
+								if !strings.Contains(err.Error(), want) {
+									t.Errorf("refused with %q, want %q", err, want)
+								}
+							}
+						},
+						OnAccept:   func() { t.Error("accepted") },
+						OnComplete: func(any, error) {},
+					}, json.RawMessage(c.update))
+				}, time.Minute)
+				env.ExecuteWorkflow(kind)
+				if err := env.GetWorkflowError(); err != nil || !answered {
+					t.Errorf("answered %v, %v", answered, err)
+				}
+			})
+		}
+	}
+}
+
+func kindOf(workflow string) string {
+	if workflow == workflows.ExperimentType {
+		return "e1_1_baseline"
+	}
+	return workflow
+}
+
+// Every wish about one experiment, at its own workflow.
+func TestExperimentUpdates(t *testing.T) {
+	const minute = time.Minute
+	for name, c := range map[string]struct {
+		updates  []workflows.Control // one a minute
+		refused  string
+		status   string
+		attempts int
+	}{
+		"retry":               {[]workflows.Control{{Action: workflows.ActionRetry}}, "", workflows.StatusDone, 2},
+		"stop":                {[]workflows.Control{{Action: workflows.ActionStop}}, "", workflows.StatusStopped, 1},
+		"skip":                {[]workflows.Control{{Action: workflows.ActionSkip}}, "", workflows.StatusSkipped, 1},
+		"pause, resume":       {[]workflows.Control{{Action: workflows.ActionPause}, {Action: workflows.ActionResume}}, "", workflows.StatusDone, 2},
+		"pause, stop":         {[]workflows.Control{{Action: workflows.ActionPause}, {Action: workflows.ActionStop}}, "", workflows.StatusStopped, 1},
+		"pause, retry":        {[]workflows.Control{{Action: workflows.ActionPause}, {Action: workflows.ActionRetry}}, "", workflows.StatusDone, 2},
+		"by its name":         {[]workflows.Control{{Action: workflows.ActionStop, Experiments: []string{"e1_1_baseline"}}}, "", workflows.StatusStopped, 1},
+		"priority":            {[]workflows.Control{{Action: workflows.ActionPriority, Priority: 1}}, "", workflows.StatusDone, 1},
+		"resume unpaused":     {[]workflows.Control{{Action: workflows.ActionResume}}, "not paused", workflows.StatusDone, 1},
+		"by another's name":   {[]workflows.Control{{Action: workflows.ActionStop, Experiments: []string{"e2_2_t2_n2"}}}, "this is e1_1_baseline, not e2_2_t2_n2", workflows.StatusDone, 1},
+		"seeds are a sweep's": {[]workflows.Control{{Action: workflows.ActionAddSeeds, Seeds: []int64{1}}}, "for sweeps", workflows.StatusDone, 1},
+		"so is extend":        {[]workflows.Control{{Action: workflows.ActionExtend, Experiments: []string{"e1_1_baseline"}, Epochs: 7}}, "for sweeps", workflows.StatusDone, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			env := w.env(t)
+			takeTime(env, planned(t, w, "e1_1_baseline"), func(activities.Item) time.Duration { return time.Hour },
+				func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
+					return done(in), nil
+				})
+			for i, u := range c.updates {
+				env.RegisterDelayedCallback(func() {
+					env.UpdateWorkflow(workflows.UpdateControl, u.Action, &testsuite.TestUpdateCallback{
+						OnReject: func(err error) {
+							if c.refused == "" || !strings.Contains(err.Error(), c.refused) {
+								t.Errorf("%s refused: %v", u.Action, err)
+							}
+						},
+						OnAccept: func() {
+							if c.refused != "" {
+								t.Errorf("%s accepted", u.Action)
+							}
+						},
+						OnComplete: func(any, error) {},
+					}, u)
+				}, time.Duration(i+1)*minute)
+			}
+			if c.updates[0].Action != workflows.ActionPriority { // the first attempt has begun
+				tell(env, 30*time.Second, "default-test-workflow-id", activities.Progress{Step: 5})
+			}
+			env.ExecuteWorkflow(workflows.ExperimentType)
+			var r workflows.ExperimentResult
+			if err := env.GetWorkflowResult(&r); err != nil {
+				t.Fatal(err)
+			}
+			if r.Status != c.status || r.Attempts != c.attempts {
+				t.Errorf("%s after %d attempts, want %s after %d", r.Status, r.Attempts, c.status, c.attempts)
+			}
+		})
+	}
+}
+
+// A waiting attempt is asked for again with the new priority; one that trains keeps its host.
+func TestPriorityOfWhatWaits(t *testing.T) {
+	for _, began := range []bool{false, true} {
+		w := newWorld()
+		env := w.env(t)
+		all := watchPriorities(env)
+		takeTime(env, planned(t, w, "e1_1_baseline"), func(activities.Item) time.Duration { return time.Hour },
+			func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
+				return done(in), nil
+			})
+		if began {
+			tell(env, time.Minute, "default-test-workflow-id", activities.Progress{Step: 5})
+		}
+		env.RegisterDelayedCallback(func() {
+			env.UpdateWorkflow(workflows.UpdateControl, "u", &testsuite.TestUpdateCallback{OnReject: func(err error) { t.Error(err) }, OnAccept: func() {}, OnComplete: func(any, error) {}},
+				workflows.Control{Action: workflows.ActionPriority, Priority: 1})
+		}, 2*time.Minute)
+		env.ExecuteWorkflow(workflows.ExperimentType, map[string]any{"priority": 5})
+		want := []int{5, 1}
+		if began {
+			want = want[:1]
+		}
+		if err := env.GetWorkflowError(); err != nil || !slices.Equal(all.got["e1_1_baseline"], want) {
+			t.Errorf("begun %v: priorities %v, want %v (%v)", began, all.got, want, err)
+		}
+	}
+}
