@@ -14,8 +14,8 @@ import (
 
 const headKey = "HEAD.json"
 
-// errUnreadable: the object is there and holds nothing that can be used.
-var errUnreadable = errors.New("HEAD.json is damaged")
+// ErrHead: the pointer is there and holds nothing that can be used. Acquire rebuilds it.
+var ErrHead = errors.New("HEAD.json is damaged")
 
 // ReadHead reads HEAD.json; blob.ErrNotExist where the run does not exist.
 func ReadHead(ctx context.Context, b blob.Bucket) (Head, error) {
@@ -26,20 +26,20 @@ func ReadHead(ctx context.Context, b blob.Bucket) (Head, error) {
 func readHead(ctx context.Context, b blob.Bucket) (Head, blob.Attr, error) {
 	data, attr, err := readObject(ctx, b, headKey, 0)
 	if errors.Is(err, blob.ErrCorrupt) {
-		return Head{}, attr, fmt.Errorf("%w: %w", errUnreadable, err)
+		return Head{}, attr, fmt.Errorf("%w: %w", ErrHead, err)
 	}
 	if err != nil {
 		return Head{}, attr, fmt.Errorf("read HEAD.json: %w", err)
 	}
 	var h Head
 	if err := json.Unmarshal(data, &h); err != nil {
-		return Head{}, attr, fmt.Errorf("%w: %w", errUnreadable, err)
+		return Head{}, attr, fmt.Errorf("%w: %w", ErrHead, err)
 	}
 	if h.Format > Format {
 		return Head{}, attr, fmt.Errorf("HEAD.json has version %d, this program reads up to %d; use a newer one: %w", h.Format, Format, ErrFormat)
 	}
 	if h.Format < 1 || h.Epoch < 1 || h.Lease == "" {
-		return Head{}, attr, fmt.Errorf("%w: no version, epoch or lease in it", errUnreadable)
+		return Head{}, attr, fmt.Errorf("%w: no version, epoch or lease in it", ErrHead)
 	}
 	h.Generation = attr.Generation
 	return h, attr, nil
@@ -69,7 +69,7 @@ func currentHead(ctx context.Context, b blob.Bucket) (foundHead, error) {
 		return foundHead{Head: h}, nil
 	}
 	absent := errors.Is(err, blob.ErrNotExist)
-	if !absent && !errors.Is(err, errUnreadable) {
+	if !absent && !errors.Is(err, ErrHead) {
 		return foundHead{}, err
 	}
 	why := err

@@ -75,8 +75,8 @@ func Verify(ctx context.Context, o VerifyOptions) (Verification, error) {
 	v := Verification{Run: o.Run, Checkpoints: []VerifiedCheckpoint{}, Orphans: []VerifiedOrphan{}, Faults: []string{}}
 	runs := blob.Prefix(o.Bucket, "runs/"+o.Run+"/")
 	rep, err := checkpoint.Verify(ctx, runs)
-	if errors.Is(err, blob.ErrNotExist) {
-		return v, fmt.Errorf("%w: %s", ErrNoRun, o.Run)
+	if errors.Is(err, blob.ErrNotExist) || errors.Is(err, checkpoint.ErrHead) {
+		return v.headless(ctx, runs, err)
 	}
 	if err != nil {
 		return v, err
@@ -115,6 +115,25 @@ func Verify(ctx context.Context, o VerifyOptions) (Verification, error) {
 	if err := v.checkResult(ctx, runs, *rep.Newest); err != nil {
 		return v, err
 	}
+	return v.done(), nil
+}
+
+// headless is the result for a run without a HEAD that can be read: nothing says which checkpoints are its own.
+func (v Verification) headless(ctx context.Context, runs blob.Bucket, why error) (Verification, error) {
+	if errors.Is(why, blob.ErrNotExist) {
+		there := false
+		for _, err := range runs.List(ctx, "ckpt/") {
+			if err != nil {
+				return v, err
+			}
+			there = true
+			break
+		}
+		if !there {
+			return v, fmt.Errorf("%w: %s", ErrNoRun, v.Run)
+		}
+	}
+	v.fault("%v; the next attempt makes it anew from the manifests", why)
 	return v.done(), nil
 }
 

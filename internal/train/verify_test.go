@@ -62,36 +62,87 @@ func clone(t *testing.T, b blob.Bucket) *mem.Bucket {
 	return out
 }
 
+// Every kind of damage to every kind of object is found, and the object named.
 func TestVerifyFindsDamage(t *testing.T) {
 	whole := mem.New(nil)
 	if a := attempt(t, whole, tiny(t)); a.err != nil {
 		t.Fatal(a.err)
 	}
-	flip := func(d []byte) []byte { d[len(d)/2] ^= 4; return d }
-	for _, c := range []struct {
-		name, object string
-		change       func([]byte) []byte
-		says         string
+	damages := []struct {
+		name   string
+		change func([]byte) []byte // nil: the object is deleted
 	}{
-		{"state", ".safetensors", flip, "checkpoint of step"},
-		{"truncated state", ".safetensors", func(d []byte) []byte { return d[:len(d)/2] }, "checkpoint of step"},
-		{"manifest", "MANIFEST.json", flip, "checkpoint of step"},
-		{"log", ".jsonl", flip, "log"},
-		{"events", "tfevents", flip, "log"},
-		{"result", "result.json", flip, "result.json"},
-		{"spec", "spec.json", flip, "spec.json"},
+		{"flipped", func(d []byte) []byte { d[len(d)/2] ^= 4; return d }},
+		{"truncated", func(d []byte) []byte { return d[:len(d)/2] }},
+		{"empty", func([]byte) []byte { return nil }},
+		{"longer", func(d []byte) []byte { return append(d, 0) }},
+		{"missing", nil},
+	}
+	for _, c := range []struct {
+		object string
+		fault  string // how its line begins
+		spared string // a damage that is none
+	}{
+		{".safetensors", "checkpoint of step 24: ", ""},
+		{"MANIFEST.json", "checkpoint of step 24: ", ""},
+		{".jsonl", "log: ", ""},
+		{"tfevents", "log: ", ""},
+		{"spec.json", "spec.json: ", ""},
+		{"result.json", "", "missing"}, // the next attempt writes it again
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			b := clone(t, whole)
-			last := ""
-			for a := range b.List(t.Context(), "runs/r/") {
-				if strings.Contains(a.Key, c.object) {
-					last = a.Key
+		for _, d := range damages {
+			t.Run(c.object+" "+d.name, func(t *testing.T) {
+				b := clone(t, whole)
+				last := ""
+				for a := range b.List(t.Context(), "runs/r/") {
+					if strings.Contains(a.Key, c.object) {
+						last = a.Key
+					}
 				}
+				if d.change != nil {
+					b.Tamper(last, d.change)
+				} else if err := b.Delete(t.Context(), last, blob.Any); err != nil {
+					t.Fatal(err)
+				}
+				v := verify(t, b)
+				if d.name == c.spared {
+					if !v.OK {
+						t.Errorf("%v", v.Faults)
+					}
+					return
+				}
+				named := false
+				for _, f := range v.Faults {
+					named = named || strings.HasPrefix(f, c.fault) && strings.Contains(f, strings.TrimPrefix(last, "runs/r/"))
+				}
+				if v.OK || !named {
+					t.Errorf("%s: %v", last, v.Faults)
+				}
+			})
+		}
+	}
+}
+
+// A HEAD that is damaged or gone is said to be so, with what mends it: the next attempt does.
+func TestVerifyWithoutHead(t *testing.T) {
+	for name, change := range map[string]func(*mem.Bucket){
+		"damaged": func(b *mem.Bucket) { b.Tamper("runs/r/HEAD.json", func(d []byte) []byte { return d[:len(d)/2] }) },
+		"gone":    func(b *mem.Bucket) { _ = b.Delete(t.Context(), "runs/r/HEAD.json", blob.Any) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := mem.New(nil)
+			if a := attempt(t, b, tiny(t), func(o *Options) { o.MaxSteps = 9 }); a.err != nil {
+				t.Fatal(a.err)
 			}
-			b.Tamper(last, c.change)
-			if v := verify(t, b); v.OK || !strings.Contains(strings.Join(v.Faults, "\n"), c.says) {
-				t.Errorf("%s changed, %+v", last, v)
+			change(b)
+			v := verify(t, b)
+			if v.OK || len(v.Faults) != 1 || !strings.Contains(v.Faults[0], "HEAD.json") || !strings.Contains(v.Faults[0], "next attempt") {
+				t.Errorf("%v", v.Faults)
+			}
+			a := attempt(t, b, tiny(t))
+			same(t, b, a)
+			if v := verify(t, b); !v.OK || a.res.RestoredFromStep != 9 {
+				t.Errorf("restored from step %d; %v", a.res.RestoredFromStep, v.Faults)
 			}
 		})
 	}
