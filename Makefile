@@ -40,10 +40,11 @@ e2e: ## the real binaries, driven as a user does
 chaos: ## a sweep while its processes are killed: KILLS= SEED=; then every hash is compared with an undisturbed run
 	go test -count=1 -timeout 4h -v -run TestChaos ./internal/chaos/ -args -kills $(KILLS) -seed $(SEED)
 
-bench: ## training steps of every size against this machine's matrix product; BENCH=--short for the quick ones
+bench: ## training steps of every size against this machine's matrix product, and checkpoints of the paper's; BENCH=--short for the quick ones
 	@mkdir -p bin
 	go build -ldflags "$(LDFLAGS)" -o bin/ ./cmd/trmsweep
 	bin/trmsweep bench all $(BENCH)
+	go test -run xxx -bench PaperModel -benchtime 5x ./internal/checkpoint/
 
 lint: ## format and vet
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
