@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -37,7 +38,14 @@ func newCompareCmd(a *app) *cobra.Command {
 					return err
 				}
 			}
-			c, err := report.Compare(results[0], results[1])
+			sets, err := report.ReadDatasets(cmd.Context(), bucket, results[:]...)
+			if err != nil {
+				return err
+			}
+			c, err := report.Compare(results[0], results[1], sets)
+			if errors.Is(err, report.ErrTestSets) {
+				return usageError{err}
+			}
 			if err != nil {
 				return err
 			}
@@ -56,14 +64,29 @@ func newCompareCmd(a *app) *cobra.Command {
 }
 
 func printComparison(a *app, c report.Comparison) {
-	fmt.Fprintf(a.stdout, "final exact accuracy  %.2f%%  %.2f%%\nbest exact accuracy   %.2f%%  %.2f%%\n", 100*c.FinalA, 100*c.FinalB, 100*c.BestA, 100*c.BestB)
-	if c.CILow != nil {
-		fmt.Fprintf(a.stdout, "difference            %+.2f points, 95%% interval %+.2f to %+.2f, p %.3g\n", 100*c.Delta, 100**c.CILow, 100**c.CIHigh, *c.P)
-	} else {
-		fmt.Fprintf(a.stdout, "difference            %+.2f points; no interval, the runs were not evaluated on the same puzzles\n", 100*c.Delta)
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "\t%s\t%s\n", c.RunA, c.RunB)
+	fmt.Fprintf(w, "final exact accuracy\t%.2f%%\t%.2f%%\n", 100*c.FinalA, 100*c.FinalB)
+	fmt.Fprintf(w, "best exact accuracy\t%.2f%%\t%.2f%%\n", 100*c.BestA, 100*c.BestB)
+	if c.CodeA != c.CodeB {
+		fmt.Fprintf(w, "code version (differs)\t%s\t%s\n", c.CodeA, c.CodeB)
 	}
-	fmt.Fprintf(a.stdout, "same training state   %v\n", c.SameState)
 	for _, d := range c.Differences {
-		fmt.Fprintln(a.stdout, "spec                  "+d)
+		fmt.Fprintf(w, "%s\t%s\t%s\n", d.Key, d.A, d.B)
+	}
+	if err := w.Flush(); err != nil {
+		return
+	}
+	if c.CILow == nil {
+		fmt.Fprintf(a.stdout, "\ndifference %+.2f points of final exact accuracy; no interval, the results do not say which puzzles were solved\n", 100*c.Delta)
+	} else {
+		fmt.Fprintf(a.stdout, "\ndifference %+.2f points of final exact accuracy, 95%% interval %+.2f to %+.2f, p %.3g, over the same %d test puzzles\n", 100*c.Delta, 100**c.CILow, 100**c.CIHigh, *c.P, c.Puzzles)
+		fmt.Fprintf(a.stdout, "a true difference of %.2f points would be found in 80%% of cases; one seed each: what another seed would give is not in the interval\n", 100**c.MDE)
+	}
+	if c.SameState {
+		fmt.Fprintln(a.stdout, "both ended in the same training state, bit for bit")
+	}
+	if len(c.Differences) == 0 {
+		fmt.Fprintln(a.stdout, "their specs are the same")
 	}
 }

@@ -79,7 +79,7 @@ func TestReportCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"5 experiments: 3 done, 1 failed, 1 missing.", "failed: the loss is not finite at step 12"} {
+	for _, want := range []string{"5 experiments: 3 done, 1 failed, 1 missing.", "failed (the loss is not finite at step 12)"} {
 		if !strings.Contains(string(md), want) {
 			t.Errorf("report.md lacks %q:\n%s", want, md)
 		}
@@ -106,7 +106,7 @@ func TestCompareCommand(t *testing.T) {
 	if code := execute(context.Background(), []string{"compare", runs[1], runs[0], "--store", store}, &out, &stderr); code != exitOK {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
-	for _, want := range []string{"difference", "95% interval", "spec                  h_cycles: "} {
+	for _, want := range []string{"difference", "95% interval", "h_cycles              3                     2"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"trmsweep/activities"
@@ -22,6 +21,11 @@ func (a *app) ensureDataset(ctx context.Context, b blob.Bucket, s experiment.Spe
 
 // writeReport reports on the items of a sweep: their results where the store has them, else why not.
 func writeReport(ctx context.Context, b blob.Bucket, in activities.ReportInput) ([]string, error) {
+	told, err := report.ReadTold(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	told.Failures = nil // of earlier sweeps; this one says what failed in it
 	var entries []report.Entry
 	for _, it := range in.Items {
 		data, _, err := blob.ReadAll(ctx, b, it.SpecKey, 0)
@@ -33,13 +37,12 @@ func writeReport(ctx context.Context, b blob.Bucket, in activities.ReportInput) 
 			return nil, fmt.Errorf("read spec %s: %w", it.SpecKey, err)
 		}
 		s.Name, s.Phase, s.Reference = it.Experiment, it.Phase, it.Reference // a spec may be shared under two names
-		e := report.Entry{Spec: s, Failure: in.Failures[it.ID]}
-		r, err := report.ReadResult(ctx, b, it.Run)
-		switch {
-		case err == nil:
-			e.Result, e.Failure = &r, ""
-		case !errors.Is(err, blob.ErrNotExist):
+		e, err := told.Entry(ctx, b, s)
+		if err != nil {
 			return nil, err
+		}
+		if e.Result == nil && in.Failures[it.ID] != "" {
+			e.Failure = in.Failures[it.ID]
 		}
 		entries = append(entries, e)
 	}

@@ -1,12 +1,10 @@
 package report
 
 import (
-	"fmt"
 	"image/color"
 	"math"
 	"slices"
 
-	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 
@@ -27,27 +25,45 @@ func lossCurve(r RunResult) plotter.XYs {
 func accuracyCurve(r RunResult) plotter.XYs {
 	var xys plotter.XYs
 	for _, e := range r.Evals {
-		xys = append(xys, plotter.XY{X: float64(e.Step), Y: 100 * e.ExactAccuracy})
+		if e.Step < r.Final.Step {
+			xys = append(xys, plotter.XY{X: float64(e.Step), Y: 100 * e.ExactAccuracy})
+		}
 	}
 	return append(xys, plotter.XY{X: float64(r.Final.Step), Y: 100 * r.Final.ExactAccuracy})
 }
 
+// lossPanels and accuracyPanels have one panel per phase.
+func lossPanels(rows []Row) ([]*panel, error) {
+	panels := curvePanels(rows, "optimizer step", "training loss per example", false, lossCurve)
+	sameHeight(panels, 0, 1e-3)
+	return panels, nil
+}
+
+func accuracyPanels(rows []Row) ([]*panel, error) {
+	panels := curvePanels(rows, "optimizer step", "exact accuracy on test puzzles, %", true, accuracyCurve)
+	for _, p := range panels {
+		p.plot.Y.Min = 0
+	}
+	sameHeight(panels, 0.04, 1)
+	return panels, nil
+}
+
 // curvePanels are one panel per phase with a line per seed of every experiment;
-// the phase's reference is the black dashed line, wherever it belongs. The
-// vertical axis is the same in all panels.
-func curvePanels(rows []Row, x, y string, read curve) ([]*panel, error) {
+// the phase's reference is the black dashed line, wherever it belongs.
+func curvePanels(rows []Row, x, y string, points bool, read curve) []*panel {
 	var panels []*panel
-	low, high := math.Inf(1), math.Inf(-1)
 	for _, phase := range experiment.Phases {
 		p := newPanel(phase, x, y)
 		for i, r := range phaseRows(rows, phase) {
-			label := r.Experiment
 			style := plotter.DefaultLineStyle
 			style.Width, style.Color = vg.Points(1.2), lineColor(i)
+			label, mark := r.Experiment, glyph(i)
 			if r.Reference == "" {
 				label += " (ref)"
 				style.Color, style.Dashes = color.Black, []vg.Length{vg.Points(4), vg.Points(2)}
+				mark.Color = color.Black
 			}
+			mark.Radius = vg.Points(2)
 			drawn := false
 			for _, res := range r.results {
 				xys := finite(read(res))
@@ -56,23 +72,33 @@ func curvePanels(rows []Row, x, y string, read curve) ([]*panel, error) {
 				}
 				l := &plotter.Line{XYs: xys, LineStyle: style}
 				p.plot.Add(l)
+				if points {
+					p.plot.Add(&plotter.Scatter{XYs: xys, GlyphStyle: mark})
+				}
 				if !drawn {
 					p.add(label, l)
 					drawn = true
 				}
 			}
 		}
-		if p.items == 0 {
-			continue
+		if p.items > 0 {
+			p.plot.X.Min = min(0, p.plot.X.Min)
+			panels = append(panels, p)
 		}
-		low, high = min(low, p.plot.Y.Min), max(high, p.plot.Y.Max)
-		panels = append(panels, p)
 	}
+	return panels
+}
+
+// sameHeight gives all panels one vertical axis, at least so high, with a margin.
+func sameHeight(panels []*panel, margin, least float64) {
+	low, high := math.Inf(1), math.Inf(-1)
 	for _, p := range panels {
-		p.plot.X.Min = min(0, p.plot.X.Min)
-		p.plot.Y.Min, p.plot.Y.Max = low, max(high, low+1e-3)
+		low, high = min(low, p.plot.Y.Min), max(high, p.plot.Y.Max)
 	}
-	return panels, nil
+	high = max(high, low+least)
+	for _, p := range panels {
+		p.plot.Y.Min, p.plot.Y.Max = low-margin*(high-low), high+margin*(high-low)
+	}
 }
 
 // phaseRows are the rows of a phase and its reference last, shared runs once.
@@ -100,45 +126,4 @@ func phaseRows(rows []Row, phase string) []Row {
 		}
 	}
 	return out
-}
-
-// figures draws what the rows have data for.
-func figures(rows []Row) ([]figure, error) {
-	var out []figure
-	for _, d := range []struct {
-		name, title, note string
-		panels            func() ([]*panel, error)
-	}{
-		{"loss", "Training loss", "One line per seed; the dashed black line is the reference.",
-			func() ([]*panel, error) { return curvePanels(rows, "optimizer step", "loss per example", lossCurve) }},
-		{"exact_accuracy", "Exact accuracy on held-out puzzles", "One line per seed; the last point is the final evaluation.",
-			func() ([]*panel, error) {
-				return curvePanels(rows, "optimizer step", "exact accuracy, %", accuracyCurve)
-			}},
-		{"compute", "Accuracy against compute", "One point per seed.", func() ([]*panel, error) { return computePanel(rows) }},
-		{"hours", "Predicted against actual hours", "Predicted for one host of a v4-64 unless the run recorded a prediction of its own; on other hardware look at how the points keep to the line of the median ratio.",
-			func() ([]*panel, error) { return hoursPanel(rows) }},
-		{"tn", "Best exact accuracy over T x n, %", "", func() ([]*panel, error) { return heatPanel(rows) }},
-	} {
-		panels, err := d.panels()
-		if err != nil {
-			return nil, fmt.Errorf("draw %s: %w", d.name, err)
-		}
-		if len(panels) == 0 {
-			continue
-		}
-		f, err := newFigure(d.name, d.title, panels)
-		if err != nil {
-			return nil, err
-		}
-		f.Note = d.note
-		out = append(out, f)
-	}
-	return out, nil
-}
-
-// logAxis makes an axis logarithmic with room at both ends.
-func logAxis(a *plot.Axis) {
-	a.Scale, a.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
-	a.Min, a.Max = a.Min/1.5, a.Max*1.5
 }

@@ -7,9 +7,16 @@ import (
 	"trmsweep/internal/experiment"
 )
 
+// Difference is a configuration key with the values that two specs have.
+type Difference struct {
+	Key string `json:"key"`
+	A   string `json:"a"`
+	B   string `json:"b"`
+}
+
 // differences lists the configuration keys in which two specs differ, names aside.
-func differences(a, b experiment.Spec) []string {
-	out := []string{}
+func differences(a, b experiment.Spec) []Difference {
+	out := []Difference{}
 	va, vb := reflect.ValueOf(a), reflect.ValueOf(b)
 	for i := range va.NumField() {
 		key := va.Type().Field(i).Tag.Get("mapstructure")
@@ -18,7 +25,7 @@ func differences(a, b experiment.Spec) []string {
 			continue
 		}
 		if x, y := va.Field(i).Interface(), vb.Field(i).Interface(); x != y {
-			out = append(out, fmt.Sprintf("%s: %v, %v", key, x, y))
+			out = append(out, Difference{key, fmt.Sprint(x), fmt.Sprint(y)})
 		}
 	}
 	return out

@@ -20,6 +20,7 @@ func init() { plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "San
 // figure is a drawing as a file of the report.
 type figure struct {
 	Name, Title, Note string
+	Single            bool // one panel
 	SVG, PNG          []byte
 }
 
@@ -37,6 +38,8 @@ func newPanel(title, x, y string) *panel {
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {
 		a.Label.TextStyle.Font.Size = vg.Points(9)
 		a.Tick.Label.Font.Size = vg.Points(8)
+		a.Tick.Marker = roundTicks{}
+		a.Padding = vg.Points(3)
 	}
 	grid := plotter.NewGrid()
 	grid.Vertical.Color, grid.Horizontal.Color = color.Gray{230}, color.Gray{230}
@@ -56,9 +59,9 @@ func (p *panel) add(name string, t plot.Thumbnailer) {
 
 // Sizes of a panel.
 const (
-	panelWidth  = 5.6 * vg.Inch
-	panelHeight = 3.1 * vg.Inch
-	legendWidth = 1.5 * vg.Inch
+	panelWidth  = 5.8 * vg.Inch
+	panelHeight = 3.3 * vg.Inch
+	legendWidth = 1.6 * vg.Inch
 	gap         = vg.Length(8) // points
 )
 
@@ -70,9 +73,15 @@ var palette = []color.RGBA{
 
 func lineColor(i int) color.Color { return palette[i%len(palette)] }
 
+// glyph i differs from its neighbours in shape as well as in colour.
+func glyph(i int) draw.GlyphStyle {
+	shapes := []draw.GlyphDrawer{draw.CircleGlyph{}, draw.SquareGlyph{}, draw.PyramidGlyph{}, draw.RingGlyph{}, draw.BoxGlyph{}, draw.TriangleGlyph{}}
+	return draw.GlyphStyle{Color: lineColor(i), Shape: shapes[i%len(shapes)], Radius: vg.Points(3.2)}
+}
+
 // newFigure draws panels in two columns, one where there is one panel.
-func newFigure(name, title string, panels []*panel) (figure, error) {
-	f := figure{Name: name, Title: title}
+func newFigure(name, title, note string, panels []*panel) (figure, error) {
+	f := figure{Name: name, Title: title, Note: note, Single: len(panels) == 1}
 	cols := min(2, len(panels))
 	rows := (len(panels) + cols - 1) / cols
 	width, height := vg.Length(cols)*panelWidth, vg.Length(rows)*panelHeight

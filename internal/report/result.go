@@ -6,6 +6,7 @@ package report
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"trmsweep/internal/experiment"
@@ -88,14 +89,17 @@ func (r RunResult) Encode() ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
-// DecodeResult reads result.json; a newer format is refused.
+// ErrResult: a result file is damaged or newer than this program.
+var ErrResult = errors.New("decode result")
+
+// DecodeResult reads result.json; a newer format is refused. Its errors are ErrResult.
 func DecodeResult(data []byte) (RunResult, error) {
 	var r RunResult
 	if err := json.Unmarshal(data, &r); err != nil {
-		return RunResult{}, fmt.Errorf("decode result: %w", err)
+		return RunResult{}, fmt.Errorf("%w: %w", ErrResult, err)
 	}
 	if r.Format < 1 || r.Format > ResultFormat {
-		return RunResult{}, fmt.Errorf("decode result of %q: format %d, this program reads 1 to %d", r.Run, r.Format, ResultFormat)
+		return RunResult{}, fmt.Errorf("%w: format %d, this program reads 1 to %d", ErrResult, r.Format, ResultFormat)
 	}
 	return r, nil
 }

@@ -2,7 +2,9 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 
 	"trmsweep/internal/experiment"
 )
@@ -12,6 +14,7 @@ import (
 type Entry struct {
 	Spec    experiment.Spec
 	Result  *RunResult
+	Slot    *Books // of the run, as the sweep kept them; nil = not known
 	Failure string
 }
 
@@ -25,25 +28,29 @@ type Row struct {
 	Reference         string             `json:"reference"` // empty for the reference itself
 	SharedWith        []string           `json:"shared_with,omitempty"`
 	Seeds             []int64            `json:"seeds"` // finished ones
+	WantedSeeds       []int64            `json:"wanted_seeds"`
 	Runs              []string           `json:"runs"`
 	SpecHash          string             `json:"spec_hash"`
 	Params            int64              `json:"params"`
 	Steps             int64              `json:"steps"`
 	BestExactAccuracy *float64           `json:"best_exact_accuracy"`
-	BestStep          int64              `json:"best_step"`
+	BestStep          int64              `json:"best_step"` // of the first seed
 	FinalExact        *float64           `json:"final_exact_accuracy"`
-	CellAccuracy      *float64           `json:"cell_accuracy"` // final
-	Delta             *float64           `json:"delta"`         // of final exact accuracy
-	BestDelta         *float64           `json:"best_delta"`    // of best exact accuracy, where both were judged on the same puzzles
+	SeedDeviation     *float64           `json:"seed_deviation"` // standard deviation of final exact accuracy over seeds
+	CellAccuracy      *float64           `json:"cell_accuracy"`  // final
+	Delta             *float64           `json:"delta"`          // of final exact accuracy, over the seeds that the reference has too
+	ComparedSeeds     int                `json:"compared_seeds"`
+	BestDelta         *float64           `json:"best_delta"` // of best exact accuracy, where both were judged on the same puzzles
 	BestCILow         *float64           `json:"best_ci_low"`
 	BestCIHigh        *float64           `json:"best_ci_high"`
-	Paired            bool               `json:"paired"` // over the same test puzzles; false where the datasets differ
+	Paired            bool               `json:"paired"` // over the same test puzzles; false where they differ
 	CILow             *float64           `json:"ci_low"`
 	CIHigh            *float64           `json:"ci_high"`
 	P                 *float64           `json:"p"`
 	PHolm             *float64           `json:"p_holm"`
 	Underpowered      bool               `json:"underpowered"`
 	MDE               *float64           `json:"minimal_detectable_difference"`
+	Note              string             `json:"note,omitempty"` // why something is not known
 	Puzzles           int                `json:"puzzles"`
 	PaperExact        *float64           `json:"paper_exact_accuracy"`
 	PaperNote         string             `json:"paper_note,omitempty"`
@@ -52,18 +59,20 @@ type Row struct {
 	Preemptions       int                `json:"preemptions"`
 	LostSteps         int64              `json:"lost_steps"`
 	TotalFLOPs        float64            `json:"total_flops"`
-	Goodput           float64            `json:"goodput"` // training seconds / all seconds of the ledger
-	Ledger            map[string]float64 `json:"ledger"`  // bucket -> seconds
+	Goodput           float64            `json:"goodput"` // training seconds / seconds in a slot
+	Ledger            map[string]float64 `json:"ledger"`  // bucket -> seconds, over seeds
+	Slots             map[string]Books   `json:"slots"`   // run -> books, as far as the sweep kept them
 	DatasetHash       string             `json:"dataset_hash"`
-	CodeVersion       string             `json:"code_version"`
+	CodeVersion       string             `json:"code_version"` // several are separated by commas
+	StateSHA256       []string           `json:"state_sha256"` // of Runs
 
 	spec    experiment.Spec
 	results []RunResult
 }
 
-// Rows groups entries by experiment, in order of first mention, and compares
+// makeRows groups entries by experiment, in order of first mention, and compares
 // each with its reference over the test puzzles of the final evaluation.
-func Rows(entries []Entry) ([]Row, error) {
+func makeRows(entries []Entry, sets Datasets) []Row {
 	var rows []Row
 	index := map[string]int{}
 	for _, e := range entries {
@@ -73,13 +82,7 @@ func Rows(entries []Entry) ([]Row, error) {
 			index[e.Spec.Name] = i
 			rows = append(rows, newRow(e.Spec))
 		}
-		r := &rows[i]
-		switch {
-		case e.Result != nil:
-			r.results = append(r.results, *e.Result)
-		case e.Failure != "":
-			r.Failure = e.Failure
-		}
+		rows[i].add(e)
 	}
 	for i := range rows {
 		rows[i].summarize()
@@ -89,17 +92,64 @@ func Rows(entries []Entry) ([]Row, error) {
 			}
 		}
 	}
-	return rows, compareAll(rows, index)
+	compareAll(rows, index, sets)
+	return rows
 }
 
 func newRow(s experiment.Spec) Row {
 	r := Row{Experiment: s.Name, Phase: s.Phase, Reference: s.Reference, SpecHash: s.Hash(), Params: s.Params(), Steps: s.TotalSteps(),
 		PaperNote: s.PaperNote, TotalFLOPs: s.TotalFLOPs(), PredictedHours: s.EstimatedHours(experiment.V4Host),
-		Seeds: []int64{}, Runs: []string{}, Ledger: map[string]float64{}, Status: "missing", spec: s}
+		Seeds: []int64{}, WantedSeeds: []int64{}, Runs: []string{}, StateSHA256: []string{}, Ledger: map[string]float64{}, Slots: map[string]Books{}, Status: "missing", spec: s}
 	if s.PaperExactAccuracy > 0 {
 		r.PaperExact = ptr(s.PaperExactAccuracy / 100)
 	}
 	return r
+}
+
+// add takes one entry in; a seed that is there already is left out.
+func (r *Row) add(e Entry) {
+	if !slices.Contains(r.WantedSeeds, e.Spec.Seed) {
+		r.WantedSeeds = append(r.WantedSeeds, e.Spec.Seed)
+	}
+	if e.Result == nil {
+		if e.Failure != "" {
+			r.Failure = e.Failure
+		}
+		return
+	}
+	if r.seed(e.Result.Seed) != nil {
+		return
+	}
+	if err := e.Result.check(); err != nil {
+		r.Failure = err.Error()
+		return
+	}
+	r.results = append(r.results, *e.Result)
+	if e.Slot != nil {
+		r.Slots[e.Result.Run] = *e.Slot
+	}
+}
+
+// check says what is wrong with a result that cannot be reported.
+func (r RunResult) check() error {
+	for _, x := range []float64{r.Final.ExactAccuracy, r.Final.CellAccuracy, r.Best.ExactAccuracy} {
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return fmt.Errorf("the result of run %s has an accuracy that is not a number", r.Run)
+		}
+	}
+	for _, bits := range []string{r.FinalCorrect, r.BestCorrect} {
+		if _, err := ParseBitmap(bits); err != nil {
+			return fmt.Errorf("the result of run %s cannot be read: %w", r.Run, err)
+		}
+	}
+	return nil
+}
+
+func (r *Row) note(format string, args ...any) {
+	if r.Note != "" {
+		r.Note += "; "
+	}
+	r.Note += fmt.Sprintf(format, args...)
 }
 
 // orElse is x, or other where x is not known.
@@ -121,151 +171,48 @@ func (r *Row) summarize() {
 		return
 	}
 	r.Status = "done"
-	if r.Failure != "" {
+	if len(r.results) < len(r.WantedSeeds) {
 		r.Status = "partial"
 	}
-	var best, final, cell, all float64
+	var best, final, cell float64
+	var finals []float64
+	var books Books
+	var codes []string
+	planned := r.PredictedHours
+	r.PredictedHours = 0
 	for _, x := range r.results {
 		b, _ := x.best()
 		best += b.ExactAccuracy / n
 		final += x.Final.ExactAccuracy / n
 		cell += x.Final.CellAccuracy / n
+		finals = append(finals, x.Final.ExactAccuracy)
 		r.Seeds = append(r.Seeds, x.Seed)
 		r.Runs = append(r.Runs, x.Run)
-		r.WallSeconds += x.WallSeconds
-		r.Preemptions += x.Preemptions
-		r.LostSteps += x.LostSteps
-		for k, v := range x.GoodputSeconds {
-			r.Ledger[k] += v
-			all += v
-		}
-	}
-	last := r.results[len(r.results)-1]
-	lastBest, _ := last.best()
-	r.Steps, r.BestStep, r.Puzzles, r.DatasetHash, r.CodeVersion = last.Steps, lastBest.Step, last.Final.Puzzles, last.DatasetHash, last.CodeVersion
-	planned := r.PredictedHours
-	r.PredictedHours = 0
-	for _, x := range r.results {
+		r.StateSHA256 = append(r.StateSHA256, x.StateSHA256)
+		books.add(r.books(x))
 		r.PredictedHours += orElse(x.PredictedHours, planned)
+		if !slices.Contains(codes, x.CodeVersion) {
+			codes = append(codes, x.CodeVersion)
+		}
 	}
+	first := r.results[0]
+	firstBest, _ := first.best()
+	r.Steps, r.BestStep, r.Puzzles, r.DatasetHash = first.Steps, firstBest.Step, first.Final.Puzzles, first.DatasetHash
+	r.CodeVersion = strings.Join(codes, ", ")
 	r.BestExactAccuracy, r.FinalExact, r.CellAccuracy = ptr(best), ptr(final), ptr(cell)
-	if all > 0 {
-		r.Goodput = r.Ledger["training"] / all
+	if n > 1 {
+		r.SeedDeviation = ptr(deviation(finals) * math.Sqrt(n/(n-1)))
+	}
+	r.Ledger, r.WallSeconds, r.Preemptions, r.LostSteps, r.Goodput = books.Ledger, books.WallSeconds, books.Preemptions, books.LostSteps, books.goodput()
+	if off := books.off(); off > 0.01 {
+		r.note("the ledger is %.1f%% off the wall clock", 100*off)
 	}
 }
 
-// compareAll fills in differences; Holm's correction is over every distinct comparison.
-func compareAll(rows []Row, index map[string]int) error {
-	var compared []int
-	var ps []float64
-	intervals := map[int]Interval{}
-	for i := range rows {
-		r := &rows[i]
-		j, ok := index[r.Reference]
-		if ok && rows[j].SpecHash == r.SpecHash || r.Reference == r.Experiment {
-			r.Reference = "" // it is the reference, perhaps under another name
-			continue
-		}
-		if !ok {
-			continue
-		}
-		if err := r.compareBest(rows[j]); err != nil {
-			return err
-		}
-		a, b, err := paired(r.results, rows[j].results, finalFlags)
-		if err != nil {
-			return err
-		}
-		iv, ok := PairedBootstrap(a, b)
-		r.Paired = ok && r.DatasetHash == rows[j].DatasetHash
-		if !r.Paired {
-			if iv, ok = Unpaired(a, b); !ok {
-				continue
-			}
-		}
-		intervals[i] = iv
-		compared = append(compared, i)
-		ps = append(ps, iv.P)
+// books of one of the row's results.
+func (r Row) books(x RunResult) Books {
+	if slot, ok := r.Slots[x.Run]; ok {
+		return x.books(&slot)
 	}
-	for k, p := range Holm(ps) {
-		r, iv := &rows[compared[k]], intervals[compared[k]]
-		r.Delta, r.CILow, r.CIHigh, r.P, r.PHolm, r.MDE = ptr(iv.Delta), ptr(iv.Low), ptr(iv.High), ptr(iv.P), ptr(p), ptr(iv.MDE)
-		r.Underpowered = iv.Underpowered(p)
-	}
-	return nil
-}
-
-// compareBest fills in the difference of best exact accuracy.
-func (r *Row) compareBest(ref Row) error {
-	a, b, err := paired(r.results, ref.results, bestFlags)
-	if err != nil {
-		return err
-	}
-	if iv, ok := PairedBootstrap(a, b); ok && r.DatasetHash == ref.DatasetHash {
-		r.BestDelta, r.BestCILow, r.BestCIHigh = ptr(iv.Delta), ptr(iv.Low), ptr(iv.High)
-	}
-	return nil
-}
-
-func finalFlags(r RunResult) string { return r.FinalCorrect }
-
-func bestFlags(r RunResult) string {
-	_, bitmap := r.best()
-	return bitmap
-}
-
-// paired are the solved flags of the seeds that both have.
-func paired(x, y []RunResult, of func(RunResult) string) (a, b [][]bool, err error) {
-	for _, rx := range x {
-		k := slices.IndexFunc(y, func(ry RunResult) bool { return ry.Seed == rx.Seed })
-		if k < 0 {
-			continue
-		}
-		fx, err := ParseBitmap(of(rx))
-		if err != nil {
-			return nil, nil, fmt.Errorf("read result of %s: %w", rx.Run, err)
-		}
-		fy, err := ParseBitmap(of(y[k]))
-		if err != nil {
-			return nil, nil, fmt.Errorf("read result of %s: %w", y[k].Run, err)
-		}
-		a, b = append(a, fx), append(b, fy)
-	}
-	return a, b, nil
-}
-
-// Comparison is the outcome of Compare.
-type Comparison struct {
-	RunA        string   `json:"run_a"`
-	RunB        string   `json:"run_b"`
-	FinalA      float64  `json:"final_exact_accuracy_a"`
-	FinalB      float64  `json:"final_exact_accuracy_b"`
-	BestA       float64  `json:"best_exact_accuracy_a"`
-	BestB       float64  `json:"best_exact_accuracy_b"`
-	Delta       float64  `json:"delta"` // final a - final b
-	CILow       *float64 `json:"ci_low"`
-	CIHigh      *float64 `json:"ci_high"`
-	P           *float64 `json:"p"`
-	Differences []string `json:"differences"` // spec keys with both values
-	SameState   bool     `json:"same_state"`  // bit for bit the same training state
-}
-
-// Compare sets two runs against each other: the difference of final exact
-// accuracy over their common test puzzles, and what their specs differ in. It has
-// no interval where they were not evaluated on the same number of puzzles of one dataset.
-func Compare(a, b RunResult) (Comparison, error) {
-	c := Comparison{RunA: a.Run, RunB: b.Run, FinalA: a.Final.ExactAccuracy, FinalB: b.Final.ExactAccuracy, BestA: a.Best.ExactAccuracy, BestB: b.Best.ExactAccuracy,
-		Delta: a.Final.ExactAccuracy - b.Final.ExactAccuracy, SameState: a.StateSHA256 != "" && a.StateSHA256 == b.StateSHA256, Differences: differences(a.Spec, b.Spec)}
-	fa, err := ParseBitmap(a.FinalCorrect)
-	if err != nil {
-		return c, fmt.Errorf("read result of %s: %w", a.Run, err)
-	}
-	fb, err := ParseBitmap(b.FinalCorrect)
-	if err != nil {
-		return c, fmt.Errorf("read result of %s: %w", b.Run, err)
-	}
-	if iv, ok := PairedBootstrap([][]bool{fa}, [][]bool{fb}); ok && a.DatasetHash == b.DatasetHash {
-		c.CILow, c.CIHigh, c.P = ptr(iv.Low), ptr(iv.High), ptr(iv.P)
-	}
-	return c, nil
+	return x.books(nil)
 }

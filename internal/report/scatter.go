@@ -3,21 +3,16 @@ package report
 import (
 	"fmt"
 	"image/color"
-	"math"
 	"slices"
-	"strings"
 
-	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/plotutil"
-	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 
 	"trmsweep/internal/experiment"
 )
 
 // scatterRows adds the points of every row, shared runs once.
-func scatterRows(p *panel, rows []Row, read func(Row, RunResult) (plotter.XY, bool)) (plotter.XYs, error) {
+func scatterRows(p *panel, rows []Row, read func(Row, RunResult) (plotter.XY, bool)) plotter.XYs {
 	var all plotter.XYs
 	seen := map[string]bool{}
 	for _, r := range rows {
@@ -30,124 +25,123 @@ func scatterRows(p *panel, rows []Row, read func(Row, RunResult) (plotter.XY, bo
 		if xys = finite(xys); len(xys) == 0 {
 			continue
 		}
+		s := &plotter.Scatter{XYs: xys, GlyphStyle: glyph(len(seen))}
 		seen[r.SpecHash] = true
-		s, err := plotter.NewScatter(xys)
-		if err != nil {
-			return nil, err
-		}
-		n := len(seen) - 1
-		s.Color, s.Shape, s.Radius = lineColor(n), plotutil.Shape(n/len(palette)), vg.Points(3.5)
 		p.plot.Add(s)
 		p.add(r.Experiment, s)
 		all = append(all, xys...)
 	}
-	return all, nil
+	return all
 }
 
 func computePanel(rows []Row) ([]*panel, error) {
-	p := newPanel("", "training work, TFLOP (log)", "best exact accuracy, %")
-	xys, err := scatterRows(p, rows, func(r Row, res RunResult) (plotter.XY, bool) {
+	most := 0.0
+	for _, r := range rows {
+		most = max(most, r.TotalFLOPs)
+	}
+	unit, size := "GFLOP", 1e9
+	for _, u := range []string{"TFLOP", "PFLOP", "EFLOP", "ZFLOP"} {
+		if most >= 3000*size {
+			unit, size = u, size*1000
+		}
+	}
+	p := newPanel("", "work of the run, "+unit+" (logarithmic)", "best exact accuracy, %")
+	xys := scatterRows(p, rows, func(r Row, res RunResult) (plotter.XY, bool) {
 		best, _ := res.best()
-		return plotter.XY{X: r.TotalFLOPs / 1e12, Y: 100 * best.ExactAccuracy}, r.TotalFLOPs > 0
+		return plotter.XY{X: r.TotalFLOPs / size, Y: 100 * best.ExactAccuracy}, r.TotalFLOPs > 0
 	})
-	if err != nil || len(xys) == 0 {
-		return nil, err
+	if len(xys) == 0 {
+		return nil, nil
 	}
 	logAxis(&p.plot.X)
-	p.plot.Y.Min, p.plot.Y.Max = min(0, p.plot.Y.Min), max(1, p.plot.Y.Max*1.05)
+	p.plot.Y.Min = 0
+	sameHeight([]*panel{p}, 0.04, 1)
 	return []*panel{p}, nil
 }
 
-// hoursPanel sets actual hours against predicted ones, with the line of equality
-// and that of the median ratio.
-func hoursPanel(rows []Row) ([]*panel, error) {
-	p := newPanel("", "predicted hours (log)", "actual hours (log)")
-	xys, err := scatterRows(p, rows, func(r Row, res RunResult) (plotter.XY, bool) {
-		predicted := orElse(res.PredictedHours, r.spec.EstimatedHours(experiment.V4Host))
-		return plotter.XY{X: predicted, Y: res.WallSeconds / 3600}, predicted > 0 && res.WallSeconds > 0
-	})
-	if err != nil || len(xys) == 0 {
-		return nil, err
+// timing is one run's predicted and actual time in seconds.
+func timing(r Row, res RunResult) (xy plotter.XY, ok bool) {
+	xy.X = 3600 * orElse(res.PredictedHours, r.spec.EstimatedHours(experiment.V4Host))
+	b := r.books(res)
+	xy.Y = b.WallSeconds - b.Ledger["queued"]
+	return xy, xy.X > 0 && xy.Y > 0
+}
+
+// medianRatio is the median of actual to predicted time over the runs, and how many there are.
+func medianRatio(rows []Row) (median float64, runs int) {
+	var ratios []float64
+	seen := map[string]bool{}
+	for _, r := range rows {
+		for _, res := range r.results {
+			if xy, ok := timing(r, res); ok && !seen[res.Run] {
+				ratios = append(ratios, xy.Y/xy.X)
+				seen[res.Run] = true
+			}
+		}
 	}
-	ratios := make([]float64, len(xys))
-	for i, xy := range xys {
-		ratios[i] = xy.Y / xy.X
+	if len(ratios) == 0 {
+		return 0, 0
 	}
 	slices.Sort(ratios)
-	median := quantile(ratios, 0.5)
-	from, to := p.plot.X.Min/1.5, p.plot.X.Max*1.5
-	for _, line := range []struct {
-		name   string
-		factor float64
-		dashes []vg.Length
-	}{{"as predicted", 1, nil}, {fmt.Sprintf("median ratio %.3g", median), median, []vg.Length{vg.Points(3), vg.Points(2)}}} {
-		l := &plotter.Line{XYs: plotter.XYs{{X: from, Y: from * line.factor}, {X: to, Y: to * line.factor}}, LineStyle: plotter.DefaultLineStyle}
-		l.Color, l.Dashes = color.Gray{120}, line.dashes
-		p.plot.Add(l)
-		p.add(line.name, l)
+	return quantile(ratios, 0.5), len(ratios)
+}
+
+// otherHardware is the ratio from which on the plan was made for other hardware.
+const otherHardware = 20
+
+// unitOf is a unit of time for values up to a number of seconds.
+func unitOf(seconds float64) (name string, length float64) {
+	switch {
+	case seconds >= 3*3600:
+		return "hours", 3600
+	case seconds >= 300:
+		return "minutes", 60
 	}
+	return "seconds", 1
+}
+
+// hoursPanel sets actual times against predicted ones, with the line of equality.
+// Where the plan was for other hardware, predictions are scaled by the median ratio.
+func hoursPanel(rows []Row) ([]*panel, error) {
+	median, runs := medianRatio(rows)
+	if runs == 0 {
+		return nil, nil
+	}
+	scale, scaled := 1.0, ""
+	if median > otherHardware || median < 1.0/otherHardware {
+		scale, scaled = median, "plan scaled to this hardware, "
+	}
+	longest := 0.0
+	for _, r := range rows {
+		longest = max(longest, r.WallSeconds)
+	}
+	unit, length := unitOf(longest)
+	p := newPanel("", "predicted "+unit+" ("+scaled+"logarithmic)", "actual "+unit+" (logarithmic)")
+	xys := scatterRows(p, rows, func(r Row, res RunResult) (plotter.XY, bool) {
+		xy, ok := timing(r, res)
+		return plotter.XY{X: scale * xy.X / length, Y: xy.Y / length}, ok
+	})
+	if len(xys) == 0 {
+		return nil, nil
+	}
+	low, high := min(p.plot.X.Min, p.plot.Y.Min), max(p.plot.X.Max, p.plot.Y.Max)
+	line := &plotter.Line{XYs: plotter.XYs{{X: low / 1.4, Y: low / 1.4}, {X: high * 1.4, Y: high * 1.4}}, LineStyle: plotter.DefaultLineStyle}
+	line.Color, line.Dashes = color.Gray{120}, []vg.Length{vg.Points(3), vg.Points(2)}
+	p.plot.Add(line)
+	p.add("as predicted", line)
 	logAxis(&p.plot.X)
 	logAxis(&p.plot.Y)
 	return []*panel{p}, nil
 }
 
-// heatPanel is the T x n grid as labelled squares, darker where more is solved.
-func heatPanel(rows []Row) ([]*panel, error) {
-	cells := map[[2]int]float64{}
-	for _, r := range rows {
-		if r.BestExactAccuracy != nil && strings.HasPrefix(r.Experiment, "e2_2_") {
-			cells[[2]int{r.spec.LCycles, r.spec.HCycles}] = 100 * *r.BestExactAccuracy
-		}
+func hoursNote(rows []Row) string {
+	median, runs := medianRatio(rows)
+	note := "Time in a slot against the plan's prediction from the run's work"
+	switch {
+	case runs == 0:
+		return ""
+	case median > otherHardware || median < 1.0/otherHardware:
+		return fmt.Sprintf("%s. The plan is for one host of a v4-64 at %.1f%% of its peak; these %d runs took %s times as long (median), by which the predictions are scaled here: how far marks lie from the line is how unlike the runs are.", note, 100*experiment.DefaultUtilisation, runs, ratio(median))
 	}
-	if len(cells) < 2 {
-		return nil, nil
-	}
-	p := newPanel("", "n (updates of z_L per recursion)", "T (recursions)")
-	var xys plotter.XYLabels
-	low, high := math.Inf(1), 0.0
-	for _, v := range cells {
-		low, high = min(low, v), max(high, v)
-	}
-	for n := range 33 {
-		for t := range 17 {
-			v, ok := cells[[2]int{n, t}]
-			if !ok {
-				continue
-			}
-			x, y := float64(n), float64(t)
-			poly, err := plotter.NewPolygon(plotter.XYs{{X: x - .45, Y: y - .45}, {X: x + .45, Y: y - .45}, {X: x + .45, Y: y + .45}, {X: x - .45, Y: y + .45}})
-			if err != nil {
-				return nil, err
-			}
-			depth := (v - low) / max(high-low, 1e-9)
-			shade := uint8(235 - 130*depth)
-			poly.Color, poly.LineStyle.Width = color.RGBA{shade, shade, 255, 255}, 0
-			p.plot.Add(poly)
-			xys.XYs = append(xys.XYs, plotter.XY{X: x, Y: y})
-			xys.Labels = append(xys.Labels, fmt.Sprintf("%.1f", v))
-		}
-	}
-	labels, err := plotter.NewLabels(xys)
-	if err != nil {
-		return nil, err
-	}
-	for i := range labels.TextStyle {
-		labels.TextStyle[i].Font = p.legend.TextStyle.Font
-		labels.TextStyle[i].Font.Size = vg.Points(10)
-		labels.TextStyle[i].XAlign, labels.TextStyle[i].YAlign = text.XCenter, text.YCenter
-	}
-	p.plot.Add(labels)
-	p.plot.X.Tick.Marker, p.plot.Y.Tick.Marker = wholeTicks{}, wholeTicks{}
-	return []*panel{p}, nil
-}
-
-// wholeTicks marks every whole number.
-type wholeTicks struct{}
-
-func (wholeTicks) Ticks(low, high float64) []plot.Tick {
-	var out []plot.Tick
-	for v := math.Ceil(low); v <= high; v++ {
-		out = append(out, plot.Tick{Value: v, Label: fmt.Sprint(v)})
-	}
-	return out
+	return fmt.Sprintf("%s for one host of a v4-64 at %.1f%% of its peak, unless the run recorded its own. Median of actual / predicted over %d runs: %s.", note, 100*experiment.DefaultUtilisation, runs, ratio(median))
 }

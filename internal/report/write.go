@@ -24,18 +24,24 @@ type Written struct {
 // report.html (self-contained), figures as SVG and PNG, results.json. It
 // overwrites an earlier one and may be repeated.
 func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) (Written, error) {
-	rows, err := Rows(entries)
+	var results []RunResult
+	for _, e := range entries {
+		if e.Result != nil {
+			results = append(results, *e.Result)
+		}
+	}
+	sets, err := ReadDatasets(ctx, b, results...)
 	if err != nil {
 		return Written{}, err
 	}
-	figs, err := figures(rows)
+	rows := makeRows(entries, sets)
+	figs, err := figures(rows, sets)
 	if err != nil {
 		return Written{}, err
 	}
-	ts := tables(rows)
-	title := "Sweep " + sweepID
-	lines := summary(rows)
-	html, err := htmlPage(title, lines, ts, figs)
+	doc := document{Title: "Sweep " + sweepID, Summary: summary(rows), Method: method, Results: resultTables(rows), Figures: figs,
+		Details: append([]table{timeTable(rows)}, reproTables(rows, sets)...)}
+	html, err := doc.html()
 	if err != nil {
 		return Written{}, err
 	}
@@ -55,7 +61,7 @@ func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) 
 		}
 		w.Keys = append(w.Keys, key)
 	}
-	put("report.md", []byte(markdown(title, lines, ts, figs)))
+	put("report.md", []byte(doc.markdown()))
 	put("report.html", []byte(html))
 	put(resultsFile, append(data, '\n'))
 	for _, f := range figs {
@@ -79,56 +85,83 @@ func ReadResult(ctx context.Context, b blob.Bucket, run string) (RunResult, erro
 	return r, nil
 }
 
-// Failures are the experiments that the newest results.json about them calls
-// failed: spec hash -> why. Files of sweeps that cannot be read are left out.
-func Failures(ctx context.Context, b blob.Bucket) (map[string]string, error) {
-	why := map[string]string{}
+// Told is what the newest results.json about a run or spec says beside its result.
+type Told struct {
+	Failures map[string]string // spec hash -> why
+	Slots    map[string]Books  // run -> books of its slot
+}
+
+// ReadTold collects what sweeps reported. Files that cannot be read are left out.
+func ReadTold(ctx context.Context, b blob.Bucket) (Told, error) {
+	t := Told{map[string]string{}, map[string]Books{}}
 	told := map[string]time.Time{}
 	for attr, err := range b.List(ctx, "sweeps/") {
 		if err != nil {
-			return nil, fmt.Errorf("list sweeps: %w", err)
+			return t, fmt.Errorf("list sweeps: %w", err)
 		}
 		if path.Base(attr.Key) != resultsFile {
 			continue
 		}
 		data, _, err := blob.ReadAll(ctx, b, attr.Key, 0)
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", attr.Key, err)
+			return t, fmt.Errorf("read %s: %w", attr.Key, err)
 		}
 		var rows []Row
 		if json.Unmarshal(data, &rows) != nil {
 			continue
 		}
 		for _, r := range rows {
+			for run, books := range r.Slots {
+				if !attr.Updated.Before(told[run]) {
+					told[run], t.Slots[run] = attr.Updated, books
+				}
+			}
 			if attr.Updated.Before(told[r.SpecHash]) {
 				continue
 			}
 			told[r.SpecHash] = attr.Updated
 			if r.Failure != "" {
-				why[r.SpecHash] = r.Failure
+				t.Failures[r.SpecHash] = r.Failure
 			} else {
-				delete(why, r.SpecHash)
+				delete(t.Failures, r.SpecHash)
 			}
 		}
 	}
-	return why, nil
+	return t, nil
+}
+
+// Entry pairs a spec with the result that the store has, else with why there is
+// none. A result that cannot be decoded is a failure of that run alone.
+func (t Told) Entry(ctx context.Context, b blob.Bucket, s experiment.Spec) (Entry, error) {
+	e := Entry{Spec: s}
+	r, err := ReadResult(ctx, b, s.RunName())
+	switch {
+	case err == nil:
+		e.Result = &r
+	case errors.Is(err, blob.ErrNotExist):
+		e.Failure = t.Failures[s.Hash()]
+	case errors.Is(err, ErrResult):
+		e.Failure = err.Error()
+	default:
+		return e, err
+	}
+	if books, ok := t.Slots[s.RunName()]; ok {
+		e.Slot = &books
+	}
+	return e, nil
 }
 
 // ReadEntries pairs specs with the results that the store has, and with the
-// failures that sweeps reported.
+// failures and books that sweeps reported.
 func ReadEntries(ctx context.Context, b blob.Bucket, specs []experiment.Spec) ([]Entry, error) {
-	why, err := Failures(ctx, b)
+	told, err := ReadTold(ctx, b)
 	if err != nil {
 		return nil, err
 	}
 	var out []Entry
 	for _, s := range specs {
-		e := Entry{Spec: s, Failure: why[s.Hash()]}
-		r, err := ReadResult(ctx, b, s.RunName())
-		switch {
-		case err == nil:
-			e.Result, e.Failure = &r, ""
-		case !errors.Is(err, blob.ErrNotExist):
+		e, err := told.Entry(ctx, b, s)
+		if err != nil {
 			return nil, err
 		}
 		out = append(out, e)

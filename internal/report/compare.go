@@ -1,0 +1,152 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// compareAll fills in differences; Holm's correction is over every distinct comparison.
+func compareAll(rows []Row, index map[string]int, sets Datasets) {
+	var compared []int
+	var ps []float64
+	intervals := map[int]Interval{}
+	for i := range rows {
+		r := &rows[i]
+		j, ok := index[r.Reference]
+		if ok && rows[j].SpecHash == r.SpecHash || r.Reference == r.Experiment {
+			r.Reference = "" // it is the reference, perhaps under another name
+			continue
+		}
+		if !ok || len(r.results) == 0 {
+			continue
+		}
+		iv, ok := r.against(rows[j], sets)
+		if !ok {
+			continue
+		}
+		intervals[i] = iv
+		compared = append(compared, i)
+		ps = append(ps, iv.P)
+	}
+	for k, p := range Holm(ps) {
+		r, iv := &rows[compared[k]], intervals[compared[k]]
+		mde := iv.Detectable(len(ps))
+		r.Delta, r.CILow, r.CIHigh, r.P, r.PHolm, r.MDE = ptr(iv.Delta), ptr(iv.Low), ptr(iv.High), ptr(iv.P), ptr(p), ptr(mde)
+		r.ComparedSeeds = iv.Seeds
+		r.Underpowered = underpowered(p, mde)
+	}
+}
+
+// against compares a row with its reference: final accuracy, and best accuracy
+// where both were judged on the same puzzles. It says in Note why it cannot.
+func (r *Row) against(ref Row, sets Datasets) (iv Interval, ok bool) {
+	switch {
+	case len(ref.results) == 0:
+		r.note("%s has no result to compare with", ref.Experiment)
+		return iv, false
+	case !slices.ContainsFunc(r.results, func(x RunResult) bool { return ref.seed(x.Seed) != nil }):
+		r.note("no seed in common with %s", ref.Experiment)
+		return iv, false
+	}
+	same := sets.sameTest(r.results[0], ref.results[0])
+	if a, b := pairs(r.results, ref, bestFlags); same {
+		if iv, ok := PairedBootstrap(a, b); ok {
+			r.BestDelta, r.BestCILow, r.BestCIHigh = ptr(iv.Delta), ptr(iv.Low), ptr(iv.High)
+		}
+	}
+	a, b := pairs(r.results, ref, finalFlags)
+	if same {
+		if iv, r.Paired = PairedBootstrap(a, b); r.Paired {
+			return iv, true
+		}
+	}
+	if iv, ok = Unpaired(a, b); !ok {
+		r.note("the results do not say which puzzles were solved")
+	}
+	return iv, ok
+}
+
+// seed is the result with a seed, nil where there is none.
+func (r Row) seed(seed int64) *RunResult {
+	for i := range r.results {
+		if r.results[i].Seed == seed {
+			return &r.results[i]
+		}
+	}
+	return nil
+}
+
+func finalFlags(r RunResult) string { return r.FinalCorrect }
+
+func bestFlags(r RunResult) string {
+	_, bitmap := r.best()
+	return bitmap
+}
+
+// pairs are the solved flags of the seeds that both have.
+func pairs(x []RunResult, ref Row, of func(RunResult) string) (a, b [][]bool) {
+	for _, rx := range x {
+		ry := ref.seed(rx.Seed)
+		if ry == nil {
+			continue
+		}
+		// Rows keeps no result whose bitmaps cannot be read.
+		fx, _ := ParseBitmap(of(rx))
+		fy, _ := ParseBitmap(of(*ry))
+		a, b = append(a, fx), append(b, fy)
+	}
+	return a, b
+}
+
+// Comparison is the outcome of Compare.
+type Comparison struct {
+	RunA        string       `json:"run_a"`
+	RunB        string       `json:"run_b"`
+	FinalA      float64      `json:"final_exact_accuracy_a"`
+	FinalB      float64      `json:"final_exact_accuracy_b"`
+	BestA       float64      `json:"best_exact_accuracy_a"`
+	BestB       float64      `json:"best_exact_accuracy_b"`
+	Delta       float64      `json:"delta"` // final a - final b
+	CILow       *float64     `json:"ci_low"`
+	CIHigh      *float64     `json:"ci_high"`
+	P           *float64     `json:"p"`
+	MDE         *float64     `json:"minimal_detectable_difference"`
+	Puzzles     int          `json:"puzzles"`
+	Differences []Difference `json:"differences"` // spec keys with both values
+	SameState   bool         `json:"same_state"`  // bit for bit the same training state
+	CodeA       string       `json:"code_version_a"`
+	CodeB       string       `json:"code_version_b"`
+}
+
+// ErrTestSets: two runs were not judged on the same test puzzles.
+var ErrTestSets = errors.New("different test puzzles")
+
+// Compare sets two runs against each other: the difference of final exact
+// accuracy over their common test puzzles, and what their specs differ in.
+// ErrTestSets where they were not evaluated on the same ones.
+func Compare(a, b RunResult, sets Datasets) (Comparison, error) {
+	bestA, _ := a.best()
+	bestB, _ := b.best()
+	c := Comparison{RunA: a.Run, RunB: b.Run, FinalA: a.Final.ExactAccuracy, FinalB: b.Final.ExactAccuracy, BestA: bestA.ExactAccuracy, BestB: bestB.ExactAccuracy,
+		Delta: a.Final.ExactAccuracy - b.Final.ExactAccuracy, SameState: a.StateSHA256 != "" && a.StateSHA256 == b.StateSHA256,
+		Differences: differences(a.Spec, b.Spec), CodeA: a.CodeVersion, CodeB: b.CodeVersion, Puzzles: a.Final.Puzzles}
+	if !sets.sameTest(a, b) {
+		return c, fmt.Errorf("compare %s with %s: %w: their datasets are %.12s and %.12s; runs can be compared if data_source, data_test_puzzles and data_seed are the same", a.Run, b.Run, ErrTestSets, a.DatasetHash, b.DatasetHash)
+	}
+	if a.Final.Puzzles != b.Final.Puzzles {
+		return c, fmt.Errorf("compare %s with %s: %w: the final evaluation was over %d and over %d of them; final_eval_puzzles must be the same", a.Run, b.Run, ErrTestSets, a.Final.Puzzles, b.Final.Puzzles)
+	}
+	fa, err := ParseBitmap(a.FinalCorrect)
+	if err != nil {
+		return c, fmt.Errorf("read result of %s: %w", a.Run, err)
+	}
+	fb, err := ParseBitmap(b.FinalCorrect)
+	if err != nil {
+		return c, fmt.Errorf("read result of %s: %w", b.Run, err)
+	}
+	if iv, ok := PairedBootstrap([][]bool{fa}, [][]bool{fb}); ok {
+		c.CILow, c.CIHigh, c.P, c.MDE = ptr(iv.Low), ptr(iv.High), ptr(iv.P), ptr(iv.Detectable(1))
+	}
+	return c, nil
+}

@@ -1,0 +1,82 @@
+package report
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"trmsweep/internal/blob"
+	"trmsweep/internal/dataset"
+)
+
+// Datasets are what the store knows of the datasets of results, by their hash.
+type Datasets map[string]Dataset
+
+// Dataset is what a dataset was made of, and the name of its test puzzles.
+type Dataset struct {
+	dataset.Summary
+	Puzzles string // names the test puzzles: hashes of their questions and answers
+}
+
+// ReadDatasets reads provenance and manifest of the results' datasets. Datasets
+// that are not in the store are left out.
+func ReadDatasets(ctx context.Context, b blob.Bucket, results ...RunResult) (Datasets, error) {
+	sets := Datasets{}
+	for _, r := range results {
+		if _, known := sets[r.DatasetHash]; known || r.DatasetHash == "" {
+			continue
+		}
+		sum, err := dataset.Provenance(ctx, b, r.DatasetHash)
+		if err == nil {
+			var test string
+			test, err = testPuzzles(ctx, b, r.DatasetHash)
+			sets[r.DatasetHash] = Dataset{sum, test}
+		}
+		if err != nil && !errors.Is(err, blob.ErrNotExist) && !errors.Is(err, blob.ErrCorrupt) {
+			return nil, err
+		}
+	}
+	return sets, nil
+}
+
+// testPuzzles names the test puzzles of a dataset by the hashes of their files.
+func testPuzzles(ctx context.Context, b blob.Bucket, hash string) (string, error) {
+	key := "datasets/" + hash + "/MANIFEST.json"
+	data, _, err := blob.ReadAll(ctx, b, key, 0)
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", key, err)
+	}
+	var m struct {
+		Files []struct{ Name, SHA256 string }
+	}
+	if err := json.Unmarshal(data, &m); err != nil {
+		return "", fmt.Errorf("read %s: %w: %w", key, blob.ErrCorrupt, err)
+	}
+	name := ""
+	for _, f := range m.Files {
+		if f.Name == "test/all__inputs.npy" || f.Name == "test/all__labels.npy" {
+			name += f.SHA256
+		}
+	}
+	return name, nil
+}
+
+// sameTest says whether two results were judged on the same test puzzles:
+// datasets with different training puzzles may share them.
+func (d Datasets) sameTest(a, b RunResult) bool {
+	x, y := d[a.DatasetHash].Puzzles, d[b.DatasetHash].Puzzles
+	return a.DatasetHash == b.DatasetHash || x != "" && x == y
+}
+
+// datasetOrder is the datasets of the results, in order of first mention; their
+// place is their number in the report.
+func datasetOrder(rows []Row) []string {
+	var hashes []string
+	for _, r := range rows {
+		for _, x := range r.results {
+			number(&hashes, x.DatasetHash)
+		}
+	}
+	return hashes
+}

@@ -1,0 +1,107 @@
+package report
+
+import (
+	"fmt"
+	"image/color"
+	"math"
+	"slices"
+	"strings"
+
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
+	"gonum.org/v1/plot/vg"
+)
+
+// heatPanel is the T x n grid as labelled fields, darker where more is solved.
+func heatPanel(rows []Row) ([]*panel, error) {
+	cells := map[[2]int]float64{}
+	for _, r := range rows {
+		if r.BestExactAccuracy != nil && strings.HasPrefix(r.Experiment, "e2_2_") {
+			cells[[2]int{r.spec.LCycles, r.spec.HCycles}] = 100 * *r.BestExactAccuracy
+		}
+	}
+	if len(cells) < 2 {
+		return nil, nil
+	}
+	var ns, ts []int
+	low, high := math.Inf(1), 0.0
+	for at, v := range cells {
+		if !slices.Contains(ns, at[0]) {
+			ns = append(ns, at[0])
+		}
+		if !slices.Contains(ts, at[1]) {
+			ts = append(ts, at[1])
+		}
+		low, high = min(low, v), max(high, v)
+	}
+	slices.Sort(ns)
+	slices.Sort(ts)
+	p := newPanel("", "n (updates of z_L per recursion)", "T (recursions)")
+	var dark, light plotter.XYLabels
+	for i, n := range ns {
+		for j, t := range ts {
+			v, ok := cells[[2]int{n, t}]
+			x, y := float64(i), float64(j)
+			fill, text := color.RGBA{244, 244, 244, 255}, "not trained"
+			labels := &dark
+			if ok {
+				depth := (v - low) / max(high-low, 1e-9)
+				fill, text = blues(depth), fmt.Sprintf("%.2f", v)
+				if depth > 0.5 {
+					labels = &light
+				}
+			}
+			poly, err := plotter.NewPolygon(plotter.XYs{{X: x - .48, Y: y - .46}, {X: x + .48, Y: y - .46}, {X: x + .48, Y: y + .46}, {X: x - .48, Y: y + .46}})
+			if err != nil {
+				return nil, err
+			}
+			poly.Color, poly.LineStyle.Width = fill, 0
+			p.plot.Add(poly)
+			labels.XYs = append(labels.XYs, plotter.XY{X: x, Y: y})
+			labels.Labels = append(labels.Labels, text)
+		}
+	}
+	for _, l := range []struct {
+		xys   plotter.XYLabels
+		color color.Color
+	}{{dark, color.Gray{30}}, {light, color.White}} {
+		if err := p.write(l.xys, l.color, text.XCenter); err != nil {
+			return nil, err
+		}
+	}
+	p.plot.X.Tick.Marker, p.plot.Y.Tick.Marker = named(strs(ns)), named(strs(ts))
+	return []*panel{p}, nil
+}
+
+// blues goes from light to dark, 0 to 1.
+func blues(depth float64) color.RGBA {
+	mix := func(a, b float64) uint8 { return uint8(a + (b-a)*depth) }
+	return color.RGBA{mix(222, 8), mix(235, 69), mix(247, 148), 255}
+}
+
+func strs(xs []int) []string {
+	out := make([]string, len(xs))
+	for i, x := range xs {
+		out[i] = fmt.Sprint(x)
+	}
+	return out
+}
+
+// write puts texts onto a panel.
+func (p *panel) write(xys plotter.XYLabels, c color.Color, align text.XAlignment) error {
+	if len(xys.Labels) == 0 {
+		return nil
+	}
+	labels, err := plotter.NewLabels(xys)
+	if err != nil {
+		return err
+	}
+	for i := range labels.TextStyle {
+		labels.TextStyle[i].Font = p.legend.TextStyle.Font
+		labels.TextStyle[i].Font.Size = vg.Points(9)
+		labels.TextStyle[i].Color = c
+		labels.TextStyle[i].XAlign, labels.TextStyle[i].YAlign = align, text.YCenter
+	}
+	p.plot.Add(labels)
+	return nil
+}

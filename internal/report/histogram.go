@@ -1,0 +1,79 @@
+package report
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"gonum.org/v1/plot/plotter"
+)
+
+// datasetPanels are the histograms of ratings and of clues of every dataset.
+func datasetPanels(rows []Row, sets Datasets) ([]*panel, error) {
+	var panels []*panel
+	for i, h := range datasetOrder(rows) {
+		s := sets[h].Summary
+		title := fmt.Sprintf("D%d (%.8s): %s training, %s test puzzles", i+1, h, whole(s.Train.Groups), whole(s.Test.Groups))
+		for _, x := range []struct {
+			axis        string
+			train, test map[int]int
+		}{{"rating (backtracks)", s.Train.Ratings, s.Test.Ratings}, {"clues (given digits)", s.Train.Clues, s.Test.Clues}} {
+			p, err := histogram(title, x.axis, x.train, x.test)
+			if err != nil {
+				return nil, err
+			}
+			if p != nil {
+				panels = append(panels, p)
+			}
+		}
+	}
+	return panels, nil
+}
+
+// maxBins of a histogram; wider ranges have bins of several values.
+const maxBins = 30
+
+func histogram(title, axis string, train, test map[int]int) (*panel, error) {
+	all := slices.Concat(slices.Collect(maps.Keys(train)), slices.Collect(maps.Keys(test)))
+	if len(all) == 0 {
+		return nil, nil
+	}
+	low, high := slices.Min(all), slices.Max(all)
+	width := int(roundStep(float64(high-low+1) / maxBins))
+	width = max(width, 1)
+	p := newPanel(title, axis, "share of the puzzles, %")
+	for i, split := range []struct {
+		name   string
+		counts map[int]int
+	}{{"training", train}, {"test", test}} {
+		bins, sum := map[int]float64{}, 0.0
+		for v, n := range split.counts {
+			bins[(v-low)/width] += float64(n)
+			sum += float64(n)
+		}
+		if sum == 0 {
+			continue
+		}
+		var bars *plotter.Polygon
+		for _, bin := range slices.Sorted(maps.Keys(bins)) {
+			n := bins[bin]
+			x := float64(low) + float64(bin*width) + float64(width-1)/2
+			half := 0.4 * float64(width)
+			from, to := x-half+half*float64(i), x+half*float64(i)
+			poly, err := plotter.NewPolygon(plotter.XYs{{X: from}, {X: from, Y: 100 * n / sum}, {X: to, Y: 100 * n / sum}, {X: to}})
+			if err != nil {
+				return nil, err
+			}
+			poly.Color, poly.LineStyle.Width = palette[i], 0
+			p.plot.Add(poly)
+			bars = poly
+		}
+		p.add(fmt.Sprintf("%s (%s)", split.name, whole(int64(sum))), bars)
+	}
+	p.plot.X.Min, p.plot.X.Max = float64(low)-0.6, float64(high)+0.6
+	p.plot.Y.Min = 0
+	if width > 1 {
+		p.plot.X.Label.Text += fmt.Sprintf(", %d values a bar", width)
+	}
+	return p, nil
+}

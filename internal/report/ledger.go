@@ -1,0 +1,59 @@
+package report
+
+import (
+	"image/color"
+	"slices"
+
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+)
+
+// bucketColors are light and dark in turn, so that neighbours differ in grey too.
+var bucketColors = map[string]color.RGBA{
+	"queued": {220, 220, 220, 255}, "starting": {150, 75, 0, 255}, "compiling": {230, 159, 0, 255}, "restoring": {120, 94, 240, 255},
+	"training": {0, 114, 178, 255}, "saving": {240, 228, 66, 255}, "evaluating": {86, 180, 233, 255}, "lost": {160, 30, 30, 255},
+}
+
+// ledgerPanel is a bar of 100% per experiment, divided among the buckets.
+func ledgerPanel(rows []Row) ([]*panel, error) {
+	p := newPanel("", "share of the wall clock, %", "")
+	var names named
+	seen := map[string]bool{}
+	used := map[string]*plotter.Polygon{}
+	for _, r := range slices.Backward(rows) {
+		total := Books{Ledger: r.Ledger}.total()
+		if total <= 0 || seen[r.SpecHash] {
+			continue
+		}
+		seen[r.SpecHash] = true
+		y, x := float64(len(names)), 0.0
+		names = append(names, r.Experiment)
+		for _, b := range Buckets {
+			width := 100 * r.Ledger[b] / total
+			if width <= 0 {
+				continue
+			}
+			poly, err := plotter.NewPolygon(plotter.XYs{{X: x, Y: y - .4}, {X: x + width, Y: y - .4}, {X: x + width, Y: y + .4}, {X: x, Y: y + .4}})
+			if err != nil {
+				return nil, err
+			}
+			poly.Color, poly.LineStyle.Width, poly.LineStyle.Color = bucketColors[b], vg.Points(0.4), color.White
+			p.plot.Add(poly)
+			used[b] = poly
+			x += width
+		}
+	}
+	if len(names) == 0 {
+		return nil, nil
+	}
+	for _, b := range Buckets {
+		if used[b] != nil {
+			p.add(b, used[b])
+		}
+	}
+	p.plot.X.Min, p.plot.X.Max = 0, 100
+	p.plot.Y.Min, p.plot.Y.Max = -0.6, float64(len(names))-0.4
+	p.plot.Y.Tick.Marker = names
+	p.plot.Y.Tick.Length = vg.Points(2)
+	return []*panel{p}, nil
+}

@@ -1,0 +1,162 @@
+package report_test
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"trmsweep/configs"
+	"trmsweep/internal/blob"
+	"trmsweep/internal/blob/mem"
+	"trmsweep/internal/experiment"
+	"trmsweep/internal/report"
+)
+
+func tnSweep(t *testing.T) []experiment.Spec {
+	t.Helper()
+	specs, err := experiment.ResolveSweep(configs.FS, []string{"TNSweep"}, "smoke", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return specs
+}
+
+func row(t *testing.T, w report.Written, name string) report.Row {
+	t.Helper()
+	i := slices.IndexFunc(w.Rows, func(r report.Row) bool { return r.Experiment == name })
+	if i < 0 {
+		t.Fatalf("no row of %s", name)
+	}
+	return w.Rows[i]
+}
+
+func wants(t *testing.T, page string, texts ...string) {
+	t.Helper()
+	for _, want := range texts {
+		if !strings.Contains(page, want) {
+			t.Errorf("report.md lacks %q:\n%.3000s", want, page)
+		}
+	}
+}
+
+func TestNoResults(t *testing.T) {
+	var entries []report.Entry
+	for _, s := range tnSweep(t) {
+		entries = append(entries, report.Entry{Spec: s})
+	}
+	_, files := write(t, entries)
+	wants(t, files["report.md"], "5 experiments: 5 missing.", "No experiment has a result yet")
+	if strings.Contains(files["report.md"], "NaN") || len(files) != 3 {
+		t.Errorf("%d files:\n%s", len(files), files["report.md"])
+	}
+	_, files = write(t, nil)
+	wants(t, files["report.md"], "0 experiments")
+}
+
+// What came out of crashes, reruns and several versions must be said, not hidden.
+func TestOddResults(t *testing.T) {
+	specs := tnSweep(t)
+	solved := []bool{true, false, true, true, false, true, false, true}
+	ok := func(i int) *report.RunResult { return result(specs[i], solved) }
+	nan, damaged, newer := ok(0), ok(1), ok(2)
+	nan.Final.ExactAccuracy, nan.Best.ExactAccuracy = math.NaN(), math.NaN()
+	damaged.FinalCorrect = "9:AA=="
+	newer.CodeVersion = "c1"
+	newer.Curve[7][1] = math.Inf(1)
+	other := specs[3]
+	other.Seed = 7
+	entries := []report.Entry{
+		{Spec: specs[0], Result: nan}, {Spec: specs[1], Result: damaged},
+		{Spec: specs[2], Result: newer}, {Spec: specs[2], Result: newer}, // the same seed twice
+		{Spec: specs[3], Result: ok(3)}, {Spec: other, Failure: "preempted for ever"},
+		{Spec: specs[4], Result: result(specs[4], append(solved, true))}, // another number of test puzzles
+	}
+	w, files := write(t, entries)
+	wants(t, files["report.md"], "2 done, 1 partial, 2 failed", "an accuracy that is not a number", "cannot be read: bitmap",
+		"partial, 1 of 2 seeds (preempted for ever)", "results of 2 versions of the code are mixed: c1 (e2_2_t3_n4); c0 (e2_2_t3_n6, e2_2_t4_n6)", "unpaired")
+	if r := row(t, w, specs[2].Name); len(r.Seeds) != 1 || r.Delta == nil || !r.Paired || r.WallSeconds != newer.WallSeconds {
+		t.Errorf("a seed given twice counts once: %+v", r.Seeds)
+	}
+	if r := row(t, w, specs[4].Name); r.Paired || r.Delta == nil || r.BestDelta != nil {
+		t.Errorf("paired with other puzzles: %+v", r.Delta)
+	}
+	var rows []map[string]any
+	if err := json.Unmarshal([]byte(files["results.json"]), &rows); err != nil || len(rows) != 5 {
+		t.Errorf("%d rows, %v", len(rows), err)
+	}
+}
+
+func TestNoCommonSeed(t *testing.T) {
+	specs := tnSweep(t)
+	a, b := specs[0], specs[3]
+	b.Seed++
+	w, files := write(t, []report.Entry{{Spec: a, Result: result(a, []bool{true})}, {Spec: b, Result: result(b, []bool{true})}})
+	if r := row(t, w, a.Name); r.Delta != nil || r.PHolm != nil {
+		t.Errorf("compared different seeds: %+v", *r.Delta)
+	}
+	wants(t, files["report.md"], "no seed in common with e2_2_t3_n6")
+	_, files = write(t, []report.Entry{{Spec: a, Result: result(a, []bool{true})}, {Spec: specs[3]}})
+	wants(t, files["report.md"], "e2_2_t3_n6 has no result to compare with")
+}
+
+// Books of the slot replace the processes' own, all buckets are there, and they
+// survive in results.json for a report that is made from the store alone.
+func TestSlotBooks(t *testing.T) {
+	s := tnSweep(t)[0]
+	r := result(s, []bool{true, false})
+	slot := report.Books{WallSeconds: 100, Preemptions: 3, LostSteps: 17,
+		Ledger: map[string]float64{"queued": 20, "starting": 4, "compiling": 5, "restoring": 1, "training": 40, "saving": 2, "evaluating": 8, "lost": 20}}
+	ctx, b := context.Background(), mem.New(time.Now)
+	data, err := r.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := blob.PutBytes(ctx, b, "runs/"+s.RunName()+"/result.json", data, blob.Any); err != nil {
+		t.Fatal(err)
+	}
+	check := func(w report.Written) {
+		t.Helper()
+		got, sum := w.Rows[0], 0.0
+		for _, v := range got.Ledger {
+			sum += v
+		}
+		if len(got.Ledger) != len(report.Buckets) || math.Abs(sum-got.WallSeconds) > 1e-9 || got.Goodput != 0.5 || got.Preemptions != 3 || got.LostSteps != 17 || got.Note != "" {
+			t.Errorf("%+v", got)
+		}
+	}
+	w, err := report.Write(ctx, b, "one", []report.Entry{{Spec: s, Result: r, Slot: &slot}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(w)
+	entries, err := report.ReadEntries(ctx, b, []experiment.Spec{s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w, err = report.Write(ctx, b, "two", entries); err != nil {
+		t.Fatal(err)
+	}
+	check(w)
+
+	slot.Ledger["lost"] = 10
+	if w, err = report.Write(ctx, b, "three", []report.Entry{{Spec: s, Result: r, Slot: &slot}}); err != nil || !strings.Contains(w.Rows[0].Note, "10.0% off the wall clock") {
+		t.Errorf("books that do not add up: %q, %v", w.Rows[0].Note, err)
+	}
+}
+
+// One damaged result file does not keep the others from being reported.
+func TestDamagedResultFile(t *testing.T) {
+	s := tnSweep(t)[0]
+	ctx, b := context.Background(), mem.New(time.Now)
+	if _, err := blob.PutBytes(ctx, b, "runs/"+s.RunName()+"/result.json", []byte(`{"format": 1, "run`), blob.Any); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := report.ReadEntries(ctx, b, []experiment.Spec{s})
+	if err != nil || len(entries) != 1 || !strings.Contains(entries[0].Failure, "decode result") {
+		t.Errorf("%+v, %v", entries, err)
+	}
+}

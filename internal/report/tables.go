@@ -1,0 +1,282 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+
+	"trmsweep/internal/experiment"
+)
+
+// table is a heading with cells, rendered as Markdown and as HTML.
+type table struct {
+	Title string
+	Note  string
+	Head  []cell // class num: the column is numbers
+	Rows  [][]cell
+}
+
+// cell is a value of a table, what is said below it, and a class that only colours it.
+type cell struct{ Text, Sub, Class string }
+
+// head names columns; those with a leading # are numbers.
+func head(names ...string) []cell {
+	out := make([]cell, len(names))
+	for i, n := range names {
+		out[i].Text = n
+		if rest, ok := strings.CutPrefix(n, "#"); ok {
+			out[i] = cell{Text: rest, Class: "num"}
+		}
+	}
+	return out
+}
+
+func plain(texts ...string) []cell {
+	out := make([]cell, len(texts))
+	for i, t := range texts {
+		out[i].Text = t
+	}
+	return out
+}
+
+// resultTables has one table per phase.
+func resultTables(rows []Row) []table {
+	var out []table
+	for _, phase := range experiment.Phases {
+		t := table{Title: "Results: phase " + phase, Head: head("experiment", "status", "#parameters", "#steps", "#best exact %", "#final exact %", "#cells %",
+			"#difference of best", "#difference of final", "#p (Holm)", "against", "#paper %", "#wall", "#preemp- tions")}
+		for _, r := range rows {
+			if r.Phase == phase {
+				t.Rows = append(t.Rows, resultCells(r))
+			}
+		}
+		if len(t.Rows) > 0 {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+func resultCells(r Row) []cell {
+	name := cell{Text: r.Experiment}
+	if len(r.SharedWith) > 0 {
+		name.Sub = "same run as " + strings.Join(r.SharedWith, ", ")
+	}
+	status := cell{Text: r.Status, Sub: r.Failure, Class: r.Status}
+	switch {
+	case r.Status == "partial":
+		status.Text += fmt.Sprintf(", %d of %d seeds", len(r.Seeds), len(r.WantedSeeds))
+	case len(r.Seeds) > 1:
+		status.Text += ", " + count(len(r.Seeds), "seed")
+	}
+	if r.Note != "" {
+		status.Sub = strings.TrimPrefix(status.Sub+"; "+r.Note, "; ")
+	}
+	best, final := cell{Text: percent(r.BestExactAccuracy)}, cell{Text: percent(r.FinalExact)}
+	if r.BestExactAccuracy != nil {
+		best.Sub = "step " + whole(r.BestStep)
+	}
+	if r.SeedDeviation != nil {
+		final.Sub = fmt.Sprintf("± %.2f", 100**r.SeedDeviation)
+	}
+	against := cell{Text: r.Reference}
+	if r.Reference == "" {
+		against.Text = "is the reference"
+	}
+	paper := cell{Text: percent(r.PaperExact), Sub: r.PaperNote}
+	wall, preemptions := cell{Text: "-"}, cell{Text: "-"}
+	if len(r.results) > 0 {
+		wall.Text, preemptions.Text = duration(r.WallSeconds), fmt.Sprint(r.Preemptions)
+	}
+	diff, p := differenceCells(r)
+	return []cell{name, status, {Text: whole(r.Params)}, {Text: whole(r.Steps)}, best, final, {Text: percent(r.CellAccuracy)},
+		points(r.BestDelta, r.BestCILow, r.BestCIHigh), diff, p, against, paper, wall, preemptions}
+}
+
+// differenceCells are the difference of final accuracy and its p-value.
+func differenceCells(r Row) (diff, p cell) {
+	diff, p.Text = points(r.Delta, r.CILow, r.CIHigh), "-"
+	if r.Delta == nil {
+		return diff, p
+	}
+	p.Text = fmt.Sprintf("%.3f", *r.PHolm)
+	if *r.PHolm < 0.001 {
+		p.Text = "< 0.001"
+	}
+	if !r.Paired {
+		diff.Sub += "\nunpaired"
+	}
+	if r.ComparedSeeds < len(r.Seeds) {
+		diff.Sub += "\nover " + count(r.ComparedSeeds, "seed")
+	}
+	switch {
+	case r.Underpowered:
+		p.Sub = fmt.Sprintf("† %.1f", 100**r.MDE)
+	case significant(r) && *r.Delta > 0:
+		diff.Class = "better"
+	case significant(r):
+		diff.Class = "worse"
+	}
+	return diff, p
+}
+
+func points(delta, low, high *float64) cell {
+	if delta == nil {
+		return cell{Text: "-"}
+	}
+	return cell{Text: fmt.Sprintf("%+.2f", 100**delta), Sub: fmt.Sprintf("[%+.2f, %+.2f]", 100**low, 100**high)}
+}
+
+func significant(r Row) bool { return r.PHolm != nil && *r.PHolm <= alpha }
+
+// timeTable is the ledger; its buckets are in one unit that suits them all.
+func timeTable(rows []Row) table {
+	longest, slots, runs := 0.0, 0, 0
+	for _, r := range rows {
+		longest = max(longest, r.WallSeconds)
+		slots, runs = slots+len(r.Slots), runs+len(r.Runs)
+	}
+	unit, seconds := "s", 1.0
+	switch {
+	case longest >= 10*3600:
+		unit, seconds = "h", 3600
+	case longest >= 1200:
+		unit, seconds = "min", 60
+	}
+	names := []string{"experiment", "#predicted", "#actual", "#actual / predicted", "#goodput %"}
+	for _, b := range Buckets {
+		names = append(names, "#"+b)
+	}
+	t := table{Title: "Where the time went", Head: head(append(names, "#lost steps")...), Note: fmt.Sprintf("Buckets of the ledger in %s, over all finished seeds; they add up to the wall clock (actual). Goodput is training / (all - queued). "+
+		"Predicted: the plan's figure for one host of a v4-64 at %.1f%% of its peak, unless the run recorded a prediction of its own. ", map[string]string{"s": "seconds", "min": "minutes", "h": "hours"}[unit], 100*experiment.DefaultUtilisation)}
+	switch {
+	case slots == 0 && runs > 0:
+		t.Note += "These are the training processes' own books: time in a queue and time lost with a process that died are not in them."
+	case slots < runs:
+		t.Note += fmt.Sprintf("For %d of %d runs only the training processes' own books are known (marked *): time in a queue and time lost with a process that died are not in them.", runs-slots, runs)
+	}
+	for _, r := range rows {
+		cells := []cell{{Text: r.Experiment}, {Text: duration(3600 * r.PredictedHours)}}
+		if len(r.results) == 0 {
+			t.Rows = append(t.Rows, append(cells, plain(slices.Repeat([]string{"-"}, len(Buckets)+4)...)...))
+			continue
+		}
+		if slots > 0 && len(r.Slots) < len(r.Runs) {
+			cells[0].Text += " *"
+		}
+		cells = append(cells, plain(duration(r.WallSeconds), ratio(r.WallSeconds/3600/r.PredictedHours), fmt.Sprintf("%.1f", 100*r.Goodput))...)
+		for _, b := range Buckets {
+			cells = append(cells, cell{Text: fmt.Sprintf("%.1f", r.Ledger[b]/seconds)})
+		}
+		t.Rows = append(t.Rows, append(cells, cell{Text: whole(r.LostSteps)}))
+	}
+	return t
+}
+
+// reproTables say what it takes to make a result again: every run's spec, and
+// datasets and code by numbers that are explained below.
+func reproTables(rows []Row, sets Datasets) []table {
+	hashes, codes := datasetOrder(rows), []string{}
+	runs := table{Title: "Reproducibility", Note: "A run is named by the first 16 digits of its spec hash and by its seed (HASH-sSEED); the store has its resolved spec as specs/RUN.json and its result as runs/RUN/result.json. " +
+		"`trmsweep verify` recomputes what a run was fed, and the same spec, seed, dataset, code and backend give the same final state bit for bit.",
+		Head: head("experiment", "spec hash", "seeds", "data", "code", "backend", "final state")}
+	for _, r := range rows {
+		data, backend, states := "-", "-", []string{}
+		var code []string
+		for _, x := range r.results {
+			data = "D" + number(&hashes, x.DatasetHash)
+			if c := "C" + number(&codes, x.CodeVersion); !slices.Contains(code, c) {
+				code = append(code, c)
+			}
+			backend = x.Backend
+		}
+		for _, s := range r.StateSHA256 {
+			states = append(states, fmt.Sprintf("%.12s", s))
+		}
+		runs.Rows = append(runs.Rows, plain(r.Experiment, r.SpecHash, strings.Trim(fmt.Sprint(r.Seeds), "[]"), data, strings.Join(code, " "), backend, strings.Join(states, " ")))
+		runs.Rows[len(runs.Rows)-1][1].Class = "hash"
+	}
+	out := []table{runs}
+	if len(hashes) == 0 {
+		return out
+	}
+	t := table{Title: "Data and code of the runs", Head: head("", "what", "name", "made from")}
+	for i, h := range hashes {
+		from := "not in the store"
+		if d, ok := sets[h]; ok {
+			from = fmt.Sprintf("%s%s, seed %d, %s training puzzles x %s augmentations, %s test puzzles", d.Source, at(d.Revision), d.Seed, whole(d.Train.Groups), whole(d.NumAug), whole(d.Test.Groups))
+			if d.MinRating > 0 {
+				from += fmt.Sprintf(", rating at least %d", d.MinRating)
+			}
+		}
+		t.Rows = append(t.Rows, []cell{{Text: fmt.Sprintf("D%d", i+1)}, {Text: "dataset hash"}, {Text: h, Class: "hash"}, {Text: from}})
+	}
+	for i, c := range codes {
+		t.Rows = append(t.Rows, plain(fmt.Sprintf("C%d", i+1), "code version", c, ""))
+	}
+	return append(out, t)
+}
+
+func at(revision string) string {
+	if revision == "" {
+		return ""
+	}
+	return " at " + revision
+}
+
+// number is the place of a name in a list, which it is added to where it is new.
+func number(names *[]string, name string) string {
+	i := slices.Index(*names, name)
+	if i < 0 {
+		i = len(*names)
+		*names = append(*names, name)
+	}
+	return fmt.Sprint(i + 1)
+}
+
+func percent(x *float64) string {
+	if x == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", 100**x)
+}
+
+// count is a number of things, "1 seed" or "3 seeds".
+func count(n int, of string) string {
+	if n == 1 {
+		return "1 " + of
+	}
+	return whole(n) + " " + of + "s"
+}
+
+var english = message.NewPrinter(language.English)
+
+// whole is a number with separated thousands.
+func whole[T int | int64](n T) string { return english.Sprintf("%d", n) }
+
+func ratio(x float64) string {
+	switch {
+	case !(x > 0 && x < 1e300):
+		return "-"
+	case x >= 100:
+		return english.Sprintf("%.0f", x)
+	}
+	return fmt.Sprintf("%.2f", x)
+}
+
+func duration(seconds float64) string {
+	switch {
+	case seconds <= 0:
+		return "0 s"
+	case seconds < 0.1:
+		return fmt.Sprintf("%.2g ms", 1000*seconds)
+	case seconds < 120:
+		return fmt.Sprintf("%.1f s", seconds)
+	case seconds < 7200:
+		return fmt.Sprintf("%.1f min", seconds/60)
+	}
+	return fmt.Sprintf("%.2f h", seconds/3600)
+}
