@@ -42,7 +42,7 @@ type Outcome struct {
 	Rounds  int
 	Runs    int
 	Epochs  int64 // acquisitions of all runs: attempts that got as far as the store
-	Orphans int   // younger than the grace
+	Orphans int   // written by stopped attempts after the run was complete
 	Seconds float64
 }
 
@@ -64,11 +64,11 @@ func (o Outcome) String() string {
 		}
 		fmt.Fprintf(&b, "%s %d", k, o.Kills[k])
 	}
-	fmt.Fprintf(&b, "), %d attempts acquired a run; every hash, ledger and log is the undisturbed one's", o.Epochs)
+	fmt.Fprintf(&b, "), %d attempts acquired a run, %d objects left over; every hash, ledger and log is the undisturbed one's", o.Epochs, o.Orphans)
 	return b.String()
 }
 
-// grace is the age from which objects of dead attempts are collected in these runs.
+// grace is the age from which objects of dead attempts are collected while a run goes on.
 const grace = 2 * time.Second
 
 // target is one run and what it must end in.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,6 +41,8 @@ type harness struct {
 	bucket blob.Bucket
 	wg     sync.WaitGroup
 
+	ports []string // of the stack, for ever: no other stack or client of this machine uses them
+
 	mu    sync.Mutex
 	pids  map[string]int
 	stack worker.Stack
@@ -49,14 +52,15 @@ type harness struct {
 // start brings the stack and the worker up, and keeps them up until ctx ends.
 func (h *harness) start(ctx context.Context) error {
 	h.pids = map[string]int{}
-	h.keep(ctx, devstack, func() *exec.Cmd {
-		args := []string{"--state", h.state}
-		if s := h.address(); s.Temporal != "" { // the worker knows where it was
-			for flag, at := range map[string]string{"--temporal-port": s.Temporal, "--ui-port": s.UI, "--gcs-port": s.GCS} {
-				args = append(args, flag, at[strings.LastIndexByte(at, ':')+1:])
-			}
+	for _, flag := range []string{"--temporal-port", "--ui-port", "--gcs-port"} {
+		port, err := freePort()
+		if err != nil {
+			return err
 		}
-		return exec.Command(filepath.Join(h.o.Bin, devstack), args...)
+		h.ports = append(h.ports, flag, port)
+	}
+	h.keep(ctx, devstack, func() *exec.Cmd {
+		return exec.Command(filepath.Join(h.o.Bin, devstack), append([]string{"--state", h.state}, h.ports...)...)
 	})
 	if err := h.ready(ctx); err != nil {
 		return err
@@ -66,6 +70,16 @@ func (h *harness) start(ctx context.Context) error {
 			"--slots", strconv.Itoa(h.slots()), "--threads", "1", "--grace", "10s")
 	})
 	return nil
+}
+
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, err
 }
 
 // slots is how many runs train at once.
@@ -269,7 +283,7 @@ func (h *harness) check(ctx context.Context, t target) (v verified, err error) {
 		if err != nil {
 			return v, err
 		}
-		if age := attr.Updated.Sub(updated); age > grace && o.Epoch < head.Epoch {
+		if age := attr.Updated.Sub(updated); age > 0 { // a stopped attempt that woke up later may have left some
 			return v, fmt.Errorf("%s of attempt %d is left over, %v older than the last commit", o.Key, o.Epoch, age)
 		}
 	}
