@@ -44,6 +44,7 @@ func ChooseInterval(in IntervalInput) IntervalChoice {
 	if prior <= 0 {
 		prior = DefaultPrior
 	}
+	in.Observed = max(in.Observed, 0) // the clock of another host may have been ahead
 	m := (in.Observed + prior).Seconds() / float64(in.Preemptions+1)
 	c := IntervalChoice{MTBP: time.Duration(m * float64(time.Second))}
 	if in.FixedSteps > 0 {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/disk"
@@ -201,6 +202,32 @@ func TestIntervalIsChosen(t *testing.T) {
 	for _, e := range attempt(t, mem.New(nil), tiny(t)).of(EventInterval) {
 		if !strings.Contains(e.Message, "every 3 steps: fixed") {
 			t.Errorf("said %q", e.Message)
+		}
+	}
+}
+
+// Hosts whose clocks are days apart continue each other's run: nothing compares their times.
+func TestClocksApart(t *testing.T) {
+	b := mem.New(nil)
+	for i, skew := range []time.Duration{72 * time.Hour, -72 * time.Hour, 0} {
+		a := attempt(t, b, tiny(t, "checkpoint_every_steps=0"), func(o *Options) {
+			now := clock()
+			o.Now = func() time.Time { return now().Add(skew) }
+			o.MaxSteps = []int64{9, 17, 0}[i]
+		})
+		if a.err != nil {
+			t.Fatal(a.err)
+		}
+		for _, e := range a.of(EventInterval) {
+			if !strings.Contains(e.Message, "Young/Daly") || strings.Contains(e.Message, " -") {
+				t.Errorf("clock %s: %s", skew, e.Message)
+			}
+		}
+		if i == 2 {
+			same(t, b, a)
+			if a.res.RestoredFromStep != 17 {
+				t.Errorf("restored from step %d", a.res.RestoredFromStep)
+			}
 		}
 	}
 }
