@@ -120,7 +120,17 @@ type ReportInput struct {
 	Items    []Item             `json:"items"`
 	Failures map[string]string  `json:"failures,omitempty"` // item ID -> error
 	Goodput  map[string]float64 `json:"goodput,omitempty"`
+	Books    map[string]Books   `json:"books,omitempty"` // item ID -> where its slot's time went
 	Final    bool               `json:"final"`
+}
+
+// Books are where the wall clock of an experiment's slot went, in this sweep.
+type Books struct {
+	WallSeconds float64            `json:"wall_seconds"`
+	Ledger      map[string]float64 `json:"ledger"` // bucket -> seconds, adds up to WallSeconds
+	FromStep    int64              `json:"from_step,omitempty"`
+	Preemptions int                `json:"preemptions"`
+	LostSteps   int64              `json:"lost_steps,omitempty"`
 }
 
 // ReportResult says where the report lies in the store.

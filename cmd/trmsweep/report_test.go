@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"trmsweep/activities"
 	"trmsweep/configs"
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/disk"
@@ -97,6 +98,44 @@ func TestReportCommand(t *testing.T) {
 		if _, ok := rows[0][key]; !ok {
 			t.Errorf("rows lack %q", key)
 		}
+	}
+}
+
+// The report of a sweep books the slots' time, queue and losses included.
+func TestSweepReportBooks(t *testing.T) {
+	dir, runs := studyStore(t)
+	b, err := disk.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	specs, err := experiment.ResolveSweep(configs.FS, []string{"e2_2_t2_n2"}, "smoke", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := specs[0]
+	data, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	if _, err := blob.PutBytes(ctx, b, "specs/x.json", data, blob.Any); err != nil {
+		t.Fatal(err)
+	}
+	books := activities.Books{WallSeconds: 20, Ledger: map[string]float64{"queued": 5, "training": 12, "lost": 3}, Preemptions: 2, LostSteps: 4}
+	in := activities.ReportInput{Sweep: "night", Items: []activities.Item{{Experiment: s.Name, Phase: s.Phase, ID: s.Name, Run: runs[0], SpecKey: "specs/x.json"}}, Books: map[string]activities.Books{s.Name: books}}
+	if _, err := writeReport(ctx, b, in); err != nil {
+		t.Fatal(err)
+	}
+	data, _, err = blob.ReadAll(ctx, b, "sweeps/night/results.json", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []report.Row
+	if err := json.Unmarshal(data, &rows); err != nil || len(rows) != 1 {
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	if r := rows[0]; r.WallSeconds != 20 || r.Ledger["queued"] != 5 || r.Ledger["lost"] != 3 || r.Goodput != 0.8 || r.Preemptions != 2 || r.LostSteps != 4 {
+		t.Errorf("%+v", r)
 	}
 }
 

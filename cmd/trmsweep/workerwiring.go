@@ -26,6 +26,11 @@ func writeReport(ctx context.Context, b blob.Bucket, in activities.ReportInput) 
 		return nil, err
 	}
 	told.Failures = nil // of earlier sweeps; this one says what failed in it
+	for _, it := range in.Items {
+		if books, ok := in.Books[it.ID]; ok {
+			told.Slots[it.Run] = report.Books(books)
+		}
+	}
 	var entries []report.Entry
 	for _, it := range in.Items {
 		data, _, err := blob.ReadAll(ctx, b, it.SpecKey, 0)

@@ -204,6 +204,12 @@ func (r *Row) summarize() {
 		r.SeedDeviation = ptr(deviation(finals) * math.Sqrt(n/(n-1)))
 	}
 	r.Ledger, r.WallSeconds, r.Preemptions, r.LostSteps, r.Goodput = books.Ledger, books.WallSeconds, books.Preemptions, books.LostSteps, books.goodput()
+	for _, slot := range r.Slots {
+		if slot.FromStep > 0 {
+			r.note("an earlier sweep trained to step %d, its time is not in the ledger", slot.FromStep)
+			break
+		}
+	}
 	if off := books.off(); off > 0.01 {
 		r.note("the ledger is %.1f%% off the wall clock", 100*off)
 	}
