@@ -415,8 +415,15 @@ func BenchmarkBatch1024(b *testing.B) {
 
 // threadCPU is the processor time of this thread: what the code costs on a busy machine.
 func threadCPU() time.Duration {
+	return cpuTime(1) // RUSAGE_THREAD
+}
+
+// processCPU is that of all threads.
+func processCPU() time.Duration { return cpuTime(syscall.RUSAGE_SELF) }
+
+func cpuTime(who int) time.Duration {
 	var u syscall.Rusage
-	if err := syscall.Getrusage(1, &u); err != nil { // RUSAGE_THREAD
+	if err := syscall.Getrusage(who, &u); err != nil {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())

@@ -1,7 +1,9 @@
 package dataset
 
 import (
+	"bufio"
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"regexp"
@@ -94,11 +96,20 @@ func parseNpy(b []byte) (npyInfo, error) {
 
 // writeInt32 writes n int32 values as a one-dimensional .npy file.
 func writeInt32(path string, n int, value func(i int) int32) error {
-	b := make([]byte, 0, npyHeaderLen+4*n)
-	b = append(b, npyHeader("<i4", n)...)
-	for i := range n {
-		v := uint32(value(i))
-		b = append(b, byte(v), byte(v>>8), byte(v>>16), byte(v>>24))
+	f, err := os.Create(path)
+	if err != nil {
+		return err
 	}
-	return os.WriteFile(path, b, 0o644)
+	defer f.Close()
+	w := bufio.NewWriterSize(f, 1<<16)
+	w.Write(npyHeader("<i4", n)) // a bufio.Writer keeps its first error
+	var b [4]byte
+	for i := range n {
+		binary.LittleEndian.PutUint32(b[:], uint32(value(i)))
+		w.Write(b[:])
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return f.Close()
 }

@@ -207,12 +207,14 @@ func BenchmarkVerifyUnique(b *testing.B) {
 	}{{"read", reader{}}, {"unique 1 worker", reader{unique: true, workers: 1}}, {"unique", reader{unique: true}}} {
 		b.Run(c.name, func(b *testing.B) {
 			b.SetBytes(int64(text.Len()))
+			before := processCPU()
 			for range b.N {
 				if err := c.d.read(context.Background(), strings.NewReader(text.String()), func(row, *errRow) error { return nil }); err != nil {
 					b.Fatal(err)
 				}
 			}
 			b.ReportMetric(float64(b.N*n)/b.Elapsed().Seconds(), "rows/s")
+			b.ReportMetric(float64(processCPU()-before)/float64(b.N*n), "cpu-ns/row")
 		})
 	}
 }
