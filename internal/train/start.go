@@ -1,0 +1,166 @@
+package train
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"trmsweep/internal/backend"
+	"trmsweep/internal/blob"
+	"trmsweep/internal/blob/patient"
+	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/dataset"
+	"trmsweep/internal/trm"
+	"trmsweep/internal/version"
+)
+
+// prepare opens the dataset, takes the run's fence and builds the model. done: the run was complete before.
+func (r *run) prepare(ctx context.Context) (res Result, done bool, err error) {
+	if err := r.spec.Validate(); err != nil {
+		return r.result(), false, err
+	}
+	r.bucket = patient.New(r.o.Bucket, r.o.Patience, func(op, key string, err error, waited time.Duration) {
+		r.say.event(Event{Type: EventStorage, Seconds: waited.Seconds(), Message: fmt.Sprintf("%s %s: %v", op, key, err)})
+		r.o.Logger.Warn("storage is failing, waiting", "op", op, "key", key, "error", err, "waited", waited.Round(time.Millisecond))
+	})
+	r.runs = blob.Prefix(r.bucket, "runs/"+r.o.Run+"/")
+	there, err := r.peek(ctx)
+	if err != nil {
+		return r.result(), false, err
+	}
+	if res, done, err := r.complete(ctx, there); done || err != nil {
+		return res, done, err
+	}
+	if err := r.openData(ctx); err != nil {
+		return r.result(), false, err
+	}
+	if there != nil {
+		if err := r.matches(there.Meta, r.meta.DatasetHash); err != nil {
+			return r.result(), false, err
+		}
+	}
+	return r.result(), false, r.acquire(ctx)
+}
+
+// acquire takes the run's fence and builds the model.
+func (r *run) acquire(ctx context.Context) (err error) {
+	r.writer, err = checkpoint.Acquire(ctx, r.runs, r.o.Owner,
+		checkpoint.WithKeep(r.spec.KeepCheckpoints), checkpoint.WithLogger(r.o.Logger), checkpoint.WithGrace(r.o.Grace), checkpoint.WithClock(r.o.Now))
+	if err != nil {
+		return fmt.Errorf("acquire run %s: %w", r.o.Run, err)
+	}
+	r.saver = checkpoint.NewSaver(ctx, r.writer)
+	r.state(StateCompiling)
+	be, info, err := backend.New(r.o.Backend, r.o.Threads)
+	if err != nil {
+		return err
+	}
+	r.info = info
+	r.model, err = trm.New(be, trm.ConfigFromSpec(r.spec, r.train.NumPuzzleIdentifiers()))
+	if err != nil {
+		return fmt.Errorf("build model of %s: %w", r.spec.Name, err)
+	}
+	return nil
+}
+
+// openData makes sure of the dataset and opens both splits.
+func (r *run) openData(ctx context.Context) error {
+	dir := r.o.DataDir
+	if dir == "" {
+		opts := DatasetOptions(r.spec)
+		opts.Opener = r.o.Opener
+		var err error
+		dir, r.meta.DatasetHash, _, err = dataset.Ensure(ctx, r.bucket, opts, r.o.CacheDir, nil)
+		if err != nil {
+			return fmt.Errorf("dataset of %s: %w", r.spec.Name, err)
+		}
+	} else {
+		h, err := dataset.HashDir(dir)
+		if err != nil {
+			return err
+		}
+		r.meta.DatasetHash = h
+	}
+	var err error
+	if r.train, err = dataset.Open(dir, "train"); err != nil {
+		return err
+	}
+	if r.test, err = dataset.Open(dir, "test"); err != nil {
+		return err
+	}
+	epochs := r.spec.EvalIntervalEpochs
+	r.sampler, err = dataset.NewSampler(r.train, uint64(r.spec.Seed), r.spec.GlobalBatchSize, epochs)
+	if err != nil {
+		return fmt.Errorf("batches from %s: %w", filepath.Join(dir, "train"), err)
+	}
+	return nil
+}
+
+// restore loads the newest good checkpoint, or the start values where there is none.
+func (r *run) restore(ctx context.Context) error {
+	r.state(StateRestoring)
+	ck, err := r.writer.Restore(ctx)
+	if err != nil {
+		return fmt.Errorf("restore run %s: %w", r.o.Run, err)
+	}
+	data := r.meta.DatasetHash
+	if ck == nil {
+		r.meta = checkpoint.Meta{WorldSize: 1, Seed: r.spec.Seed, ConfigHash: r.spec.Hash(), DatasetHash: data}
+		r.ledger, _ = ParseLedger("")
+		spec, err := json.MarshalIndent(r.spec, "", "  ")
+		if err != nil {
+			return err
+		}
+		if _, err := blob.PutBytes(ctx, r.runs, "spec.json", append(spec, '\n'), blob.Any); err != nil {
+			return fmt.Errorf("write spec of run %s: %w", r.o.Run, err)
+		}
+		r.spare = r.model.InitState(uint64(r.spec.Seed))
+		err = r.model.Load(r.spare)
+		r.ready()
+		return err
+	}
+	r.meta = ck.Manifest.Meta
+	if err := r.matches(r.meta, data); err != nil {
+		return err
+	}
+	if r.ledger, err = ParseLedger(r.meta.LedgerSHA256); err != nil {
+		return err
+	}
+	if err := r.model.Load(ck.State); err != nil {
+		return fmt.Errorf("load checkpoint %s: %w", ck.Entry.Manifest, err)
+	}
+	r.spare = ck.State
+	if err := r.recall(); err != nil {
+		return err
+	}
+	r.step, r.restoredFrom, r.lastSaved = ck.Step, ck.Step, ck.Step
+	for _, e := range ck.Skipped {
+		r.say.event(Event{Type: EventStorage, Step: e.Step, Message: fmt.Sprintf("checkpoint %s is bad (%s); an older one is used", e.Manifest, e.Bad)})
+	}
+	r.ready()
+	r.say.event(Event{Type: EventRestored, Step: r.step, RestoredFrom: r.step, Seconds: ck.Took.Seconds(), Bytes: ck.Bytes})
+	return nil
+}
+
+// ready announces where training begins.
+func (r *run) ready() {
+	r.meta.CodeVersion = version.Code()
+	r.lastSave = r.o.Now()
+	r.say.progress(func(e *Event) {
+		e.Step, e.Total, e.CommittedStep, e.BestExactAccuracy = r.step, r.total, r.step, r.meta.BestExactAccuracy
+	})
+}
+
+// recall reads back what Extra holds of earlier attempts.
+func (r *run) recall() error {
+	raw, ok := r.meta.Extra["goodput"]
+	if !ok {
+		return nil
+	}
+	if err := json.Unmarshal(raw, &r.prior); err != nil {
+		return fmt.Errorf("goodput in the manifest of run %s: %w", r.o.Run, err)
+	}
+	return nil
+}
