@@ -1,0 +1,127 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"testing"
+
+	"trmsweep/internal/blob"
+	"trmsweep/internal/blob/mem"
+)
+
+var errInjected = fmt.Errorf("injected: %w", blob.ErrTransient)
+
+// faulty fails the n-th write and all operations after it (a crash), or only it with the answer lost.
+type faulty struct {
+	blob.Bucket
+	mu    sync.Mutex
+	at, n int
+	lost  bool // the write happens, the answer does not arrive
+	once  bool // later operations work
+}
+
+func (f *faulty) hit(write bool) (fail, apply bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if write {
+		f.n++
+	}
+	if f.n == f.at && write {
+		return true, f.lost
+	}
+	return f.n >= f.at && !f.once, false
+}
+
+func (f *faulty) Put(ctx context.Context, key string, body io.ReaderAt, size, gen int64) (blob.Attr, error) {
+	fail, apply := f.hit(true)
+	if fail {
+		if apply {
+			f.Bucket.Put(ctx, key, body, size, gen)
+		}
+		return blob.Attr{}, errInjected
+	}
+	return f.Bucket.Put(ctx, key, body, size, gen)
+}
+
+func (f *faulty) Get(ctx context.Context, key string, gen int64) (io.ReadCloser, blob.Attr, error) {
+	if fail, _ := f.hit(false); fail {
+		return nil, blob.Attr{}, errInjected
+	}
+	return f.Bucket.Get(ctx, key, gen)
+}
+
+func (f *faulty) Stat(ctx context.Context, key string) (blob.Attr, error) {
+	if fail, _ := f.hit(false); fail {
+		return blob.Attr{}, errInjected
+	}
+	return f.Bucket.Stat(ctx, key)
+}
+
+// A save makes six writes: state, attachment, metrics, events, MANIFEST, HEAD.
+const writes = 6
+
+func TestCrashAtEveryWrite(t *testing.T) {
+	for at := 1; at <= writes; at++ {
+		for _, lost := range []bool{false, true} {
+			b := mem.New(nil)
+			w := acquire(t, b)
+			save(t, w, 1)
+			w.b = &faulty{Bucket: b, at: at, lost: lost}
+			if _, err := w.Save(t.Context(), snap(2)); !errors.Is(err, blob.ErrTransient) {
+				t.Fatalf("write %d, lost %v: %v", at, lost, err)
+			}
+			step := int64(1)
+			if at == writes && lost {
+				step = 2
+			}
+			w, _ = restored(t, b, step)
+			save(t, w, 3)
+			w.grace = -1
+			if _, err := w.Clean(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r, err := Verify(t.Context(), b)
+			if err != nil || !r.OK || len(r.Orphans) != 0 {
+				t.Fatalf("write %d: %+v %v", at, r.Orphans, err)
+			}
+		}
+	}
+}
+
+// An outage ends and the same writer goes on: no log line is lost or repeated.
+func TestSaveAgainAfterFailure(t *testing.T) {
+	for at := 1; at <= writes; at++ {
+		for _, lost := range []bool{false, true} {
+			b := mem.New(nil)
+			w := acquire(t, b)
+			save(t, w, 1)
+			w.b = &faulty{Bucket: b, at: at, lost: lost}
+			if _, err := w.Save(t.Context(), snap(2)); err == nil {
+				t.Fatal("no error")
+			}
+			w.b = b
+			save(t, w, 3)
+			log, err := ReadMetrics(t.Context(), b, *w.parent)
+			if err != nil || string(log) != "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n" {
+				t.Fatalf("write %d lost %v: %q %v", at, lost, log, err)
+			}
+			w.Clean(t.Context())
+			if r, err := Verify(t.Context(), b); err != nil || !r.OK || len(r.Orphans) != 0 {
+				t.Fatalf("write %d lost %v: %+v %v", at, lost, r.Orphans, err)
+			}
+		}
+	}
+}
+
+func TestLostAnswerIsNoFailure(t *testing.T) {
+	for at := 1; at <= writes; at++ {
+		b := mem.New(nil)
+		w := acquire(t, b)
+		w.b = &faulty{Bucket: b, at: at, lost: true, once: true}
+		save(t, w, 1)
+		restored(t, b, 1)
+	}
+}
