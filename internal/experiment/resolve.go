@@ -36,28 +36,40 @@ func Resolve(configs fs.FS, name, profileName string, sets, environ []string) (S
 	set := read(assignments("--set", sets))
 	prof, err := readProfile(configs, profileName)
 	faults.merge(err)
-	if len(faults) > 0 {
+	if err != nil { // its values would only be found wrong because they are not scaled
 		return Spec{}, faults
 	}
 	spec, origins, err := compose(base, exp, prof, env, set)
-	if err != nil {
-		return Spec{}, err
-	}
+	faults.merge(err)
 	spec.Name, spec.Profile = name, profileName
 	if spec.PuzzleEmbLR == 0 {
 		spec.PuzzleEmbLR = spec.LR
 	}
-	if err := spec.Validate(); err != nil {
-		faults.merge(err)
-		for i := range faults {
-			faults[i].Origin = name
-			if o := origins[faults[i].Key]; o != "" {
-				faults[i].Origin = o
-			}
-		}
+	if err == nil {
+		faults.merge(located(spec.Validate(), name, origins, faults))
+	}
+	if len(faults) > 0 {
 		return Spec{}, faults
 	}
 	return spec, nil
+}
+
+// located gives faults of values the place where the value was set, and leaves
+// out those of keys that could not even be read.
+func located(err error, name string, origins map[string]string, unread Faults) error {
+	var found, out Faults
+	found.merge(err)
+	for _, f := range found {
+		if slices.ContainsFunc(unread, func(u Fault) bool { return u.Key == f.Key }) {
+			continue
+		}
+		f.Origin = name
+		if o := origins[f.Key]; o != "" {
+			f.Origin = o
+		}
+		out = append(out, f)
+	}
+	return out.orNil()
 }
 
 // compose stacks the layers in one viper and decodes the result.
@@ -92,12 +104,10 @@ func compose(base, exp layer, prof profile, env, set layer) (Spec, map[string]st
 // ResolveSweep expands names (sweeps, phases, experiments; none = AllAblations)
 // and resolves every experiment. Faults of all of them come back together, each once.
 func ResolveSweep(configs fs.FS, names []string, profileName string, sets, environ []string) ([]Spec, error) {
-	experiments, err := Expand(configs, names)
-	if err != nil {
-		return nil, err
-	}
 	var specs []Spec
 	var faults Faults
+	experiments, err := Expand(configs, names)
+	faults.merge(err)
 	for _, e := range experiments {
 		s, err := Resolve(configs, e, profileName, sets, environ)
 		faults.merge(err)
