@@ -33,7 +33,11 @@ func (r *run) feed(from, to int64) (<-chan fed, func()) {
 			case <-quit:
 				return
 			}
-			f.err = r.sampler.Batch(step-1, 0, 1, f.batch)
+			batch := step - 1
+			if r.o.sameBatch {
+				batch = 0
+			}
+			f.err = r.sampler.Batch(batch, 0, 1, f.batch)
 			explore(f.minSteps, uint64(r.spec.Seed), step, r.spec.HaltExplorationProb, r.spec.HaltMaxSteps)
 			f.release = func() { free <- f }
 			select {

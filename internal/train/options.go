@@ -54,6 +54,8 @@ type Options struct {
 	CheckEvery time.Duration
 	Force      bool // evaluate and write the result again although it exists
 
+	sameBatch bool // every step gets the first step's rows: what is learned shows at once
+
 	Notice <-chan string    // a reason to save and stop at the next step boundary
 	Events func(Event)      // called from several goroutines, never concurrently; may be nil
 	Now    func() time.Time // nil = time.Now

@@ -22,12 +22,12 @@ type TrialResult struct {
 }
 
 // Trial trains a spec's model for a few steps, with a learning rate that can be
-// seen, on the real data, backend and store, saves, restores the checkpoint into a new
-// model and compares. The loss must fall: an error says what is wrong. The caller
-// gives a bucket of its own and removes what is left there. o.Events must be nil.
+// seen and on one batch, on the real data, backend and store, saves, restores the
+// checkpoint into a new model and compares. The loss must fall: an error says what is
+// wrong. The caller gives a bucket of its own and removes what is left there. o.Events must be nil.
 func Trial(ctx context.Context, o Options, steps int64) (TrialResult, error) {
 	var out TrialResult
-	o.Spec, o.Run, o.MaxSteps = trialSpec(o.Spec, steps), "trial", steps
+	o.Spec, o.Run, o.MaxSteps, o.sameBatch = trialSpec(o.Spec, steps), "trial", steps, true
 	var rate atomic.Uint64
 	o.Events = func(e Event) {
 		if e.StepsPerSecond > 0 {

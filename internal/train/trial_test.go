@@ -1,6 +1,7 @@
 package train
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -19,6 +20,15 @@ func TestTrialLearnsSavesAndRestores(t *testing.T) {
 	}
 	if len(r.Losses) != 10 || mean(r.Losses[7:]) >= mean(r.Losses[:3]) || len(r.StateSHA256) != 64 || r.StepSeconds <= 0 {
 		t.Errorf("%+v", r)
+	}
+}
+
+// Small batches differ more from each other than ten steps change: none of these is refused.
+func TestTrialIsNoLottery(t *testing.T) {
+	for seed := range 25 {
+		if r, err := trialOf(t, fmt.Sprintf("seed=%d", seed+1), "lr=1e-4"); err != nil {
+			t.Errorf("seed %d: %v %.4f", seed+1, err, r.Losses)
+		}
 	}
 }
 
