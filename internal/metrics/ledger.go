@@ -1,0 +1,53 @@
+package metrics
+
+import (
+	"maps"
+	"slices"
+
+	"go.temporal.io/sdk/client"
+)
+
+// Names of the goodput ledger's metrics, labelled sweep, phase and experiment.
+const (
+	LedgerSeconds = "trmsweep_slot_seconds"  // and bucket: seconds so far, all buckets add up to the slot's wall clock
+	GoodputRatio  = "trmsweep_goodput_ratio" // training / time in a slot
+	LostSteps     = "trmsweep_lost_steps"
+	Preemptions   = "trmsweep_preemptions"
+)
+
+func help(name string) string {
+	if text, ok := map[string]string{
+		LedgerSeconds: "Wall clock of an experiment's slot so far, by bucket of the goodput ledger.",
+		GoodputRatio:  "Share of the time in a slot that trained steps which count.",
+		LostSteps:     "Optimizer steps computed again after a preemption or failure.",
+		Preemptions:   "Attempts that ended because the host was taken away.",
+	}[name]; ok {
+		return text
+	}
+	return "Counted by the Temporal SDK."
+}
+
+// Ledger is where one experiment stands in a sweep.
+type Ledger struct {
+	Sweep, Phase, Experiment string
+	Seconds                  map[string]float64 // bucket -> seconds
+	LostSteps                int64
+	Preemptions              int
+}
+
+// Publish sets the experiment's gauges. In a workflow, workflow.GetMetricsHandler
+// gives a handler that keeps silent during a replay.
+func (l Ledger) Publish(h client.MetricsHandler) {
+	labels := map[string]string{"sweep": l.Sweep, "phase": l.Phase, "experiment": l.Experiment}
+	h = h.WithTags(labels)
+	all := 0.0
+	for _, bucket := range slices.Sorted(maps.Keys(l.Seconds)) {
+		all += l.Seconds[bucket]
+		h.WithTags(map[string]string{"bucket": bucket}).Gauge(LedgerSeconds).Update(l.Seconds[bucket])
+	}
+	if in := all - l.Seconds["queued"]; in > 0 {
+		h.Gauge(GoodputRatio).Update(l.Seconds["training"] / in)
+	}
+	h.Gauge(LostSteps).Update(float64(l.LostSteps))
+	h.Gauge(Preemptions).Update(float64(l.Preemptions))
+}

@@ -1,0 +1,75 @@
+package metrics_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"trmsweep/internal/metrics"
+)
+
+func scrape(t *testing.T, address string) string {
+	t.Helper()
+	resp, err := http.Get("http://" + address + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s %v", resp.Status, data, err)
+	}
+	return string(data)
+}
+
+func TestScrape(t *testing.T) {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	r := metrics.New()
+	address, err := r.Serve(ctx, "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := r.Handler()
+	l := metrics.Ledger{Sweep: "night", Phase: "ablations", Experiment: "e2_2_t2_n2", LostSteps: 7, Preemptions: 2,
+		Seconds: map[string]float64{"queued": 20, "training": 60, "lost": 20}}
+	l.Publish(h)
+	l.Seconds["training"] = 90.5 // later
+	l.Publish(h)
+	// As the SDK does: one name with labels of different places, odd characters, timers.
+	h.WithTags(map[string]string{"operation": "Poll"}).Counter("temporal_request").Inc(3)
+	h.WithTags(map[string]string{"operation": "Poll", "worker-type": "x"}).Counter("temporal_request").Inc(1)
+	h.WithTags(map[string]string{"operation": "Poll"}).Counter("temporal_request").Inc(2)
+	h.Timer("temporal_request_latency").Record(300 * time.Millisecond)
+
+	text := scrape(t, address)
+	for _, want := range []string{
+		`trmsweep_slot_seconds{bucket="training",experiment="e2_2_t2_n2",phase="ablations",sweep="night"} 90.5`,
+		`trmsweep_slot_seconds{bucket="queued",experiment="e2_2_t2_n2",phase="ablations",sweep="night"} 20`,
+		`trmsweep_goodput_ratio{experiment="e2_2_t2_n2",phase="ablations",sweep="night"} 0.8190`,
+		`trmsweep_lost_steps{experiment="e2_2_t2_n2",phase="ablations",sweep="night"} 7`,
+		`trmsweep_preemptions{experiment="e2_2_t2_n2",phase="ablations",sweep="night"} 2`,
+		"# TYPE trmsweep_slot_seconds gauge",
+		`temporal_request{operation="Poll"} 5`, `temporal_request{operation="Poll",worker_type="x"} 1`,
+		`temporal_request_latency_bucket{le="0.5"} 1`, "go_goroutines ",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
+}
+
+func TestServeTakenAddress(t *testing.T) {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	address, err := metrics.New().Serve(ctx, "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := metrics.New().Serve(ctx, address); err == nil || !strings.Contains(err.Error(), "--metrics-address") {
+		t.Errorf("taken address: %v", err)
+	}
+}
