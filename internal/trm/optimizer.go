@@ -6,7 +6,7 @@ import (
 	. "github.com/gomlx/gomlx/pkg/core/graph" //nolint:staticcheck // graphs read as formulas
 )
 
-// atan2 is the angle of (y, x) for x >= 0, float32 within about 2 ulp; atan2(0, 0) = 0.
+// atan2 is the angle of (y, x) for x >= 0, float32 within 4 ulp; atan2(0, 0) = 0.
 func atan2(y, x *Node) *Node {
 	a := Abs(y)
 	zero, one := ZerosLike(a), OnesLike(a)

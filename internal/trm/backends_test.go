@@ -1,0 +1,80 @@
+package trm
+
+import (
+	"math"
+	"testing"
+
+	"trmsweep/internal/backend"
+	"trmsweep/internal/tensor"
+)
+
+// wholeRun trains on one backend from fresh weights and returns the loss of every step and the weights at the end.
+func wholeRun(t *testing.T, name string, c Config, steps int) (curve []float64, state tensor.State) {
+	t.Helper()
+	be, _, err := backend.New(name, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer be.Finalize()
+	m, err := New(be, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if err := m.Load(m.InitState(1)); err != nil {
+		t.Fatal(err)
+	}
+	in := tinyBatch(c)
+	for s := range steps {
+		in.Step, in.LR = int64(s+1), 3e-3*min(1, float64(s+1)/20)
+		in.PuzzleEmbLR = in.LR
+		mt, err := m.Step(in)
+		if err != nil || !mt.Finite {
+			t.Fatalf("%s, step %d: loss %v, %v", name, s+1, mt.Loss, err)
+		}
+		curve = append(curve, mt.LMLoss)
+	}
+	state, err = m.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return curve, state
+}
+
+// TestBackendsAgreeOnAWholeRun trains on "go" and on "cpu" until the batch is known by heart. Rounding differs from the first product on and
+// grows; docs/LOG.md has how far they were apart.
+func TestBackendsAgreeOnAWholeRun(t *testing.T) {
+	const steps, bound = 60, 1e-5
+	c := tinyConfig()
+	c.BatchSize, c.GlobalBatchSize, c.WeightDecay = 4, 4, 0.1
+	want, ref := wholeRun(t, "go:ops_sequential", c, steps)
+	got, state := wholeRun(t, "cpu", c, steps)
+	if !(want[steps-1] < 0.5*want[0]) {
+		t.Errorf("the loss goes from %v to %v: not a run that learns", want[0], want[steps-1])
+	}
+	worst := 0.0
+	for i := range want {
+		worst = max(worst, math.Abs(got[i]-want[i])/want[0])
+	}
+	t.Logf("loss %v to %v; curves at most %.2g of the first loss apart", want[0], want[steps-1], worst)
+	if !(worst < bound) {
+		t.Errorf("the losses are up to %g of the first apart, bound %g", worst, bound)
+	}
+	worst = 0
+	for _, name := range ref.Names() {
+		rel := distanceOf(floats(t, state[name]), floats(t, ref[name]))
+		if worst = max(worst, rel); !(rel < bound) {
+			t.Errorf("%s: off by %g of its length, bound %g", name, rel, bound)
+		}
+	}
+	t.Logf("state at most %.2g of an array's length apart", worst)
+}
+
+// distanceOf is the length of the difference over that of want, or over 1 where want is shorter.
+func distanceOf(got, want []float64) float64 {
+	var diff, length float64
+	for i, w := range want {
+		diff, length = diff+(got[i]-w)*(got[i]-w), length+w*w
+	}
+	return math.Sqrt(diff / max(length, 1))
+}
