@@ -2,12 +2,14 @@ package workflows
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
+	"trmsweep/internal/metrics"
 	"trmsweep/internal/preflight"
 	"trmsweep/internal/queues"
 )
@@ -39,6 +41,8 @@ func (x *training) publish(ctx workflow.Context) {
 		if err != nil {
 			workflow.GetLogger(ctx).Warn("search attributes", "error", err)
 		}
+		metrics.Ledger{Sweep: x.in.Sweep, Phase: r.Item.Phase, Experiment: r.Item.ID, Seconds: r.Goodput, Goodput: now.goodput, LostSteps: r.LostSteps, Preemptions: r.Preemptions}.
+			Publish(workflow.GetMetricsHandler(ctx))
 	}
 	details := table([]ExperimentResult{*r})
 	if r.Error != "" {
@@ -75,8 +79,8 @@ func (s *SweepResult) details() string {
 	if s.Status == StatusRunning && s.Stage != "" {
 		fmt.Fprintf(&b, "; now: %s", s.Stage)
 	}
-	if e := eta(s.ETASeconds); e != "" {
-		fmt.Fprintf(&b, "; time left: %s", e)
+	if e := s.TimeLeft(); e != "" {
+		b.WriteString("; time left: " + e)
 	}
 	if g := share(s.Goodput, s.WallSeconds); g > 0 {
 		fmt.Fprintf(&b, "; goodput %.0f%%", 100*g)
@@ -110,6 +114,14 @@ func table(rows []ExperimentResult) string {
 			r.Progress.Loss, 100*r.Progress.BestExactAccuracy, r.Preemptions, eta(r.Progress.ETASeconds))
 	}
 	return b.String()
+}
+
+// TimeLeft is the forecast for people; empty where there is none.
+func (s *SweepResult) TimeLeft() string {
+	if s.ETASeconds <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s (%s to %s)", eta(s.ETASeconds), eta(math.Max(s.ETALow, 1)), eta(s.ETAHigh))
 }
 
 func eta(seconds float64) string {

@@ -1,11 +1,6 @@
 package metrics
 
-import (
-	"maps"
-	"slices"
-
-	"go.temporal.io/sdk/client"
-)
+import "go.temporal.io/sdk/client"
 
 // Names of the goodput ledger's metrics, labelled sweep, phase and experiment.
 const (
@@ -27,10 +22,14 @@ func help(name string) string {
 	return "Counted by the Temporal SDK."
 }
 
+// buckets in a fixed order: workflows publish, and must do the same every time.
+var buckets = []string{"queued", "starting", "compiling", "restoring", "training", "saving", "evaluating", "lost"}
+
 // Ledger is where one experiment stands in a sweep.
 type Ledger struct {
 	Sweep, Phase, Experiment string
 	Seconds                  map[string]float64 // bucket -> seconds
+	Goodput                  float64
 	LostSteps                int64
 	Preemptions              int
 }
@@ -38,16 +37,11 @@ type Ledger struct {
 // Publish sets the experiment's gauges. In a workflow, workflow.GetMetricsHandler
 // gives a handler that keeps silent during a replay.
 func (l Ledger) Publish(h client.MetricsHandler) {
-	labels := map[string]string{"sweep": l.Sweep, "phase": l.Phase, "experiment": l.Experiment}
-	h = h.WithTags(labels)
-	all := 0.0
-	for _, bucket := range slices.Sorted(maps.Keys(l.Seconds)) {
-		all += l.Seconds[bucket]
+	h = h.WithTags(map[string]string{"sweep": l.Sweep, "phase": l.Phase, "experiment": l.Experiment})
+	for _, bucket := range buckets {
 		h.WithTags(map[string]string{"bucket": bucket}).Gauge(LedgerSeconds).Update(l.Seconds[bucket])
 	}
-	if in := all - l.Seconds["queued"]; in > 0 {
-		h.Gauge(GoodputRatio).Update(l.Seconds["training"] / in)
-	}
+	h.Gauge(GoodputRatio).Update(l.Goodput)
 	h.Gauge(LostSteps).Update(float64(l.LostSteps))
 	h.Gauge(Preemptions).Update(float64(l.Preemptions))
 }

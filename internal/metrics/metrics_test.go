@@ -34,7 +34,7 @@ func TestScrape(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := r.Handler()
-	l := metrics.Ledger{Sweep: "night", Phase: "ablations", Experiment: "e2_2_t2_n2", LostSteps: 7, Preemptions: 2,
+	l := metrics.Ledger{Sweep: "night", Phase: "ablations", Experiment: "e2_2_t2_n2", LostSteps: 7, Preemptions: 2, Goodput: 0.75,
 		Seconds: map[string]float64{"queued": 20, "training": 60, "lost": 20}}
 	l.Publish(h)
 	l.Seconds["training"] = 90.5 // later
@@ -49,7 +49,7 @@ func TestScrape(t *testing.T) {
 	for _, want := range []string{
 		`trmsweep_slot_seconds{bucket="training",experiment="e2_2_t2_n2",phase="ablations",sweep="night"} 90.5`,
 		`trmsweep_slot_seconds{bucket="queued",experiment="e2_2_t2_n2",phase="ablations",sweep="night"} 20`,
-		`trmsweep_goodput_ratio{experiment="e2_2_t2_n2",phase="ablations",sweep="night"} 0.8190`,
+		`trmsweep_goodput_ratio{experiment="e2_2_t2_n2",phase="ablations",sweep="night"} 0.75`,
 		`trmsweep_lost_steps{experiment="e2_2_t2_n2",phase="ablations",sweep="night"} 7`,
 		`trmsweep_preemptions{experiment="e2_2_t2_n2",phase="ablations",sweep="night"} 2`,
 		"# TYPE trmsweep_slot_seconds gauge",
