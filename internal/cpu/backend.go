@@ -39,6 +39,9 @@ var _ backends.Backend = (*Backend)(nil)
 
 // New reads a configuration, "" or "threads=N", and makes a backend.
 func New(config string) (backends.Backend, error) {
+	if err := kernel.Asked(); err != nil {
+		return nil, fmt.Errorf("backend cpu: %w", err)
+	}
 	b := &Backend{threads: runtime.GOMAXPROCS(0)}
 	for part := range strings.SplitSeq(config, ",") {
 		if part == "" {

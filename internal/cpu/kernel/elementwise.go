@@ -19,8 +19,8 @@ var (
 	Scale     func(dst, a []float32, s float32)
 )
 
-// The unary functions compute dst[i] = f(a[i]). Neg, Abs and Sqrt are exact or correctly rounded. Exp and Sigmoid err by at most
-// 3 ulp on normal results; Exp gives 0 below -104 and +Inf above 88.73.
+// The unary functions compute dst[i] = f(a[i]). Neg, Abs and Sqrt are exact or correctly rounded. Exp errs by at most 2 ulp and Sigmoid by
+// 3 on normal results; Exp gives 0 below -104 and +Inf above 88.73.
 var (
 	Neg     func(dst, a []float32)
 	Abs     func(dst, a []float32)

@@ -1,0 +1,109 @@
+package cpu_test
+
+import (
+	"reflect"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gomlx/gomlx/backends"
+	"github.com/gomlx/gomlx/pkg/core/dtypes"
+	"github.com/gomlx/gomlx/pkg/core/shapes"
+)
+
+// within fails the test when f does not end: a deadlock is an error of this test, not of the whole run.
+func within(t *testing.T, limit time.Duration, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	select {
+	case <-done:
+	case <-time.After(limit):
+		buf := make([]byte, 1<<16)
+		t.Fatalf("still at work after %v:\n%s", limit, buf[:runtime.Stack(buf, true)])
+	}
+}
+
+// TestOneProcessor runs more threads than there are processors.
+func TestOneProcessor(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	c := networks[2]
+	want := c.run(backend(t, "cpu:threads=1"))
+	four := backend(t, "cpu:threads=4")
+	within(t, 2*time.Minute, func() {
+		if got := c.run(four); !reflect.DeepEqual(got, want) {
+			t.Error("four threads on one processor give other bits than one thread")
+		}
+	})
+}
+
+// TestSharedHost runs several trainers at once: two on one backend, whose pool serves one at a time, and one beside them.
+func TestSharedHost(t *testing.T) {
+	shared, own := backend(t, "cpu:threads=3"), backend(t, "cpu:threads=2")
+	runs := []struct {
+		b backends.Backend
+		c network
+	}{{shared, networks[2]}, {shared, networks[7]}, {own, networks[9]}}
+	one := backend(t, "cpu:threads=1")
+	within(t, 2*time.Minute, func() {
+		var all sync.WaitGroup
+		for i, r := range runs {
+			all.Go(func() {
+				want := r.c.run(one)
+				for range 5 {
+					if got := r.c.run(r.b); !reflect.DeepEqual(got, want) {
+						t.Errorf("trainer %d gets other bits beside others than alone", i)
+					}
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
+// TestExecuteAllocates nothing but the handles of its results: two allocations, however many there are.
+func TestExecuteAllocates(t *testing.T) {
+	b := backend(t, "cpu:threads=2")
+	builder := b.Builder("allocations")
+	shape := shapes.Make(dtypes.Float32, 64, 64)
+	x, err := builder.Parameter("x", shape, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var outs []backends.Op
+	for range 10 {
+		y, err := builder.Dot(x, x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x, err = builder.Tanh(y); err != nil {
+			t.Fatal(err)
+		}
+		outs = append(outs, x)
+	}
+	exec, err := builder.Compile(outs, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := b.BufferFromFlatData(0, make([]float32, 64*64), shape)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inputs, donate := []backends.Buffer{in}, []bool{false}
+	step := func() {
+		results, err := exec.Execute(inputs, donate, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range results {
+			if err := b.BufferFinalize(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	step()
+	if n := testing.AllocsPerRun(20, step); n > 2 {
+		t.Errorf("%.0f allocations per execution of %d results, want 2", n, len(outs))
+	}
+}
