@@ -55,6 +55,10 @@ func (b Books) total() float64 {
 	return sum
 }
 
+// inSlot is the time from the start of the first attempt to the end of the last,
+// pauses between them aside.
+func (b Books) inSlot() float64 { return max(0, b.WallSeconds-b.Ledger["queued"]) }
+
 // goodput is the share of the time in a slot that trained steps which count;
 // waiting for a slot is not in it.
 func (b Books) goodput() float64 {

@@ -54,7 +54,7 @@ type Row struct {
 	Puzzles           int                `json:"puzzles"`
 	PaperExact        *float64           `json:"paper_exact_accuracy"`
 	PaperNote         string             `json:"paper_note,omitempty"`
-	WallSeconds       float64            `json:"wall_seconds"`
+	WallSeconds       float64            `json:"wall_seconds"` // the ledger's sum, time in the queue included
 	PredictedHours    float64            `json:"predicted_hours"` // of all finished seeds; of one where there is none
 	Preemptions       int                `json:"preemptions"`
 	LostSteps         int64              `json:"lost_steps"`
@@ -214,6 +214,9 @@ func (r *Row) summarize() {
 		r.note("the ledger is %.1f%% off the wall clock", 100*off)
 	}
 }
+
+// inSlot is the row's time in slots.
+func (r Row) inSlot() float64 { return Books{WallSeconds: r.WallSeconds, Ledger: r.Ledger}.inSlot() }
 
 // books of one of the row's results.
 func (r Row) books(x RunResult) Books {

@@ -45,7 +45,7 @@ func computePanel(rows []Row) ([]*panel, error) {
 			unit, size = u, size*1000
 		}
 	}
-	p := newPanel("", "work of the run, "+unit+" (logarithmic)", "best exact accuracy, %")
+	p := newPanel("", "work of the run, "+unit+" (log)", "best exact accuracy, %")
 	xys := scatterRows(p, rows, func(r Row, res RunResult) (plotter.XY, bool) {
 		best, _ := res.best()
 		return plotter.XY{X: r.TotalFLOPs / size, Y: 100 * best.ExactAccuracy}, r.TotalFLOPs > 0
@@ -62,8 +62,7 @@ func computePanel(rows []Row) ([]*panel, error) {
 // timing is one run's predicted and actual time in seconds.
 func timing(r Row, res RunResult) (xy plotter.XY, ok bool) {
 	xy.X = 3600 * orElse(res.PredictedHours, r.spec.EstimatedHours(experiment.V4Host))
-	b := r.books(res)
-	xy.Y = b.WallSeconds - b.Ledger["queued"]
+	xy.Y = r.books(res).inSlot()
 	return xy, xy.X > 0 && xy.Y > 0
 }
 
@@ -109,14 +108,14 @@ func hoursPanel(rows []Row) ([]*panel, error) {
 	}
 	scale, scaled := 1.0, ""
 	if median > otherHardware || median < 1.0/otherHardware {
-		scale, scaled = median, "plan scaled to this hardware, "
+		scale, scaled = median, ", plan scaled"
 	}
 	longest := 0.0
 	for _, r := range rows {
-		longest = max(longest, r.WallSeconds)
+		longest = max(longest, r.inSlot())
 	}
 	unit, length := unitOf(longest)
-	p := newPanel("", "predicted "+unit+" ("+scaled+"logarithmic)", "actual "+unit+" (logarithmic)")
+	p := newPanel("", "predicted "+unit+scaled+" (log)", "actual "+unit+" (log)")
 	xys := scatterRows(p, rows, func(r Row, res RunResult) (plotter.XY, bool) {
 		xy, ok := timing(r, res)
 		return plotter.XY{X: scale * xy.X / length, Y: xy.Y / length}, ok

@@ -52,7 +52,11 @@ func spent(rows []Row) string {
 			}
 		}
 	}
-	return fmt.Sprintf("%s of %s, goodput %.1f%%: %s, %s computed again.", duration(all.WallSeconds), count(runs, "run"), 100*all.goodput(), count(all.Preemptions, "preemption"), count(int(all.LostSteps), "step"))
+	queued := ""
+	if q := all.Ledger["queued"]; q > 0 {
+		queued = fmt.Sprintf(" (and %s of waiting for one)", duration(q))
+	}
+	return fmt.Sprintf("%s in slots%s for %s, goodput %.1f%%: %s, %s computed again.", duration(all.inSlot()), queued, count(runs, "run"), 100*all.goodput(), count(all.Preemptions, "preemption"), count(int(all.LostSteps), "step"))
 }
 
 // verdicts sort the comparisons by what they decide.

@@ -47,7 +47,7 @@ func resultTables(rows []Row) []table {
 	var out []table
 	for _, phase := range experiment.Phases {
 		t := table{Title: "Results: phase " + phase, Head: head("experiment", "status", "#parameters", "#steps", "#best exact %", "#final exact %", "#cells %",
-			"#difference of best", "#difference of final", "#p (Holm)", "against", "#paper %", "#wall", "#preemp- tions")}
+			"#difference of best", "#difference of final", "#p (Holm)", "against", "#paper %", "#time in slots", "#preemp- tions")}
 		for _, r := range rows {
 			if r.Phase == phase {
 				t.Rows = append(t.Rows, resultCells(r))
@@ -89,7 +89,7 @@ func resultCells(r Row) []cell {
 	paper := cell{Text: percent(r.PaperExact), Sub: r.PaperNote}
 	wall, preemptions := cell{Text: "-"}, cell{Text: "-"}
 	if len(r.results) > 0 {
-		wall.Text, preemptions.Text = duration(r.WallSeconds), fmt.Sprint(r.Preemptions)
+		wall.Text, preemptions.Text = duration(r.inSlot()), fmt.Sprint(r.Preemptions)
 	}
 	diff, p := differenceCells(r)
 	return []cell{name, status, {Text: whole(r.Params)}, {Text: whole(r.Steps)}, best, final, {Text: percent(r.CellAccuracy)},
@@ -146,11 +146,11 @@ func timeTable(rows []Row) table {
 	case longest >= 1200:
 		unit, seconds = "min", 60
 	}
-	names := []string{"experiment", "#predicted", "#actual", "#actual / predicted", "#goodput %"}
+	names := []string{"experiment", "#predicted", "#in slots", "#in slots / predicted", "#goodput %"}
 	for _, b := range Buckets {
 		names = append(names, "#"+b)
 	}
-	t := table{Title: "Where the time went", Head: head(append(names, "#lost steps")...), Note: fmt.Sprintf("Buckets of the ledger in %s, over all finished seeds; they add up to the wall clock (actual). Goodput is training / (all - queued). "+
+	t := table{Title: "Where the time went", Head: head(append(names, "#lost steps")...), Note: fmt.Sprintf("Buckets of the ledger in %s, over all finished seeds; they add up to the wall clock from asking for a slot to the end. In slots is all but queued, and goodput is training's share of that. "+
 		"Predicted: the plan's figure for one host of a v4-64 at %.1f%% of its peak, unless the run recorded a prediction of its own. ", map[string]string{"s": "seconds", "min": "minutes", "h": "hours"}[unit], 100*experiment.DefaultUtilisation)}
 	switch {
 	case slots == 0 && runs > 0:
@@ -167,7 +167,7 @@ func timeTable(rows []Row) table {
 		if slots > 0 && len(r.Slots) < len(r.Runs) {
 			cells[0].Text += " *"
 		}
-		cells = append(cells, plain(duration(r.WallSeconds), ratio(r.WallSeconds/3600/r.PredictedHours), fmt.Sprintf("%.1f", 100*r.Goodput))...)
+		cells = append(cells, plain(duration(r.inSlot()), ratio(r.inSlot()/3600/r.PredictedHours), fmt.Sprintf("%.1f", 100*r.Goodput))...)
 		for _, b := range Buckets {
 			cells = append(cells, cell{Text: fmt.Sprintf("%.1f", r.Ledger[b]/seconds)})
 		}
