@@ -32,7 +32,7 @@ func newCompareCmd(a *app) *cobra.Command {
 			for i, run := range args {
 				results[i], err = report.ReadResult(cmd.Context(), bucket, run)
 				if errors.Is(err, blob.ErrNotExist) {
-					return usagef("%w: run %q has no result in the store; `trmsweep plan --json` shows the names of runs", err, run)
+					return usagef("run %q has no result in the store; `trmsweep plan --json` shows the names of runs", run)
 				}
 				if err != nil {
 					return err

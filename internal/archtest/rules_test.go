@@ -49,6 +49,7 @@ var rules = []rule{
 	{room: "internal/supervise", deny: ours, never: join(temporal, gomlx, storage), why: "processes, whatever they are"},
 	{room: "internal/queues", deny: ours, never: join(temporal, gomlx, storage), why: "names that every client shares"},
 	{room: "internal/report", deny: above, never: join(temporal, gomlx, storage), why: "results in, pages out"},
+	{room: "internal/metrics", deny: join(above, []string{"trmsweep/internal"}), never: join(gomlx, storage), why: "counts what it is told; workflows and worker use it"},
 	{room: "internal/preflight", deny: above, never: join(temporal, gomlx, storage), why: "checks are handed to it"},
 }
 
