@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"trmsweep/internal/blob"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/report"
 )
@@ -57,6 +61,9 @@ they name the runs.`,
 			if err != nil {
 				return err
 			}
+			if err := hintOtherRuns(ctx, a, bucket, w.Rows, profile); err != nil {
+				return err
+			}
 			if asJSON {
 				enc := json.NewEncoder(a.stdout)
 				enc.SetIndent("", "  ")
@@ -87,4 +94,30 @@ func reportID(id string, names []string, profile string) string {
 		return experiment.AllAblations + "-" + profile
 	}
 	return strings.Join(names, "+") + "-" + profile
+}
+
+// hintOtherRuns says what a report without any result may be missing.
+func hintOtherRuns(ctx context.Context, a *app, b blob.Bucket, rows []report.Row, profile string) error {
+	for _, r := range rows {
+		if len(r.Runs) > 0 {
+			return nil
+		}
+	}
+	profiles := map[string]int{}
+	for attr, err := range b.List(ctx, "runs/") {
+		if err != nil {
+			return err
+		}
+		if run, ok := strings.CutSuffix(strings.TrimPrefix(attr.Key, "runs/"), "/"+report.ResultFile); ok {
+			r, err := report.ReadResult(ctx, b, run)
+			if err != nil {
+				continue // told where the run itself is asked for
+			}
+			profiles[r.Spec.Profile]++
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(profiles)) {
+		fmt.Fprintf(a.stderr, "trmsweep: the report is empty: the store has %d results of profile %s, none of these experiments with --profile %s and the same --set and --seeds\n", profiles[p], p, profile)
+	}
+	return nil
 }

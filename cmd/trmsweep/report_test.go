@@ -160,6 +160,18 @@ func TestCompareCommand(t *testing.T) {
 	}
 }
 
+// The profile names the runs: a report of the wrong one says so.
+func TestReportOfAnotherProfile(t *testing.T) {
+	store, _ := studyStore(t)
+	var out, stderr bytes.Buffer
+	if code := execute(context.Background(), []string{"report", "TNSweep", "--store", store, "--state", t.TempDir()}, &out, &stderr); code != exitOK {
+		t.Fatal(stderr.String())
+	}
+	if !strings.Contains(stderr.String(), "3 results of profile smoke") || strings.Contains(stderr.String(), "profile paper,") {
+		t.Errorf("%s", stderr.String())
+	}
+}
+
 func TestReportWithoutResults(t *testing.T) {
 	var out bytes.Buffer
 	code := execute(context.Background(), []string{"report", "--state", t.TempDir()}, &out, &out)
