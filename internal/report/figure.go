@@ -59,9 +59,9 @@ func (p *panel) add(name string, t plot.Thumbnailer) {
 
 // Sizes of a panel.
 const (
-	panelWidth  = 5.8 * vg.Inch
+	panelWidth  = 6 * vg.Inch
 	panelHeight = 3.3 * vg.Inch
-	legendWidth = 1.6 * vg.Inch
+	legendWidth = 1.75 * vg.Inch
 	gap         = vg.Length(8) // points
 )
 

@@ -139,10 +139,10 @@ func timeTable(rows []Row) table {
 		longest = max(longest, r.WallSeconds)
 		slots, runs = slots+len(r.Slots), runs+len(r.Runs)
 	}
-	unit, seconds := "s", 1.0
+	unit, seconds, digits := "s", 1.0, 1
 	switch {
 	case longest >= 10*3600:
-		unit, seconds = "h", 3600
+		unit, seconds, digits = "h", 3600, 2
 	case longest >= 1200:
 		unit, seconds = "min", 60
 	}
@@ -169,7 +169,7 @@ func timeTable(rows []Row) table {
 		}
 		cells = append(cells, plain(duration(r.inSlot()), ratio(r.inSlot()/3600/r.PredictedHours), fmt.Sprintf("%.1f", 100*r.Goodput))...)
 		for _, b := range Buckets {
-			cells = append(cells, cell{Text: fmt.Sprintf("%.1f", r.Ledger[b]/seconds)})
+			cells = append(cells, cell{Text: fmt.Sprintf("%.*f", digits, r.Ledger[b]/seconds)})
 		}
 		t.Rows = append(t.Rows, append(cells, cell{Text: whole(r.LostSteps)}))
 	}
