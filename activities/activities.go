@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime/debug"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"golang.org/x/sync/errgroup"
@@ -32,6 +33,10 @@ type Activities struct {
 	Host    string
 	// Notify sends progress to the workflow of the activity; nil = do not.
 	Notify func(ctx context.Context, p Progress)
+	// Heartbeat tells the server once that an attempt goes on. temporal.CanceledError: the
+	// workflow wants it to end; serviceerror.NotFound: the server has given it up.
+	Heartbeat      func(ctx context.Context, taskToken []byte, p Progress) error
+	HeartbeatEvery time.Duration // 0 = 2 s
 	// EnsureDataset makes the spec's dataset exist in the store.
 	EnsureDataset func(ctx context.Context, s experiment.Spec, progress func(any)) (hash string, built bool, err error)
 	// WriteReport writes the report of a sweep into the store.

@@ -35,7 +35,7 @@ func TestExitsOfTheTrainingProcess(t *testing.T) {
 			for _, e := range append([]childEvent{{Type: "progress", Step: 70, Total: 100, CommittedStep: 60}}, c.events...) {
 				tr.apply(e)
 			}
-			_, err := tr.result(t.Context(), c.end)
+			_, err := tr.result(c.end)
 			var app *temporal.ApplicationError
 			if !errors.As(err, &app) {
 				t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -17,9 +18,6 @@ import (
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/report"
 )
-
-// HeartbeatEvery is how often a running attempt reports.
-const HeartbeatEvery = time.Second
 
 // Train runs one attempt of one run in a child process. It returns the result,
 // or an error whose type says what to do next; errors and heartbeats carry Progress.
@@ -62,28 +60,7 @@ func (a *Activities) Train(ctx context.Context, in TrainInput) (TrainResult, err
 	if err != nil {
 		return TrainResult{}, temporal.NewApplicationErrorWithCause(err.Error(), ErrFailed, err, tr.snapshot())
 	}
-	return tr.result(ctx, e)
-}
-
-// beat heartbeats until done; it closes stop once when the activity is cancelled or the worker stops.
-func (a *Activities) beat(ctx context.Context, tr *tracker, stop, done chan struct{}) {
-	t := time.NewTicker(HeartbeatEvery)
-	defer t.Stop()
-	cancelled, stopping := ctx.Done(), activity.GetWorkerStopChannel(ctx)
-	for {
-		select {
-		case <-done:
-			return
-		case <-cancelled:
-			cancelled, stopping = nil, nil
-			close(stop)
-		case <-stopping:
-			cancelled, stopping = nil, nil
-			close(stop)
-		case <-t.C:
-			activity.RecordHeartbeat(ctx, tr.snapshot())
-		}
-	}
+	return tr.result(e)
 }
 
 // forget empties a run, so that it trains anew.
@@ -103,8 +80,10 @@ type tracker struct {
 	p      Progress
 	last   childEvent
 	failed string // message of the last error event
-	sent   time.Time
-	mark   int64
+
+	cancelled atomic.Bool // the workflow wants the attempt to end
+	sent      time.Time
+	mark      int64
 }
 
 func (t *tracker) snapshot() Progress {
@@ -155,7 +134,7 @@ func (t *tracker) apply(e childEvent) bool {
 }
 
 // result turns the end of the process into the activity's.
-func (t *tracker) result(ctx context.Context, e exit) (TrainResult, error) {
+func (t *tracker) result(e exit) (TrainResult, error) {
 	p := t.snapshot()
 	msg := t.failed
 	if msg == "" {
@@ -174,7 +153,7 @@ func (t *tracker) result(ctx context.Context, e exit) (TrainResult, error) {
 	if e.code == exitDone && t.last.Type == "result" {
 		return TrainResult{Progress: p, StateSHA256: t.last.StateSHA256, LedgerSHA256: t.last.LedgerSHA256}, nil
 	}
-	if ctx.Err() != nil {
+	if t.cancelled.Load() {
 		return TrainResult{}, temporal.NewCanceledError(p)
 	}
 	fail := func(kind string) error { return temporal.NewApplicationErrorWithCause(msg+saved, kind, nil, p) }

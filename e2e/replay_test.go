@@ -2,13 +2,14 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
@@ -24,6 +25,23 @@ var update = flag.Bool("update", false, "write the histories of these runs to wo
 // the histories named in save (workflow id -> file) are kept.
 func replayAll(t *testing.T, s *stack, save map[string]string) {
 	t.Helper()
+	replayed := map[string]bool{}
+	eventually(t, "the server to list what has closed", func() error {
+		replayClosed(t, s, save, replayed)
+		for id := range save {
+			if !replayed[id] {
+				return fmt.Errorf("%s is not among the closed", id)
+			}
+		}
+		if len(replayed) == 0 {
+			return errors.New("nothing has closed")
+		}
+		return nil
+	})
+}
+
+func replayClosed(t *testing.T, s *stack, save map[string]string, replayed map[string]bool) {
+	t.Helper()
 	var list struct {
 		Executions []struct {
 			Execution struct {
@@ -36,9 +54,8 @@ func replayAll(t *testing.T, s *stack, save map[string]string) {
 	if err := json.Unmarshal([]byte(mustRun(t, "tctl", "workflow", "list", "--json", "--limit", "200", "--state", s.State)), &list); err != nil {
 		t.Fatal(err)
 	}
-	replayed := 0
 	for _, e := range list.Executions {
-		if e.Status == enums.WORKFLOW_EXECUTION_STATUS_RUNNING.String() || strings.HasSuffix(e.Status, "_RUNNING") {
+		if strings.HasSuffix(e.Status, "_RUNNING") || replayed[e.Execution.WorkflowID+e.Execution.RunID] {
 			continue
 		}
 		data := []byte(mustRun(t, "tctl", "workflow", "show", "-w", e.Execution.WorkflowID, "-r", e.Execution.RunID, "--json", "--state", s.State))
@@ -53,17 +70,14 @@ func replayAll(t *testing.T, s *stack, save map[string]string) {
 		if err != nil {
 			t.Errorf("replay %s: %v", e.Execution.WorkflowID, err)
 		}
-		replayed++
+		newest := !replayed[e.Execution.WorkflowID] // the newest run of an id comes first
+		replayed[e.Execution.WorkflowID], replayed[e.Execution.WorkflowID+e.Execution.RunID] = true, true
 		file, ok := save[e.Execution.WorkflowID]
-		if !ok || !*update {
+		if !ok || !newest || !*update {
 			continue
 		}
-		delete(save, e.Execution.WorkflowID) // the newest run of an id comes first
 		if err := os.WriteFile(filepath.Join("..", "workflows", "testdata", "histories", file), data, 0o644); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if replayed == 0 {
-		t.Error("no closed workflow to replay")
 	}
 }

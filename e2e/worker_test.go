@@ -57,8 +57,14 @@ func (l *lockedBuffer) String() string {
 // input says nothing else; it is gone when the test ends.
 func startWorker(t *testing.T, s *stack, args ...string) *workerProcess {
 	t.Helper()
+	return startProgram(t, filepath.Join(bin, "trmsweep"), s, args...)
+}
+
+// startProgram is startWorker of a certain build.
+func startProgram(t *testing.T, program string, s *stack, args ...string) *workerProcess {
+	t.Helper()
 	w := &workerProcess{ended: make(chan error, 1)}
-	w.cmd = exec.Command(filepath.Join(bin, "trmsweep"), append([]string{"worker", "--state", s.State, "--profile", "smoke", "--backend", "cpu", "--grace", "20s"}, args...)...)
+	w.cmd = exec.Command(program, append([]string{"worker", "--state", s.State, "--profile", "smoke", "--backend", "cpu", "--grace", "20s"}, args...)...)
 	w.cmd.Env = append(cleanEnv(), "STORAGE_EMULATOR_HOST="+s.GCS)
 	for _, kv := range tiny {
 		w.cmd.Env = append(w.cmd.Env, "TRMSWEEP_SET_"+strings.ToUpper(kv))

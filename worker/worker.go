@@ -90,6 +90,9 @@ func wire(c client.Client, b blob.Bucket, host string, o Options) *activities.Ac
 		Configs: o.Configs, Environ: o.Environ, Profile: o.Profile, Bucket: b, Host: host, Checks: o.Checks,
 		ListPollers: func(ctx context.Context) (string, error) { return CheckPollers(ctx, c) },
 		Child:       activities.Child{Command: o.Command, Args: args, LogDir: filepath.Join(o.StateDir, "logs"), Grace: o.Grace},
+		Heartbeat: func(ctx context.Context, taskToken []byte, p activities.Progress) error {
+			return c.RecordActivityHeartbeat(ctx, taskToken, p)
+		},
 		Notify: func(ctx context.Context, p activities.Progress) {
 			info := activity.GetInfo(ctx)
 			go func() { // the pipe from the child must not wait for the server
@@ -116,7 +119,7 @@ func wire(c client.Client, b blob.Bucket, host string, o Options) *activities.Ac
 
 // serve runs the three workers of a host until ctx ends.
 func serve(ctx context.Context, c client.Client, o Options, a *activities.Activities) error {
-	common := worker.Options{WorkerStopTimeout: o.Grace + 10*time.Second, MaxHeartbeatThrottleInterval: 2 * time.Second}
+	common := worker.Options{WorkerStopTimeout: o.Grace + 10*time.Second}
 	flows := worker.New(c, queues.Workflows, common)
 	RegisterWorkflows(flows)
 	flows.RegisterDynamicWorkflow(workflows.Unknown, workflow.DynamicRegisterOptions{})

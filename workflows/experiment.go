@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -373,73 +372,4 @@ func progressOf(err error) activities.Progress {
 		_ = cancelled.Details(&p)
 	}
 	return p
-}
-
-// judge decides whether another attempt is worth it: nil, or the error to end with.
-func (x *training) judge(ctx workflow.Context, err error, before int64) error {
-	var app *temporal.ApplicationError
-	var timeout *temporal.TimeoutError
-	kind := activities.ErrFailed
-	switch {
-	case errors.As(err, &app):
-		kind = app.Type()
-	case errors.As(err, &timeout) && timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_HEARTBEAT:
-		kind = activities.ErrPreempted
-	}
-	st, serr := x.status(ctx) // the truth about progress is the store
-	if serr == nil {
-		x.res.CommittedStep = max(x.res.CommittedStep, st.CommittedStep)
-	}
-	x.res.WithoutCommit++
-	if x.res.CommittedStep > before {
-		x.res.WithoutCommit, x.res.Failures = 0, 0
-	}
-	switch kind {
-	case activities.ErrConfig, activities.ErrFinal, activities.ErrUnavailable:
-		return err
-	case activities.ErrPreempted:
-		x.res.Preemptions++
-	case activities.ErrFenced:
-		if serr != nil || st.Owner != "" && st.Owner != workflow.GetInfo(ctx).WorkflowExecution.ID {
-			return x.observe(ctx)
-		}
-		x.res.Failures++ // an attempt of our own that was thought dead
-	default:
-		x.res.Failures++
-	}
-	if x.res.WithoutCommit >= MaxWithoutProgress || x.res.Failures >= MaxFailures {
-		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("%s: gave up after %d attempts without a new checkpoint (%d of them failed); the last checkpoint is step %d of %d in runs/%s; the last error: %v",
-			x.in.Item.ID, x.res.WithoutCommit, x.res.Failures, x.res.CommittedStep, x.in.Item.TotalSteps, x.in.Item.Run, err), activities.ErrFinal, err)
-	}
-	if kind == activities.ErrPreempted && x.res.WithoutCommit == 0 {
-		return nil
-	}
-	backoff := x.in.Timeouts.Backoff
-	if backoff == 0 {
-		backoff = 5 * time.Second
-	}
-	return workflow.Sleep(ctx, backoff<<min(x.res.WithoutCommit, 6))
-}
-
-// observe waits while another attempt, perhaps of another sweep, trains the
-// run, and takes over once it has committed nothing for ten minutes.
-func (x *training) observe(ctx workflow.Context) error {
-	quiet := 0
-	for quiet < 10 {
-		if err := workflow.Sleep(ctx, time.Minute); err != nil {
-			return err
-		}
-		st, err := x.status(ctx)
-		if err != nil {
-			return err
-		}
-		quiet++
-		if st.CommittedStep > x.res.CommittedStep {
-			quiet, x.res.CommittedStep, x.res.WithoutCommit = 0, st.CommittedStep, 0
-		}
-		if st.Finished {
-			return nil // the next attempt finds it finished and returns its result
-		}
-	}
-	return nil
 }

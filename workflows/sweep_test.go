@@ -2,9 +2,7 @@ package workflows_test
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -32,7 +30,8 @@ type world struct {
 	reports  []activities.ReportInput
 	train    func(attempt int, in activities.TrainInput) (activities.TrainResult, error)
 	finished map[string]activities.RunStatus
-	plan     *activities.Plan // instead of the real one
+	status   func(run string) activities.RunStatus // instead of finished
+	plan     *activities.Plan                      // instead of the real one
 	real     *activities.Activities
 	checks   preflight.Table
 	noData   error
@@ -61,6 +60,9 @@ func (w *world) env(t *testing.T) *testsuite.TestWorkflowEnvironment {
 		return w.real.Plan(ctx, in)
 	})
 	reg("Status", func(it activities.Item) (activities.RunStatus, error) {
+		if w.status != nil {
+			return w.status(it.Run), nil
+		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return w.finished[it.Run], nil
@@ -176,69 +178,6 @@ func TestOtherSweeps(t *testing.T) {
 				t.Errorf("done %d with profile %q, want %d with smoke", r.Done, r.Profile, want)
 			}
 		})
-	}
-}
-
-// TestPreemptionTraces plays seeded preemptions over the whole study at paper
-// scale: with and without notice, commits every 1,000 steps.
-func TestPreemptionTraces(t *testing.T) {
-	for seed := range uint64(3) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			w := newWorld()
-			w.train = trace(w, seed)
-			env := w.env(t)
-			env.ExecuteWorkflow(workflows.AllAblationsType)
-			r := sweepResult(t, env)
-			total := 0
-			for _, e := range r.Experiments {
-				if e.Status != workflows.StatusDone || e.CommittedStep != e.Item.TotalSteps {
-					t.Errorf("%s: %s at step %d of %d: %s", e.Item.ID, e.Status, e.CommittedStep, e.Item.TotalSteps, e.Error)
-				}
-				if e.Item.SameAs != "" {
-					continue
-				}
-				total += e.Preemptions
-				if e.LostSteps > 1000*int64(e.Preemptions) {
-					t.Errorf("%s: %d steps lost in %d preemptions, at most 1000 each", e.Item.ID, e.LostSteps, e.Preemptions)
-				}
-				sum := 0.0
-				for _, s := range e.Goodput {
-					sum += s
-				}
-				if d := sum - e.WallSeconds; d > 0.01*e.WallSeconds+1e-6 || -d > 0.01*e.WallSeconds+1e-6 {
-					t.Errorf("%s: ledger adds up to %g s, wall clock is %g s", e.Item.ID, sum, e.WallSeconds)
-				}
-			}
-			if total < 100 {
-				t.Errorf("only %d preemptions", total)
-			}
-			t.Logf("%d preemptions over %d runs", total, len(w.attempts))
-		})
-	}
-}
-
-// trace is a host that is taken away after a random number of steps; every
-// attempt must go on exactly where the last commit was.
-func trace(w *world, seed uint64) func(int, activities.TrainInput) (activities.TrainResult, error) {
-	rng := rand.New(rand.NewPCG(seed, 1))
-	committed := map[string]int64{}
-	return func(_ int, in activities.TrainInput) (activities.TrainResult, error) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		from, total := committed[in.Item.Run], in.Item.TotalSteps
-		to := from + 1 + rng.Int64N(total/10+2000)
-		p := activities.Progress{Total: total, RestoredFrom: from, Step: min(to, total), CommittedStep: min(to, total)}
-		if to >= total {
-			committed[in.Item.Run] = total
-			w.finished[in.Item.Run] = activities.RunStatus{Finished: true, CommittedStep: total}
-			return activities.TrainResult{Progress: p, StateSHA256: in.Item.Run}, nil
-		}
-		if rng.IntN(2) == 0 { // without notice
-			p.CommittedStep = max(from, to/1000*1000)
-		}
-		committed[in.Item.Run] = p.CommittedStep
-		w.finished[in.Item.Run] = activities.RunStatus{CommittedStep: p.CommittedStep}
-		return activities.TrainResult{}, preempted(p)
 	}
 }
 
@@ -413,30 +352,6 @@ func TestSecondSweepTrainsOnlyWhatIsMissing(t *testing.T) {
 		if e.Status != workflows.StatusDone || e.Reused != (i > 0) || e.Progress.Step != e.Item.TotalSteps {
 			t.Errorf("%s: %+v", e.Item.ID, e)
 		}
-	}
-}
-
-func TestTallyEstimatesTheTimeLeft(t *testing.T) {
-	item := func(id string, hours float64) activities.Item {
-		return activities.Item{ID: id, EstimatedHours: hours, TotalSteps: 100}
-	}
-	s := workflows.SweepResult{Experiments: []workflows.ExperimentResult{
-		{Item: item("reused", 50), Status: workflows.StatusDone, Reused: true},
-		{Item: item("done", 1), Status: workflows.StatusDone, WallSeconds: 1000, Goodput: map[string]float64{"queued": 900, "training": 50}, Progress: activities.Progress{Step: 100}},
-		{Item: item("running", 2), Status: workflows.StatusRunning, Progress: activities.Progress{Step: 50, Goodput: map[string]float64{"training": 90, "starting": 10}}},
-		{Item: item("queued", 3), Status: workflows.StatusQueued},
-		{Item: activities.Item{ID: "shared", SameAs: "done", EstimatedHours: 9, TotalSteps: 100}, Status: workflows.StatusQueued},
-	}}
-	s.Tally()
-	if s.Done != 3 || s.Experiments[4].Status != workflows.StatusDone {
-		t.Errorf("%d done, shared run %s; want 3 and done", s.Done, s.Experiments[4].Status)
-	}
-	if want := 400.0; s.ETASeconds != want { // 100 s per estimated hour, 1 + 3 hours left on one slot
-		t.Errorf("time left %g s, want %g", s.ETASeconds, want)
-	}
-	s.Experiments[3].Status = workflows.StatusRunning
-	if s.Tally(); s.ETASeconds != 300 { // two slots: the longer one decides
-		t.Errorf("time left on two slots %g s, want 300", s.ETASeconds)
 	}
 }
 

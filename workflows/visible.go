@@ -53,8 +53,11 @@ func (x *training) publish(ctx workflow.Context) {
 		return
 	}
 	mark := fmt.Sprint(r.Status, r.Attempts)
-	if n := r.Attempts; n > fewAttempts && !over(r.Status) && r.Status != StatusPaused {
-		mark = fmt.Sprint("attempts ", n/10*10)
+	if n := r.Attempts; n > fewAttempts && (r.Status == StatusQueued || r.Status == StatusRunning) {
+		if r.Status == StatusQueued {
+			return
+		}
+		mark = fmt.Sprint(r.Status, " ", n/10*10)
 	}
 	if !x.in.Quiet {
 		mark += fmt.Sprint(r.Progress.Step * 10 / max(r.Item.TotalSteps, 1))

@@ -141,8 +141,8 @@ func writeStatus(w io.Writer, st workflows.SweepResult) error {
 	if st.Stage != "" {
 		fmt.Fprintf(w, "; now: %s", st.Stage)
 	}
-	if st.ETASeconds > 0 {
-		fmt.Fprintf(w, "; time left: %s", (time.Duration(st.ETASeconds) * time.Second).Round(time.Second))
+	if left := st.TimeLeft(); left != "" {
+		fmt.Fprint(w, "; time left: ", left)
 	}
 	fmt.Fprintln(w)
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)

@@ -1,0 +1,109 @@
+package workflows_test
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"trmsweep/activities"
+	"trmsweep/workflows"
+)
+
+// nextRun returns the input of a workflow that has continued as new, nil where it has ended.
+func nextRun(t *testing.T, env *testsuite.TestWorkflowEnvironment) json.RawMessage {
+	t.Helper()
+	var again *workflow.ContinueAsNewError
+	if err := env.GetWorkflowError(); !errors.As(err, &again) {
+		return nil
+	}
+	return slices.Clone(again.Input.GetPayloads()[0].GetData())
+}
+
+// An experiment that is preempted again and again continues as new between its
+// attempts, with its books, its budget of failures and a pause that came meanwhile.
+func TestExperimentContinuesAsNew(t *testing.T) {
+	w := newWorld()
+	const preemptions = 5
+	w.train = func(n int, in activities.TrainInput) (activities.TrainResult, error) {
+		if in.Attempt != n {
+			t.Errorf("attempt %d calls itself %d", n, in.Attempt)
+		}
+		if n <= preemptions {
+			step := int64(n) * 100
+			w.mu.Lock()
+			w.finished[in.Item.Run] = activities.RunStatus{CommittedStep: step}
+			w.mu.Unlock()
+			return activities.TrainResult{}, preempted(activities.Progress{Step: step + 10, CommittedStep: step, RestoredFrom: step - 100, StartedAt: time.Unix(1, 0)})
+		}
+		return done(in), nil
+	}
+	var input any
+	histories := 0
+	for {
+		histories++
+		env := w.env(t)
+		env.SetContinueAsNewSuggested(true)
+		if input == nil {
+			env.ExecuteWorkflow(workflows.ExperimentType)
+		} else {
+			env.ExecuteWorkflow(workflows.ExperimentType, input)
+		}
+		if next := nextRun(t, env); next != nil {
+			input = next
+			continue
+		}
+		var r workflows.ExperimentResult
+		if err := env.GetWorkflowResult(&r); err != nil {
+			t.Fatal(err)
+		}
+		if r.Preemptions != preemptions || r.Attempts != preemptions+1 || r.LostSteps != 10*preemptions || r.Status != workflows.StatusDone || r.CommittedStep != r.Item.TotalSteps {
+			t.Errorf("%+v", r)
+		}
+		break
+	}
+	if histories != preemptions+1 {
+		t.Errorf("%d histories, want %d", histories, preemptions+1)
+	}
+}
+
+// A pause while an attempt that failed waits for its next try is still one after a continue-as-new.
+func TestPauseSurvivesContinueAsNew(t *testing.T) {
+	w := newWorld()
+	w.train = func(n int, in activities.TrainInput) (activities.TrainResult, error) {
+		if n == 1 {
+			return activities.TrainResult{}, preempted(activities.Progress{}) // nothing committed: a wait before the next try
+		}
+		return done(in), nil
+	}
+	env := w.env(t)
+	env.SetContinueAsNewSuggested(true)
+	env.RegisterDelayedCallback(func() {
+		env.UpdateWorkflow(workflows.UpdateControl, "u", &testsuite.TestUpdateCallback{OnReject: func(err error) { t.Error(err) }, OnAccept: func() {}, OnComplete: func(any, error) {}},
+			workflows.Control{Action: workflows.ActionPause})
+	}, time.Second)
+	env.ExecuteWorkflow(workflows.ExperimentType)
+	input := nextRun(t, env)
+	if input == nil {
+		t.Fatal("it did not continue as new")
+	}
+	env = w.env(t)
+	env.RegisterDelayedCallback(func() {
+		v, err := env.QueryWorkflow(workflows.QueryProgress)
+		var r workflows.ExperimentResult
+		if err != nil || v.Get(&r) != nil || r.Status != workflows.StatusPaused {
+			t.Errorf("after an hour it is %s (%v), want paused", r.Status, err)
+		}
+		env.UpdateWorkflow(workflows.UpdateControl, "u", &testsuite.TestUpdateCallback{OnReject: func(err error) { t.Error(err) }, OnAccept: func() {}, OnComplete: func(any, error) {}},
+			workflows.Control{Action: workflows.ActionResume})
+	}, time.Hour)
+	env.ExecuteWorkflow(workflows.ExperimentType, input)
+	var r workflows.ExperimentResult
+	if err := env.GetWorkflowResult(&r); err != nil || r.Status != workflows.StatusDone || r.Attempts != 2 {
+		t.Errorf("%v %+v", err, r)
+	}
+}
