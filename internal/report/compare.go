@@ -18,7 +18,11 @@ func compareAll(rows []Row, index map[string]int, sets Datasets) {
 			r.Reference = "" // it is the reference, perhaps under another name
 			continue
 		}
-		if !ok || len(r.results) == 0 {
+		if len(r.results) == 0 {
+			continue
+		}
+		if !ok {
+			r.note("its reference %s is not in this report", r.Reference)
 			continue
 		}
 		iv, ok := r.against(rows[j], sets)

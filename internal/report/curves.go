@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 
@@ -72,11 +73,14 @@ func curvePanels(rows []Row, x, y string, points bool, read curve) []*panel {
 				}
 				l := &plotter.Line{XYs: xys, LineStyle: style}
 				p.plot.Add(l)
+				thumbs := []plot.Thumbnailer{l}
 				if points {
-					p.plot.Add(&plotter.Scatter{XYs: xys, GlyphStyle: mark})
+					s := &plotter.Scatter{XYs: xys, GlyphStyle: mark}
+					p.plot.Add(s)
+					thumbs = append(thumbs, s)
 				}
 				if !drawn {
-					p.add(label, l)
+					p.add(label, thumbs...)
 					drawn = true
 				}
 			}

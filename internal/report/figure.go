@@ -52,8 +52,8 @@ func newPanel(title, x, y string) *panel {
 }
 
 // add puts an entry into the legend.
-func (p *panel) add(name string, t plot.Thumbnailer) {
-	p.legend.Add(name, t)
+func (p *panel) add(name string, ts ...plot.Thumbnailer) {
+	p.legend.Add(name, ts...)
 	p.items++
 }
 

@@ -101,6 +101,8 @@ func TestNoCommonSeed(t *testing.T) {
 	wants(t, files["report.md"], "no seed in common with e2_2_t3_n6")
 	_, files = write(t, []report.Entry{{Spec: a, Result: result(a, []bool{true})}, {Spec: specs[3]}})
 	wants(t, files["report.md"], "e2_2_t3_n6 has no result to compare with")
+	_, files = write(t, []report.Entry{{Spec: a, Result: result(a, []bool{true})}})
+	wants(t, files["report.md"], "its reference e2_2_t3_n6 is not in this report")
 }
 
 // Books of the slot replace the processes' own, all buckets are there, and they
