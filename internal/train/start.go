@@ -21,10 +21,7 @@ func (r *run) prepare(ctx context.Context) (res Result, done bool, err error) {
 	if err := r.spec.Validate(); err != nil {
 		return r.result(), false, err
 	}
-	r.bucket = patient.New(r.o.Bucket, r.o.Patience, func(op, key string, err error, waited time.Duration) {
-		r.say.event(Event{Type: EventStorage, Seconds: waited.Seconds(), Message: fmt.Sprintf("%s %s: %v", op, key, err)})
-		r.o.Logger.Warn("storage is failing, waiting", "op", op, "key", key, "error", err, "waited", waited.Round(time.Millisecond))
-	})
+	r.bucket = patient.New(r.o.Bucket, r.o.Patience, r.storage)
 	r.runs = blob.Prefix(r.bucket, "runs/"+r.o.Run+"/")
 	there, err := r.peek(ctx)
 	if err != nil {
@@ -42,6 +39,17 @@ func (r *run) prepare(ctx context.Context) (res Result, done bool, err error) {
 		}
 	}
 	return r.result(), false, r.acquire(ctx)
+}
+
+// storage tells of a store that fails, and of one that answers again (err is nil).
+func (r *run) storage(op, key string, err error, waited time.Duration) {
+	if err == nil {
+		r.say.event(Event{Type: EventStorage, Seconds: waited.Seconds(), Message: fmt.Sprintf("%s %s: storage answers again after %s", op, key, waited.Round(time.Millisecond))})
+		r.o.Logger.Info("storage answers again", "op", op, "key", key, "waited", waited.Round(time.Millisecond))
+		return
+	}
+	r.say.event(Event{Type: EventStorage, Seconds: waited.Seconds(), Message: fmt.Sprintf("%s %s: %v", op, key, err)})
+	r.o.Logger.Warn("storage is failing, waiting", "op", op, "key", key, "error", err, "waited", waited.Round(time.Millisecond))
 }
 
 // acquire takes the run's fence and builds the model.

@@ -33,8 +33,9 @@ type bucket struct {
 }
 
 // New wraps b. notify (may be nil; called from the operation's goroutine) hears of every
-// failed try and how long the operation has been failing. Patience counts per
-// operation from its first failure; the last error comes back once it is used up.
+// failed try and how long the operation has been failing, and with a nil error that it
+// has got an answer after all. Patience counts per operation from its first failure; the
+// last error comes back once it is used up.
 func New(b blob.Bucket, patience time.Duration, notify func(op, key string, err error, waited time.Duration)) blob.Bucket {
 	if notify == nil {
 		notify = func(string, string, error, time.Duration) {}
@@ -68,7 +69,11 @@ func (b *bucket) trial(op, key string) *trial {
 
 // again reports whether to try once more after err, having paused; otherwise the error to return.
 func (t *trial) again(ctx context.Context, err error) (bool, error) {
-	if err == nil || !errors.Is(err, blob.ErrTransient) || ctx.Err() != nil {
+	if ctx.Err() != nil {
+		return false, err
+	}
+	if err == nil || !errors.Is(err, blob.ErrTransient) {
+		t.answered()
 		return false, err
 	}
 	now := t.b.now()
@@ -86,6 +91,14 @@ func (t *trial) again(ctx context.Context, err error) (bool, error) {
 		return false, fmt.Errorf("%w (stopped waiting: %w)", err, serr)
 	}
 	return true, nil
+}
+
+// answered tells that an operation that has failed before has an answer now, if only a refusal.
+func (t *trial) answered() {
+	if t.failing {
+		t.failing = false
+		t.b.notify(t.op, t.key, nil, t.b.now().Sub(t.since))
+	}
 }
 
 func (b *bucket) Put(ctx context.Context, key string, body io.ReaderAt, size, ifGen int64) (blob.Attr, error) {
@@ -110,7 +123,7 @@ func (b *bucket) Delete(ctx context.Context, key string, generation int64) error
 	for t := b.trial("delete", key); ; {
 		err := b.b.Delete(ctx, key, generation)
 		if t.failing && errors.Is(err, blob.ErrNotExist) {
-			return nil // an earlier try whose response was lost
+			err = nil // an earlier try whose response was lost
 		}
 		if more, err := t.again(ctx, err); !more {
 			return err
@@ -191,6 +204,9 @@ func (r *reader) Read(p []byte) (int, error) {
 		}
 		if err == io.EOF && (r.n != r.attr.Size || r.crc != r.attr.CRC32C) {
 			return n, fmt.Errorf("object %s: the bytes read do not match size and CRC32C: %w", r.attr.Key, blob.ErrCorrupt)
+		}
+		if err == io.EOF {
+			r.t.answered()
 		}
 		if n > 0 || err == nil || err == io.EOF {
 			return n, err

@@ -23,6 +23,7 @@ type flaky struct {
 	with  error
 	acts  bool
 	calls int
+	again int   // operations that were said to have an answer after all
 	cut   int64 // bytes after which a body breaks off, while fail > 0
 }
 
@@ -109,8 +110,12 @@ var errAway = fmt.Errorf("away: %w", blob.ErrTransient)
 // timed is a patient bucket whose clock moves only by its own pauses.
 func timed(f *flaky, patience time.Duration, notes *[]time.Duration) blob.Bucket {
 	b := New(f, patience, func(op, key string, err error, waited time.Duration) {
-		if op == "" || key == "" || err == nil {
+		if op == "" || key == "" {
 			panic("a note without what it is about")
+		}
+		if err == nil {
+			f.again++
+			return
 		}
 		*notes = append(*notes, waited)
 	}).(*bucket)
@@ -173,7 +178,7 @@ func TestEveryOperation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var notes []time.Duration
 			f := &flaky{Bucket: filled(t), fail: 5, with: errAway}
-			if err := do(t.Context(), timed(f, time.Minute, &notes)); err != nil || f.calls != 6 || len(notes) != 5 || notes[0] != 0 || notes[4] <= notes[1] {
+			if err := do(t.Context(), timed(f, time.Minute, &notes)); err != nil || f.calls != 6 || f.again != 1 || len(notes) != 5 || notes[0] != 0 || notes[4] <= notes[1] {
 				t.Errorf("five failures: %v, %d calls, notes %v", err, f.calls, notes)
 			}
 
@@ -183,8 +188,8 @@ func TestEveryOperation(t *testing.T) {
 			if !errors.Is(err, blob.ErrTransient) || !strings.Contains(err.Error(), "gave up after 1m0s") || notes[len(notes)-1] != time.Minute {
 				t.Errorf("no end: %v, notes %v", err, notes)
 			}
-			if f.calls > 30 {
-				t.Errorf("%d tries in a minute", f.calls)
+			if f.calls > 30 || f.again != 0 {
+				t.Errorf("%d tries in a minute, %d answers", f.calls, f.again)
 			}
 
 			f = &flaky{Bucket: filled(t), fail: 1, with: errors.New("permission denied")}
@@ -214,8 +219,8 @@ func TestLostAnswers(t *testing.T) {
 	var notes []time.Duration
 	f := &flaky{Bucket: filled(t), fail: 1, with: errAway, acts: true}
 	b := timed(f, time.Minute, &notes)
-	if err := operations["put"](t.Context(), b); !errors.Is(err, blob.ErrPrecondition) {
-		t.Errorf("put: %v", err)
+	if err := operations["put"](t.Context(), b); !errors.Is(err, blob.ErrPrecondition) || f.again != 1 {
+		t.Errorf("put: %v, %d answers", err, f.again)
 	}
 	f.fail = 1
 	if err := operations["delete"](t.Context(), b); err != nil {
@@ -239,8 +244,8 @@ func TestBodiesThatBreakOff(t *testing.T) {
 		put(f.Bucket, want)
 		f.fail = 4
 		got, _, err := blob.ReadAll(t.Context(), timed(f, time.Minute, &notes), "k", 0)
-		if err != nil || !bytes.Equal(got, want) || f.calls < 2 || len(notes) == 0 {
-			t.Errorf("%d bytes, %v, %d calls, notes %v", len(got), err, f.calls, notes)
+		if err != nil || !bytes.Equal(got, want) || f.calls < 2 || len(notes) == 0 || f.again != 1 {
+			t.Errorf("%d bytes, %v, %d calls, notes %v, %d answers", len(got), err, f.calls, notes, f.again)
 		}
 	})
 	t.Run("never mix two generations", func(t *testing.T) {
