@@ -231,8 +231,8 @@ func (h *harness) await(ctx context.Context, ids []string) error {
 			case err != nil || status == "Running" || status == "":
 				running++
 			case status != "Completed":
-				why, _ := h.run(ctx, "tctl", "workflow", "result", "--state", h.state, "--workflow-id", id)
-				return fmt.Errorf("workflow %s is %s: %s", id, status, why)
+				history, err := h.run(ctx, "tctl", "workflow", "show", "--state", h.state, "--json", id)
+				return fmt.Errorf("workflow %s is %s; the end of its history (%v): %s", id, status, err, history[max(0, len(history)-3000):])
 			}
 		}
 		switch {
