@@ -217,6 +217,9 @@ func (o Options) identity(r resolved) string {
 	if o.Profile != "" {
 		id["profile"], id["minimal"] = o.Profile, o.Minimal
 	}
+	if o.Profile != "" || o.generates() && o.MinRating > 30 {
+		id["search"] = 2 // for hard puzzles the generator has become more patient
+	}
 	b, err := json.Marshal(id)
 	if err != nil {
 		panic(err) // a map of scalars

@@ -113,22 +113,27 @@ func (s *Solver) complete(q Grid, r *Rand) (Grid, Grid) {
 // Generate draws a minimal puzzle whose rating is at least minRating. Hard ones
 // are found by search, not by luck: drop a clue of the puzzle so far, complete it
 // to another solution, minimize, keep it if it is not easier; start afresh after
-// patience steps that did not help. The result depends on the keys only.
+// many steps that did not help. The result depends on the keys only.
 func (s *Solver) Generate(minRating int, keys ...uint64) Puzzle {
 	r := NewRand(keys...)
 	return s.climb(minRating, math.MaxInt, &r)
 }
 
 // patience is the number of steps without success after which a climb starts
-// afresh: 100 and one dropped clue gave twice as many puzzles of rating 20 and 40 a
-// second as 200 and two.
-const patience = 100
+// afresh. Up to a rating of 30, 100 steps give as many puzzles a second as any
+// number; beyond, 1000 give two to three times as many as 100.
+func patience(least int) int {
+	if least > 30 {
+		return 1000
+	}
+	return 100
+}
 
 // climb searches for a puzzle rated from least to most.
 func (s *Solver) climb(least, most int, r *Rand) Puzzle {
 	for {
 		p := s.fresh(r)
-		for stuck := 0; p.Rating < least && stuck < patience; {
+		for stuck := 0; p.Rating < least && stuck < patience(least); {
 			if s.Stop != nil && s.Stop() {
 				return Puzzle{}
 			}
