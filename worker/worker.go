@@ -44,6 +44,8 @@ type Options struct {
 	// Grace is the time a training process has to save after SIGTERM; 0 = 2 minutes.
 	Grace   time.Duration
 	Command []string // training program; empty = this binary, `train`
+	// MetricsAddress is host:port of GET /metrics for Prometheus; empty = none.
+	MetricsAddress string
 
 	EnsureDataset func(ctx context.Context, b blob.Bucket, s experiment.Spec, progress func(any)) (hash string, built bool, err error)
 	WriteReport   func(ctx context.Context, b blob.Bucket, in activities.ReportInput) (keys []string, err error)
@@ -67,7 +69,11 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("read host name: %w", err)
 	}
-	c, err := Dial(ctx, o.StateDir, fmt.Sprintf("%d@%s", os.Getpid(), host), o.Logger, o.Patience)
+	counting, err := serveMetrics(ctx, o)
+	if err != nil {
+		return err
+	}
+	c, err := Dial(ctx, o.StateDir, fmt.Sprintf("%d@%s", os.Getpid(), host), o.Logger, o.Patience, counting)
 	if err != nil {
 		return err
 	}
@@ -163,7 +169,7 @@ var ErrNoServer = errors.New("no Temporal server")
 // Dial connects with the settings of envconfig (TEMPORAL_ADDRESS and others);
 // where they name no address and a stack runs in stateDir, to that. It tries
 // again until patience (0 = 1 minute) is used up.
-func Dial(ctx context.Context, stateDir, identity string, l *slog.Logger, patience time.Duration) (client.Client, error) {
+func Dial(ctx context.Context, stateDir, identity string, l *slog.Logger, patience time.Duration, settings ...func(*client.Options)) (client.Client, error) {
 	if patience == 0 {
 		patience = time.Minute
 	}
@@ -176,6 +182,9 @@ func Dial(ctx context.Context, stateDir, identity string, l *slog.Logger, patien
 		opts.Identity = identity
 		if l != nil {
 			opts.Logger = log.NewStructuredLogger(l)
+		}
+		for _, set := range settings {
+			set(&opts)
 		}
 		dctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		c, err := client.DialContext(dctx, opts)

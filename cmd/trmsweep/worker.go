@@ -15,6 +15,7 @@ import (
 // workerFlags are the flags of worker.
 type workerFlags struct {
 	store, backend, profile string
+	metrics                 string // address
 	threads, slots          int
 	patience, grace         time.Duration
 }
@@ -46,6 +47,7 @@ running training save at its next step boundary before the worker ends.`,
 	fl.IntVar(&f.slots, "slots", 1, "training processes at once")
 	fl.DurationVar(&f.patience, "patience", time.Minute, "how long to wait for the server at the start")
 	fl.DurationVar(&f.grace, "grace", 2*time.Minute, "time that training has to save after SIGTERM")
+	fl.StringVar(&f.metrics, "metrics-address", envOr("TRMSWEEP_METRICS_ADDRESS", ""), "host:port of GET /metrics for Prometheus; empty = none (environment TRMSWEEP_METRICS_ADDRESS)")
 	return cmd
 }
 
@@ -58,6 +60,6 @@ func workerOptions(a *app, f workerFlags) (worker.Options, error) {
 		return worker.Options{}, usagef("--slots %d: want 1 or more", f.slots)
 	}
 	return worker.Options{EnsureDataset: a.ensureDataset, WriteReport: writeReport, StateDir: a.stateDir, Store: f.store, Profile: f.profile, Backend: f.backend, Threads: f.threads, Slots: f.slots,
-		Configs: cfg, Environ: os.Environ(), Patience: f.patience, Grace: f.grace, Logger: slog.New(slog.NewTextHandler(a.stderr, nil)),
+		Configs: cfg, Environ: os.Environ(), Patience: f.patience, Grace: f.grace, MetricsAddress: f.metrics, Logger: slog.New(slog.NewTextHandler(a.stderr, nil)),
 		Checks: func(specs []experiment.Spec) []preflight.Check { return hostChecks(a, cfg, f, specs) }}, nil
 }
