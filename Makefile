@@ -31,11 +31,11 @@ stack: build ## the embedded stack in the foreground; Ctrl-C stops it
 	bin/devstack --state $(STATE)
 
 test: ## every test; no network but 127.0.0.1
-	go test ./...
+	go test -timeout 40m ./...
 	cd cmd/devstack && go test -vet=off . # lint vets it: facts of the whole server take minutes
 
 e2e: ## the real binaries, driven as a user does
-	go test -count=1 ./e2e/
+	go test -count=1 -timeout 40m ./e2e/
 
 chaos: ## a sweep while its processes are killed: KILLS= SEED=; then every hash is compared with an undisturbed run
 	go test -count=1 -timeout 4h -v -run TestChaos ./internal/chaos/ -args -kills $(KILLS) -seed $(SEED)

@@ -141,6 +141,7 @@ type row struct {
 // sweepView is `trmsweep status --json`.
 type sweepView struct {
 	Sweep       string   `json:"sweep"`
+	Profile     string   `json:"profile"`
 	Status      string   `json:"status"`
 	Experiments []row    `json:"experiments"`
 	Done        int      `json:"done"`

@@ -96,6 +96,9 @@ func progressLine(st workflows.SweepResult) string {
 // finishSweep copies the reports out of the store and prints where they are.
 func finishSweep(ctx context.Context, a *app, c client.Client, s *localStack, id string, st workflows.SweepResult) error {
 	if err := c.GetWorkflow(ctx, id, "").Get(ctx, nil); err != nil {
+		if perr := writePreflight(a.stderr, st.Preflight); perr != nil {
+			return perr
+		}
 		return fmt.Errorf("sweep %s: %w", id, err)
 	}
 	for _, note := range st.Notes {

@@ -19,6 +19,7 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"trmsweep/activities"
+	"trmsweep/internal/preflight"
 	"trmsweep/workflows"
 )
 
@@ -103,6 +104,16 @@ func sweepStatus(ctx context.Context, c client.Client, id string) (workflows.Swe
 		live(ctx, c, id, &r)
 		return workflows.SweepResult{Sweep: id, Status: r.Status, Experiments: []workflows.ExperimentResult{r}}, running, nil
 	}
+	st.Sweep, st.Status = id, strings.ToLower(d.WorkflowExecutionInfo.Status.String())
+	switch d.WorkflowExecutionInfo.Type.Name {
+	case workflows.PreflightType:
+		var t preflight.Table
+		err = v.Get(&t)
+		st.Preflight = t.Rows
+		return st, running, err
+	case workflows.DatasetGenerationType:
+		return st, running, nil
+	}
 	if err := v.Get(&st); err != nil {
 		return st, running, fmt.Errorf("read progress of %s: %w", id, err)
 	}
@@ -133,6 +144,15 @@ func live(ctx context.Context, c client.Client, id string, r *workflows.Experime
 	}
 }
 
+// writePreflight prints the table of checks where one has failed.
+func writePreflight(w io.Writer, rows []preflight.Row) error {
+	t := preflight.Table{OK: true}
+	if t.Add(rows...); t.OK {
+		return nil
+	}
+	return t.Write(w)
+}
+
 func writeStatus(w io.Writer, st workflows.SweepResult) error {
 	fmt.Fprintf(w, "%s: %s, %d of %d done", st.Sweep, st.Status, st.Done, len(st.Experiments))
 	if st.Failed > 0 {
@@ -161,10 +181,8 @@ func writeStatus(w io.Writer, st workflows.SweepResult) error {
 	for _, n := range st.Notes {
 		fmt.Fprintln(w, "note:", n)
 	}
-	for _, r := range st.Preflight {
-		if !r.OK {
-			fmt.Fprintf(w, "preflight: %s: %s\n", r.Check, r.Detail)
-		}
+	if err := writePreflight(w, st.Preflight); err != nil {
+		return err
 	}
 	for _, r := range st.Experiments {
 		if why := r.Error + r.Reason; why != "" {
