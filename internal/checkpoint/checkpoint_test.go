@@ -350,6 +350,35 @@ func TestSaverOneInFlight(t *testing.T) {
 	restored(t, b, 1)
 }
 
+// The step loop looks at HEAD while a save waits for storage that is away.
+func TestHeadDoesNotWaitForASave(t *testing.T) {
+	b := mem.New(nil)
+	w := acquire(t, b)
+	save(t, w, 1)
+	asked, away := make(chan bool), make(chan bool)
+	w.b = &stopped{Bucket: b, at: 1, meanwhile: func() { asked <- true; <-away }}
+	done := make(chan error)
+	go func() { _, err := w.Save(t.Context(), snap(2)); done <- err }()
+	<-asked
+	read := make(chan Head)
+	go func() { read <- w.Head() }()
+	select {
+	case h := <-read:
+		if len(h.Entries) != 1 || h.Entries[0].Step != 1 {
+			t.Errorf("%+v", h)
+		}
+	case <-time.After(time.Minute):
+		t.Error("Head waits for the save")
+	}
+	close(away)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if h := w.Head(); len(h.Entries) != 2 {
+		t.Errorf("after the save: %+v", h)
+	}
+}
+
 func TestInterval(t *testing.T) {
 	c := ChooseInterval(IntervalInput{StepSeconds: 0.1, StallSeconds: 0.05, PersistSeconds: 1, Preemptions: 1, Observed: 4 * time.Hour, Prior: 4 * time.Hour})
 	// Young: sqrt(2 * 0.05 * 14400) = 37.9 s.

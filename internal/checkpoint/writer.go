@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"trmsweep/internal/blob"
@@ -22,7 +23,8 @@ const (
 )
 
 // Writer holds a run: the only one that can commit to it until another Acquire.
-// Methods may be called from any goroutine; Save, Restore and Clean exclude each other.
+// Methods may be called from any goroutine; Save, Restore and Clean exclude each
+// other, and no other method waits for them: they may wait for the storage for long.
 type Writer struct {
 	b     blob.Bucket
 	owner Owner
@@ -32,6 +34,8 @@ type Writer struct {
 	grace time.Duration
 	log   *slog.Logger
 	now   func() time.Time
+
+	seen atomic.Pointer[Head] // what Head returns; head's last value
 
 	mu      sync.Mutex
 	head    Head
@@ -109,6 +113,7 @@ func Acquire(ctx context.Context, b blob.Bucket, owner Owner, opts ...Option) (*
 func (w *Writer) adopt(h Head, attr blob.Attr) {
 	h.Generation = attr.Generation
 	w.head = h
+	w.seen.Store(&h)
 	w.see(attr.Updated)
 }
 
@@ -121,11 +126,9 @@ func (w *Writer) see(t time.Time) {
 // Epoch is this writer's fence.
 func (w *Writer) Epoch() int64 { return w.epoch }
 
-// Head is HEAD.json as this writer last saw it.
+// Head is HEAD.json as this writer last saw it. It does not wait for a Save.
 func (w *Writer) Head() Head {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	h := w.head
+	h := *w.seen.Load()
 	h.Entries = slices.Clone(h.Entries)
 	return h
 }
