@@ -10,11 +10,21 @@ import (
 // partMark is in the names of folders that are being filled.
 const partMark = ".part-"
 
+// ownMark is partMark on this machine: locks of others cannot always be seen where
+// machines share a folder.
+var ownMark = func() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return partMark + host + "-"
+}()
+
 // newPart makes a folder beside dir to be filled and renamed. It is locked while
 // its process lives, and gone after release unless it was renamed. Those that dead
-// processes left are removed first.
+// processes of this machine left are removed first.
 func newPart(dir string) (path string, release func(), err error) {
-	parent, prefix := filepath.Dir(dir), "."+filepath.Base(dir)+partMark
+	parent, prefix := filepath.Dir(dir), "."+filepath.Base(dir)+ownMark
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return "", nil, diskError(err)
 	}
@@ -43,14 +53,14 @@ func newPart(dir string) (path string, release func(), err error) {
 	return path, release, nil
 }
 
-// sweepParts removes the folders with this prefix that no living process holds.
+// sweepParts removes this machine's folders with the prefix that no living process holds.
 func sweepParts(parent, prefix string) {
 	entries, err := os.ReadDir(parent)
 	if err != nil {
 		return
 	}
 	for _, e := range entries {
-		if !e.IsDir() || !strings.HasPrefix(e.Name(), prefix) || !strings.Contains(e.Name(), partMark) {
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), prefix) || !strings.Contains(e.Name(), ownMark) {
 			continue
 		}
 		path := filepath.Join(parent, e.Name())
