@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -26,6 +27,9 @@ type Child struct {
 	TempDir string   // for spec files; empty = the system's
 	// Grace is the time from SIGTERM to SIGKILL: enough for one step and one save. 0 = 2 minutes.
 	Grace time.Duration
+	// Silence is the time after which a process that says nothing is killed: it
+	// speaks every second unless it is stopped or hangs as a whole. 0 = 2 minutes.
+	Silence time.Duration
 }
 
 // childEvent is one line of the training process's standard output.
@@ -52,6 +56,7 @@ type exit struct {
 	code   int // -1: by a signal
 	signal syscall.Signal
 	oom    bool   // the signal was the kernel's, for lack of memory
+	silent bool   // the signal was ours, as the process said nothing
 	tail   string // of its standard error
 }
 
@@ -92,7 +97,7 @@ func (c Child) run(stop <-chan struct{}, name string, args []string, on func(chi
 	ended := make(chan struct{})
 	go c.stopper(cmd.Process.Pid, stop, ended)
 	oom := watchOOM(ended)
-	readEvents(out, on)
+	silent := c.readEvents(out, cmd.Process.Pid, on)
 	err = cmd.Wait()
 	close(ended)
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it may have left
@@ -104,7 +109,8 @@ func (c Child) run(stop <-chan struct{}, name string, args []string, on func(chi
 	e := exit{code: cmd.ProcessState.ExitCode(), tail: logTail(log, from)}
 	if ws.Signaled() {
 		e.signal = ws.Signal()
-		e.oom = e.signal == syscall.SIGKILL && oom()
+		e.silent = e.signal == syscall.SIGKILL && silent
+		e.oom = e.signal == syscall.SIGKILL && !silent && oom()
 	}
 	return e, nil
 }
@@ -130,16 +136,28 @@ func (c Child) stopper(pid int, stop, ended <-chan struct{}) {
 }
 
 // readEvents reads lines until the pipe closes; what is not an event is skipped.
-func readEvents(r io.Reader, on func(childEvent)) {
+// A process that says nothing for too long is killed, and silent is true.
+func (c Child) readEvents(r io.Reader, pid int, on func(childEvent)) (silent bool) {
+	wait := c.Silence
+	if wait == 0 {
+		wait = 2 * time.Minute
+	}
+	var killed atomic.Bool
+	quiet := time.AfterFunc(wait, func() {
+		killed.Store(true)
+		_ = syscall.Kill(-pid, syscall.SIGKILL)
+	})
+	defer quiet.Stop()
 	br := bufio.NewReaderSize(r, 64<<10)
 	for {
 		line, err := br.ReadBytes('\n')
+		quiet.Reset(wait)
 		var e childEvent
 		if len(line) > 0 && json.Unmarshal(line, &e) == nil && e.Type != "" {
 			on(e)
 		}
 		if err != nil {
-			return
+			return killed.Load()
 		}
 	}
 }

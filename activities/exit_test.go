@@ -22,6 +22,7 @@ func TestExitsOfTheTrainingProcess(t *testing.T) {
 	}{
 		{"killed", nil, exit{code: -1, signal: syscall.SIGKILL}, ErrPreempted, false, "signal killed"},
 		{"killed for lack of memory", nil, exit{code: -1, signal: syscall.SIGKILL, oom: true}, ErrFinal, true, "lack of memory"},
+		{"silent", nil, exit{code: -1, signal: syscall.SIGKILL, silent: true}, ErrPreempted, false, "said nothing"},
 		{"crash of the Go runtime", nil, exit{code: 2, tail: "fatal error: runtime: out of memory"}, ErrFinal, true, "out of memory"},
 		{"another crash of the Go runtime", nil, exit{code: 2, tail: "panic: index out of range"}, ErrFailed, false, "index out of range"},
 		{"told to stop", nil, exit{code: 3}, ErrPreempted, false, "exit code 3"},

@@ -142,6 +142,9 @@ func (t *tracker) result(e exit) (TrainResult, error) {
 		if e.signal != 0 {
 			msg = fmt.Sprintf("training process ended by signal %s", e.signal)
 		}
+		if e.silent {
+			msg = "training process killed because it said nothing for minutes: it was stopped, or its device hangs"
+		}
 		if e.oom {
 			msg = "training process killed by the kernel for lack of memory: run fewer at once on this host, or train with a smaller global_batch_size"
 		}
