@@ -50,7 +50,8 @@ func accuracyPanels(rows []Row) ([]*panel, error) {
 }
 
 // curvePanels are one panel per phase with a line per seed of every experiment;
-// the phase's reference is the black dashed line, wherever it belongs.
+// the phase's reference is the black dashed line, wherever it belongs. Points are
+// marked, or else the line is smoothed.
 func curvePanels(rows []Row, x, y string, points bool, read curve) []*panel {
 	var panels []*panel
 	for _, phase := range experiment.Phases {
@@ -70,6 +71,12 @@ func curvePanels(rows []Row, x, y string, points bool, read curve) []*panel {
 				xys := finite(read(res))
 				if len(xys) == 0 {
 					continue
+				}
+				if !points {
+					raw := style
+					raw.Color, raw.Width, raw.Dashes = faint(style.Color), vg.Points(0.5), nil
+					p.plot.Add(&plotter.Line{XYs: xys, LineStyle: raw})
+					xys = smooth(xys, period(xys, r.spec.HaltMaxSteps))
 				}
 				l := &plotter.Line{XYs: xys, LineStyle: style}
 				p.plot.Add(l)
@@ -91,6 +98,35 @@ func curvePanels(rows []Row, x, y string, points bool, read curve) []*panel {
 		}
 	}
 	return panels
+}
+
+// faint is a colour that stays behind others.
+func faint(c color.Color) color.Color {
+	r, g, b, _ := c.RGBA()
+	return color.NRGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), 56}
+}
+
+// period is about a twentieth of the run in whole supervisions of an example:
+// rows that halt together make the loss a sawtooth of that length.
+func period(xys plotter.XYs, haltMaxSteps int) float64 {
+	halt := float64(max(haltMaxSteps, 1))
+	return halt * max(1, math.Round(xys[len(xys)-1].X/20/halt))
+}
+
+// smooth is the mean over a window of steps around every point.
+func smooth(xys plotter.XYs, window float64) plotter.XYs {
+	out := make(plotter.XYs, len(xys))
+	from, to, sum := 0, 0, 0.0
+	for i, xy := range xys {
+		for ; to < len(xys) && xys[to].X < xy.X+window/2; to++ {
+			sum += xys[to].Y
+		}
+		for ; xys[from].X < xy.X-window/2; from++ {
+			sum -= xys[from].Y
+		}
+		out[i] = plotter.XY{X: xy.X, Y: sum / float64(to-from)}
+	}
+	return out
 }
 
 // sameHeight gives all panels one vertical axis, at least so high, with a margin.

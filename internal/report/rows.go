@@ -54,7 +54,7 @@ type Row struct {
 	Puzzles           int                `json:"puzzles"`
 	PaperExact        *float64           `json:"paper_exact_accuracy"`
 	PaperNote         string             `json:"paper_note,omitempty"`
-	WallSeconds       float64            `json:"wall_seconds"` // the ledger's sum, time in the queue included
+	WallSeconds       float64            `json:"wall_seconds"`    // the ledger's sum, time in the queue included
 	PredictedHours    float64            `json:"predicted_hours"` // of all finished seeds; of one where there is none
 	Preemptions       int                `json:"preemptions"`
 	LostSteps         int64              `json:"lost_steps"`

@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"gonum.org/v1/plot/plotter"
 )
 
 // world makes pairs of flags: a puzzle is solved with a probability that depends
@@ -172,4 +174,17 @@ func bools(xs []int8) []bool {
 		out[i] = x != 0
 	}
 	return out
+}
+
+// Halting makes the loss a sawtooth; its mean over a period is straight.
+func TestSmooth(t *testing.T) {
+	var xys plotter.XYs
+	for i := range 160 {
+		xys = append(xys, plotter.XY{X: float64(i), Y: 3 - float64(i)/100 + float64(i%16)})
+	}
+	for i, xy := range smooth(xys, period(xys, 16)) {
+		if want := 3 - float64(i)/100 + 7.5; i >= 8 && i < 152 && math.Abs(xy.Y-want) > 0.02 {
+			t.Errorf("step %d: %v, want %v", i, xy.Y, want)
+		}
+	}
 }

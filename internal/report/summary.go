@@ -75,6 +75,9 @@ func verdicts(rows []Row) []string {
 			alike = append(alike, r.Experiment)
 		}
 	}
+	if n := len(open); n > 2 && n == len(better)+len(worse)+len(alike)+n {
+		return []string{fmt.Sprintf("Undecided, because underpowered: all %d comparisons.", n)}
+	}
 	out := []string{}
 	for _, v := range []struct {
 		names []string
