@@ -51,7 +51,7 @@ which are easy puzzles with clues too many unless --minimal says otherwise.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&o.Source, "source", "", "CSV (plain, .gz, .zst), list of puzzles, folder with train.csv and test.csv, gs://bucket/file.csv, hf:owner/name[@revision], or generate")
+	fl.StringVar(&o.Source, "source", "", "CSV (plain, .gz, .zst), list of puzzles, folder with train.csv and test.csv, gs:// and either of them, hf:owner/name[@revision], or generate[:profile]")
 	fl.StringVar(&o.TestSource, "test", "", "file of the test split")
 	fl.StringVar(&out, "out", "", "folder to make")
 	fl.IntVar(&o.Subsample, "subsample", 0, "train puzzles drawn from the source, 0 = all")

@@ -49,7 +49,7 @@ const formatVersion = 2
 
 // Options say what to build.
 type Options struct {
-	Source     string // "generate", "generate:PROFILE", a CSV (plain, .gz, .zst), a list of puzzles, a folder with train.csv and test.csv, gs://..., hf:owner/name[@revision]
+	Source     string // "generate", "generate:PROFILE", a CSV (plain, .gz, .zst), a list of puzzles, a folder with train.csv and test.csv, gs:// and either of them, hf:owner/name[@revision]
 	TestSource string // file of the test split; empty = the folder's test.csv, or the generator's
 	Subsample  int    // train groups drawn from the source, 0 = all
 	NumAug     int    // augmented copies of every train puzzle beside itself
@@ -125,6 +125,7 @@ func (o Options) normal() (Options, error) {
 	} else {
 		o.Count = 0
 	}
+	o.Opener = remembering(o.Opener)
 	if len(faults) > 0 {
 		return o, optionsf("dataset options: %s", strings.Join(faults, "; "))
 	}

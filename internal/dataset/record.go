@@ -25,14 +25,23 @@ type record struct {
 // recordName is a hash of the options, and of the generations of gs:// objects; ""
 // for a local source, which is read each time.
 func (o Options) recordName(ctx context.Context) (string, error) {
+	if strings.HasPrefix(o.Source, gsScheme) {
+		var err error
+		if o, err = o.objects(ctx); err != nil {
+			return "", err
+		}
+	}
 	var at resolved
 	for _, p := range []struct {
 		address string
 		to      *string
 	}{{o.Source, &at.trainSHA256}, {o.TestSource, &at.testSHA256}} {
 		switch {
-		case strings.HasPrefix(p.address, "gs://"):
+		case strings.HasPrefix(p.address, gsScheme):
 			_, attr, err := o.object(ctx, p.address)
+			if errors.Is(err, blob.ErrNotExist) {
+				return "", nil // resolve says so
+			}
 			if err != nil {
 				return "", err
 			}

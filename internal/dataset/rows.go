@@ -184,8 +184,10 @@ func localFiles(o Options) (train, test string, err error) {
 	return train, test, err
 }
 
+var csvExtensions = []string{".csv", ".csv.gz", ".csv.zst"}
+
 func findSplit(dir, split string) (string, error) {
-	for _, ext := range []string{".csv", ".csv.gz", ".csv.zst"} {
+	for _, ext := range csvExtensions {
 		p := filepath.Join(dir, split+ext)
 		if _, err := os.Stat(p); err == nil {
 			return p, nil

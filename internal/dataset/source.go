@@ -5,16 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
-	"time"
-
-	"trmsweep/internal/blob"
 )
 
 // resolved is a source as local files with known contents.
@@ -31,8 +26,10 @@ func resolve(ctx context.Context, o Options, progress func(Progress)) (resolved,
 	switch {
 	case o.generates():
 		return r, nil
-	case strings.HasPrefix(o.Source, "gs://"):
-		r.train, err = fetchObject(ctx, o, o.Source, progress)
+	case strings.HasPrefix(o.Source, gsScheme):
+		if o, err = o.objects(ctx); err == nil {
+			r.train, err = fetchObject(ctx, o, o.Source, progress)
+		}
 	case strings.HasPrefix(o.Source, "hf:"):
 		r, err = fetchHub(ctx, o, progress)
 	default:
@@ -40,7 +37,7 @@ func resolve(ctx context.Context, o Options, progress func(Progress)) (resolved,
 	}
 	switch {
 	case err != nil:
-	case strings.HasPrefix(o.TestSource, "gs://"):
+	case strings.HasPrefix(o.TestSource, gsScheme):
 		r.test, err = fetchObject(ctx, o, o.TestSource, progress)
 	case o.TestSource != "":
 		if r.test = o.TestSource; !exists(r.test) {
@@ -98,92 +95,6 @@ func (o Options) downloads() (string, error) {
 		return "", fmt.Errorf("find a folder for downloads: %w", err)
 	}
 	return filepath.Join(dir, "trmsweep", "sources"), nil
-}
-
-// object opens the bucket of a gs:// address and says which object is there now.
-func (o Options) object(ctx context.Context, address string) (blob.Bucket, blob.Attr, error) {
-	i := strings.LastIndexByte(address, '/')
-	if i < len("gs://x") || i == len(address)-1 {
-		return nil, blob.Attr{}, optionsf("source %s names no object, want gs://bucket/path/file.csv", address)
-	}
-	if o.Opener == nil {
-		return nil, blob.Attr{}, inputf("source %s: object storage cannot be opened here", address)
-	}
-	b, err := o.Opener(ctx, address[:i])
-	if err != nil {
-		return nil, blob.Attr{}, fmt.Errorf("open %s: %w", address[:i], err)
-	}
-	attr, err := b.Stat(ctx, address[i+1:])
-	if errors.Is(err, blob.ErrNotExist) {
-		return nil, attr, inputf("read source %s: there is no such object", address)
-	}
-	if err != nil {
-		return nil, attr, fmt.Errorf("read source %s: %w", address, err)
-	}
-	return b, attr, nil
-}
-
-// fetchObject copies a gs:// object into the cache, once per generation. What is
-// there is checked against the object's checksum, and fetched again if it differs.
-func fetchObject(ctx context.Context, o Options, address string, progress func(Progress)) (string, error) {
-	b, attr, err := o.object(ctx, address)
-	if err != nil {
-		return "", err
-	}
-	dir, err := o.downloads()
-	if err != nil {
-		return "", err
-	}
-	dir = filepath.Join(dir, "objects")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", diskError(err)
-	}
-	sum := sha256.Sum256([]byte(address))
-	name := fmt.Sprintf("%s-%d-%s", hex.EncodeToString(sum[:6]), attr.Generation, path.Base(address))
-	unlock, err := lock(ctx, filepath.Join(dir, "."+name+".lock"))
-	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	local := filepath.Join(dir, name)
-	if intact(ctx, local, attr) {
-		now := time.Now()
-		_ = os.Chtimes(local, now, now) // for evictFiles only
-		return local, nil
-	}
-	body, attr, err := b.Get(ctx, attr.Key, attr.Generation)
-	if err != nil {
-		return "", fmt.Errorf("read source %s: %w", address, err)
-	}
-	defer body.Close()
-	done := int64(0)
-	err = copyAtomic(local, readerFunc(func(p []byte) (int, error) {
-		n, err := body.Read(p)
-		done += int64(n)
-		progress(Progress{Stage: "download", Done: done, Total: attr.Size})
-		return n, err
-	}))
-	if err != nil {
-		return "", fmt.Errorf("read source %s: %w", address, err)
-	}
-	evictFiles(dir, name)
-	return local, nil
-}
-
-// intact says whether a file has an object's contents.
-func intact(ctx context.Context, local string, attr blob.Attr) bool {
-	f, err := os.Open(local)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	_, err = io.Copy(io.Discard, blob.VerifyReader(readerFunc(func(p []byte) (int, error) {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		return f.Read(p)
-	}), attr))
-	return err == nil
 }
 
 // copyAtomic writes r beside dest and renames it, or leaves nothing.

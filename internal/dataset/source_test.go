@@ -60,6 +60,9 @@ func bucketWith(t *testing.T, objects map[string][]byte) (blob.Bucket, Opener) {
 		}
 	}
 	return b, func(_ context.Context, address string) (blob.Bucket, error) {
+		if address == "gs://bucket" {
+			return b, nil
+		}
 		rest, ok := strings.CutPrefix(address, "gs://bucket/")
 		if !ok {
 			return nil, errors.New("unexpected address " + address)
@@ -75,7 +78,7 @@ func TestSourcesGiveTheSameBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	_, opener := bucketWith(t, map[string][]byte{"d/train.csv": csv, "d/train.csv.zst": zstded(t, csv)})
+	_, opener := bucketWith(t, map[string][]byte{"d/train.csv": csv, "d/train.csv.zst": zstded(t, csv), "folder/train.csv": csv, "folder/test.csv.gz": gzipped(t, csv)})
 	write := func(name string, data []byte) string { return writeFile(t, filepath.Join(dir, name), data) }
 	for _, ext := range []string{"train.csv", "test.csv"} {
 		write("folder/"+ext, csv)
@@ -94,6 +97,8 @@ func TestSourcesGiveTheSameBytes(t *testing.T) {
 		{"folder of packed files", Options{Source: filepath.Join(dir, "packed")}},
 		{"byte order mark", Options{Source: write("bom.csv", append([]byte("\ufeff"), csv...)), TestSource: plain}},
 		{"gs", Options{Source: "gs://bucket/d/train.csv", TestSource: "gs://bucket/d/train.csv.zst"}},
+		{"gs folder", Options{Source: "gs://bucket/folder/"}},
+		{"gs folder and local", Options{Source: "gs://bucket/folder", TestSource: plain}},
 		{"gs and local", Options{Source: "gs://bucket/d/train.csv.zst", TestSource: plain}},
 		{"local and gs", Options{Source: plain, TestSource: "gs://bucket/d/train.csv"}},
 	} {
@@ -152,8 +157,8 @@ func TestSourcesThatCannotBeRead(t *testing.T) {
 		{"cut zstd", write("cut.csv.zst", zstded(t, csv)[:9000]), "", false, []string{"cut.csv.zst", "unexpected EOF"}},
 		{"no gzip", write("no.csv.gz", csv), "", false, []string{"no.csv.gz", "gzip"}},
 		{"no zstd", write("no.csv.zst", csv), "", false, []string{"no.csv.zst", "magic number"}},
-		{"no object", "gs://bucket/d/none.csv", "", false, []string{"gs://bucket/d/none.csv", "no such object"}},
-		{"no object named", "gs://bucket/", "", true, []string{"names no object"}},
+		{"no object", "gs://bucket/d/none.csv", "", false, []string{"gs://bucket/d/none.csv", "no such object", "train.csv"}},
+		{"no test object", plain, "gs://bucket/d/none.csv", false, []string{"gs://bucket/d/none.csv", "no such object"}},
 		{"no repository", "hf:sudoku", "", true, []string{"hf:owner/name"}},
 		{"minimal with a file", plain, "", true, nil},
 	} {
@@ -199,17 +204,25 @@ func TestObjectsAreCachedByContents(t *testing.T) {
 		}
 	}
 	check("again", 1)
+	store := mem.New(nil)
+	for _, wantBuilt := range []bool{true, false} {
+		host := o
+		host.CacheDir = ""
+		if dir, _, built, err := Ensure(ctx, store, host, t.TempDir(), nil); err != nil || built != wantBuilt || mustHash(t, dir) != want || gets != 2 {
+			t.Errorf("a host: built %v, fetched %d times, %v", built, gets, err)
+		}
+	}
 	dir := filepath.Join(o.CacheDir, "sources", "objects")
 	for _, name := range entries(t, dir) {
 		if !strings.HasPrefix(name, ".") {
 			writeFile(t, filepath.Join(dir, name), bytes.Replace(first, []byte("test3"), []byte("test4"), 1))
 		}
 	}
-	check("a damaged copy", 2)
+	check("a damaged copy", 3)
 	if _, err := blob.PutBytes(ctx, b, "d/x.csv", bytes.Join(bytes.SplitAfter(first, []byte("\n"))[:4], nil), blob.Any); err != nil {
 		t.Fatal(err)
 	}
-	if _, now := mustBuild(t, o); now.Train.Groups != 3 || now.TrainSHA256 == sum.TrainSHA256 || gets != 3 {
+	if _, now := mustBuild(t, o); now.Train.Groups != 3 || now.TrainSHA256 == sum.TrainSHA256 || gets != 4 {
 		t.Errorf("after a new generation: %d puzzles, fetched %d times", now.Train.Groups, gets)
 	}
 }

@@ -81,6 +81,22 @@ func generateAll(n, rating int) (out []Grid) {
 	return out
 }
 
+// easyAll are puzzles with ten clues more than they need.
+func easyAll(n int) (out []Grid) {
+	var s Solver
+	for i := range n {
+		p, r := s.Generate(0, 8, uint64(i)), NewRand(uint64(i))
+		for extra := 10; extra > 0; {
+			if c := r.Intn(81); p.Question[c] == 0 {
+				p.Question[c] = p.Answer[c]
+				extra--
+			}
+		}
+		out = append(out, p.Question)
+	}
+	return out
+}
+
 // variants are n symmetric ones of each: a branch predictor learns a short list by heart.
 func variants(qs []Grid, n int) (out []Grid) {
 	r := NewRand(1)
@@ -100,6 +116,7 @@ var corpora = []struct {
 	{"20x50 of 17 clues", sync.OnceValue(func() []Grid { return variants(parseAll(clues17), 50) })},
 	{"11x20 hardest", sync.OnceValue(func() []Grid { return variants(parseAll(hardest), 20) })},
 	{"200 minimal", sync.OnceValue(func() []Grid { return generateAll(200, 0) })},
+	{"400 easy", sync.OnceValue(func() []Grid { return easyAll(400) })},
 	{"100 of rating 20", sync.OnceValue(func() []Grid { return generateAll(100, 20) })},
 }
 
