@@ -113,15 +113,18 @@ func period(xys plotter.XYs, haltMaxSteps int) float64 {
 	return halt * max(1, math.Round(xys[len(xys)-1].X/20/halt))
 }
 
-// smooth is the mean over a window of steps around every point.
+// smooth is the mean over a window of steps around every point; at the ends of
+// the run over the first and the last window.
 func smooth(xys plotter.XYs, window float64) plotter.XYs {
 	out := make(plotter.XYs, len(xys))
 	from, to, sum := 0, 0, 0.0
+	first, last := xys[0].X+window/2, xys[len(xys)-1].X+1-window/2
 	for i, xy := range xys {
-		for ; to < len(xys) && xys[to].X < xy.X+window/2; to++ {
+		center := max(first, min(xy.X, last))
+		for ; to < len(xys) && xys[to].X < center+window/2; to++ {
 			sum += xys[to].Y
 		}
-		for ; xys[from].X < xy.X-window/2; from++ {
+		for ; xys[from].X < center-window/2 && from < i; from++ {
 			sum -= xys[from].Y
 		}
 		out[i] = plotter.XY{X: xy.X, Y: sum / float64(to-from)}
