@@ -17,6 +17,7 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/open"
+	"trmsweep/internal/experiment"
 	"trmsweep/internal/sudoku"
 )
 
@@ -185,6 +186,27 @@ func TestDatasetFromObjectStorage(t *testing.T) {
 	args[5] = "gs://data/some/where/none.csv"
 	if code, _, stderr := trmsweep(append(args, filepath.Join(dir, "set2"))...); code != 1 || !strings.Contains(stderr, "none.csv: there is no such object") {
 		t.Errorf("no object: exit %d, stderr %q", code, stderr)
+	}
+
+	// The activity makes the set of a folder; another host then needs the store only.
+	for name, n := range map[string]int{"folder/train.csv": 4, "folder/test.csv": 2} {
+		if _, err := blob.PutBytes(ctx, b, name, puzzlesCSV(n, nil), blob.Absent); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spec := experiment.Spec{DataSource: "gs://data/some/where/folder", DataPuzzles: 3, DataAugmentations: 2}
+	for i, host := range []string{"a", "b"} {
+		a := &app{stateDir: filepath.Join(dir, host)}
+		hash, built, err := a.ensureDataset(ctx, b, spec, func(any) {})
+		if err != nil || built != (i == 0) {
+			t.Fatalf("host %s: built %v, %v", host, built, err)
+		}
+		if _, err := os.Stat(a.path("cache", "datasets", hash, "test", "dataset.json")); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(a.path("cache", "sources")); (err == nil) != (i == 0) {
+			t.Errorf("host %s: the source was fetched: %v", host, err == nil)
+		}
 	}
 }
 

@@ -64,7 +64,9 @@ func trial(ctx context.Context, a *app, f trainFlags, spec experiment.Spec) (det
 	if cache == "" {
 		cache = a.path("cache")
 	}
-	dir, _, _, err := dataset.Ensure(ctx, b, train.DatasetOptions(spec), cache, nil)
+	o := train.DatasetOptions(spec)
+	defer bucketOpener(&o)()
+	dir, _, _, err := dataset.Ensure(ctx, b, o, cache, nil)
 	if err != nil {
 		return "", fmt.Errorf("dataset: %w", err)
 	}

@@ -15,7 +15,9 @@ import (
 
 // ensureDataset makes the dataset of a spec and stores it once.
 func (a *app) ensureDataset(ctx context.Context, b blob.Bucket, s experiment.Spec, progress func(any)) (string, bool, error) {
-	_, hash, built, err := dataset.Ensure(ctx, b, train.DatasetOptions(s), a.path("cache"), func(p dataset.Progress) { progress(p) })
+	o := train.DatasetOptions(s)
+	defer bucketOpener(&o)()
+	_, hash, built, err := dataset.Ensure(ctx, b, o, a.path("cache"), func(p dataset.Progress) { progress(p) })
 	return hash, built, err
 }
 
