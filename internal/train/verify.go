@@ -70,17 +70,40 @@ var ErrNeedData = errors.New("the run's dataset is not in the store")
 // Verify reads every object of a run and recomputes what can be recomputed: the
 // batch ledger of all steps from spec and dataset, and the sequence of the
 // metrics log. It writes nothing to the store. Damage is in the result; an error
-// means that it could not finish (ErrNoRun, ErrNeedData, storage).
+// means that it could not finish (ErrNoRun, ErrNeedData, storage). What looks like
+// damage while the run goes on, because old checkpoints are deleted, is looked at again.
 func Verify(ctx context.Context, o VerifyOptions) (Verification, error) {
+	const tries = 4
+	for try := 1; ; try++ {
+		v, generation, err := verifyOnce(ctx, o)
+		if err != nil || v.OK || try == tries {
+			return v, err
+		}
+		head, err := checkpoint.ReadHead(ctx, blob.Prefix(o.Bucket, "runs/"+o.Run+"/"))
+		if err != nil || head.Generation == generation {
+			return v, nil
+		}
+	}
+}
+
+// verifyOnce is Verify, with the generation of HEAD that it has gone by.
+func verifyOnce(ctx context.Context, o VerifyOptions) (Verification, int64, error) {
 	v := Verification{Run: o.Run, Checkpoints: []VerifiedCheckpoint{}, Orphans: []VerifiedOrphan{}, Faults: []string{}}
 	runs := blob.Prefix(o.Bucket, "runs/"+o.Run+"/")
 	rep, err := checkpoint.Verify(ctx, runs)
 	if errors.Is(err, blob.ErrNotExist) || errors.Is(err, checkpoint.ErrHead) {
-		return v.headless(ctx, runs, err)
+		v, err = v.headless(ctx, runs, err)
+		return v, 0, err
 	}
 	if err != nil {
-		return v, err
+		return v, 0, err
 	}
+	v, err = v.recompute(ctx, o, runs, rep)
+	return v, rep.Head.Generation, err
+}
+
+// recompute goes beyond the checkpoints' own check: spec, ledger, log and result.
+func (v Verification) recompute(ctx context.Context, o VerifyOptions, runs blob.Bucket, rep checkpoint.Report) (Verification, error) {
 	v.take(rep)
 	if rep.Newest == nil {
 		if len(rep.Head.Entries) > 0 {

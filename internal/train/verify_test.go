@@ -1,11 +1,14 @@
 package train
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"trmsweep/internal/blob"
@@ -145,6 +148,36 @@ func TestVerifyWithoutHead(t *testing.T) {
 				t.Errorf("restored from step %d; %v", a.res.RestoredFromStep, v.Faults)
 			}
 		})
+	}
+}
+
+// meanwhile is a bucket in which something happens before the first state file is read.
+type meanwhile struct {
+	blob.Bucket
+	once sync.Once
+	do   func()
+}
+
+func (m *meanwhile) Get(ctx context.Context, key string, generation int64) (io.ReadCloser, blob.Attr, error) {
+	if strings.HasSuffix(key, ".safetensors") {
+		m.once.Do(m.do)
+	}
+	return m.Bucket.Get(ctx, key, generation)
+}
+
+// The checkpoints that a run in training has listed and deletes are no damage.
+func TestVerifyBesideTraining(t *testing.T) {
+	b := mem.New(nil)
+	train := func(steps int64) {
+		if a := attempt(t, b, tiny(t, "keep_checkpoints=1"), func(o *Options) { o.MaxSteps = steps }); a.err != nil {
+			t.Fatal(a.err)
+		}
+	}
+	train(6)
+	changed := false
+	v := verify(t, &meanwhile{Bucket: b, do: func() { train(20); changed = true }})
+	if !v.OK || v.Step != 20 || !changed {
+		t.Errorf("%+v", v)
 	}
 }
 
