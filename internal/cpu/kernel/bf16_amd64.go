@@ -19,6 +19,16 @@ func packPairs512(dst *float32, src *uint16, step, pairs, lanes, width int)
 //go:noescape
 func amxBlock(a, b, c *float32, c16 *uint16, edge *float32, chunks, ldc, m, n, acc, to16, ldc16 int)
 
+// packWiden512 packs bfloat16 lanes that lie side by side as float32.
+//
+//go:noescape
+func packWiden512(dst *float32, src *uint16, step, kc, lanes, width int)
+
+// splitPairs512 makes of rows of pairs twice as many of float32, in place.
+//
+//go:noescape
+func splitPairs512(dst *float32, pairs, width int)
+
 //go:noescape
 func packTileRows(dst *float32, src *uint16, stride, rows, kc int)
 
@@ -97,25 +107,22 @@ func packPairRows(dst []float32, src []uint16, lane, lanes, pairs, width int) {
 	}
 }
 
-// packWidened512 is packPanelBF16Generic by way of float32 rows where the lanes or the steps lie side by side.
+// packWidened512 packs as float32.
 func packWidened512(dst []float32, src []uint16, lane, step, lanes, kc, width int) {
-	var row [tileN]float32
+	pairs := kc / 2
+	_ = dst[kc*width-1]
 	switch {
 	case lane == 1:
-		for k := range kc {
-			fromBF16(row[:lanes], src[k*step:][:lanes])
-			d := dst[k*width:][:width]
-			copy(d, row[:lanes])
-			clear(d[lanes:])
-		}
-	case step == 1:
-		var wide [tileN * blockK]float32
-		for l := range lanes {
-			fromBF16(wide[l*kc:][:kc], src[l*lane:][:kc])
-		}
-		packPanel512(dst, wide[:lanes*kc], kc, 1, lanes, kc, width)
+		packWiden512(&dst[0], &src[0], step, kc, lanes, width)
+		return
+	case step == 1 && pairs > 0:
+		packPairRows(dst, src, lane, lanes, pairs, width)
+		splitPairs512(&dst[0], pairs, width)
 	default:
-		packPanelBF16Generic(dst, src, lane, step, lanes, kc, width)
+		pairs = 0
+	}
+	if k := 2 * pairs; k < kc {
+		packPanelBF16Generic(dst[k*width:], src[k*step:], lane, step, lanes, kc-k, width)
 	}
 }
 

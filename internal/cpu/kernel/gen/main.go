@@ -24,6 +24,8 @@ func main() {
 	column("column512", func(b, a, dst int) { emit("\tVFMADD231PS Z%d, Z%d, Z%d", b, a, dst) })
 	column("columnBF16x512", dpbf16)
 	packPairs()
+	packWiden()
+	splitPairs()
 	amxBlock()
 	packTileRows()
 	packTileColumns()
