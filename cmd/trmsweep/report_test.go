@@ -80,7 +80,7 @@ func TestReportCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"5 experiments: 3 done, 1 failed, 1 missing.", "failed (the loss is not finite at step 12)"} {
+	for _, want := range []string{"5 experiments: 3 done, 1 failed, 1 missing.", "failed: the loss is not finite at step 12"} {
 		if !strings.Contains(string(md), want) {
 			t.Errorf("report.md lacks %q:\n%s", want, md)
 		}

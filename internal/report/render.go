@@ -52,16 +52,25 @@ func (t table) markdown(b *strings.Builder) {
 	for _, r := range t.Rows {
 		cells := make([]string, len(r))
 		for i, c := range r {
-			cells[i] = escapeMD(c.Text)
-			if c.Sub != "" {
-				cells[i] += " (" + escapeMD(strings.TrimSpace(c.Sub)) + ")"
-			}
-			if c.Class == "hash" {
-				cells[i] = "`" + c.Text + "`"
-			}
+			cells[i] = c.markdown()
 		}
 		fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
 	}
+}
+
+func (c cell) markdown() string {
+	text, sub := escapeMD(c.Text), escapeMD(strings.TrimSpace(c.Sub))
+	switch {
+	case c.Class == "hash":
+		return "`" + text + "`"
+	case sub == "":
+		return text
+	case c.Class == "failed" || c.Class == "partial":
+		return text + ": " + sub
+	case strings.HasPrefix(sub, "[") || strings.HasPrefix(sub, "†") || strings.HasPrefix(sub, "±"):
+		return text + " " + sub
+	}
+	return text + " (" + sub + ")"
 }
 
 // escapeMD keeps a value inside its table cell.

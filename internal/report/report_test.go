@@ -169,7 +169,7 @@ func TestFrozenPages(t *testing.T) {
 func TestWrite(t *testing.T) {
 	w, files := write(t, study(t))
 	md, html := files["report.md"], files["report.html"]
-	for _, want := range []string{"same run as e1_3_batch_1024", `failed (out of memory \| &lt;b>)`, "missing", "74.70", "79.50 (with n=3)", "![Training loss](loss.svg)"} {
+	for _, want := range []string{"same run as e1_3_batch_1024", `failed: out of memory \| &lt;b>`, "missing", "74.70", "79.50 (with n=3)", "![Training loss](loss.svg)"} {
 		if !strings.Contains(md, want) {
 			t.Errorf("report.md lacks %q", want)
 		}
