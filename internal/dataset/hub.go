@@ -123,7 +123,7 @@ type hubFile struct {
 
 // hubMeta is what the Hub says of a file.
 type hubMeta struct {
-	size   int64
+	size   int64  // -1 = unknown
 	sha256 string // empty for small files, which the Hub keeps under another sum
 }
 
@@ -193,6 +193,9 @@ func (h hubFile) stat(ctx context.Context) (hubMeta, error) {
 	}
 	resp.Body.Close()
 	m := hubMeta{size: resp.ContentLength}
+	if resp.StatusCode >= 300 {
+		m.size = -1 // that of the redirect
+	}
 	if s := resp.Header.Get(hub.HeaderXLinkedSize); s != "" {
 		if m.size, err = strconv.ParseInt(s, 10, 64); err != nil {
 			return m, fmt.Errorf("the Hub says that its size is %q", s)
@@ -234,7 +237,8 @@ func (h hubFile) request(ctx context.Context, method, ranges string, redirect fu
 	return resp, nil
 }
 
-// download fills part up to size, going on after cuts.
+// download fills part up to size, going on after cuts. Where the size is
+// unknown (-1), it begins anew each time.
 func (h hubFile) download(ctx context.Context, part string, size int64) error {
 	f, err := os.OpenFile(part, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
@@ -243,7 +247,7 @@ func (h hubFile) download(ctx context.Context, part string, size int64) error {
 	defer f.Close()
 	for tries := 0; ; tries++ {
 		at, err := f.Seek(0, io.SeekEnd)
-		if err == nil && at > size && size >= 0 {
+		if err == nil && at > size {
 			at, err = 0, f.Truncate(0)
 		}
 		if err != nil {
