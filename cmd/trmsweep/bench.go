@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"trmsweep/internal/backend"
+	"trmsweep/internal/cpu/kernel"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/trm"
 )
@@ -22,6 +23,7 @@ type benchLine struct {
 	Mixer   string `json:"mixer"`
 	DType   string `json:"dtype"`
 	Backend string `json:"backend"`
+	Kernels string `json:"kernels,omitempty"` // instruction set of backend cpu
 	Threads int    `json:"threads"`
 	Steps   int    `json:"steps"`
 	Params  int64  `json:"params"`
@@ -86,6 +88,9 @@ func benchStep(a *app, l benchLine, asJSON bool) error {
 		return err
 	}
 	l.Backend, l.Params = info.Name, spec.Params()
+	if be.Name() == "cpu" {
+		l.Kernels = kernel.Current().String()
+	}
 	l.GFLOPs = spec.FLOPsPerStep() / l.SecondsPerStep / 1e9
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err == nil {
