@@ -20,6 +20,26 @@ import (
 	"trmsweep/internal/train"
 )
 
+// behindAProxy is a storage emulator with a proxy before it: its own address, and
+// the environment of a process that only knows the proxy.
+func behindAProxy(t *testing.T, o faultproxy.Options) (proxy *faultproxy.Proxy, direct string, env []string) {
+	t.Helper()
+	s, err := fakestorage.NewServerWithOptions(fakestorage.Options{NoListener: true, StorageRoot: t.TempDir(), PublicHost: "127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	emulator := httptest.NewServer(s.HTTPHandler())
+	t.Cleanup(emulator.Close)
+	target, err := url.Parse(emulator.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy = faultproxy.New(target, o)
+	web := httptest.NewServer(proxy)
+	t.Cleanup(web.Close)
+	return proxy, emulator.URL, []string{"STORAGE_EMULATOR_HOST=" + web.URL}
+}
+
 // A training process works through every fault that a network has, is killed in
 // the middle, restores through the same faults, and ends as if nothing had happened.
 func TestProcessThroughEveryFault(t *testing.T) {
@@ -46,21 +66,11 @@ func TestProcessThroughEveryFault(t *testing.T) {
 		{faultproxy.Slow, 0.5, nil, false},
 	} {
 		t.Run(string(c.fault), func(t *testing.T) {
-			s, err := fakestorage.NewServerWithOptions(fakestorage.Options{NoListener: true, StorageRoot: t.TempDir(), PublicHost: "127.0.0.1"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			emulator := httptest.NewServer(s.HTTPHandler())
-			defer emulator.Close()
-			target, _ := url.Parse(emulator.URL)
-			proxy := faultproxy.New(target, faultproxy.Options{Seed: 5, HangFor: 300 * time.Millisecond, SlowPause: 2 * time.Millisecond, Only: c.only,
+			proxy, direct, env := behindAProxy(t, faultproxy.Options{Seed: 5, HangFor: 300 * time.Millisecond, SlowPause: 2 * time.Millisecond, Only: c.only,
 				Rates: map[faultproxy.Fault]float64{c.fault: c.rate}})
-			web := httptest.NewServer(proxy)
-			defer web.Close()
 			dir := t.TempDir()
 			const store = "gs://bucket/study"
 			var once sync.Once
-			env := []string{"STORAGE_EMULATOR_HOST=" + web.URL}
 			first := program(t, env, drowsy(func(p *process, e train.Event) {
 				if e.Type == train.EventCheckpoint {
 					once.Do(func() { p.signal(syscall.SIGKILL) })
@@ -80,10 +90,51 @@ func TestProcessThroughEveryFault(t *testing.T) {
 			if said := second.events.count(train.EventStorage); c.says && (said < 2 || !strings.Contains(log, "storage is failing") || !strings.Contains(log, "storage answers again")) {
 				t.Errorf("%d faults: %d events\n%s", proxy.Counts()[c.fault], said, log)
 			}
-			t.Setenv("STORAGE_EMULATOR_HOST", emulator.URL)
+			t.Setenv("STORAGE_EMULATOR_HOST", direct)
 			same(t, store, dir)
 		})
 	}
+}
+
+// Someone at a terminal gets away from a process that waits for its storage: the second Ctrl-C kills.
+func TestSecondInterruptKills(t *testing.T) {
+	proxy, _, env := behindAProxy(t, faultproxy.Options{Seed: 1})
+	var first, second sync.Once
+	p := program(t, env, func(p *process, e train.Event) {
+		switch {
+		case e.Type == train.EventNotice:
+			second.Do(func() { p.signal(syscall.SIGINT) })
+		case e.State == train.StateTraining:
+			first.Do(func() { proxy.SetDown(true); p.signal(syscall.SIGINT) })
+		}
+	}, short("gs://bucket/study", t.TempDir())...)
+	if code := p.end(); code != -1 || p.events.count(train.EventNotice) != 1 {
+		t.Errorf("exit code %d, %d notices\n%s", code, p.events.count(train.EventNotice), p.stderr.String())
+	}
+}
+
+// SIGTERM may come from a service manager and from the worker: the second one changes nothing.
+func TestSecondTerminateSavesAllTheSame(t *testing.T) {
+	dir := t.TempDir()
+	var once sync.Once
+	p := program(t, nil, func(p *process, e train.Event) {
+		if e.State == train.StateTraining {
+			once.Do(func() { p.signal(syscall.SIGTERM) })
+		}
+		if e.Type == train.EventNotice {
+			p.signal(syscall.SIGTERM)
+		}
+	}, short(dir+"/store", dir)...)
+	last := p.end()
+	end := p.events.all[len(p.events.all)-1]
+	if last != train.ExitPreempted || end.Type != train.EventResult || end.Step == 0 {
+		t.Fatalf("exit code %d, last event %+v\n%s", last, end, p.stderr.String())
+	}
+	next := program(t, nil, nil, short(dir+"/store", dir)...)
+	if code := next.end(); code != train.ExitDone || next.events.all[len(next.events.all)-1].RestoredFrom != end.Step {
+		t.Fatalf("exit code %d, %+v; the notice saved step %d", code, next.events.all[len(next.events.all)-1], end.Step)
+	}
+	same(t, dir+"/store", dir)
 }
 
 // A disk that is full when the first checkpoint comes, and is emptied once the
