@@ -96,6 +96,22 @@ func TestProcessThroughEveryFault(t *testing.T) {
 	}
 }
 
+// Told to stop while the store does not answer yet, an attempt is a preempted one, not one with a wrong store.
+func TestNoticeBeforeTheStoreAnswers(t *testing.T) {
+	proxy, _, env := behindAProxy(t, faultproxy.Options{Seed: 1})
+	proxy.SetDown(true)
+	var once sync.Once
+	p := program(t, env, func(p *process, e train.Event) {
+		if e.Type == train.EventStorage {
+			once.Do(func() { p.signal(syscall.SIGTERM) })
+		}
+	}, short("gs://bucket/study", t.TempDir())...)
+	code := p.end()
+	if last := p.events.all[len(p.events.all)-1]; code != train.ExitPreempted || last.Type != train.EventError || last.ExitCode != train.ExitPreempted {
+		t.Errorf("exit code %d, last event %+v\n%s", code, last, p.stderr.String())
+	}
+}
+
 // Someone at a terminal gets away from a process that waits for its storage: the second Ctrl-C kills.
 func TestSecondInterruptKills(t *testing.T) {
 	proxy, _, env := behindAProxy(t, faultproxy.Options{Seed: 1})

@@ -71,6 +71,11 @@ func runTrain(ctx context.Context, a *app, f trainFlags, args []string) error {
 	start := time.Now()
 	events := newEventLines(a)
 	opts, closeStore, err := trainOptions(ctx, a, f, args, events)
+	if err != nil && ctx.Err() != nil { // a notice, not a wrong address
+		err = fmt.Errorf("%w before it began: %w", train.ErrPreempted, err)
+		events.failure(train.ExitPreempted, err)
+		return exitError{code: train.ExitPreempted, err: err}
+	}
 	if errors.Is(err, blob.ErrTransient) {
 		events.failure(train.ExitFailed, err)
 		return exitError{code: train.ExitFailed, err: err}
