@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -28,6 +29,18 @@ func TestStudyAsTyped(t *testing.T) {
 	if len(v.Experiments) != 18 {
 		t.Errorf("%d experiments, want 18", len(v.Experiments))
 	}
+	eventually(t, "the page in the Web UI to show the table and the time left", func() error {
+		r := run(t, "tctl", "workflow", "query", "--state", s.State, "-w", v.Sweep, "--type", "__temporal_workflow_metadata")
+		if r.code != 0 { // a busy machine's worker may take its time
+			return errors.New(r.stderr)
+		}
+		for _, want := range []string{"**running**, profile smoke: ", " of 18 done", "| experiment | status | step |", "| queued |", "; time left: "} {
+			if !strings.Contains(r.stdout, want) {
+				return fmt.Errorf("no %q in %s", want, r.stdout)
+			}
+		}
+		return nil
+	})
 	mustRun(t, "trmsweep", "cancel", "--state", s.State)
 	v = await(t, s, v.Sweep, "the study to stop", func(v sweepView) bool { return v.Status == "stopped" })
 	for _, r := range v.Experiments {

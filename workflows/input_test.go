@@ -29,6 +29,10 @@ func TestNoInput(t *testing.T) {
 				if err := env.GetWorkflowError(); err != nil {
 					t.Fatalf("with %s: %v", input, err)
 				}
+				var progress any
+				if v, err := env.QueryWorkflow(workflows.QueryProgress); err != nil || v.Get(&progress) != nil {
+					t.Errorf("its progress cannot be asked for: %v", err)
+				}
 				counts := map[string]int{}
 				for _, d := range did {
 					counts[d]++

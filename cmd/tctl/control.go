@@ -11,6 +11,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
@@ -59,11 +60,11 @@ func newQueryCmd(v *viper.Viper) *cobra.Command {
 		if err != nil {
 			return named("query", t.id, err)
 		}
-		var result any
+		var result converter.RawValue
 		if err := val.Get(&result); err != nil {
 			return fmt.Errorf("read the answer: %w", err)
 		}
-		return printJSON(cmd, result)
+		return printAnswer(cmd, result)
 	})
 	cmd.Flags().StringVar(&name, "type", "", "name of the query")
 	in.flags(cmd)
@@ -108,11 +109,11 @@ func newUpdateCmd(v *viper.Viper) *cobra.Command {
 		if err != nil {
 			return named("update", t.id, err)
 		}
-		var result any
+		var result converter.RawValue
 		if err := h.Get(ctx, &result); err != nil {
 			return named("update", t.id, err)
 		}
-		return printJSON(cmd, result)
+		return printAnswer(cmd, result)
 	})
 	cmd.Flags().StringVar(&name, "name", "", "name of the update")
 	in.flags(cmd)

@@ -20,6 +20,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
@@ -155,11 +156,11 @@ func newStartCmd(v *viper.Viper) *cobra.Command {
 			if !wait {
 				return nil
 			}
-			var result any
+			var result converter.RawValue
 			if err := run.Get(cmd.Context(), &result); err != nil {
 				return err
 			}
-			return printJSON(cmd, result)
+			return printAnswer(cmd, result)
 		})(cmd, rest)
 	}
 	return cmd
@@ -220,11 +221,16 @@ func named(verb, id string, err error) error {
 	return fmt.Errorf("%s %s: %w", verb, id, err)
 }
 
-func printJSON(cmd *cobra.Command, v any) error {
-	data, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
+// printAnswer prints what a workflow returned, JSON of Go values and of protocol buffers alike.
+func printAnswer(cmd *cobra.Command, answer converter.RawValue) error {
+	data := answer.Payload().GetData()
+	if len(data) == 0 {
+		data = []byte("null")
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s\n", data)
+	var out bytes.Buffer
+	if err := json.Indent(&out, data, "", "  "); err != nil {
+		return fmt.Errorf("the answer is not JSON: %w", err)
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s\n", out.Bytes())
 	return nil
 }

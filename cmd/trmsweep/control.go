@@ -43,7 +43,7 @@ func newPriorityCmd(a *app) *cobra.Command {
 	var c workflows.Control
 	cmd := &cobra.Command{Use: "priority [EXPERIMENT...]", Short: "Move waiting experiments in the hosts' queue (none named: all)", Args: cobra.ArbitraryArgs}
 	cmd.Flags().IntVar(&c.Priority, "to", 0, "1 (first) to 5 (last)")
-	_ = cmd.MarkFlagRequired("to")
+	needs(cmd, "to")
 	return controlled(a, cmd, workflows.ActionPriority, &c)
 }
 
@@ -51,7 +51,7 @@ func newAddSeedsCmd(a *app) *cobra.Command {
 	var c workflows.Control
 	cmd := &cobra.Command{Use: "add-seeds [EXPERIMENT...]", Short: "Train experiments with more seeds too (none named: all)", Args: cobra.ArbitraryArgs}
 	cmd.Flags().Int64SliceVar(&c.Seeds, "seeds", nil, "the seeds to add")
-	_ = cmd.MarkFlagRequired("seeds")
+	needs(cmd, "seeds")
 	return controlled(a, cmd, workflows.ActionAddSeeds, &c)
 }
 
@@ -59,8 +59,18 @@ func newExtendCmd(a *app) *cobra.Command {
 	var c workflows.Control
 	cmd := &cobra.Command{Use: "extend EXPERIMENT...", Short: "Go on with experiments, as new ones, to more epochs", Args: cobra.MinimumNArgs(1)}
 	cmd.Flags().IntVar(&c.Epochs, "epochs", 0, "epochs in all")
-	_ = cmd.MarkFlagRequired("epochs")
+	needs(cmd, "epochs")
 	return controlled(a, cmd, workflows.ActionExtend, &c)
+}
+
+// needs makes a missing flag the user's fault.
+func needs(cmd *cobra.Command, flag string) {
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if !cmd.Flags().Changed(flag) {
+			return usagef("%s needs --%s; `%s --help` says how to call it", cmd.Name(), flag, cmd.CommandPath())
+		}
+		return nil
+	}
 }
 
 // controlCmd is a command that sends an action without more to say.

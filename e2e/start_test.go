@@ -1,0 +1,55 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+
+	commonpb "go.temporal.io/api/common/v1"
+	taskqueuepb "go.temporal.io/api/taskqueue/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+
+	"trmsweep/internal/queues"
+)
+
+// What clients send where a user gives no input differs: nothing, an empty list of
+// payloads (the Web UI), null in two encodings, an empty object. All start the study.
+func TestEveryClientStartsTheSame(t *testing.T) {
+	s := startStack(t, t.TempDir())
+	startWorker(t, s)
+	c, err := client.Dial(client.Options{HostPort: s.Temporal})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	payload := func(encoding, data string) *commonpb.Payloads {
+		return &commonpb.Payloads{Payloads: []*commonpb.Payload{{Metadata: map[string][]byte{"encoding": []byte(encoding)}, Data: []byte(data)}}}
+	}
+	ids := []string{}
+	for name, input := range map[string]*commonpb.Payloads{
+		"nothing": nil, "empty-list": {}, "null": payload("json/plain", "null"), "nil": payload("binary/null", ""), "object": payload("json/plain", "{}"),
+	} {
+		_, err := c.WorkflowService().StartWorkflowExecution(t.Context(), &workflowservice.StartWorkflowExecutionRequest{Namespace: "default", WorkflowId: name, RequestId: name,
+			WorkflowType: &commonpb.WorkflowType{Name: "AllAblations"}, TaskQueue: &taskqueuepb.TaskQueue{Name: queues.Workflows}, Input: input})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		ids = append(ids, name)
+	}
+	mustRun(t, "tctl", "workflow", "start", "--state", s.State, "--type", "AllAblations", "-w", "tctl")
+	var first string
+	for _, id := range append(ids, "tctl") {
+		v := await(t, s, id, "the plan of "+id, func(v sweepView) bool { return len(v.Experiments) > 0 })
+		plan := v.Profile
+		for _, r := range v.Experiments {
+			plan += fmt.Sprint(" ", r.Item)
+		}
+		if first == "" {
+			first = plan
+		}
+		if len(v.Experiments) != 18 || plan != first {
+			t.Errorf("%s starts %s\nthe first %s", id, plan, first)
+		}
+		mustRun(t, "tctl", "workflow", "terminate", "--state", s.State, id)
+	}
+}
