@@ -57,3 +57,25 @@ func TestMemory(t *testing.T) {
 		t.Errorf("paper %g bytes, smoke %g", a, b)
 	}
 }
+
+// Ten steps of every shape are little beside the study itself, also where it is smallest.
+func TestTrialsAreASmallPart(t *testing.T) {
+	for _, profile := range []string{"smoke", "laptop", "paper"} {
+		specs := study(t, profile)
+		trials, all := 0.0, 0.0
+		for _, s := range Shapes(specs) {
+			trials += 10 * s.FLOPsPerStep()
+		}
+		seen := map[string]bool{}
+		for _, s := range specs {
+			if !seen[s.Hash()] {
+				seen[s.Hash()] = true
+				all += s.TotalFLOPs()
+			}
+		}
+		if trials > 0.1*all {
+			t.Errorf("%s: the trials are %.1f%% of the study's work", profile, 100*trials/all)
+		}
+		t.Logf("%s: %.2g%%", profile, 100*trials/all)
+	}
+}
