@@ -221,7 +221,19 @@ func TestOpenFaults(t *testing.T) {
 	}{
 		{"truncated", "all__inputs.npy", func(b []byte) []byte { return b[:len(b)-5] }, "truncated"},
 		{"empty", "all__labels.npy", func([]byte) []byte { return nil }, "empty"},
-		{"dtype", "all__group_indices.npy", func(b []byte) []byte { return []byte(strings.Replace(string(b), "<i4", "<f4", 1)) }, "dtype"},
+		{"dtype", "all__group_indices.npy", func(b []byte) []byte { return []byte(strings.Replace(string(b), "<i4", "<f4", 1)) }, "dtype <f4, want |u1, <i4 or <i8"},
+		{"another dtype", "all__puzzle_identifiers.npy", func(b []byte) []byte {
+			return append(npyHeader("|u1", 96), make([]byte, 96)...)
+		}, "dtype |u1, want <i4"},
+		{"another shape", "all__inputs.npy", func(b []byte) []byte {
+			return append(npyHeader("|u1", 96, 80), make([]byte, 96*80)...)
+		}, "shape [96 80], want (rows, 81)"},
+		{"fewer rows", "all__labels.npy", func(b []byte) []byte {
+			return append(npyHeader("|u1", 95, 81), make([]byte, 95*81)...)
+		}, "has 95 rows, all__inputs.npy 96"},
+		{"groups that fall", "all__group_indices.npy", func(b []byte) []byte { b[len(b)-8] = 255; return b }, "does not rise at group 23"},
+		{"no JSON", "dataset.json", func([]byte) []byte { return []byte("{") }, "unexpected end of JSON"},
+		{"another game", "dataset.json", func(b []byte) []byte { return []byte(strings.Replace(string(b), `"seq_len": 81`, `"seq_len": 900`, 1)) }, "want 81 and 11"},
 		{"no npy", "all__labels.npy", func([]byte) []byte { return []byte("hello, world") }, "no .npy"},
 		{"groups", "dataset.json", func(b []byte) []byte { return []byte(strings.Replace(string(b), `groups": 24`, `groups": 23`, 1)) }, "inconsistent"},
 		{"missing", "all__puzzle_indices.npy", nil, "all__puzzle_indices.npy"},
@@ -245,8 +257,8 @@ func TestOpenFaults(t *testing.T) {
 			if err == nil {
 				s.Close()
 			}
-			if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("error %v, want %q", err, c.want)
+			if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.file) {
+				t.Errorf("error %v, want %q and the file %s", err, c.want, c.file)
 			}
 		})
 	}
