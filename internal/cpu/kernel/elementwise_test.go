@@ -303,7 +303,7 @@ func TestBF16(t *testing.T) {
 
 func TestTranspose(t *testing.T) {
 	everyLevel(t, func(t *testing.T) {
-		for _, s := range [][3]int{{1, 1, 1}, {2, 17, 33}, {3, 16, 5}, {1, 0, 4}, {2, 97, 64}} {
+		for _, s := range [][3]int{{1, 1, 1}, {2, 17, 33}, {3, 16, 5}, {1, 0, 4}, {2, 97, 64}, {1, 2, 20}, {2, 3, 17}, {1, 15, 33}, {1, 1, 40}} {
 			b, m, n := s[0], s[1], s[2]
 			src := normals(rand.New(rand.NewPCG(1, 1)), b*m*n)
 			d := guarded(t, b*m*n, nil, func(d []float32) { Transpose(d, src, b, m, n) })

@@ -34,6 +34,12 @@ func transpose512(dst, src []float32, rows, cols int) {
 		return
 	}
 	_, _ = dst[rows*cols-1], src[rows*cols-1]
+	if rows < 16 { // 16 columns at a time: whole stores of more would reach beyond the end
+		for j := 0; j < cols; j += 16 {
+			packTranspose512(&dst[j*rows], &src[j], 4*cols, min(16, cols-j), rows, rows, rows)
+		}
+		return
+	}
 	for i := (rows - 1) &^ 15; i >= 0; i -= 16 { // the last first: it writes beyond its lanes
 		lanes := min(16, rows-i)
 		packTranspose512(&dst[i], &src[i*cols], 4*cols, cols, lanes, rows, lanes)
