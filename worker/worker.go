@@ -126,7 +126,9 @@ func wire(c client.Client, b blob.Bucket, host string, o Options) *activities.Ac
 // serve runs the three workers of a host until ctx ends.
 func serve(ctx context.Context, c client.Client, o Options, a *activities.Activities) error {
 	common := worker.Options{WorkerStopTimeout: o.Grace + 10*time.Second}
-	flows := worker.New(c, queues.Workflows, common)
+	patient := common
+	patient.DeadlockDetectionTimeout = 10 * time.Second // training may use every core
+	flows := worker.New(c, queues.Workflows, patient)
 	RegisterWorkflows(flows)
 	flows.RegisterDynamicWorkflow(workflows.Unknown, workflow.DynamicRegisterOptions{})
 	light := worker.New(c, queues.Light, common)

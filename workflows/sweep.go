@@ -112,8 +112,12 @@ func (s *sweep) run(ctx workflow.Context, name string) error {
 		if err := s.train(ctx); err != nil {
 			return err
 		}
-		if s.res.Status = StatusDone; s.closed {
-			s.res.Status = StatusStopped
+		ended := StatusDone
+		if s.closed {
+			ended = StatusStopped
+		}
+		if workflow.GetVersion(ctx, "done-after-report", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+			s.res.Status = ended
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -124,6 +128,7 @@ func (s *sweep) run(ctx workflow.Context, name string) error {
 			return nil
 		}
 		if len(s.later) == 0 && len(s.pending()) == 0 || s.closed { // else something was added meanwhile
+			s.res.Status = ended
 			return nil
 		}
 		s.res.Status = StatusRunning
