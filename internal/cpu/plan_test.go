@@ -5,7 +5,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
-	"slices"
 	"testing"
 
 	"github.com/gomlx/gomlx/backends"
@@ -113,8 +112,9 @@ func (c network) inputs() []any {
 	return in
 }
 
-func (c network) run(b backends.Backend) (out [][]float64) {
-	in := c.inputs()
+func (c network) run(b backends.Backend) [][]float64 { return c.runOn(b, c.inputs()) }
+
+func (c network) runOn(b backends.Backend, in []any) (out [][]float64) {
 	exec := g.MustNewExec(b, c.graph)
 	for range 2 { // the second time in used memory
 		out = nil
@@ -155,16 +155,13 @@ func distance(a, b []float64) float64 {
 
 const greatest = 3 // the output of indices, where values close to each other may change places
 
-// agree compares the outputs of two backends, but for those left out.
-func (c network) agree(t *testing.T, ref, dut backends.Backend, without ...int) {
+// agree compares the outputs of two backends.
+func (c network) agree(t *testing.T, ref, dut backends.Backend) {
 	t.Helper()
 	wide := c
 	wide.narrow = false
 	exact, want, got := wide.run(ref), c.run(ref), c.run(dut)
 	for o := range want {
-		if slices.Contains(without, o) {
-			continue
-		}
 		if len(want[o]) != len(got[o]) {
 			t.Fatalf("output %d: %d values, want %d", o, len(got[o]), len(want[o]))
 		}
@@ -186,15 +183,38 @@ func TestPlansAgreeWithSimpleGo(t *testing.T) {
 	}
 }
 
-// FuzzPlans compares the layers of any sizes, forwards and backwards, with the reference.
+// FuzzPlans compares layers of any sizes, forwards and backwards, with the reference.
 func FuzzPlans(f *testing.F) {
 	f.Add(uint8(16), uint8(9), uint8(2), uint8(33), false)
 	f.Add(uint8(3), uint8(1), uint8(0), uint8(0), true)
 	ref, dut := backend(f, "go:ops_sequential"), backend(f, "cpu:threads=2")
 	f.Fuzz(func(t *testing.T, batch, length, hidden, inner uint8, attention bool) {
-		c := network{1 + int(batch%40), 1 + int(length%40), 4 + 4*int(hidden%12), 1 + int(inner%80), attention, false, true}
-		c.agree(t, ref, dut, greatest)
+		c := network{1 + int(batch%20), 1 + int(length%20), 4 + 4*int(hidden%12), 1 + int(inner%40), attention, false, true}
+		want, got, shaken := c.run(ref), c.run(dut), c.runOn(ref, c.shaken())
+		for o := range want {
+			if o == greatest {
+				continue
+			}
+			limit := 5e-5*(1+distance(want[o], make([]float64, len(want[o])))) + 30*distance(want[o], shaken[o])
+			if d := distance(want[o], got[o]); !(d <= limit) {
+				t.Errorf("%v: output %d is off by %g (root mean square), limit %g", c, o, d, limit)
+			}
+		}
 	})
+}
+
+// shaken are the inputs, each off by about the last place: what they do to the results tells how well those are determined.
+func (c network) shaken() []any {
+	rng := rand.New(rand.NewPCG(10, 11))
+	in := c.inputs()
+	for _, x := range in {
+		x.(*tensors.Tensor).MustMutableFlatData(func(flat any) {
+			for i := range flat.([]float32) {
+				flat.([]float32)[i] *= float32(1 + 0x1p-23*rng.NormFloat64())
+			}
+		})
+	}
+	return in
 }
 
 func TestPlansGiveSameBitsForAnyNumberOfThreads(t *testing.T) {
