@@ -170,7 +170,7 @@ func (c Child) Try(ctx context.Context, name string, spec []byte) (preflight.Row
 	if err != nil && !errors.As(err, &ended) {
 		return row, fmt.Errorf("start %s: %w", command[0], err)
 	}
-	if ended != nil && ended.ExitCode() < 0 { // by a signal, which says nothing about the model; memory that is short is short every time
+	if ended != nil && (ended.ExitCode() < 0 || ended.ExitCode() == exitPreempted) { // by a signal, which says nothing about the model; memory that is short is short every time
 		return row, fmt.Errorf("the trial of %s was ended by %v: run fewer at once on this host if its memory is short", name, err)
 	}
 	if err != nil {

@@ -14,6 +14,7 @@ func TestTrialsThatDie(t *testing.T) {
 	}{
 		{"killed", "kill -9 $$", true, "signal: killed"},
 		{"terminated", "kill $$", true, "signal: terminated"},
+		{"told to stop", "exit 3", true, "exit status 3"},
 		{"failed", "echo 'no such device' >&2; exit 1", false, "no such device"},
 		{"crash of the Go runtime", "echo 'fatal error: out of memory' >&2; exit 2", false, "out of memory"},
 		{"passed", `echo '{"check": "trial of x", "ok": true, "detail": "loss fell"}'`, false, "loss fell"},

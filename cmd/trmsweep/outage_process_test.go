@@ -112,6 +112,18 @@ func TestNoticeBeforeTheStoreAnswers(t *testing.T) {
 	}
 }
 
+// A trial that is told to stop gives no answer about its model.
+func TestTrialThatIsToldToStop(t *testing.T) {
+	proxy, _, env := behindAProxy(t, faultproxy.Options{Seed: 1, Rates: map[faultproxy.Fault]float64{faultproxy.Hang: 1}})
+	p := program(t, env, nil, "trial", "e2_2_t2_n2", "--profile", "smoke", "--backend", "cpu", "--store", "gs://bucket/study", "--state", t.TempDir())
+	for end := time.Now().Add(processDeadline); proxy.Counts()[faultproxy.Hang] == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.end(); code != train.ExitPreempted || len(p.events.all) > 0 {
+		t.Errorf("exit code %d, output %+v\n%s", code, p.events.all, p.stderr.String())
+	}
+}
+
 // Someone at a terminal gets away from a process that waits for its storage: the second Ctrl-C kills.
 func TestSecondInterruptKills(t *testing.T) {
 	proxy, _, env := behindAProxy(t, faultproxy.Options{Seed: 1})

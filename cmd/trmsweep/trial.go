@@ -33,7 +33,11 @@ func newTrialCmd(a *app) *cobra.Command {
 			}
 			begin := time.Now()
 			row := preflight.Row{Check: "trial of " + spec.Name, OK: true}
-			if row.Detail, err = trial(cmd.Context(), a, f, spec); err != nil {
+			row.Detail, err = trial(cmd.Context(), a, f, spec)
+			if err != nil && cmd.Context().Err() != nil { // told to stop: nothing is known of the model
+				return exitError{code: train.ExitPreempted, err: err}
+			}
+			if err != nil {
 				row.OK, row.Detail = false, err.Error()
 			}
 			row.Seconds = time.Since(begin).Seconds()
