@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -70,5 +71,17 @@ func TestControlCommands(t *testing.T) {
 	if want := trainUndisturbed(t, a, "epochs=96", "eval_interval_epochs=16"); long.StateSHA256 != want || long.Progress.RestoredFrom == 0 {
 		t.Errorf("the extended run began at step %d and ended with %s, want %s", long.Progress.RestoredFrom, long.StateSHA256, want)
 	}
-	replayAll(t, s, map[string]string{"day": "TNSweep-controlled.json"})
+	// One experiment without a sweep takes the same commands.
+	mustRun(t, "trmsweep", append([]string{"start", b, "--state", s.State, "--id", "alone", "--seeds", "9"}, sets(more...)...)...)
+	for _, action := range []string{"pause", "resume", "stop"} {
+		eventually(t, action, func() error {
+			r := run(t, "trmsweep", action, "--state", s.State, "--sweep", "alone", "--json")
+			if want := `{"action":"` + action + `","experiments":["alone"],"sweep":"alone"}`; r.code != 0 || strings.TrimSpace(r.stdout) != want {
+				return errors.New(r.stdout + r.stderr)
+			}
+			return nil
+		})
+	}
+	await(t, s, "alone", "the end of the single experiment", func(v sweepView) bool { return v.Status == "stopped" })
+	replayAll(t, s, map[string]string{"day": "TNSweep-controlled-v1.json"})
 }

@@ -60,6 +60,7 @@ func TestWrongInput(t *testing.T) {
 		{"unknown profile", "run --profile smok", 2, "the nearest known one is smoke"},
 		{"misspelt key", "plan --set hiden_size=64", 2, "--set: hiden_size: unknown key; the nearest known key is hidden_size"},
 		{"misspelt key at a start", "start TNSweep --set hiden_size=64", 2, "the nearest known key is hidden_size"},
+		{"values out of range at a start", "start TNSweep --priority 9 --preflight some --seeds 1,1", 2, `priority 9 (0 to 5); input: preflight "some" (full, checks, none); input: seed 1 is given twice`},
 		{"misspelt key in a file", "plan --configs " + misspelt, 2, "experiments/e9_mine.yaml:2: hiden_size: unknown key"},
 		{"all faults at once", "plan --configs " + misspelt, 2, "experiments/e9_mine.yaml:3: h_cycles: "},
 		{"wrong type", "train e2_2_t2_n2 --set hidden_size=big", 2, `hidden_size: "big" is not a whole number`},

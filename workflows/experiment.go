@@ -92,7 +92,7 @@ func (x *training) resolve(ctx workflow.Context) error {
 		if x.in.Seed != 0 {
 			si.Seeds = []int64{x.in.Seed}
 		}
-		p, err := planStep(ctx, activities.PlanInput{Names: []string{name}, Input: si, Faults: append(x.wrong, check(si)...)})
+		p, err := planStep(ctx, activities.PlanInput{Names: []string{name}, Input: si, Faults: append(x.wrong, Check(si)...)})
 		if err != nil {
 			return err
 		}

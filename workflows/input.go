@@ -82,8 +82,8 @@ func invalid(faults []string) error {
 	return temporal.NewNonRetryableApplicationError(strings.Join(faults, "\n"), activities.ErrConfig, nil)
 }
 
-// check finds what is wrong with a sweep's input without looking at files.
-func check(in activities.SweepInput) []string {
+// Check finds what is wrong with a sweep's input without looking at files.
+func Check(in activities.SweepInput) []string {
 	var faults []string
 	fault := func(format string, args ...any) { faults = append(faults, "input: "+fmt.Sprintf(format, args...)) }
 	if in.Parallelism < 0 {

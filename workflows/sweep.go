@@ -68,7 +68,7 @@ func runSweep(ctx workflow.Context, name string, raw json.RawMessage) (SweepResu
 		index: map[string]int{}, known: map[int]*activities.RunStatus{}, launched: map[int]bool{}, begun: map[int]bool{}, revived: map[int]int{},
 		phaseOf: map[int]string{}, phases: map[string]bool{}, reached: map[rung]bool{}}
 	s.wrong = read(raw, &s.in)
-	s.wrong = append(s.wrong, check(s.in.SweepInput)...)
+	s.wrong = append(s.wrong, Check(s.in.SweepInput)...)
 	if s.in.Held == nil {
 		s.in.Held = map[string]bool{}
 	}

@@ -110,9 +110,9 @@ func controlled(a *app, cmd *cobra.Command, action string, c *workflows.Control)
 func control(ctx context.Context, c client.Client, id string, u workflows.Control) ([]string, error) {
 	h, err := c.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{WorkflowID: id, UpdateName: workflows.UpdateControl,
 		WaitForStage: client.WorkflowUpdateStageCompleted, Args: []any{u}})
-	var reached []string
+	var answer any
 	if err == nil {
-		err = h.Get(ctx, &reached)
+		err = h.Get(ctx, &answer)
 	}
 	var gone *serviceerror.NotFound
 	if errors.As(err, &gone) {
@@ -120,6 +120,14 @@ func control(ctx context.Context, c client.Client, id string, u workflows.Contro
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", u.Action, id, err)
+	}
+	if _, alone := answer.(string); alone { // a single experiment says how it stands
+		return []string{id}, nil
+	}
+	reached := []string{}
+	list, _ := answer.([]any)
+	for _, e := range list {
+		reached = append(reached, fmt.Sprint(e))
 	}
 	return reached, nil
 }

@@ -16,7 +16,7 @@ import (
 
 func newRunCmd(a *app) *cobra.Command {
 	var f stackFlags
-	var sweep string
+	var sweep, checks string
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run a whole sweep on the embedded stack, with progress, and leave nothing running",
@@ -26,7 +26,8 @@ experiments have saved; the same command continues where it stopped.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			if err := checkSweep(a, sweep, activities.SweepInput{Profile: f.profile}); err != nil {
+			in := activities.SweepInput{Profile: f.profile, Preflight: checks}
+			if err := checkInput(a, sweep, in); err != nil {
 				return err
 			}
 			s, err := startStack(ctx, a, f)
@@ -35,18 +36,19 @@ experiments have saved; the same command continues where it stopped.`,
 			}
 			defer s.stop()
 			fmt.Fprintf(a.stdout, "Web UI %s   state %s   logs %s\n", s.UI, a.stateDir, a.path("logs"))
-			return runSweep(ctx, a, s, sweep, f.profile)
+			return runSweep(ctx, a, s, sweep, in)
 		},
 	}
 	f.add(cmd)
 	cmd.Flags().StringVar(&sweep, "sweep", workflows.AllAblationsType, "AllAblations, TNSweep or BatchSweep")
+	cmd.Flags().StringVar(&checks, "preflight", "", "full (default), checks (without trials) or none")
 	return cmd
 }
 
 // runSweep starts or continues the sweep and follows it to its end.
-func runSweep(ctx context.Context, a *app, s *localStack, sweep, profile string) error {
-	id := sweep + "-" + profile
-	if err := start(ctx, a, sweep, id, activities.SweepInput{Profile: profile}, false); err != nil {
+func runSweep(ctx context.Context, a *app, s *localStack, sweep string, in activities.SweepInput) error {
+	id := sweep + "-" + in.Profile
+	if err := start(ctx, a, sweep, id, in, false); err != nil {
 		return err
 	}
 	c, err := dial(ctx, a)

@@ -43,7 +43,7 @@ func newStartCmd(a *app) *cobra.Command {
 	fl.StringSliceVar(&in.Experiments, "experiments", nil, "only these experiments")
 	fl.Int64SliceVar(&in.Seeds, "seeds", nil, "train every experiment with these seeds")
 	fl.StringArrayVar(&in.Overrides, "set", nil, "key=value that overrides the configuration (repeatable)")
-	fl.IntVar(&in.Parallelism, "parallelism", 0, "experiments at once (0 = as many as there are hosts)")
+	fl.IntVar(&in.Parallelism, "parallelism", 0, "experiments of a phase at once, paused ones included (0 = as many as there are hosts)")
 	fl.IntVar(&in.Priority, "priority", 0, "1 (first) to 5 (0 = 3)")
 	fl.Float64Var(&in.BudgetHours, "budget-hours", 0, "stop with checkpoints after so many hours (0 = never)")
 	fl.BoolVar(&in.Force, "force", false, "train again what is finished")
@@ -54,8 +54,16 @@ func newStartCmd(a *app) *cobra.Command {
 	return cmd
 }
 
+// checkInput finds what is wrong with a sweep's input before anything is started.
+func checkInput(a *app, name string, in activities.SweepInput) error {
+	if faults := workflows.Check(in); len(faults) > 0 {
+		return usagef("%s", strings.Join(faults, "; "))
+	}
+	return checkSweep(a, name, in)
+}
+
 func start(ctx context.Context, a *app, name, id string, in activities.SweepInput, asJSON bool) error {
-	if err := checkSweep(a, name, in); err != nil {
+	if err := checkInput(a, name, in); err != nil {
 		return err
 	}
 	c, err := dial(ctx, a)
