@@ -259,7 +259,7 @@ func TestDatabaseIsDurable(t *testing.T) {
 	}
 }
 
-// Histories stay for 30 days, and the queue of a task queue is the fair one.
+// Histories stay for 30 days; the queue of a task queue is the fair one, and one.
 func TestRetentionAndFairness(t *testing.T) {
 	state := t.TempDir()
 	_, r := launch(t, state)
@@ -271,12 +271,18 @@ func TestRetentionAndFairness(t *testing.T) {
 	if got := ns.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration(); got != 30*24*time.Hour {
 		t.Errorf("retention is %s", got)
 	}
-	if _, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "w", TaskQueue: "nobody"}, "Nothing"); err != nil {
-		t.Fatal(err)
-	}
-	for end := time.Now().Add(time.Minute); query(t, state, "SELECT COUNT(*) FROM tasks_v2") == "0"; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("no task in the fair queue; %s in the other", query(t, state, "SELECT COUNT(*) FROM tasks"))
+	for i := range 12 {
+		if _, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: fmt.Sprint("w", i), TaskQueue: "nobody"}, "Nothing"); err != nil {
+			t.Fatal(err)
 		}
+	}
+	for end := time.Now().Add(time.Minute); query(t, state, "SELECT COUNT(*) FROM tasks_v2") != "12"; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s of 12 tasks in the fair queue; %s in the other",
+				query(t, state, "SELECT COUNT(*) FROM tasks_v2"), query(t, state, "SELECT COUNT(*) FROM tasks"))
+		}
+	}
+	if n := query(t, state, "SELECT COUNT(DISTINCT task_queue_id) FROM tasks_v2"); n != "1" {
+		t.Errorf("the tasks are in %s partitions", n)
 	}
 }

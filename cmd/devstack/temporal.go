@@ -124,7 +124,11 @@ func newTemporal(state, ip string, port int, attributes attributeList, logger tl
 		temporal.WithLogger(logger),
 		temporal.WithCustomMetricsHandler(metrics.NoopMetricsHandler),
 		temporal.WithDynamicConfigClient(dynamicconfig.StaticClient{
-			dynamicconfig.MatchingEnableFairness.Key():                  true,
+			dynamicconfig.MatchingEnableFairness.Key(): true,
+			// One server needs no partitions. With the usual four, tasks come out of order, and
+			// the last one of a queue was seen to wait in its partition while a worker polled.
+			dynamicconfig.MatchingNumTaskqueueReadPartitions.Key():      1,
+			dynamicconfig.MatchingNumTaskqueueWritePartitions.Key():     1,
 			dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key(): true,
 		}),
 	)
