@@ -58,7 +58,7 @@ which are easy puzzles with clues too many unless --minimal says otherwise.`,
 	fl.IntVar(&o.NumAug, "num-aug", 0, "augmented copies of every train puzzle")
 	fl.IntVar(&o.MinRating, "min-rating", 0, "least rating (backtracks) of a puzzle")
 	fl.IntVar(&o.Count, "count", 0, "generate: train puzzles (0 = 1000)")
-	fl.StringVar(&o.Profile, "profile-like", "", "generate: ratings like those of a published set: sudoku-extreme")
+	fl.StringVar(&o.Profile, "profile-like", "", "generate: puzzles like those of sudoku-extreme, or easy, or nearly-solved ones")
 	fl.BoolVar(&o.Minimal, "minimal", false, "generate: no clue too many in any puzzle, also with --profile-like")
 	fl.IntVar(&o.TestCount, "test-count", 0, "test puzzles drawn (0 = all; generate: 1000)")
 	fl.Int64Var(&o.Seed, "seed", 0, "seed of every draw")

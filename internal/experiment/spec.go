@@ -61,7 +61,7 @@ type Spec struct {
 	FreezeWeights        bool    `json:"freeze_weights" mapstructure:"freeze_weights"`
 
 	// Data.
-	DataSource        string `json:"data_source" mapstructure:"data_source"` // generate, a CSV or folder, gs://..., hf:owner/name[@revision]
+	DataSource        string `json:"data_source" mapstructure:"data_source"` // generate[:profile], a CSV or folder, gs://..., hf:owner/name[@revision]
 	DataPuzzles       int    `json:"data_puzzles" mapstructure:"data_puzzles"`
 	DataAugmentations int    `json:"data_augmentations" mapstructure:"data_augmentations"`
 	DataMinRating     int    `json:"data_min_rating" mapstructure:"data_min_rating"` // backtracks

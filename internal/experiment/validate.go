@@ -133,8 +133,8 @@ func (s Spec) validateData(f *Faults) {
 	oneOf(f, "phase", s.Phase, Phases...)
 	switch {
 	case strings.TrimSpace(s.DataSource) == "":
-		f.add("data_source", "is empty, want generate, a CSV file or folder, gs://bucket/file.csv or hf:owner/name")
-	case s.DataSource == "generate" && s.DataTestPuzzles == 0:
+		f.add("data_source", "is empty, want generate, generate:PROFILE, a CSV file or folder, gs://bucket/file.csv or hf:owner/name")
+	case (s.DataSource == "generate" || strings.HasPrefix(s.DataSource, "generate:")) && s.DataTestPuzzles == 0:
 		f.add("data_test_puzzles", "0 means all, of which a generator has no end; want how many to make")
 	}
 }

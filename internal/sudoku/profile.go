@@ -8,10 +8,11 @@ import (
 // Profile is a mixture of ratings that a set of generated puzzles aims at.
 type Profile struct {
 	Name string
-	// EasyPercent of the puzzles are drawn as they come, half of them with up to
-	// EasyExtra clues more than they need; the others aim at one of Hard, each as often.
-	EasyPercent, EasyExtra int
-	Hard                   []int
+	// EasyPercent of the puzzles are drawn as they come with Extra clues more than they
+	// need, half of them with up to EasyExtra more; the others aim at one of Hard, each
+	// as often.
+	EasyPercent, Extra, EasyExtra int
+	Hard                          []int
 }
 
 // ProfileExtreme is what is published of sudoku-extreme: 1.1 of its 4.2 million
@@ -23,8 +24,15 @@ var ProfileExtreme = Profile{
 	Hard: []int{6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 35, 38, 42, 48, 58, 74},
 }
 
+// Profiles for models and budgets that are small: about 24 clues are needed, so
+// easy puzzles have some 40 to 50, nearly solved ones 64 to 75.
+var (
+	ProfileEasy         = Profile{Name: "easy", EasyPercent: 100, Extra: 15, EasyExtra: 10}
+	ProfileNearlySolved = Profile{Name: "nearly-solved", EasyPercent: 100, Extra: 40, EasyExtra: 10}
+)
+
 // Profiles are those known by name.
-var Profiles = []Profile{ProfileExtreme}
+var Profiles = []Profile{ProfileExtreme, ProfileEasy, ProfileNearlySolved}
 
 // ProfileNamed finds one of Profiles.
 func ProfileNamed(name string) (Profile, error) {
@@ -47,8 +55,12 @@ func (s *Solver) GenerateLike(p Profile, minimal bool, keys ...uint64) Puzzle {
 		return s.climb(aim, aim+max(2, aim/5), &r)
 	}
 	puzzle := s.fresh(&r)
-	if extra := r.Intn(2 * (p.EasyExtra + 1)); !minimal && extra <= p.EasyExtra {
-		for extra > 0 {
+	extra := r.Intn(2 * (p.EasyExtra + 1))
+	if extra > p.EasyExtra {
+		extra = 0
+	}
+	if !minimal {
+		for extra += p.Extra; extra > 0; {
 			if i := r.Intn(81); puzzle.Question[i] == 0 {
 				puzzle.Question[i] = puzzle.Answer[i]
 				extra--
