@@ -330,7 +330,7 @@ func (x *training) attempt(ctx workflow.Context) error {
 func (x *training) trainOptions(ctx workflow.Context) workflow.Context {
 	hb := x.in.Timeouts.Heartbeat
 	if hb == 0 {
-		hb = 15 * time.Second
+		hb = 30 * time.Second
 	}
 	key := x.in.Priority
 	if key == 0 {

@@ -71,7 +71,7 @@ type ExperimentInput struct {
 
 // Timeouts of the training activity; zero values mean the defaults.
 type Timeouts struct {
-	Heartbeat time.Duration `json:"heartbeat,omitempty"` // 15 s
+	Heartbeat time.Duration `json:"heartbeat,omitempty"` // 30 s
 	Backoff   time.Duration `json:"backoff,omitempty"`   // 5 s, before a retry after a failure
 }
 
