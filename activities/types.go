@@ -1,6 +1,9 @@
 package activities
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // SweepInput is the optional JSON input of a sweep. Zero values mean the defaults.
 type SweepInput struct {
@@ -81,6 +84,22 @@ type Progress struct {
 	StartedAt         time.Time          `json:"started_at"`
 	Host              string             `json:"host"`
 	Note              string             `json:"note,omitempty"` // storage trouble and notices
+}
+
+// LossText and BestText are for people: "-" before there is a loss or an evaluation.
+func (p Progress) LossText() string {
+	if p.Loss == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.3f", p.Loss)
+}
+
+// BestText is the best exact accuracy in percent; see LossText.
+func (p Progress) BestText() string {
+	if p.EvalStep == 0 && p.BestExactAccuracy == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f%%", 100*p.BestExactAccuracy)
 }
 
 // TrainResult is an attempt that finished its run.

@@ -113,8 +113,8 @@ func table(rows []ExperimentResult) string {
 			fmt.Fprintf(&b, "\n%d more: `trmsweep status`\n", len(rows)-i)
 			break
 		}
-		fmt.Fprintf(&b, "| %s | %s | %d/%d | %.4g | %.2f%% | %d | %s |\n", r.Item.ID, r.Status, r.Progress.Step, r.Item.TotalSteps,
-			r.Progress.Loss, 100*r.Progress.BestExactAccuracy, r.Preemptions, eta(r.Progress.ETASeconds))
+		fmt.Fprintf(&b, "| %s | %s | %d/%d | %s | %s | %d | %s |\n", r.Item.ID, r.Status, r.Progress.Step, r.Item.TotalSteps,
+			r.Progress.LossText(), r.Progress.BestText(), r.Preemptions, eta(r.Progress.ETASeconds))
 	}
 	return b.String()
 }

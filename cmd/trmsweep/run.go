@@ -86,7 +86,7 @@ func progressLine(st workflows.SweepResult) string {
 	}
 	for _, r := range st.Experiments {
 		if p := r.Progress; r.Status == workflows.StatusRunning && p.Total > 0 && p.Step < p.Total {
-			line += fmt.Sprintf(" | %s/%s %s %d/%d loss %.3f exact %.3f", r.Item.Phase, r.Item.ID, p.State, p.Step, p.Total, p.Loss, p.BestExactAccuracy)
+			line += fmt.Sprintf(" | %s/%s %s %d/%d loss %s best exact %s", r.Item.Phase, r.Item.ID, p.State, p.Step, p.Total, p.LossText(), p.BestText())
 		}
 	}
 	if st.ETASeconds > 0 {

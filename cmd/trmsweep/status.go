@@ -173,7 +173,7 @@ func writeStatus(w io.Writer, st workflows.SweepResult) error {
 		if p.ETASeconds > 0 {
 			left = (time.Duration(p.ETASeconds) * time.Second).String()
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%d/%d\t%.4g\t%.2f%%\t%d\t%s\n", r.Item.ID, r.Item.Phase, r.Status, p.Step, r.Item.TotalSteps, p.Loss, 100*p.BestExactAccuracy, r.Preemptions, left)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%d/%d\t%s\t%s\t%d\t%s\n", r.Item.ID, r.Item.Phase, r.Status, p.Step, r.Item.TotalSteps, p.LossText(), p.BestText(), r.Preemptions, left)
 	}
 	if err := tw.Flush(); err != nil {
 		return err
