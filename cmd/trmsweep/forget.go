@@ -65,14 +65,14 @@ func forgetState(dir string) (int64, error) {
 		return 0, usagef("forget %s: it also holds %s, which trmsweep did not write: nothing was deleted; move that elsewhere first", dir, strings.Join(strange, ", "))
 	}
 	if marked {
-		lock, err := os.OpenFile(filepath.Join(dir, "devstack.lock"), os.O_RDWR, 0)
+		lock, err := holdState(dir, 0)
+		if errors.Is(err, errHeld) {
+			return 0, fmt.Errorf("forget %s: a stack runs on it: stop it first (`trmsweep down --state %s`, or Ctrl-C where it was started)", dir, dir)
+		}
 		if err != nil {
 			return 0, fmt.Errorf("forget %s: %w", dir, err)
 		}
 		defer lock.Close()
-		if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-			return 0, fmt.Errorf("forget %s: a stack runs on it: stop it first (`trmsweep down --state %s`, or Ctrl-C where it was started)", dir, dir)
-		}
 	}
 	size, err := folderBytes(dir)
 	if err != nil {

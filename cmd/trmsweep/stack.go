@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -49,8 +47,7 @@ func startStack(ctx context.Context, a *app, f stackFlags) (*localStack, error) 
 	if err := os.MkdirAll(logs, 0o755); err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
-	stale := filepath.Join(state, "devstack.json")
-	if err := os.Remove(stale); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := forgetAddresses(state); err != nil {
 		return nil, err
 	}
 	logFile, err := os.OpenFile(filepath.Join(logs, "supervisor.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
