@@ -34,6 +34,7 @@ func TestTrainExitCodes(t *testing.T) {
 		{train.ErrMismatch, train.ExitUsage},
 		{dataset.ErrInput, train.ExitUsage},
 		{backend.ErrUnavailable, train.ExitUsage},
+		{backend.ErrOpen, train.ExitFailed},
 		{experiment.Faults{{Key: "lr", Msg: "is odd"}}, train.ExitUsage},
 		{blob.ErrTransient, train.ExitFailed},
 		{context.Canceled, train.ExitFailed},

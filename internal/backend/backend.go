@@ -1,5 +1,6 @@
 // Package backend makes a GoMLX backend by name. It never downloads, never
-// installs and never panics: what is not there is ErrUnavailable.
+// installs and never panics: what is not there is ErrUnavailable, what does not
+// open is ErrOpen.
 package backend
 
 import (
@@ -19,6 +20,10 @@ import (
 
 // ErrUnavailable says that the backend asked for is not in this program or not on this machine.
 var ErrUnavailable = errors.New("backend not available")
+
+// ErrOpen says that the backend is there but did not open: its device may be
+// busy or gone for the moment, so another attempt may succeed.
+var ErrOpen = errors.New("backend did not open")
 
 // patience is how long a plugin may take to open its devices.
 var patience = 3 * time.Minute
@@ -93,7 +98,7 @@ func open(name string) (backends.Backend, Info, error) {
 	}
 	b, err := patiently(config)
 	if err != nil {
-		return nil, Info{}, fmt.Errorf("%w: open %q: %w", ErrUnavailable, name, err)
+		return nil, Info{}, fmt.Errorf("%w: %q: %w", ErrOpen, name, err)
 	}
 	info := Info{Name: name, Plugin: plugin, Description: b.Description(), Devices: b.NumDevices()}
 	for i := range info.Devices {
