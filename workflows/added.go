@@ -102,18 +102,21 @@ func (s *sweep) goOn(ctx workflow.Context, from, to int) {
 // alone runs one row without a phase: one that was added or started again while the sweep runs.
 func (s *sweep) alone(ctx workflow.Context, i int, carried *ExperimentResult) {
 	gen := s.revived[i]
-	for s.in.Parallelism > 0 && s.busy() >= s.in.Parallelism {
-		if workflow.Await(ctx, func() bool { return s.busy() < s.in.Parallelism }) != nil {
-			break
+	if n := s.in.Parallelism; n > 0 {
+		attempted := workflow.GetVersion(ctx, "revived-is-not-busy", workflow.DefaultVersion, 1) == workflow.DefaultVersion
+		for s.busy(attempted) >= n {
+			if workflow.Await(ctx, func() bool { return s.busy(attempted) < n }) != nil {
+				break
+			}
 		}
 	}
 	if s.revived[i] != gen || over(s.res.Experiments[i].Status) {
 		return // the user has decided otherwise
 	}
-	s.begun[i] = true
+	s.begun[i], s.solo[i] = true, true
 	child := startExperiment(ctx, s.phaseInput(s.res.Experiments[i].Item.Phase), s.res.Experiments[i].Item, start{known: s.known[i], carried: carried})
 	if row := endExperiment(ctx, child, s.res.Experiments[i]); s.revived[i] == gen {
-		s.res.Experiments[i] = row
+		s.res.Experiments[i], s.solo[i] = row, false
 	}
 	s.show(ctx)
 }

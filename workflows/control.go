@@ -182,7 +182,7 @@ func (s *sweep) revive(i int) bool {
 	}
 	carried := *r
 	s.revived[i]++
-	s.begun[i] = false
+	s.begun[i], s.solo[i] = false, false
 	s.launch(func(ctx workflow.Context) { s.alone(ctx, i, &carried) })
 	return true
 }

@@ -96,6 +96,27 @@ func TestRetryRevivesAFailedExperiment(t *testing.T) {
 	}
 }
 
+// A revived experiment waits for the slot of another, not for itself.
+func TestRetryOneAtATime(t *testing.T) {
+	w := newWorld()
+	w.train = func(n int, in activities.TrainInput) (activities.TrainResult, error) {
+		switch {
+		case in.Item.ID == "e2_2_t2_n2" && n == 1:
+			return activities.TrainResult{}, temporal.NewNonRetryableApplicationError("loss is NaN", activities.ErrFinal, nil)
+		case in.Item.ID == "e2_2_t3_n4":
+			return slowly(n, in)
+		}
+		return done(in), nil
+	}
+	env := w.env(t)
+	update(t, env, 31*time.Second, workflows.Control{Action: workflows.ActionRetry, Experiments: []string{"e2_2_t2_n2"}}, "e2_2_t2_n2")
+	env.ExecuteWorkflow(workflows.TNSweepType, map[string]any{"parallelism": 1})
+	r := sweepResult(t, env)
+	if e := rowOf(t, r, "e2_2_t2_n2"); r.Done != 5 || e.Attempts != 2 {
+		t.Errorf("%d done, revived row %+v", r.Done, e)
+	}
+}
+
 func TestAddSeeds(t *testing.T) {
 	w := newWorld()
 	w.train = func(n int, in activities.TrainInput) (activities.TrainResult, error) {

@@ -184,11 +184,12 @@ func (s *sweep) phase(ctx workflow.Context, in PhaseInput) {
 	}
 }
 
-// busy is the number of experiments that have a slot or wait for a host's.
-func (s *sweep) busy() int {
+// busy is the number of experiments that have a slot or wait for a host's. One
+// that was revived has attempts behind it and no slot; attempted counts it all the same.
+func (s *sweep) busy(attempted bool) int {
 	n := 0
-	for _, r := range s.res.Experiments {
-		if r.Item.SameAs == "" && r.Attempts > 0 && !over(r.Status) {
+	for i, r := range s.res.Experiments {
+		if r.Item.SameAs == "" && !over(r.Status) && (r.Attempts > 0 && (attempted || s.begun[i]) || !attempted && s.solo[i]) {
 			n++
 		}
 	}

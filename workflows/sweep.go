@@ -54,6 +54,7 @@ type sweep struct {
 	open     int                      // phases and experiments under way
 	launched map[int]bool             // no round takes the row any more
 	begun    map[int]bool             // a phase or a child workflow has the row
+	solo     map[int]bool             // rows that run without a phase
 	revived  map[int]int              // how often a row was started anew: its phase's view of it is old
 	phaseOf  map[int]string           // workflow id of the phase that runs the row
 	phases   map[string]bool
@@ -65,7 +66,7 @@ type sweep struct {
 // experiment is a line of the result, never the end of the sweep.
 func runSweep(ctx workflow.Context, name string, raw json.RawMessage) (SweepResult, error) {
 	s := &sweep{res: SweepResult{Sweep: workflow.GetInfo(ctx).WorkflowExecution.ID, Status: StatusRunning, Stage: "planning", Started: workflow.Now(ctx)},
-		index: map[string]int{}, known: map[int]*activities.RunStatus{}, launched: map[int]bool{}, begun: map[int]bool{}, revived: map[int]int{},
+		index: map[string]int{}, known: map[int]*activities.RunStatus{}, launched: map[int]bool{}, begun: map[int]bool{}, solo: map[int]bool{}, revived: map[int]int{},
 		phaseOf: map[int]string{}, phases: map[string]bool{}, reached: map[rung]bool{}}
 	s.wrong = read(raw, &s.in)
 	s.wrong = append(s.wrong, Check(s.in.SweepInput)...)
