@@ -74,6 +74,7 @@ type training struct {
 	wish    string // the user's last action that is not answered yet
 	paused  bool
 	stop    workflow.CancelFunc // of the running attempt
+	told    bool                // the running attempt was told to stop by us
 	shown   visible
 	lastRow string
 	began   bool            // a host has taken the last attempt
@@ -189,6 +190,7 @@ func (x *training) act(c Control) {
 		x.paused = false
 	}
 	if x.stop != nil {
+		x.told = true
 		x.stop()
 	}
 }
@@ -223,7 +225,7 @@ func (x *training) run(ctx workflow.Context) error {
 			}
 			continue
 		}
-		if x.paused || x.wish != "" {
+		if x.paused || x.wish != "" || x.obeyed(ctx, err) {
 			continue
 		}
 		if err := x.judge(ctx, err, before); err != nil {
@@ -236,6 +238,13 @@ func (x *training) run(ctx workflow.Context) error {
 			return workflow.NewContinueAsNewError(ctx, ExperimentType, in)
 		}
 	}
+}
+
+// obeyed says whether an attempt ended because it was told to, though the user
+// has taken the wish back since: a pause, resumed while it still saved.
+func (x *training) obeyed(ctx workflow.Context, err error) bool {
+	return x.told && temporal.IsCanceledError(err) &&
+		workflow.GetVersion(ctx, "resumed-while-saving", workflow.DefaultVersion, 1) != workflow.DefaultVersion
 }
 
 // reuse takes a finished run's result from the store.
@@ -307,7 +316,7 @@ func (x *training) attempt(ctx workflow.Context) error {
 	x.res.Status = StatusQueued
 	x.publish(ctx)
 	actx, cancel := workflow.WithCancel(x.trainOptions(ctx))
-	x.stop = cancel
+	x.stop, x.told = cancel, false
 	asked := workflow.Now(ctx)
 	var out activities.TrainResult
 	err := workflow.ExecuteActivity(actx, acts.Train, activities.TrainInput{Item: *x.in.Item, Attempt: x.res.Attempts, Force: x.in.Force}).Get(ctx, &out)

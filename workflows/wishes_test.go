@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
@@ -286,4 +287,47 @@ func TestPriorityOfWhatWaits(t *testing.T) {
 			t.Errorf("begun %v: priorities %v, want %v (%v)", began, all.got, want, err)
 		}
 	}
+}
+
+// A pause that is taken back while the attempt still saves is no failure: it counts
+// towards no limit and nothing is waited for.
+func TestResumedWhileSaving(t *testing.T) {
+	w := newWorld()
+	env := w.env(t)
+	takeTime(env, planned(t, w, "e1_1_baseline"), func(activities.Item) time.Duration { return time.Hour },
+		func(ctx context.Context, in activities.TrainInput) (activities.TrainResult, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.attempts[in.Item.Run]++
+			if w.attempts[in.Item.Run] <= workflows.MaxFailures+1 {
+				return activities.TrainResult{}, temporal.NewCanceledError(activities.Progress{Step: 5, StartedAt: env.Now()})
+			}
+			return done(in), nil
+		})
+	for i := range workflows.MaxFailures + 1 {
+		env.RegisterDelayedCallback(func() {
+			for _, action := range []string{workflows.ActionPause, workflows.ActionResume} {
+				send(t, env, workflows.Control{Action: action})
+			}
+		}, time.Minute+time.Duration(i)*time.Hour)
+	}
+	begin := env.Now()
+	env.ExecuteWorkflow(workflows.ExperimentType)
+	var r workflows.ExperimentResult
+	if err := env.GetWorkflowResult(&r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Failures != 0 || r.WithoutCommit != 0 || r.Status != workflows.StatusDone || r.Attempts != workflows.MaxFailures+2 {
+		t.Errorf("%+v", r)
+	}
+	if took := env.Now().Sub(begin); took != time.Minute+time.Duration(workflows.MaxFailures+1)*time.Hour {
+		t.Errorf("it took %v: something was waited for between the attempts", took)
+	}
+}
+
+// send sends a control that must be accepted.
+func send(t *testing.T, env *testsuite.TestWorkflowEnvironment, c workflows.Control) {
+	t.Helper()
+	env.UpdateWorkflow(workflows.UpdateControl, c.Action+env.Now().String(), &testsuite.TestUpdateCallback{
+		OnReject: func(err error) { t.Errorf("%s refused: %v", c.Action, err) }, OnAccept: func() {}, OnComplete: func(any, error) {}}, c)
 }
