@@ -92,8 +92,9 @@ func TestCrashAtEveryWrite(t *testing.T) {
 }
 
 // An outage ends and the same writer goes on: no log line is lost or repeated.
+// At 0 nothing answers from the first look at HEAD on.
 func TestSaveAgainAfterFailure(t *testing.T) {
-	for at := 1; at <= writes; at++ {
+	for at := 0; at <= writes; at++ {
 		for _, lost := range []bool{false, true} {
 			b := mem.New(nil)
 			w := acquire(t, b)
@@ -113,6 +114,50 @@ func TestSaveAgainAfterFailure(t *testing.T) {
 				t.Fatalf("write %d lost %v: %+v %v", at, lost, r.Orphans, err)
 			}
 		}
+	}
+}
+
+// slowHead keeps writes of HEAD back as a network does that delivers them after all;
+// nothing else is written once one is kept.
+type slowHead struct {
+	blob.Bucket
+	kept func() error
+}
+
+func (s *slowHead) Put(ctx context.Context, key string, body io.ReaderAt, size, gen int64) (blob.Attr, error) {
+	if s.kept == nil && key != headKey {
+		return s.Bucket.Put(ctx, key, body, size, gen)
+	}
+	if s.kept == nil {
+		s.kept = func() error {
+			_, err := s.Bucket.Put(ctx, key, body, size, gen)
+			return err
+		}
+	}
+	return blob.Attr{}, errInjected
+}
+
+// A commit that was given up for lost appears after a later save has failed: the
+// log of the later one is not in it, and is not forgotten.
+func TestLateCommitKeepsTheLogOfLaterSaves(t *testing.T) {
+	b := mem.New(nil)
+	w := acquire(t, b)
+	save(t, w, 1)
+	slow := &slowHead{Bucket: b}
+	w.b = slow
+	for _, step := range []int64{2, 3} {
+		if _, err := w.Save(t.Context(), snap(step)); !errors.Is(err, blob.ErrTransient) {
+			t.Fatalf("step %d: %v", step, err)
+		}
+	}
+	if err := slow.kept(); err != nil {
+		t.Fatal(err)
+	}
+	w.b = b
+	save(t, w, 4)
+	log, err := ReadMetrics(t.Context(), b, *w.parent)
+	if err != nil || string(log) != "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n{\"step\":4}\n" {
+		t.Fatalf("%q %v", log, err)
 	}
 }
 

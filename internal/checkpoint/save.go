@@ -23,6 +23,7 @@ type attempt struct {
 	id   string
 	keys []string
 	m    *Manifest // nil before the manifest was sent
+	logs logSizes  // of what it would commit: the pending bytes and its own
 }
 
 // Save commits a snapshot: files, then MANIFEST, then HEAD. When it returns an
@@ -39,10 +40,11 @@ func (w *Writer) Save(ctx context.Context, s Snapshot) (Commit, error) {
 		}
 	}
 	for try := 0; ; try++ {
-		if err := w.settle(ctx); err != nil {
-			return Commit{}, fmt.Errorf("save step %d: %w", s.Step, err)
+		var c Commit
+		err := w.settle(ctx)
+		if err == nil {
+			c, err = w.commit(ctx, s)
 		}
-		c, err := w.commit(ctx, s)
 		if err == nil {
 			c.Took = time.Since(start)
 			w.empty(ctx)
@@ -70,14 +72,14 @@ func (w *Writer) settle(ctx context.Context) error {
 		return w.lost(err)
 	}
 	if err := w.mine(h); err != nil {
-		w.retract(ctx)
 		return err
 	}
 	w.adopt(h, attr)
 	w.failed = slices.DeleteFunc(w.failed, func(a *attempt) bool {
 		for _, e := range h.Entries {
 			if e.Manifest == "ckpt/"+a.id+"/"+manifestName && a.m != nil {
-				w.parent, w.pentry, w.pending = a.m, e, logs{}
+				w.parent, w.pentry = a.m, e
+				w.pending.drop(a.logs)
 				return true
 			}
 		}
@@ -102,7 +104,7 @@ func (w *Writer) commit(ctx context.Context, s Snapshot) (Commit, error) {
 	if t.Step != s.Step || t.Epoch != w.epoch {
 		return Commit{}, fmt.Errorf("ticket %s does not belong to step %d of epoch %d", t.ID, s.Step, w.epoch)
 	}
-	a := &attempt{id: t.ID}
+	a := &attempt{id: t.ID, logs: logSizes{len(w.pending.metrics) + len(s.MetricsJSONL), len(w.pending.tfevents) + len(s.TFEvents)}}
 	w.failed = append(w.failed, a)
 	m := Manifest{
 		Format: Format, Commit: t.ID, Step: s.Step, Epoch: w.epoch, Owner: w.owner, Created: w.now().UTC(),

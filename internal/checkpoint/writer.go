@@ -50,6 +50,15 @@ type Writer struct {
 // logs are log bytes that no commit holds yet.
 type logs struct{ metrics, tfevents []byte }
 
+// logSizes are bytes of logs, counted from their beginning.
+type logSizes struct{ metrics, tfevents int }
+
+// drop forgets what a commit turned out to hold.
+func (l *logs) drop(n logSizes) {
+	l.metrics = l.metrics[min(n.metrics, len(l.metrics)):]
+	l.tfevents = l.tfevents[min(n.tfevents, len(l.tfevents)):]
+}
+
 // Option changes what a Writer does.
 type Option func(*Writer)
 
