@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -45,64 +46,129 @@ func (x *executable) Inputs() ([]string, []shapes.Shape) { return x.names, nodeS
 // Outputs returns the results' shapes.
 func (x *executable) Outputs() []shapes.Shape { return nodeShapes(x.outputs) }
 
-// Execute runs the graph. Donated inputs are consumed, whatever the outcome.
-func (x *executable) Execute(inputs []backends.Buffer, donate []bool, _ backends.DeviceNum) (outs []backends.Buffer, err error) {
+// Execute runs the graph. Once it runs, donated inputs are consumed, whatever the outcome.
+func (x *executable) Execute(inputs []backends.Buffer, donate []bool, _ backends.DeviceNum) ([]backends.Buffer, error) {
+	handles := make([]buffer, len(x.results))
+	outs := make([]backends.Buffer, len(x.results))
+	for i := range outs {
+		outs[i] = &handles[i]
+	}
+	if err := x.ExecuteInto(inputs, donate, outs); err != nil {
+		return nil, err
+	}
+	return outs, nil
+}
+
+// ExecuteInto is Execute with the results in the caller's slice, one place per output: it allocates nothing once it has run before.
+// A place holds nil, for a new handle, or a handle that this call makes valid again: one that is finalized or donated, be it in this call.
+// No handle may stand in two places. After an error the places are as they were.
+func (x *executable) ExecuteInto(inputs []backends.Buffer, donate []bool, outs []backends.Buffer) (err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.b.IsFinalized() || x.done {
-		return nil, fmt.Errorf("backend cpu: execute %q: finalized", x.name)
-	}
-	if len(inputs) != len(x.params) || len(donate) != 0 && len(donate) != len(inputs) {
-		return nil, fmt.Errorf("backend cpu: execute %q: %d inputs for %d parameters", x.name, len(inputs), len(x.params))
+	if err := x.check(inputs, donate, outs); err != nil {
+		return err
 	}
 	for i, in := range inputs {
-		buf, err := asBuffer(in)
-		if err != nil {
-			return nil, fmt.Errorf("execute %q: parameter %q: %w", x.name, x.names[i], err)
-		}
-		if !buf.shape.Equal(x.params[i].shape) {
-			return nil, fmt.Errorf("backend cpu: execute %q: parameter %q is %s, not %s", x.name, x.names[i], buf.shape, x.params[i].shape)
-		}
 		if st := x.bound[i]; st != nil {
-			st.flat = buf.flat
+			st.flat = in.(*buffer).flat
 		}
 	}
-	own := make([]buffer, len(x.results)) // one allocation for all
-	outs = make([]backends.Buffer, len(x.results))
-	for i, st := range x.results {
+	for _, st := range x.results {
 		st.flat = x.b.memory.get(st.dt, st.n)
-		own[i] = buffer{shape: x.outputs[i].shape, flat: st.flat}
-		outs[i] = &own[i]
 	}
 	a := x.b.arenas.get(x.lines, x.base)
 	defer x.b.arenas.put(a)
 	x.bind(a)
 	current := 0
 	defer func() {
-		for _, st := range x.bound {
-			if st != nil {
-				st.flat = nil
-			}
+		x.unbind(inputs, donate)
+		if p := recover(); p != nil {
+			n := x.main[current].n
+			err = fmt.Errorf("backend cpu: execute %q: %s of %v: %v\n%s", x.name, n.op, n.shape, p, debug.Stack())
+		} else {
+			x.give(outs)
 		}
 		for _, st := range x.results {
 			st.flat = nil
-		}
-		for i := range donate {
-			if buf := inputs[i].(*buffer); donate[i] && buf.flat != nil {
-				x.b.memory.put(buf.shape.DType, buf.shape.Size(), buf.flat)
-				buf.flat = nil
-			}
-		}
-		if p := recover(); p != nil {
-			n := x.main[current].n
-			outs, err = nil, fmt.Errorf("backend cpu: execute %q: %s of %v: %v\n%s", x.name, n.op, n.shape, p, debug.Stack())
 		}
 	}()
 	for i := range x.main {
 		current = i
 		x.main[i].run(nil, 0)
 	}
-	return outs, nil
+	return nil
+}
+
+// check refuses operands and places for results that do not fit.
+func (x *executable) check(inputs []backends.Buffer, donate []bool, outs []backends.Buffer) error {
+	if x.b.IsFinalized() || x.done {
+		return fmt.Errorf("backend cpu: execute %q: finalized", x.name)
+	}
+	if len(inputs) != len(x.params) || len(donate) != 0 && len(donate) != len(inputs) {
+		return fmt.Errorf("backend cpu: execute %q: %d inputs for %d parameters", x.name, len(inputs), len(x.params))
+	}
+	for i, in := range inputs {
+		buf, err := asBuffer(in)
+		if err != nil {
+			return fmt.Errorf("execute %q: parameter %q: %w", x.name, x.names[i], err)
+		}
+		if !buf.shape.Equal(x.params[i].shape) {
+			return fmt.Errorf("backend cpu: execute %q: parameter %q is %s, not %s", x.name, x.names[i], buf.shape, x.params[i].shape)
+		}
+	}
+	if len(outs) != len(x.results) {
+		return fmt.Errorf("backend cpu: execute %q: %d places for %d results", x.name, len(outs), len(x.results))
+	}
+	for i, out := range outs {
+		if out == nil {
+			continue
+		}
+		buf, ok := out.(*buffer)
+		if !ok || buf == nil {
+			return fmt.Errorf("backend cpu: execute %q: the handle for result %d is of another backend (%T)", x.name, i, out)
+		}
+		if buf.flat != nil && !donated(inputs, donate, out) {
+			return fmt.Errorf("backend cpu: execute %q: the handle for result %d is in use: finalize or donate it first", x.name, i)
+		}
+		if slices.Contains(outs[:i], out) {
+			return fmt.Errorf("backend cpu: execute %q: the handle for result %d stands for another result too", x.name, i)
+		}
+	}
+	return nil
+}
+
+func donated(inputs []backends.Buffer, donate []bool, b backends.Buffer) bool {
+	for i := range donate {
+		if donate[i] && inputs[i] == b {
+			return true
+		}
+	}
+	return false
+}
+
+// unbind takes the inputs' memory out of the plan and consumes what is donated.
+func (x *executable) unbind(inputs []backends.Buffer, donate []bool) {
+	for _, st := range x.bound {
+		if st != nil {
+			st.flat = nil
+		}
+	}
+	for i := range donate {
+		if buf := inputs[i].(*buffer); donate[i] && buf.flat != nil {
+			x.b.memory.put(buf.shape.DType, buf.shape.Size(), buf.flat)
+			buf.flat = nil
+		}
+	}
+}
+
+// give hands the results over.
+func (x *executable) give(outs []backends.Buffer) {
+	for i, st := range x.results {
+		if outs[i] == nil {
+			outs[i] = new(buffer)
+		}
+		*outs[i].(*buffer) = buffer{shape: x.outputs[i].shape, flat: st.flat}
+	}
 }
 
 // bind points the planned values into an arena.

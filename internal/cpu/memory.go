@@ -13,6 +13,9 @@ type poolKey struct {
 	n  int
 }
 
+// keptPerSize is more than a model's equal layers have weights, moments and averages of one size.
+const keptPerSize = 64
+
 // memory keeps buffers that are given back, by type and length.
 type memory struct {
 	mu     sync.Mutex
@@ -41,7 +44,7 @@ func (p *memory) put(dt dtypes.DType, n int, flat any) {
 		p.free = map[poolKey][]any{}
 	}
 	k := poolKey{dt, n}
-	if len(p.free[k]) < 16 {
+	if len(p.free[k]) < keptPerSize {
 		p.free[k] = append(p.free[k], flat)
 	}
 }

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/gomlx/gomlx/backends"
-	"github.com/gomlx/gomlx/pkg/core/dtypes"
-	"github.com/gomlx/gomlx/pkg/core/shapes"
 )
 
 // within fails the test when f does not end: a deadlock is an error of this test, not of the whole run.
@@ -60,50 +58,4 @@ func TestSharedHost(t *testing.T) {
 		}
 		all.Wait()
 	})
-}
-
-// TestExecuteAllocates nothing but the handles of its results: two allocations, however many there are.
-func TestExecuteAllocates(t *testing.T) {
-	b := backend(t, "cpu:threads=2")
-	builder := b.Builder("allocations")
-	shape := shapes.Make(dtypes.Float32, 64, 64)
-	x, err := builder.Parameter("x", shape, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var outs []backends.Op
-	for range 10 {
-		y, err := builder.Dot(x, x)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if x, err = builder.Tanh(y); err != nil {
-			t.Fatal(err)
-		}
-		outs = append(outs, x)
-	}
-	exec, err := builder.Compile(outs, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, err := b.BufferFromFlatData(0, make([]float32, 64*64), shape)
-	if err != nil {
-		t.Fatal(err)
-	}
-	inputs, donate := []backends.Buffer{in}, []bool{false}
-	step := func() {
-		results, err := exec.Execute(inputs, donate, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range results {
-			if err := b.BufferFinalize(r); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	step()
-	if n := testing.AllocsPerRun(20, step); n > 2 {
-		t.Errorf("%.0f allocations per execution of %d results, want 2", n, len(outs))
-	}
 }
