@@ -225,7 +225,7 @@ func (x *training) run(ctx workflow.Context) error {
 			}
 			continue
 		}
-		if x.paused || x.wish != "" || x.obeyed(ctx, err) {
+		if x.disturbed() || x.obeyed(ctx, err) {
 			continue
 		}
 		if err := x.judge(ctx, err, before); err != nil {

@@ -55,16 +55,37 @@ func (x *training) judge(ctx workflow.Context, err error, before int64) error {
 	if backoff == 0 {
 		backoff = 5 * time.Second
 	}
-	return workflow.Sleep(ctx, backoff<<min(x.res.WithoutCommit, 6))
+	return x.rest(ctx, backoff<<min(x.res.WithoutCommit, 6))
 }
 
+// rest waits, until the user wants something of the experiment.
+func (x *training) rest(ctx workflow.Context, d time.Duration) error {
+	tctx, cancel := workflow.WithCancel(ctx)
+	defer cancel()
+	timer := workflow.NewTimer(tctx, d)
+	if err := workflow.Await(ctx, func() bool { return timer.IsReady() || x.disturbed() }); err != nil {
+		return err
+	}
+	if !timer.IsReady() && workflow.GetVersion(ctx, "wishes-end-waits", workflow.DefaultVersion, 1) != workflow.DefaultVersion {
+		return nil
+	}
+	return timer.Get(ctx, nil)
+}
+
+// disturbed says whether the user wants something that the loop over attempts answers.
+func (x *training) disturbed() bool { return x.paused || x.wish != "" }
+
 // observe waits while another attempt, perhaps of another sweep, trains the
-// run, and takes over once it has committed nothing for ten minutes.
+// run, and takes over once it has committed nothing for ten minutes. It ends at
+// once when the user wants something.
 func (x *training) observe(ctx workflow.Context) error {
 	quiet := 0
 	for quiet < 10 {
-		if err := workflow.Sleep(ctx, time.Minute); err != nil {
+		if err := x.rest(ctx, time.Minute); err != nil {
 			return err
+		}
+		if x.disturbed() && workflow.GetVersion(ctx, "wishes-end-waits", workflow.DefaultVersion, 1) != workflow.DefaultVersion {
+			return nil
 		}
 		st, err := x.status(ctx)
 		if err != nil {
