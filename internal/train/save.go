@@ -39,12 +39,24 @@ func (r *run) lastGood() string {
 	return fmt.Sprintf("nothing was committed yet of run %s", r.o.Run)
 }
 
-// poll takes note of a save that has ended.
+// poll takes note of the saves that have ended. The last one decides, since the
+// log of one that failed is in the next; divergence and the fence are final.
 func (r *run) poll() error {
-	res, ok := r.saver.Poll()
-	if !ok {
-		return nil
+	var last error
+	for {
+		res, ok := r.saver.Poll()
+		if !ok {
+			return last
+		}
+		last = r.ended(res)
+		if errors.Is(last, ErrDiverged) || errors.Is(last, checkpoint.ErrFenced) {
+			return last
+		}
 	}
+}
+
+// ended takes note of one save.
+func (r *run) ended(res checkpoint.SaveResult) error {
 	r.spare = res.State
 	if res.Err != nil {
 		if errors.Is(res.Err, ErrDiverged) {
