@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -28,6 +27,7 @@ func Experiment(ctx workflow.Context, raw json.RawMessage) (ExperimentResult, er
 	x := &training{in: in, wrong: wrong, paused: in.Paused}
 	if in.Carried != nil {
 		x.res = *in.Carried
+		x.ended = x.res.Progress.StartedAt
 	}
 	if err := x.handlers(ctx); err != nil {
 		return x.res, err
@@ -80,6 +80,7 @@ type training struct {
 	began   bool            // a host has taken the last attempt
 	requeue bool            // the attempt gives its place in the queue up for another
 	sent    workflow.Future // the last row's signal to the sweep
+	ended   time.Time       // when the last attempt that has ended began, by its host
 }
 
 // resolve plans the experiment where it was started by a user.
@@ -107,92 +108,6 @@ func (x *training) resolve(ctx workflow.Context) error {
 		x.res.Status = StatusQueued
 	}
 	return workflow.UpsertMemo(ctx, map[string]any{"spec_hash": x.in.Item.SpecHash, "run": x.in.Item.Run})
-}
-
-// handlers answers queries, updates and signals.
-func (x *training) handlers(ctx workflow.Context) error {
-	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (ExperimentResult, error) { return x.res, nil }); err != nil {
-		return err
-	}
-	err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateControl, func(_ workflow.Context, raw json.RawMessage) (string, error) {
-		c, err := readControl(raw)
-		if err != nil {
-			return "", err
-		}
-		x.act(c)
-		return x.res.Status, nil
-	}, workflow.UpdateHandlerOptions{Validator: func(raw json.RawMessage) error {
-		c, err := readControl(raw)
-		if err != nil {
-			return err
-		}
-		return x.validate(c)
-	}})
-	if err != nil {
-		return err
-	}
-	workflow.Go(ctx, func(ctx workflow.Context) {
-		ch := workflow.GetSignalChannel(ctx, SignalControl)
-		for {
-			var c Control
-			ch.Receive(ctx, &c)
-			if c.valid() == nil && x.validate(c) == nil {
-				x.act(c)
-			}
-		}
-	})
-	workflow.Go(ctx, func(ctx workflow.Context) {
-		ch := workflow.GetSignalChannel(ctx, SignalProgress)
-		for {
-			var p activities.Progress
-			ch.Receive(ctx, &p)
-			x.res.Progress = p
-			if x.res.Status == StatusQueued {
-				x.res.Status = StatusRunning
-			}
-			x.res.CommittedStep = max(x.res.CommittedStep, p.CommittedStep)
-			x.watch(p)
-			x.publish(ctx)
-		}
-	})
-	return nil
-}
-
-func (x *training) validate(c Control) error {
-	switch {
-	case c.Action == ActionAddSeeds || c.Action == ActionExtend:
-		return fmt.Errorf("%s is for sweeps", c.Action)
-	case len(c.Experiments) > 1 || len(c.Experiments) == 1 && c.Experiments[0] != x.res.Item.ID && c.Experiments[0] != x.res.Item.Experiment:
-		return fmt.Errorf("this is %s, not %s", x.res.Item.ID, strings.Join(c.Experiments, ", "))
-	case c.Action == ActionResume && !x.paused:
-		return fmt.Errorf("it is %s, not paused", x.res.Status)
-	}
-	return nil
-}
-
-// act takes a wish in; a running attempt is asked to save and end where needed.
-func (x *training) act(c Control) {
-	switch c.Action {
-	case ActionResume:
-		x.paused = false
-		x.res.Status = StatusQueued
-		return
-	case ActionPriority:
-		x.in.Priority = c.Priority
-		if x.res.Status != StatusQueued {
-			return // the next attempt has it
-		}
-		x.requeue = x.stop != nil
-	case ActionPause:
-		x.paused = true
-	default:
-		x.wish, x.res.Reason = c.Action, c.Reason
-		x.paused = false
-	}
-	if x.stop != nil {
-		x.told = true
-		x.stop()
-	}
 }
 
 // run is the loop over attempts.
@@ -328,6 +243,9 @@ func (x *training) attempt(ctx workflow.Context) error {
 		x.res.StateSHA256 = out.StateSHA256
 	}
 	x.began = !p.StartedAt.IsZero()
+	if x.ended = p.StartedAt; !x.began {
+		x.ended = x.res.Progress.StartedAt
+	}
 	if p.Step > 0 || p.CommittedStep > 0 {
 		x.res.Progress = p
 	}
