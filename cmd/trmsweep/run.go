@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 
 	"trmsweep/activities"
 	"trmsweep/internal/blob/open"
@@ -101,6 +103,9 @@ func finishSweep(ctx context.Context, a *app, c client.Client, s *localStack, id
 		if perr := writePreflight(a.stderr, st.Preflight); perr != nil {
 			return perr
 		}
+		if temporal.IsCanceledError(err) {
+			return fmt.Errorf("sweep %s was cancelled with %d of %d experiments done; the same command continues it", id, st.Done, len(st.Experiments))
+		}
 		return fmt.Errorf("sweep %s: %w", id, err)
 	}
 	for _, note := range st.Notes {
@@ -121,8 +126,26 @@ func finishSweep(ctx context.Context, a *app, c client.Client, s *localStack, id
 	if err != nil {
 		return err
 	}
+	return sweepOutcome(a, id, st)
+}
+
+// sweepOutcome is the error of a sweep that ended otherwise than it should. One
+// that was stopped by the user or by its budget did as it was told.
+func sweepOutcome(a *app, id string, st workflows.SweepResult) error {
+	tally := fmt.Sprintf("with %d of %d experiments done", st.Done, len(st.Experiments))
 	if st.Failed > 0 {
+		tally += fmt.Sprintf(" and %d failed", st.Failed)
+	}
+	switch {
+	case len(st.Reports) == 0:
+		return fmt.Errorf("sweep %s ended (%s) %s, but without a report: see the notes above; `trmsweep report %s --profile %s --state %s` writes it from the results",
+			id, st.Status, tally, strings.TrimSuffix(id, "-"+st.Profile), st.Profile, a.stateDir)
+	case st.Failed > 0:
 		return fmt.Errorf("%d of %d experiments failed; the report and `trmsweep status %s` say why", st.Failed, len(st.Experiments), id)
+	case st.Status == workflows.StatusStopped:
+		fmt.Fprintf(a.stderr, "sweep %s was stopped %s; the same command goes on with the rest\n", id, tally)
+	case st.Status != workflows.StatusDone:
+		return fmt.Errorf("sweep %s ended as %q %s; %s may say why, and the same command goes on with the rest", id, st.Status, tally, a.path("logs", "worker.log"))
 	}
 	return nil
 }
