@@ -1,12 +1,14 @@
 package workflows_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
@@ -105,5 +107,47 @@ func TestPauseSurvivesContinueAsNew(t *testing.T) {
 	var r workflows.ExperimentResult
 	if err := env.GetWorkflowResult(&r); err != nil || r.Status != workflows.StatusDone || r.Attempts != 2 {
 		t.Errorf("%v %+v", err, r)
+	}
+}
+
+// An update that is being answered when a round ends: what it starts is finished before
+// the sweep continues as new, and a sweep that it stops does not go on.
+func TestUpdateWhileContinuingAsNew(t *testing.T) {
+	for name, stopped := range map[string]bool{"seeds are added": false, "and the sweep is stopped": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			w.plan = thousand()
+			w.plan.Items = w.plan.Items[:300]
+			more := w.plan.Items[0]
+			more.ID, more.Run, more.Seed = more.ID+"-s7", "0123456789abcdef-s7", 7
+			env := w.env(t)
+			env.SetContinueAsNewSuggested(true)
+			env.OnActivity("Plan", mock.Anything, mock.MatchedBy(func(in activities.PlanInput) bool { return in.SeedIDs })).Return(activities.Plan{Items: []activities.Item{more}}, nil).After(time.Hour)
+			env.OnActivity("Plan", mock.Anything, mock.Anything).Return(*w.plan, nil)
+			env.OnActivity("Train", mock.Anything, mock.Anything).After(40 * time.Minute).Return(func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
+				return done(in), nil
+			})
+			env.RegisterDelayedCallback(func() {
+				send(t, env, workflows.Control{Action: workflows.ActionAddSeeds, Seeds: []int64{7}, Experiments: []string{w.plan.Items[0].ID}})
+			}, 30*time.Minute)
+			if stopped {
+				env.RegisterDelayedCallback(func() { send(t, env, workflows.Control{Action: workflows.ActionStop}) }, 50*time.Minute)
+			}
+			env.ExecuteWorkflow(workflows.AllAblationsType)
+			next := nextRun(t, env)
+			if stopped {
+				if r := sweepResult(t, env); r.Status != workflows.StatusStopped {
+					t.Errorf("the sweep is %s", r.Status)
+				}
+				return
+			}
+			var in struct{ Carried workflows.SweepResult }
+			if err := json.Unmarshal(next, &in); err != nil {
+				t.Fatal(err)
+			}
+			if got := rowOf(t, in.Carried, more.ID); got.Status != workflows.StatusDone || got.Attempts != 1 {
+				t.Errorf("the added seed is %s after %d attempts", got.Status, got.Attempts)
+			}
+		})
 	}
 }

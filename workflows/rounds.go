@@ -196,10 +196,16 @@ func (s *sweep) busy(attempted bool) int {
 	return n
 }
 
-// continueAsNew goes on with a new history; nothing is running now.
+// continueAsNew goes on with a new history once nothing is running: an update that
+// is still answered may start something, or end the sweep.
 func (s *sweep) continueAsNew(ctx workflow.Context) error {
 	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
 		return err
+	}
+	if (s.open > 0 || s.closed) && workflow.GetVersion(ctx, "idle-before-new-history", workflow.DefaultVersion, 1) != workflow.DefaultVersion {
+		if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) && s.open == 0 }); err != nil || s.closed {
+			return err
+		}
 	}
 	in := s.in
 	for i := range s.res.Experiments { // what only a running experiment needs
