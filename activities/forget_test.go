@@ -28,7 +28,7 @@ func TestForgetTrainsAnew(t *testing.T) {
 	}
 	a := &Activities{Bucket: b, Host: "h"}
 	for range 2 { // also when there is nothing to forget any more
-		if err := a.forget(t.Context(), "r"); err != nil {
+		if err := a.forget(t.Context(), "r", checkpoint.Owner{Host: a.Host}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -3,7 +3,6 @@ package activities
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -28,7 +27,7 @@ func (a *Activities) Train(ctx context.Context, in TrainInput) (TrainResult, err
 		return TrainResult{}, temporal.NewApplicationErrorWithCause("read spec "+in.Item.SpecKey, ErrFailed, err, tr.snapshot())
 	}
 	if in.Force && in.Attempt == 1 {
-		if err := a.forget(ctx, in.Item.Run); err != nil {
+		if err := a.forget(ctx, in.Item.Run, checkpoint.Owner{Host: a.Host}); err != nil {
 			return TrainResult{}, err
 		}
 	}
@@ -64,11 +63,8 @@ func (a *Activities) Train(ctx context.Context, in TrainInput) (TrainResult, err
 }
 
 // forget empties a run, so that it trains anew.
-func (a *Activities) forget(ctx context.Context, run string) error {
-	if err := checkpoint.Forget(ctx, blob.Prefix(a.Bucket, "runs/"+run+"/"), checkpoint.Owner{Host: a.Host}); err != nil {
-		return fmt.Errorf("train %s anew: %w", run, err)
-	}
-	if err := a.Bucket.Delete(ctx, "runs/"+run+"/"+report.ResultFile, blob.Any); err != nil && !errors.Is(err, blob.ErrNotExist) {
+func (a *Activities) forget(ctx context.Context, run string, owner checkpoint.Owner) error {
+	if err := checkpoint.Forget(ctx, blob.Prefix(a.Bucket, "runs/"+run+"/"), owner, []string{report.ResultFile}); err != nil {
 		return fmt.Errorf("train %s anew: %w", run, err)
 	}
 	return nil

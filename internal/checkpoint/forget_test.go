@@ -1,7 +1,9 @@
 package checkpoint
 
 import (
+	"context"
 	"errors"
+	"iter"
 	"testing"
 
 	"trmsweep/internal/blob"
@@ -26,7 +28,7 @@ func TestForget(t *testing.T) {
 			old := acquire(t, b)
 			save(t, old, 1, 2, 3)
 			c.damage(b)
-			if err := Forget(t.Context(), b, Owner{Host: "user"}, quiet); err != nil {
+			if err := Forget(t.Context(), b, Owner{Host: "user"}, nil, quiet); err != nil {
 				t.Fatal(err)
 			}
 			for a := range b.List(t.Context(), "") {
@@ -44,6 +46,132 @@ func TestForget(t *testing.T) {
 			save(t, w, 1)
 			if r, err := Verify(t.Context(), b); err != nil || !r.OK || r.Newest.Step != 1 || len(r.Newest.Metrics) != 1 {
 				t.Errorf("%+v %v", r, err)
+			}
+		})
+	}
+}
+
+// nosy is a bucket in which something happens before a call, named by method and key.
+type nosy struct {
+	blob.Bucket
+	before map[string]func()
+}
+
+func (n *nosy) call(method, key string) {
+	call := method + " " + key
+	if f := n.before[call]; f != nil {
+		delete(n.before, call)
+		f()
+	}
+}
+
+func (n *nosy) List(ctx context.Context, prefix string) iter.Seq2[blob.Attr, error] {
+	n.call("list", prefix)
+	return n.Bucket.List(ctx, prefix)
+}
+
+func (n *nosy) Stat(ctx context.Context, key string) (blob.Attr, error) {
+	n.call("stat", key)
+	return n.Bucket.Stat(ctx, key)
+}
+
+func (n *nosy) Delete(ctx context.Context, key string, generation int64) error {
+	n.call("delete", key)
+	return n.Bucket.Delete(ctx, key, generation)
+}
+
+// An attempt that goes on with forgetting after another has taken the run deletes nothing of the other's.
+func TestForgetTooLate(t *testing.T) {
+	for _, c := range []struct {
+		when    string
+		damaged bool // there is no HEAD that could be read or rebuilt
+		fenced  bool
+	}{
+		{"list ckpt/", false, false},
+		{"list metrics/", false, false},
+		{"stat result.json", false, true},
+		{"delete result.json", false, true},
+		{"stat HEAD.json", true, true},
+	} {
+		t.Run(c.when, func(t *testing.T) {
+			b := mem.New(nil)
+			save(t, acquire(t, b), 1, 2, 3)
+			result(t, b)
+			if c.damaged {
+				for a := range b.List(t.Context(), "") {
+					b.Tamper(a.Key, func([]byte) []byte { return []byte("?") })
+				}
+			}
+			late := &nosy{Bucket: b, before: map[string]func(){}}
+			first, second := Owner{WorkflowID: "w", RunID: "r", Attempt: 1}, Owner{WorkflowID: "w", RunID: "r", Attempt: 2}
+			var newer *Writer
+			comes := func() {
+				if c.damaged {
+					if err := Forget(t.Context(), b, second, nil, quiet); err != nil {
+						t.Fatal(err)
+					}
+				}
+				var err error
+				if newer, err = Acquire(t.Context(), b, second, quiet); err != nil {
+					t.Fatal(err)
+				}
+				save(t, newer, 1, 2)
+				result(t, b)
+			}
+			late.before[c.when] = comes
+			if c.damaged { // not yet where it tries to take the run, but where it has found that there is nothing to take
+				late.before[c.when] = func() { late.before[c.when] = comes }
+			}
+			err := Forget(t.Context(), late, first, []string{"result.json"}, quiet)
+			if errors.Is(err, ErrFenced) != c.fenced || err != nil && !c.fenced {
+				t.Errorf("error %v, want fenced %v", err, c.fenced)
+			}
+			if _, err := b.Stat(t.Context(), "result.json"); err != nil {
+				t.Errorf("the other's result: %v", err)
+			}
+			if _, err := newer.Save(t.Context(), snap(3)); err != nil {
+				t.Errorf("the other cannot save: %v", err)
+			}
+			if r, err := Verify(t.Context(), b); err != nil || !r.OK || r.Newest.Step != 3 || len(r.Newest.Metrics) != 3 {
+				t.Errorf("%+v %v", r, err)
+			}
+		})
+	}
+}
+
+func result(t *testing.T, b blob.Bucket) {
+	t.Helper()
+	if _, err := blob.PutBytes(t.Context(), b, "result.json", []byte("{}"), blob.Any); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// An earlier attempt of the same workflow, given up and still alive, leaves the run alone.
+func TestForgetYieldsToLaterAttempts(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		owner Owner
+		yield bool
+	}{
+		{"an earlier attempt", Owner{WorkflowID: "w", RunID: "r", Attempt: 1}, true},
+		{"the same attempt", Owner{WorkflowID: "w", RunID: "r", Attempt: 2}, false},
+		{"a later attempt", Owner{WorkflowID: "w", RunID: "r", Attempt: 3}, false},
+		{"another execution of the workflow", Owner{WorkflowID: "w", RunID: "s", Attempt: 1}, false},
+		{"another workflow", Owner{WorkflowID: "v", RunID: "r", Attempt: 1}, false},
+		{"no workflow", Owner{}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := mem.New(nil)
+			w, err := Acquire(t.Context(), b, Owner{WorkflowID: "w", RunID: "r", Attempt: 2}, quiet)
+			if err != nil {
+				t.Fatal(err)
+			}
+			save(t, w, 1)
+			if err := Forget(t.Context(), b, c.owner, nil, quiet); errors.Is(err, ErrFenced) != c.yield || err != nil && !c.yield {
+				t.Errorf("error %v, want fenced %v", err, c.yield)
+			}
+			if _, err := w.Save(t.Context(), snap(2)); errors.Is(err, ErrFenced) == c.yield {
+				t.Errorf("the owner's next commit: %v", err)
 			}
 		})
 	}

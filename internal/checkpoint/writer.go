@@ -34,6 +34,7 @@ type Writer struct {
 	grace time.Duration
 	log   *slog.Logger
 	now   func() time.Time
+	yield func(Head) error // refuses to take a run from its owner; nil = never
 
 	seen atomic.Pointer[Head] // what Head returns; head's last value
 
@@ -90,6 +91,11 @@ func Acquire(ctx context.Context, b blob.Bucket, owner Owner, opts ...Option) (*
 		}
 		if head.rebuilt != "" {
 			w.log.Warn("HEAD.json is rebuilt from the manifests", "why", head.rebuilt, "checkpoints", len(head.Entries))
+		}
+		if w.yield != nil {
+			if err := w.yield(head.Head); err != nil {
+				return nil, fmt.Errorf("acquire run: %w", err)
+			}
 		}
 		next := head.Head
 		next.Format, next.Epoch, next.Lease, next.Owner, next.Commit = Format, head.Epoch+1, w.lease, owner, nonce()
