@@ -14,7 +14,7 @@ import (
 
 // stateEntries are what a state folder may hold, as patterns of names.
 var stateEntries = []string{
-	"devstack.lock", "devstack.json", "devstack.json.*", "up.pid", "temporal.db", "temporal.db-wal", "temporal.db-shm",
+	"devstack.lock", "devstack.json", "devstack.json.*", upFile, "temporal.db", "temporal.db-wal", "temporal.db-shm",
 	"temporal.version.json", "temporal.version.json.*", "gcs", "cache", "store", "logs", "sweeps",
 }
 
@@ -65,8 +65,12 @@ func forgetState(dir string) (int64, error) {
 		return 0, usagef("forget %s: it also holds %s, which trmsweep did not write: nothing was deleted; move that elsewhere first", dir, strings.Join(strange, ", "))
 	}
 	if marked {
-		lock, err := holdState(dir, 0)
-		if errors.Is(err, errHeld) {
+		held, err := heldBySomeone(filepath.Join(dir, upFile))
+		var lock *os.File
+		if err == nil && !held {
+			lock, err = holdState(dir, 0)
+		}
+		if held || errors.Is(err, errHeld) {
 			return 0, fmt.Errorf("forget %s: a stack runs on it: stop it first (`trmsweep down --state %s`, or Ctrl-C where it was started)", dir, dir)
 		}
 		if err != nil {

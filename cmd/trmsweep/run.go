@@ -32,6 +32,11 @@ experiments have saved; the same command continues where it stopped.`,
 			if err := checkInput(a, sweep, in); err != nil {
 				return err
 			}
+			done, err := keepState(a, "")
+			if err != nil {
+				return err
+			}
+			defer done()
 			s, err := startStack(ctx, a, f)
 			if err != nil {
 				return err

@@ -2,9 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -12,6 +13,10 @@ import (
 
 	"github.com/spf13/cobra"
 )
+
+// upFile, in the state folder, is locked by the process that keeps the stack: an
+// `up`, whose pid it holds, or a `run`, when it is empty.
+const upFile = "up.pid"
 
 func (f *stackFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
@@ -29,16 +34,15 @@ func newUpCmd(a *app) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
+			done, err := keepState(a, strconv.Itoa(os.Getpid()))
+			if err != nil {
+				return err
+			}
+			defer done()
 			s, err := startStack(ctx, a, f)
 			if err != nil {
 				return err
 			}
-			pid := a.path("up.pid")
-			if err := os.WriteFile(pid, []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
-				s.stop()
-				return err
-			}
-			defer os.Remove(pid)
 			fmt.Fprintf(a.stdout, "Web UI %s   Temporal %s   storage %s\nStart the study in another terminal: bin/tctl workflow start --type AllAblations\nCtrl-C stops.\n",
 				s.UI, s.Temporal, s.GCS)
 			select {
@@ -54,43 +58,117 @@ func newUpCmd(a *app) *cobra.Command {
 	return cmd
 }
 
+// keepState makes this process the only one that keeps a stack on the state
+// folder, until done or its death. pid is what `down` may stop; empty = nothing.
+func keepState(a *app, pid string) (done func(), err error) {
+	if err := os.MkdirAll(a.stateDir, 0o755); err != nil {
+		return nil, fmt.Errorf("state folder: %w", err)
+	}
+	file := a.path(upFile)
+	lock, err := holdFile(file, os.O_CREATE)
+	if errors.Is(err, errHeld) {
+		return nil, errRunning(a.stateDir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("state folder: %w", err)
+	}
+	if err = lock.Truncate(0); err == nil {
+		_, err = lock.WriteAt([]byte(pid), 0)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("state folder: %w", err), lock.Close())
+	}
+	return func() {
+		_ = os.Remove(file)
+		_ = lock.Close()
+	}, nil
+}
+
 func newDownCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "down",
 		Short: "Stop the `up` that runs on this state folder",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			file := filepath.Join(a.stateDir, "up.pid")
-			data, err := os.ReadFile(file)
-			if os.IsNotExist(err) {
-				fmt.Fprintf(a.stdout, "nothing runs on %s\n", a.stateDir)
-				return nil
-			}
+			stopped, err := stopUp(cmd.Context(), a.path(upFile))
 			if err != nil {
 				return err
 			}
-			pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
-			if err != nil {
-				return fmt.Errorf("read %s: %w", file, err)
+			if stopped {
+				fmt.Fprintf(a.stdout, "stopped the stack on %s\n", a.stateDir)
+				return nil
 			}
-			return stopProcess(cmd.Context(), pid)
+			lock, err := holdState(a.stateDir, 0)
+			switch {
+			case errors.Is(err, errHeld):
+				return fmt.Errorf("a stack runs on %s%s that `trmsweep up` does not keep: press Ctrl-C where `trmsweep run` or the stack was started; where its `up` was killed it ends by itself within seconds", a.stateDir, whoRuns(a.stateDir))
+			case err == nil:
+				_ = lock.Close()
+			case !errors.Is(err, fs.ErrNotExist):
+				return err
+			}
+			fmt.Fprintf(a.stdout, "nothing runs on %s\n", a.stateDir)
+			return nil
 		},
 	}
 }
 
-// stopProcess sends SIGTERM and waits until the process is gone.
-func stopProcess(ctx context.Context, pid int) error {
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
-		return nil // gone already
+// stopUp sends SIGTERM to the `up` that holds the file and waits for its end;
+// false where no `up` does. What a killed one has left is removed: its pid may
+// be another program's by now.
+func stopUp(ctx context.Context, file string) (bool, error) {
+	held, err := heldBySomeone(file)
+	if err != nil || !held {
+		return false, err
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return false, fmt.Errorf("read %s: %w", file, err)
+	}
+	if len(data) == 0 { // `run` keeps the stack
+		return false, nil
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil {
+		return false, fmt.Errorf("read %s: %w", file, err)
+	}
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return false, fmt.Errorf("stop process %d: %w", pid, err)
+	}
+	defer func() { _ = p.Release() }()
+	// Still held: the handle is the holder's, not that of a later process of the same number.
+	if held, err := heldBySomeone(file); err != nil || !held {
+		return true, err
+	}
+	if err := p.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return false, fmt.Errorf("stop process %d: %w", pid, err)
 	}
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for syscall.Kill(pid, 0) == nil {
+	for {
+		if held, err := heldBySomeone(file); err != nil || !held {
+			return true, err
+		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return true, ctx.Err()
 		case <-tick.C:
 		}
 	}
-	return nil
+}
+
+// heldBySomeone reports whether a living process holds the file; one that is
+// left over is removed.
+func heldBySomeone(file string) (bool, error) {
+	lock, err := holdFile(file, 0)
+	switch {
+	case errors.Is(err, errHeld):
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return false, errors.Join(os.Remove(file), lock.Close())
 }

@@ -1,12 +1,172 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
 	"os"
+	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 )
+
+// init lets this test stand for an `up` on the folder of its last argument.
+func init() {
+	if len(os.Args) != 3 || os.Args[1] != "stand-for-up" {
+		return
+	}
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGTERM)
+	done, err := keepState(&app{stateDir: os.Args[2]}, strconv.Itoa(os.Getpid()))
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println("up")
+	<-told
+	done()
+	os.Exit(0)
+}
+
+// startUp is a process that keeps the folder as `up` does.
+func startUp(t *testing.T, dir string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "stand-for-up", dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "up\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	return cmd
+}
+
+// down runs the command on a folder.
+func down(t *testing.T, dir string) (int, string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var out bytes.Buffer
+	code := execute(ctx, []string{"down", "--state", dir}, &out, &out)
+	return code, out.String()
+}
+
+func TestDownStopsTheUpOfItsFolder(t *testing.T) {
+	dir := t.TempDir()
+	cmd := startUp(t, dir)
+	if code, out := down(t, dir); code != exitOK || !strings.Contains(out, "stopped the stack on "+dir) {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("it was not asked to stop: %v", err)
+	}
+	if code, out := down(t, dir); code != exitOK || !strings.Contains(out, "nothing runs on "+dir) {
+		t.Errorf("again: exit code %d: %s", code, out)
+	}
+}
+
+// After kill -9 of `up` its pid may be anyone's.
+func TestDownLeavesForeignProcessesAlone(t *testing.T) {
+	dir := t.TempDir()
+	killed := startUp(t, dir)
+	_ = killed.Process.Kill()
+	_ = killed.Wait()
+	foreign := exec.Command("sleep", "600")
+	if err := foreign.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- foreign.Wait() }()
+	file := filepath.Join(dir, upFile)
+	if err := os.WriteFile(file, []byte(strconv.Itoa(foreign.Process.Pid)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, out := down(t, dir); code != exitOK || !strings.Contains(out, "nothing runs on "+dir) {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what the killed one left is still there: %v", err)
+	}
+	if err := foreign.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err.Error() != "signal: killed" {
+		t.Errorf("the foreign process has got a signal: %v", err)
+	}
+}
+
+func TestDownNamesTheRunThatKeepsTheStack(t *testing.T) {
+	for _, runs := range []bool{true, false} { // `trmsweep run`, or a stack alone
+		dir, _ := lockedState(t)
+		if runs {
+			done, err := keepState(&app{stateDir: dir}, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer done()
+		}
+		if code, out := down(t, dir); code != exitFailed || !strings.Contains(out, "press Ctrl-C where `trmsweep run`") || !strings.Contains(out, "pid 4711, Web UI http://127.0.0.1:2") {
+			t.Errorf("run %v: exit code %d: %s", runs, code, out)
+		}
+	}
+}
+
+// However many start at one instant, one keeps the folder.
+func TestOneKeepsTheState(t *testing.T) {
+	a := &app{stateDir: t.TempDir()}
+	var inside, kept atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 200 {
+				done, err := keepState(a, "1")
+				if err != nil {
+					if !strings.Contains(err.Error(), "a stack already runs on") {
+						t.Error(err)
+					}
+					continue
+				}
+				if n := inside.Add(1); n != 1 {
+					t.Errorf("%d keep it at once", n)
+				}
+				kept.Add(1)
+				inside.Add(-1)
+				done()
+			}
+		})
+	}
+	wg.Wait()
+	if kept.Load() == 0 {
+		t.Error("nobody kept it")
+	}
+}
+
+func TestSecondUpIsRefusedBeforeTheStackRuns(t *testing.T) {
+	putDevstack(t)
+	for _, command := range []string{"up", "run"} {
+		dir := t.TempDir()
+		startUp(t, dir) // its servers have not started yet
+		var out bytes.Buffer
+		code := execute(t.Context(), []string{command, "--state", dir}, &out, &out)
+		if code != exitFailed || !strings.Contains(out.String(), "a stack already runs on "+dir) {
+			t.Errorf("%s: exit code %d: %s", command, code, out.String())
+		}
+	}
+}
 
 // lockedState is a state folder on which a stack runs, as others see it.
 func lockedState(t *testing.T) (dir, addresses string) {
