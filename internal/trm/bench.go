@@ -34,7 +34,7 @@ func (m *Model) BenchStep(steps int) (BenchResult, error) {
 		in.Inputs[i], in.Labels[i] = uint8(1+h%uint64(c.VocabSize-1)), uint8(1+(h>>8)%uint64(c.VocabSize-1))
 	}
 	var r BenchResult
-	var seconds []float64
+	seconds := make([]float64, 0, steps)
 	var before, after runtime.MemStats
 	var cpu float64
 	for s := range steps + 1 {

@@ -1,12 +1,11 @@
 package trm
 
 import (
+	"errors"
 	"fmt"
-	"maps"
 
 	"github.com/gomlx/gomlx/pkg/core/dtypes"
 	. "github.com/gomlx/gomlx/pkg/core/graph" //nolint:staticcheck // graphs read as formulas
-	"github.com/gomlx/gomlx/pkg/core/tensors"
 
 	"trmsweep/internal/tensor"
 )
@@ -24,7 +23,7 @@ type EvalRows struct {
 func (m *Model) Eval(inputs, labels []uint8, ids []int32) (EvalRows, error) {
 	c := m.cfg
 	n := len(ids)
-	if len(m.state) == 0 {
+	if !m.loaded {
 		return EvalRows{}, errNoState
 	}
 	if n == 0 || len(inputs) != n*c.SeqLen || len(labels) != n*c.SeqLen {
@@ -36,47 +35,15 @@ func (m *Model) Eval(inputs, labels []uint8, ids []int32) (EvalRows, error) {
 	p := m.evalX[n]
 	if p == nil {
 		var err error
-		if p, err = m.build("evaluate", m.evalGraph(n)); err != nil {
+		if p, err = m.build("evaluate", m.evalGraph(n), func(name string) bool { return name == "z_H" || name == "z_L" }); err != nil {
 			return EvalRows{}, err
 		}
 		m.evalX[n] = p
 	}
-	args := maps.Clone(m.state)
-	batch := map[string]*tensors.Tensor{"batch/inputs": tensors.FromFlatDataAndDimensions(inputs, n, c.SeqLen),
-		"batch/puzzle_ids": tensors.FromFlatDataAndDimensions(ids, n)}
-	defer drop(batch)
-	maps.Copy(args, batch)
-	z := zeros(tensor.F32, n, c.Length(), c.HiddenSize)
-	if c.ForwardDType == "bfloat16" {
-		z = zeros(tensor.BF16, n, c.Length(), c.HiddenSize)
-	}
-	own := map[string]*tensors.Tensor{}
-	defer func() { drop(own) }()
-	for _, name := range []string{"z_H", "z_L"} {
-		t, err := fromHost(z)
-		if err != nil {
-			return EvalRows{}, err
-		}
-		own[name] = t
-	}
-	for step := range c.HaltMaxSteps {
-		args["fresh"] = tensors.FromScalar(step == 0)
-		args["z_H"], args["z_L"] = own["z_H"], own["z_L"]
-		out, err := m.run(p, args, func(name string) bool { return name == "z_H" || name == "z_L" || name == "fresh" })
-		if err != nil {
-			return EvalRows{}, err
-		}
-		drop(own)
-		own = out
-	}
-	var preds []int32
-	rows := EvalRows{Correct: make([]int32, n), Cells: make([]int32, n), Exact: make([]bool, n)}
-	err := try("read the predictions", func() {
-		preds = tensors.MustCopyFlatData[int32](own["preds"])
-		rows.QHalt = tensors.MustCopyFlatData[float32](own["q_halt"])
-	})
-	if err != nil {
-		return EvalRows{}, err
+	preds := make([]int32, n*c.SeqLen)
+	rows := EvalRows{Correct: make([]int32, n), Cells: make([]int32, n), Exact: make([]bool, n), QHalt: make([]float32, n)}
+	if err := m.supervise(p, inputs, ids, preds, rows.QHalt); err != nil {
+		return EvalRows{}, fmt.Errorf("evaluate: %w", err)
 	}
 	for i, label := range labels {
 		if label == 0 {
@@ -91,6 +58,32 @@ func (m *Model) Eval(inputs, labels []uint8, ids []int32) (EvalRows, error) {
 		rows.Exact[i] = rows.Correct[i] == rows.Cells[i]
 	}
 	return rows, nil
+}
+
+// supervise makes the supervision steps of an evaluation and reads what the last one says.
+func (m *Model) supervise(p *program, inputs []uint8, ids []int32, preds []int32, qHalt []float32) error {
+	defer func() {
+		for _, a := range p.own {
+			m.dev.drop(a)
+		}
+	}()
+	if err := errors.Join(feed(m.dev, p.own["batch/inputs"], inputs), feed(m.dev, p.own["batch/puzzle_ids"], ids)); err != nil {
+		return err
+	}
+	for _, name := range []string{"z_H", "z_L"} {
+		if err := m.dev.load(p.own[name], nil); err != nil {
+			return err
+		}
+	}
+	for step := range m.cfg.HaltMaxSteps {
+		if err := feed(m.dev, p.own["fresh"], []bool{step == 0}); err != nil {
+			return err
+		}
+		if err := m.dev.run(p); err != nil {
+			return err
+		}
+	}
+	return errors.Join(m.dev.BufferToFlatData(p.own["preds"].buf, preds), m.dev.BufferToFlatData(p.own["q_halt"].buf, qHalt))
 }
 
 func (m *Model) evalGraph(n int) func(*Graph, paramFunc) ([]string, []*Node) {

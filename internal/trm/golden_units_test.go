@@ -122,25 +122,24 @@ func runUnit(t *testing.T, inputs []tensor.Array, body func(in []*Node) []*Node)
 		out := body(in)
 		names := make([]string, len(out))
 		for i := range out {
-			names[i] = string(rune('a' + i))
+			names[i] = "out/" + string(rune('a'+i))
 		}
 		return names, out
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, a := range arrays {
-		if m.state[name], err = fromHost(a); err != nil {
+		if err := m.dev.load(p.own[name], a.Data); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got, err := m.run(p, m.state, nil)
-	if err != nil {
+	if err := m.dev.run(p); err != nil {
 		t.Fatal(err)
 	}
-	out := make([][]float64, len(got))
+	out := make([][]float64, len(p.outputs))
 	for i := range out {
-		a, err := toHost(got[string(rune('a'+i))])
+		a, err := m.dev.toHost(p.outputs[i])
 		if err != nil {
 			t.Fatal(err)
 		}

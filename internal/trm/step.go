@@ -3,12 +3,9 @@ package trm
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"math"
 
 	"github.com/gomlx/gomlx/pkg/core/dtypes"
 	. "github.com/gomlx/gomlx/pkg/core/graph" //nolint:staticcheck // graphs read as formulas
-	"github.com/gomlx/gomlx/pkg/core/tensors"
 
 	"trmsweep/internal/tensor"
 )
@@ -52,12 +49,12 @@ func (m *Model) Step(in StepInput) (Metrics, error) {
 // for Apply. Where the metrics are not finite the carry stays and there are no gradients.
 func (m *Model) Gradients(in StepInput) (Metrics, error) {
 	c := m.cfg
-	if len(m.state) == 0 {
+	if !m.loaded {
 		return Metrics{}, errNoState
 	}
 	b := c.BatchSize
 	if in.MinSteps == nil {
-		in.MinSteps = make([]int32, b)
+		in.MinSteps = m.noMin
 	}
 	if len(in.Inputs) != b*c.SeqLen || len(in.Labels) != b*c.SeqLen || len(in.PuzzleIDs) != b || len(in.MinSteps) != b {
 		return Metrics{}, fmt.Errorf("batch of %d inputs, %d labels, %d ids, %d least steps; the model takes %d rows of %d cells",
@@ -68,47 +65,54 @@ func (m *Model) Gradients(in StepInput) (Metrics, error) {
 	}
 	if m.gradX == nil {
 		var err error
-		if m.gradX, err = m.build("gradients", m.gradientGraph); err != nil {
+		if m.gradX, err = m.build("gradients", m.gradientGraph, nil); err != nil {
 			m.gradX = nil
 			return Metrics{}, err
 		}
 	}
-	args := maps.Clone(m.state)
-	args["batch/inputs"] = tensors.FromFlatDataAndDimensions(in.Inputs, b, c.SeqLen)
-	args["batch/labels"] = tensors.FromFlatDataAndDimensions(in.Labels, b, c.SeqLen)
-	args["batch/puzzle_ids"] = tensors.FromFlatDataAndDimensions(in.PuzzleIDs, b)
-	args["batch/min_steps"] = tensors.FromFlatDataAndDimensions(in.MinSteps, b)
-	out, err := m.run(m.gradX, args, nil)
-	for _, name := range []string{"batch/inputs", "batch/labels", "batch/puzzle_ids", "batch/min_steps"} {
-		_ = args[name].FinalizeAll()
+	own := m.gradX.own
+	if err := errors.Join(feed(m.dev, own["batch/inputs"], in.Inputs), feed(m.dev, own["batch/labels"], in.Labels),
+		feed(m.dev, own["batch/puzzle_ids"], in.PuzzleIDs), feed(m.dev, own["batch/min_steps"], in.MinSteps)); err != nil {
+		return Metrics{}, fmt.Errorf("feed the batch: %w", err)
 	}
-	if err != nil {
+	m.applied = true
+	if err := m.dev.run(m.gradX); err != nil {
 		return Metrics{}, err
 	}
-	drop(m.grads)
-	drop(m.last)
-	var v []float64
-	if err := try("read the metrics", func() { v = tensors.MustCopyFlatData[float64](out["out/metrics"]) }); err != nil {
-		drop(out)
-		return Metrics{}, err
+	mt, err := m.readMetrics(own["out/metrics"])
+	if err == nil && mt.Finite {
+		m.moveCarry()
+		m.applied = false
+		return mt, nil
 	}
-	mt := Metrics{Loss: v[0], LMLoss: v[1], QHaltLoss: v[2], QContinueLoss: v[3], Count: v[4], Accuracy: v[5],
-		ExactAccuracy: v[6], QHaltAccuracy: v[7], Steps: v[8], Finite: finite(v[0]) && v[9] == 0}
-	for name, t := range out {
-		kind, rest := cutKind(name)
-		switch {
-		case kind == "out":
-			m.last[rest] = t
-		case !mt.Finite:
-			_ = t.FinalizeAll()
-		case kind == "carry":
-			_ = m.state[name].FinalizeAll()
-			m.state[name] = t
-		case kind == "grad":
-			m.grads[rest] = t
+	for _, a := range m.gradX.outputs {
+		if kind, _ := cutKind(a.name); kind != "out" {
+			m.dev.drop(a)
 		}
 	}
-	return mt, nil
+	return mt, err
+}
+
+// moveCarry makes the carry of the step that has just run the state's.
+// It is not donated to the step: one that is not finite has to leave it.
+func (m *Model) moveCarry() {
+	for _, c := range m.moves {
+		m.dev.drop(c.to)
+		c.to.buf, c.from.buf = c.from.buf, nil
+		c.to.spent, c.from.spent = nil, c.to.spent
+	}
+}
+
+// numMetrics is the length of the metrics' array: sums, and how often a value was not finite.
+const numMetrics = 10
+
+func (m *Model) readMetrics(a *held) (Metrics, error) {
+	if err := m.dev.BufferToFlatData(a.buf, m.metrics); err != nil {
+		return Metrics{}, fmt.Errorf("read the metrics: %w", err)
+	}
+	v := m.metrics.([]float64)
+	return Metrics{Loss: v[0], LMLoss: v[1], QHaltLoss: v[2], QContinueLoss: v[3], Count: v[4], Accuracy: v[5],
+		ExactAccuracy: v[6], QHaltAccuracy: v[7], Steps: v[8], Finite: finite(v[0]) && v[9] == 0}, nil
 }
 
 func cutKind(name string) (kind, rest string) {
@@ -133,8 +137,6 @@ func (m *Model) checkRows(inputs, labels []uint8, ids []int32) error {
 	}
 	return nil
 }
-
-type paramFunc = func(name string, dt tensor.DType, shape ...int) *Node
 
 // declare makes graph parameters of the state's variables of one kind ("param/", "const/"...).
 func (m *Model) declare(param paramFunc, kind string) map[string]*Node {
@@ -210,8 +212,8 @@ func (m *Model) gradientGraph(g *Graph, param paramFunc) (names []string, nodes 
 		name string
 		n    *Node
 	}
-	outputs := []output{{"carry/z_H", newH}, {"carry/z_L", newL}, {"carry/steps", steps}, {"carry/halted", newHalted}, {"carry/inputs", inputs},
-		{"carry/labels", labels}, {"carry/puzzle_ids", ids}}
+	outputs := []output{{"next/z_H", newH}, {"next/z_L", newL}, {"next/steps", steps}, {"next/halted", newHalted}, {"next/inputs", inputs},
+		{"next/labels", labels}, {"next/puzzle_ids", ids}}
 	if m.keep {
 		outputs = append(outputs, output{"out/logits", ConvertDType(logits, dtypes.Float32)}, output{"out/preds", loss.preds},
 			output{"out/q_halt", qHalt}, output{"out/q_continue", qContinue})
@@ -255,76 +257,4 @@ func (m *Model) gradients(out func(string, *Node), total *Node, cut map[string][
 	if local != nil {
 		out("grad/"+localGrad, got[0])
 	}
-}
-
-// Apply updates the puzzle embedding (SignSGD), then the parameters (AdamATan2),
-// then the EMA, in the memory of the old values: after an error of the backend the
-// state is gone and Load comes next.
-func (m *Model) Apply(step int64, lr, puzzleLR float64) error {
-	if len(m.grads) == 0 && !(m.cfg.FreezeWeights && m.cfg.PuzzleEmbNDim == 0) {
-		return errors.New("apply: no gradients; Gradients comes first")
-	}
-	if m.cfg.FreezeWeights && m.cfg.PuzzleEmbNDim == 0 {
-		return nil
-	}
-	if step < 1 {
-		return fmt.Errorf("apply: step %d; steps count from 1", step)
-	}
-	if m.applyX == nil {
-		var err error
-		if m.applyX, err = m.build("apply", m.applyGraph); err != nil {
-			m.applyX = nil
-			return err
-		}
-	}
-	c := m.cfg
-	args := maps.Clone(m.state)
-	for name, t := range m.grads {
-		args["grad/"+name] = t
-	}
-	scalars := map[string]float64{"keep": 1 - lr*c.WeightDecay, "rate": lr / (1 - math.Pow(c.Beta1, float64(step))),
-		"root2": math.Sqrt(1 - math.Pow(c.Beta2, float64(step))), "puzzle_keep": 1 - puzzleLR*c.PuzzleEmbWeightDecay, "puzzle_lr": puzzleLR}
-	for name, v := range scalars {
-		args["scalar/"+name] = scalar(v)
-	}
-	out, err := m.run(m.applyX, args, func(name string) bool {
-		kind, _ := cutKind(name)
-		return kind != "carry"
-	})
-	drop(m.grads)
-	if err != nil {
-		drop(m.state)
-		return err
-	}
-	for name, t := range out {
-		_ = m.state[name].FinalizeAll()
-		m.state[name] = t
-	}
-	return nil
-}
-
-func (m *Model) applyGraph(_ *Graph, param paramFunc) (names []string, nodes []*Node) {
-	c := m.cfg
-	out := func(name string, n *Node) { names, nodes = append(names, name), append(nodes, n) }
-	if c.PuzzleEmbNDim > 0 {
-		p := m.declare(param, "puzzle_emb")["weights"]
-		g := param("grad/"+localGrad, tensor.F32, c.BatchSize, c.PuzzleEmbNDim)
-		ids := param("carry/puzzle_ids", tensor.I32, c.BatchSize)
-		out(puzzleEmb, signSGD(p, ids, g, param("scalar/puzzle_keep", tensor.F32), param("scalar/puzzle_lr", tensor.F32)))
-	}
-	if c.FreezeWeights {
-		return names, nodes
-	}
-	keep, rate, root2 := param("scalar/keep", tensor.F32), param("scalar/rate", tensor.F32), param("scalar/root2", tensor.F32)
-	for _, p := range c.Params() {
-		at := func(kind string) *Node { return param(kind+p.Name, tensor.F32, p.Shape...) }
-		w, m2, v2 := adamATan2(at("param/"), at("adam_m/"), at("adam_v/"), at("grad/"), keep, rate, root2, c.Beta1, c.Beta2)
-		out("param/"+p.Name, w)
-		out("adam_m/"+p.Name, m2)
-		out("adam_v/"+p.Name, v2)
-		if c.EMA {
-			out("ema/"+p.Name, Add(MulScalar(w, 1-c.EMARate), MulScalar(at("ema/"), c.EMARate)))
-		}
-	}
-	return names, nodes
 }

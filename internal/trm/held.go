@@ -1,0 +1,120 @@
+package trm
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"unsafe"
+
+	"github.com/gomlx/gomlx/backends"
+	"github.com/gomlx/gomlx/pkg/core/dtypes"
+	"github.com/gomlx/gomlx/pkg/core/shapes"
+
+	"trmsweep/internal/tensor"
+)
+
+// held is a named array on the backend. Graphs know it by pointer: it stays while its values change with every step.
+type held struct {
+	name  string
+	shape shapes.Shape
+	buf   backends.Buffer // nil: no values
+	spent backends.Buffer // a handle without values, to be used again
+	flat  any             // the host's slice of buf, where feed made it
+}
+
+var toGoMLX = map[tensor.DType]dtypes.DType{tensor.F32: dtypes.Float32, tensor.F64: dtypes.Float64, tensor.BF16: dtypes.BFloat16,
+	tensor.I32: dtypes.Int32, tensor.I64: dtypes.Int64, tensor.U8: dtypes.Uint8, tensor.Bool: dtypes.Bool}
+
+func newHeld(name string, dt tensor.DType, shape ...int) *held {
+	return &held{name: name, shape: shapes.Make(toGoMLX[dt], shape...)}
+}
+
+// device is a backend and how values reach it.
+type device struct {
+	backends.Backend
+	host bool // it computes in the host's memory and takes it as donation
+}
+
+func newDevice(b backends.Backend) device {
+	return device{b, b != nil && (b.Name() == "cpu" || b.Name() == "go")}
+}
+
+// drop frees the values.
+func (d device) drop(arrays ...*held) {
+	for _, a := range arrays {
+		if a.buf != nil {
+			_ = d.BufferFinalize(a.buf)
+			a.buf, a.spent, a.flat = nil, a.buf, nil
+		}
+	}
+}
+
+// load copies values from the host; nil stands for zeros.
+func (d device) load(a *held, data []byte) error {
+	flat := a.slice()
+	copy(rawBytes(flat), data)
+	buf, err := d.BufferFromFlatData(0, flat.Interface(), a.shape)
+	if err != nil {
+		return err
+	}
+	d.drop(a)
+	a.buf = buf
+	return nil
+}
+
+// feed gives an array values for the next execution, in memory that is made once where the backend computes in the host's.
+func feed[T any](d device, a *held, values []T) (err error) {
+	if !d.host {
+		d.drop(a)
+		a.buf, err = d.BufferFromFlatData(0, values, a.shape)
+		return err
+	}
+	if a.buf == nil {
+		if a.buf, a.flat, err = d.NewSharedBuffer(0, a.shape); err != nil {
+			return err
+		}
+	}
+	copy(a.flat.([]T), values)
+	return nil
+}
+
+// read copies the values to the host.
+func (d device) read(a *held, to []byte) error {
+	if a.buf == nil {
+		return fmt.Errorf("copy %q to the host: it has no values", a.name)
+	}
+	if d.host {
+		flat, err := d.BufferData(a.buf)
+		if err != nil {
+			return fmt.Errorf("copy %q to the host: %w", a.name, err)
+		}
+		copy(to, rawBytes(reflect.ValueOf(flat)))
+		return nil
+	}
+	flat := a.slice()
+	if err := d.BufferToFlatData(a.buf, flat.Interface()); err != nil {
+		return fmt.Errorf("copy %q to the host: %w", a.name, err)
+	}
+	copy(to, rawBytes(flat))
+	return nil
+}
+
+// toHost is a copy of the values.
+func (d device) toHost(a *held) (tensor.Array, error) {
+	t := tensor.Array{Shape: slices.Clone(a.shape.Dimensions), Data: make([]byte, a.shape.Memory())}
+	for dt, g := range toGoMLX {
+		if g == a.shape.DType {
+			t.DType = dt
+		}
+	}
+	return t, d.read(a, t.Data)
+}
+
+// slice is host memory of the array's type and size.
+func (a *held) slice() reflect.Value {
+	return reflect.MakeSlice(reflect.SliceOf(a.shape.DType.GoType()), a.shape.Size(), a.shape.Size())
+}
+
+func rawBytes(flat reflect.Value) []byte {
+	return unsafe.Slice((*byte)(flat.UnsafePointer()), flat.Len()*int(flat.Type().Elem().Size()))
+}
