@@ -11,6 +11,8 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -124,8 +126,8 @@ func newStartCmd(v *viper.Viper) *cobra.Command {
 	cmd := &cobra.Command{Use: "start", Short: "Start a workflow", Args: noArgs,
 		Example: "  tctl workflow start --type AllAblations\n  tctl workflow start --type AllAblations --input '{\"profile\":\"smoke\"}'"}
 	fl := cmd.Flags()
-	fl.StringVar(&typ, "type", "", "workflow type: AllAblations, TNSweep, BatchSweep, Experiment, DatasetGeneration, Preflight")
-	fl.StringVarP(&queue, "task-queue", "t", queues.Workflows, "task queue")
+	fl.StringVar(&typ, "type", "", "workflow type: "+strings.Join(queues.WorkflowTypes, ", "))
+	fl.StringVarP(&queue, "task-queue", "t", queues.Workflows, "task queue; another one may know other types")
 	fl.StringVarP(&id, "workflow-id", "w", "", "workflow id (default: the type and a random part); an id that runs already is not started again")
 	fl.BoolVar(&wait, "wait", false, "wait for the result and print it")
 	in.flags(cmd)
@@ -136,6 +138,9 @@ func newStartCmd(v *viper.Viper) *cobra.Command {
 		args, err := in.args()
 		if err != nil {
 			return err
+		}
+		if !cmd.Flags().Changed("task-queue") && !slices.Contains(queues.WorkflowTypes, typ) {
+			return usagef("unknown workflow type %q (known: %s); for a worker of your own name its queue with --task-queue", typ, strings.Join(queues.WorkflowTypes, ", "))
 		}
 		if id == "" {
 			var b [4]byte

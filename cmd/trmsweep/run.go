@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,9 @@ experiments have saved; the same command continues where it stopped.`,
 			in := activities.SweepInput{Profile: f.profile, Preflight: checks}
 			if err := checkInput(a, sweep, in); err != nil {
 				return err
+			}
+			if !slices.Contains(sweepTypes, sweep) {
+				return usagef("run takes a sweep (%s), not %s; start that with `trmsweep start %s` on the stack of `trmsweep up`", strings.Join(sweepTypes, ", "), sweep, sweep)
 			}
 			done, err := keepState(a, "")
 			if err != nil {

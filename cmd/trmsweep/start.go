@@ -59,7 +59,13 @@ func checkInput(a *app, name string, in activities.SweepInput) error {
 	if faults := workflows.Check(in); len(faults) > 0 {
 		return usagef("%s", strings.Join(faults, "; "))
 	}
-	return checkSweep(a, name, in)
+	if err := checkSweep(a, name, in); err != nil || slices.Contains(workflows.Types, name) {
+		return err
+	}
+	if len(in.Seeds) > 1 || len(in.Phases) > 0 || len(in.Experiments) > 0 || in.Parallelism > 0 || in.BudgetHours > 0 || in.Halving > 0 || in.Preflight != "" {
+		return usagef("start %s: --seeds (more than one), --phases, --experiments, --parallelism, --halving, --budget-hours and --preflight belong to sweeps (AllAblations, TNSweep, BatchSweep); `trmsweep preflight %s` runs the checks for one experiment", name, name)
+	}
+	return nil
 }
 
 func start(ctx context.Context, a *app, name, id string, in activities.SweepInput, asJSON bool) error {
@@ -82,9 +88,6 @@ func start(ctx context.Context, a *app, name, id string, in activities.SweepInpu
 		if len(in.Seeds) == 1 {
 			e.Seed = in.Seeds[0]
 		}
-		if len(in.Seeds) > 1 || len(in.Phases) > 0 || len(in.Experiments) > 0 || in.Parallelism > 0 || in.BudgetHours > 0 || in.Halving > 0 {
-			return usagef("start %s: --seeds (more than one), --phases, --experiments, --parallelism, --halving and --budget-hours belong to sweeps (AllAblations, TNSweep, BatchSweep)", name)
-		}
 		input = e
 	}
 	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: queues.Workflows, StaticSummary: name,
@@ -99,9 +102,12 @@ func start(ctx context.Context, a *app, name, id string, in activities.SweepInpu
 	return nil
 }
 
+// sweepTypes are the workflow types that end with a report.
+var sweepTypes = []string{workflows.AllAblationsType, workflows.TNSweepType, workflows.BatchSweepType}
+
 // newestSweep is the id of the sweep that started last.
 func newestSweep(ctx context.Context, c client.Client) (string, error) {
-	types := "'" + strings.Join([]string{workflows.AllAblationsType, workflows.TNSweepType, workflows.BatchSweepType}, "','") + "'"
+	types := "'" + strings.Join(sweepTypes, "','") + "'"
 	for _, state := range []string{" AND ExecutionStatus = 'Running'", ""} {
 		resp, err := c.ListWorkflow(ctx, listRequest("WorkflowType IN ("+types+")"+state))
 		if err != nil {

@@ -1,5 +1,5 @@
 // Package queues holds the names that clients, workers and workflows must agree
-// on: task queues and search attributes. It imports nothing of ours.
+// on: task queues, workflow types and search attributes. It imports nothing of ours.
 package queues
 
 // Task queues.
@@ -8,6 +8,9 @@ const (
 	Hosts     = "trmsweep-hosts" // training: one slot per host by default
 	Light     = "trmsweep-light" // plan, dataset, report: never waits for a chip
 )
+
+// WorkflowTypes are the types that users start on the task queue Workflows.
+var WorkflowTypes = []string{"AllAblations", "TNSweep", "BatchSweep", "Experiment", "DatasetGeneration", "Preflight"}
 
 // Search attributes of sweeps and experiments.
 const (

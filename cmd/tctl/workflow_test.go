@@ -1,0 +1,39 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"trmsweep/internal/queues"
+)
+
+// A type that no worker of the project knows would wait for one for ever. On
+// another task queue it may be somebody's.
+func TestStartRefusesUnknownTypes(t *testing.T) {
+	const nowhere, refused = "no Temporal server at 127.0.0.1:1", "unknown workflow type"
+	cases := map[string]struct {
+		code int
+		want string
+	}{
+		"--type Nope":                       {2, refused + ` "Nope" (known: ` + strings.Join(queues.WorkflowTypes, ", ") + ")"},
+		"--type allablations":               {2, refused},
+		"--type Phase":                      {2, refused},
+		"--type Nope --task-queue mine":     {1, nowhere},
+		"--type Nope --task-queue trmsweep": {1, nowhere},
+		"--workflow_type Nope --tq mine":    {1, nowhere},
+	}
+	for _, typ := range queues.WorkflowTypes {
+		cases["--type "+typ] = struct {
+			code int
+			want string
+		}{1, nowhere}
+	}
+	for args, c := range cases {
+		var out bytes.Buffer
+		code := execute(t.Context(), append([]string{"workflow", "start", "--address", "127.0.0.1:1", "--timeout", "5s"}, strings.Fields(args)...), &out, &out)
+		if code != c.code || !strings.Contains(out.String(), c.want) {
+			t.Errorf("%s: exit code %d, want %d; want %q in %s", args, code, c.code, c.want, out.String())
+		}
+	}
+}
