@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -40,6 +41,9 @@ func openResults(ctx context.Context, a *app, flag string) (blob.Bucket, io.Clos
 		address = flag
 	}
 	if address != "" {
+		if err := storeExists(address); err != nil {
+			return nil, nil, err
+		}
 		b, closer, err := open.Bucket(ctx, address)
 		if err != nil && !errors.Is(err, blob.ErrTransient) {
 			err = usageError{err}
@@ -64,6 +68,21 @@ func openResults(ctx context.Context, a *app, flag string) (blob.Bucket, io.Clos
 		return nil, nil, errors.Join(err, stop.Close())
 	}
 	return b, closers{stop, closer}, nil
+}
+
+// storeExists refuses a folder that is not there: opening one to read would make it.
+func storeExists(address string) error {
+	if strings.Contains(address, "://") {
+		return nil
+	}
+	st, err := os.Stat(address)
+	if err == nil && !st.IsDir() {
+		err = syscall.ENOTDIR
+	}
+	if err != nil {
+		return usagef("no such run: no store at %s: %w; name the folder of the training, or gs://BUCKET/PREFIX, with --store or TRMSWEEP_STORE", address, err)
+	}
+	return nil
 }
 
 // embeddedStorage is the address of the storage emulator on the state folder: the
