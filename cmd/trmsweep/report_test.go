@@ -80,7 +80,7 @@ func TestReportCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"5 experiments: 3 done, 1 failed, 1 missing.", "failed: the loss is not finite at step 12"} {
+	for _, want := range []string{"5 experiments: 3 done, 1 failed, 1 missing.", "failed: the loss is not finite at step 12", "Predicted against actual time"} {
 		if !strings.Contains(string(md), want) {
 			t.Errorf("report.md lacks %q:\n%s", want, md)
 		}
@@ -93,6 +93,11 @@ func TestReportCommand(t *testing.T) {
 	var rows []map[string]any
 	if err := json.Unmarshal(out.Bytes(), &rows); err != nil || len(rows) != 5 {
 		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	for _, r := range rows {
+		if hours, _ := r["predicted_hours"].(float64); hours <= 0 {
+			t.Errorf("%v: predicted %v hours", r["experiment"], r["predicted_hours"])
+		}
 	}
 	for _, key := range []string{"experiment", "reference", "seeds", "best_exact_accuracy", "final_exact_accuracy", "delta", "ci_low", "ci_high", "p_holm", "underpowered", "goodput", "ledger"} {
 		if _, ok := rows[0][key]; !ok {

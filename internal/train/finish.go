@@ -9,6 +9,7 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/experiment"
 	"trmsweep/internal/report"
 	"trmsweep/internal/tensor"
 )
@@ -77,8 +78,8 @@ func (r *run) writeResult(ctx context.Context, digest string) (string, error) {
 		Best: bestOf(r.meta.Evals, final.Eval), Final: report.Eval(final.Eval),
 		Curve: curve, FinalCorrect: report.Bitmap(final.exact),
 		WallSeconds: wall, Preemptions: int(r.writer.Epoch() - 1), GoodputSeconds: goodput,
-		FLOPsPerStep: r.spec.FLOPsPerStep(),
-		StateSHA256:  digest, LedgerSHA256: r.ledger.Digest(), DatasetHash: r.meta.DatasetHash,
+		FLOPsPerStep: r.spec.FLOPsPerStep(), PredictedHours: r.spec.EstimatedHours(experiment.V4Host),
+		StateSHA256: digest, LedgerSHA256: r.ledger.Digest(), DatasetHash: r.meta.DatasetHash,
 		CodeVersion: r.meta.CodeVersion, Backend: r.info.Name,
 	}
 	for _, e := range r.meta.Evals {

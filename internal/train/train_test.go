@@ -231,6 +231,9 @@ func TestFreshRun(t *testing.T) {
 	if r.StateSHA256 != a.res.StateSHA256 || r.Final.Puzzles != 6 || r.Steps != 24 || len(r.Evals) != 3 || len(r.Curve) != 24 {
 		t.Errorf("%+v", r)
 	}
+	if want := tiny(t).EstimatedHours(experiment.V4Host); r.PredictedHours != want || want <= 0 {
+		t.Errorf("predicted %g hours, the plan says %g", r.PredictedHours, want)
+	}
 	// Nothing is ever exactly right in so short a run, so that the first evaluation stays the best one.
 	h := head(t, b)
 	if len(h.Entries) != 2 || h.Entries[0].Step != 8 || !h.Entries[0].Best || !h.Entries[1].Final || r.BestFull == nil || r.BestFull.Step != 8 || r.BestFull.Puzzles != 6 {
