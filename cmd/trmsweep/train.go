@@ -41,8 +41,9 @@ func newTrainCmd(a *app) *cobra.Command {
 
 Events go to standard output as JSON lines; the last line is the result with
 state_sha256 (all training state) and ledger_sha256 (all batches fed).
-Exit codes: 0 done, 1 failed (worth another attempt), 2 usage or configuration,
-3 told to stop and saved, 4 another attempt owns the run, 5 final failure.
+Exit codes: 0 done, 1 failed and worth another attempt (storage that was away or
+full for longer than --patience, for one), 2 usage or configuration, 3 told to
+stop and saved, 4 another attempt owns the run, 5 final failure.
 SIGTERM and SIGINT save at the next step boundary; a second SIGINT (Ctrl-C) kills.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runTrain(cmd.Context(), a, f, args) },
