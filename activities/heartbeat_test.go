@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"sync/atomic"
 	"testing"
@@ -85,6 +86,85 @@ func TestHeartbeats(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// held is a bucket whose objects cannot be read: a call returns when its context ends.
+type held struct {
+	blob.Bucket
+	asked chan struct{} // closed when somebody waits
+}
+
+func (h held) Get(ctx context.Context, _ string, _ int64) (io.ReadCloser, blob.Attr, error) {
+	close(h.asked)
+	select {
+	case <-ctx.Done():
+		return nil, blob.Attr{}, context.Cause(ctx)
+	case <-time.After(20 * time.Second):
+		return nil, blob.Attr{}, errors.New("nobody ended the wait")
+	}
+}
+
+// An attempt heartbeats also while its storage keeps it waiting, and ends when the server says so.
+func TestHeartbeatsBeforeTheProcess(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer error
+		kind   string // "" = cancelled
+	}{
+		"the workflow cancels":    {temporal.NewCanceledError(), ""},
+		"the server has given up": {serviceerror.NewNotFound("activity not found"), ErrPreempted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var s testsuite.WorkflowTestSuite
+			env := s.NewTestActivityEnvironment()
+			b := held{mem.New(time.Now), make(chan struct{})}
+			a := &Activities{Bucket: b, Child: Child{Command: []string{"false"}}, HeartbeatEvery: 10 * time.Millisecond, Heartbeat: func(context.Context, []byte, Progress) error {
+				select {
+				case <-b.asked:
+					return c.answer
+				default:
+					return nil
+				}
+			}}
+			env.RegisterActivity(a.Train)
+			_, err := env.ExecuteActivity(a.Train, TrainInput{Item: Item{Run: "x", SpecKey: "specs/x.json", TotalSteps: 9}})
+			var p Progress
+			var app *temporal.ApplicationError
+			var cancelled *temporal.CanceledError
+			switch {
+			case c.kind == "" && (!errors.As(err, &cancelled) || cancelled.Details(&p) != nil):
+				t.Errorf("%v, want a cancellation", err)
+			case c.kind != "" && (!errors.As(err, &app) || app.Type() != c.kind || app.Details(&p) != nil):
+				t.Errorf("%v, want %s", err, c.kind)
+			}
+			if p.Total != 9 || p.StartedAt.IsZero() {
+				t.Errorf("its progress is %+v", p)
+			}
+		})
+	}
+}
+
+// An attempt that the server has given up forgets nothing, even where it has not noticed yet.
+func TestGivenUpAttemptForgetsNothing(t *testing.T) {
+	var s testsuite.WorkflowTestSuite
+	env := s.NewTestActivityEnvironment()
+	b := mem.New(time.Now)
+	for _, key := range []string{"specs/x.json", "runs/x/result.json"} {
+		if _, err := blob.PutBytes(t.Context(), b, key, []byte("{}"), blob.Any); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := &Activities{Bucket: b, Child: Child{Command: []string{"false"}}, HeartbeatEvery: time.Hour, Heartbeat: func(context.Context, []byte, Progress) error {
+		return serviceerror.NewNotFound("activity not found")
+	}}
+	env.RegisterActivity(a.Train)
+	_, err := env.ExecuteActivity(a.Train, TrainInput{Item: Item{Run: "x", SpecKey: "specs/x.json"}, Attempt: 1, Force: true})
+	var app *temporal.ApplicationError
+	if !errors.As(err, &app) || app.Type() != ErrPreempted {
+		t.Errorf("%v, want %s", err, ErrPreempted)
+	}
+	if _, err := b.Stat(t.Context(), "runs/x/result.json"); err != nil {
+		t.Errorf("the result: %v", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -18,48 +19,80 @@ import (
 	"trmsweep/internal/report"
 )
 
+// errEnded: the attempt was told to end before its training process had begun.
+var errEnded = errors.New("the attempt was ended before its training process began")
+
 // Train runs one attempt of one run in a child process. It returns the result,
 // or an error whose type says what to do next; errors and heartbeats carry Progress.
 func (a *Activities) Train(ctx context.Context, in TrainInput) (TrainResult, error) {
 	tr := &tracker{p: Progress{State: "starting", Total: in.Item.TotalSteps, StartedAt: time.Now(), Host: a.Host}}
-	spec, _, err := blob.ReadAll(ctx, a.Bucket, in.Item.SpecKey, 0)
+	stop, done := make(chan struct{}), make(chan struct{})
+	var beats sync.WaitGroup
+	beats.Go(func() { a.beat(ctx, tr, stop, done) })
+	e, err := a.attempt(ctx, in, tr, stop)
+	close(done)
+	beats.Wait()
 	if err != nil {
-		return TrainResult{}, temporal.NewApplicationErrorWithCause("read spec "+in.Item.SpecKey, ErrFailed, err, tr.snapshot())
+		return TrainResult{}, tr.fault(err)
 	}
-	if in.Force && in.Attempt == 1 {
-		if err := a.forget(ctx, in.Item.Run, checkpoint.Owner{Host: a.Host}); err != nil {
-			return TrainResult{}, err
-		}
+	return tr.result(e)
+}
+
+// attempt prepares the run and trains it until the process ends. What comes before
+// the process ends when stop closes.
+func (a *Activities) attempt(ctx context.Context, in TrainInput, tr *tracker, stop <-chan struct{}) (exit, error) {
+	info := activity.GetInfo(ctx)
+	owner := checkpoint.Owner{WorkflowID: info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID,
+		ActivityID: info.ActivityID, Attempt: in.Attempt, Host: a.Host}
+	spec, err := a.prepare(ctx, in, owner, tr, stop)
+	if err != nil {
+		return exit{}, err
 	}
 	file, err := a.Child.specFile(ctx, spec)
 	if file != "" {
 		defer os.Remove(file)
 	}
 	if err != nil {
-		return TrainResult{}, err
+		return exit{}, err
 	}
-	info := activity.GetInfo(ctx)
-	owner, err := json.Marshal(checkpoint.Owner{WorkflowID: info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID,
-		ActivityID: info.ActivityID, Attempt: in.Attempt, Host: a.Host})
+	own, err := json.Marshal(owner)
 	if err != nil {
-		return TrainResult{}, err
+		return exit{}, err
 	}
-	args := append([]string{"--spec", file, "--run", in.Item.Run, "--owner", string(owner)}, a.Child.Args...)
-
-	stop, done := make(chan struct{}), make(chan struct{})
-	var beats sync.WaitGroup
-	beats.Go(func() { a.beat(ctx, tr, stop, done) })
-	e, err := a.Child.run(stop, in.Item.Run, args, func(ev childEvent) {
+	args := append([]string{"--spec", file, "--run", in.Item.Run, "--owner", string(own)}, a.Child.Args...)
+	return a.Child.run(stop, in.Item.Run, args, func(ev childEvent) {
 		if tr.apply(ev) && a.Notify != nil {
 			a.Notify(ctx, tr.snapshot())
 		}
 	})
-	close(done)
-	beats.Wait()
-	if err != nil {
-		return TrainResult{}, temporal.NewApplicationErrorWithCause(err.Error(), ErrFailed, err, tr.snapshot())
+}
+
+// prepare reads the spec and forgets an old run where that is asked for.
+func (a *Activities) prepare(ctx context.Context, in TrainInput, owner checkpoint.Owner, tr *tracker, stop <-chan struct{}) ([]byte, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	spec, _, err := blob.ReadAll(ctx, a.Bucket, in.Item.SpecKey, 0)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("read spec %s: %w", in.Item.SpecKey, err)
+	case in.Force && in.Attempt == 1 && a.report(ctx, tr):
+		err = errEnded // perhaps this host was stopped for a while, and the run is another attempt's now
+	case in.Force && in.Attempt == 1:
+		err = a.forget(ctx, in.Item.Run, owner)
 	}
-	return tr.result(e)
+	select {
+	case <-stop:
+		return nil, errEnded
+	default:
+		return spec, err
+	}
 }
 
 // forget empties a run, so that it trains anew.
@@ -127,6 +160,20 @@ func (t *tracker) apply(e childEvent) bool {
 	}
 	t.sent, t.mark = time.Now(), fiftieth
 	return true
+}
+
+// fault turns an error before or beside the training process into the activity's.
+func (t *tracker) fault(err error) error {
+	p := t.snapshot()
+	switch {
+	case t.cancelled.Load():
+		return temporal.NewCanceledError(p)
+	case errors.Is(err, errEnded):
+		return temporal.NewApplicationErrorWithCause(err.Error(), ErrPreempted, nil, p)
+	case errors.Is(err, checkpoint.ErrFenced):
+		return temporal.NewApplicationErrorWithCause(err.Error(), ErrFenced, nil, p)
+	}
+	return temporal.NewApplicationErrorWithCause(err.Error(), ErrFailed, err, p)
 }
 
 // result turns the end of the process into the activity's.
