@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -165,6 +166,49 @@ func TestGivenUpAttemptForgetsNothing(t *testing.T) {
 	}
 	if _, err := b.Stat(t.Context(), "runs/x/result.json"); err != nil {
 		t.Errorf("the result: %v", err)
+	}
+}
+
+// The heartbeat right after a run has been forgotten says so, and so does all that comes later.
+func TestForgottenIsSaidAtOnce(t *testing.T) {
+	for name, in := range map[string]TrainInput{
+		"a second attempt, the first forgot nothing": {Attempt: 2, Force: true, Forget: true},
+		"started again after a stop":                 {Attempt: 2, Forget: true},
+		"a workflow of an older build":               {Attempt: 1, Force: true},
+		"the first attempt has forgotten":            {Attempt: 2, Force: true},
+		"not forced":                                 {Attempt: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var s testsuite.WorkflowTestSuite
+			env := s.NewTestActivityEnvironment()
+			b := mem.New(time.Now)
+			for _, key := range []string{"specs/x.json", "runs/x/result.json"} {
+				if _, err := blob.PutBytes(t.Context(), b, key, []byte("{}"), blob.Any); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var said []bool
+			a := &Activities{Bucket: b, Child: Child{Command: []string{"false"}}, HeartbeatEvery: time.Hour, Heartbeat: func(_ context.Context, _ []byte, p Progress) error {
+				_, err := b.Stat(t.Context(), "runs/x/result.json")
+				if there := err == nil; there == p.Forgotten {
+					t.Errorf("the heartbeat says forgotten %v, the result is there: %v", p.Forgotten, there)
+				}
+				said = append(said, p.Forgotten)
+				return nil
+			}}
+			env.RegisterActivity(a.Train)
+			in.Item = Item{Run: "x", SpecKey: "specs/x.json"}
+			_, err := env.ExecuteActivity(a.Train, in)
+			var app *temporal.ApplicationError
+			var p Progress
+			if !errors.As(err, &app) || app.Details(&p) != nil {
+				t.Fatal(err)
+			}
+			forget := in.Forget || in.Attempt == 1 && in.Force
+			if want := []bool{false, true}; p.Forgotten != forget || forget && !slices.Equal(said, want) || !forget && len(said) > 0 {
+				t.Errorf("heartbeats %v, the end says %v", said, p.Forgotten)
+			}
+		})
 	}
 }
 

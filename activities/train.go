@@ -79,13 +79,10 @@ func (a *Activities) prepare(ctx context.Context, in TrainInput, owner checkpoin
 		}
 	}()
 	spec, _, err := blob.ReadAll(ctx, a.Bucket, in.Item.SpecKey, 0)
-	switch {
-	case err != nil:
+	if err != nil {
 		err = fmt.Errorf("read spec %s: %w", in.Item.SpecKey, err)
-	case in.Force && in.Attempt == 1 && a.report(ctx, tr):
-		err = errEnded // perhaps this host was stopped for a while, and the run is another attempt's now
-	case in.Force && in.Attempt == 1:
-		err = a.forget(ctx, in.Item.Run, owner)
+	} else if in.Forget || in.Force && in.Attempt == 1 { // the second: asked by an older workflow
+		err = a.forgetOnce(ctx, in.Item.Run, owner, tr)
 	}
 	select {
 	case <-stop:
@@ -93,6 +90,23 @@ func (a *Activities) prepare(ctx context.Context, in TrainInput, owner checkpoin
 	default:
 		return spec, err
 	}
+}
+
+// forgetOnce empties the run and tells the server so at once: the next attempt must not
+// do it again. It does nothing where the server has given the attempt up, perhaps
+// because this host was stopped for a while: the run is another attempt's now.
+func (a *Activities) forgetOnce(ctx context.Context, run string, owner checkpoint.Owner, tr *tracker) error {
+	if a.report(ctx, tr) {
+		return errEnded
+	}
+	if err := a.forget(ctx, run, owner); err != nil {
+		return err
+	}
+	tr.forgot()
+	if a.report(ctx, tr) {
+		return errEnded
+	}
+	return nil
 }
 
 // forget empties a run, so that it trains anew.
@@ -119,6 +133,12 @@ func (t *tracker) snapshot() Progress {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.p
+}
+
+func (t *tracker) forgot() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.p.Forgotten = true
 }
 
 // apply takes one event in; true where the workflow should hear of it: an

@@ -64,6 +64,8 @@ type TrainInput struct {
 	Item    Item `json:"item"`
 	Attempt int  `json:"attempt"`
 	Force   bool `json:"force,omitempty"`
+	// Forget: no attempt has said yet that it has forgotten what the store has of the run.
+	Forget bool `json:"forget,omitempty"`
 }
 
 // Progress is where a run stands: heartbeat details, progress signal and error details.
@@ -83,7 +85,8 @@ type Progress struct {
 	Goodput           map[string]float64 `json:"goodput,omitempty"` // seconds of this attempt's process
 	StartedAt         time.Time          `json:"started_at"`
 	Host              string             `json:"host"`
-	Note              string             `json:"note,omitempty"` // storage trouble and notices
+	Note              string             `json:"note,omitempty"`      // storage trouble and notices
+	Forgotten         bool               `json:"forgotten,omitempty"` // this attempt has emptied the run before it began
 }
 
 // LossText and BestText are for people: "-" before there is a loss or an evaluation.

@@ -181,6 +181,7 @@ func (s *sweep) revive(i int) bool {
 		return true // the next round takes it
 	}
 	carried := *r
+	carried.ToForget = r.ToForget || s.in.Force && r.Attempts == 0
 	s.revived[i]++
 	s.begun[i], s.solo[i] = false, false
 	s.launch(func(ctx workflow.Context) { s.alone(ctx, i, &carried) })

@@ -162,9 +162,13 @@ func (x *training) obeyed(ctx workflow.Context, err error) bool {
 		workflow.GetVersion(ctx, "resumed-while-saving", workflow.DefaultVersion, 1) != workflow.DefaultVersion
 }
 
-// reuse takes a finished run's result from the store.
+// reuse takes a finished run's result from the store, unless it shall be forgotten.
 func (x *training) reuse(ctx workflow.Context) (bool, error) {
-	if x.in.Force || x.in.Carried != nil {
+	if x.in.Carried != nil {
+		return false, nil
+	}
+	if x.in.Force {
+		x.res.ToForget = workflow.GetVersion(ctx, "forget-until-forgotten", workflow.DefaultVersion, 1) != workflow.DefaultVersion
 		return false, nil
 	}
 	var st activities.RunStatus
@@ -234,7 +238,7 @@ func (x *training) attempt(ctx workflow.Context) error {
 	x.stop, x.told = cancel, false
 	asked := workflow.Now(ctx)
 	var out activities.TrainResult
-	err := workflow.ExecuteActivity(actx, acts.Train, activities.TrainInput{Item: *x.in.Item, Attempt: x.res.Attempts, Force: x.in.Force}).Get(ctx, &out)
+	err := workflow.ExecuteActivity(actx, acts.Train, activities.TrainInput{Item: *x.in.Item, Attempt: x.res.Attempts, Force: x.in.Force, Forget: x.res.ToForget}).Get(ctx, &out)
 	x.stop = nil
 	p := out.Progress
 	if err != nil {
@@ -243,6 +247,7 @@ func (x *training) attempt(ctx workflow.Context) error {
 		x.res.StateSHA256 = out.StateSHA256
 	}
 	x.began = !p.StartedAt.IsZero()
+	x.res.ToForget = x.res.ToForget && !p.Forgotten && err != nil
 	if x.ended = p.StartedAt; !x.began {
 		x.ended = x.res.Progress.StartedAt
 	}

@@ -24,7 +24,7 @@ func (x *training) judge(ctx workflow.Context, err error, before int64) error {
 		kind = activities.ErrPreempted
 	}
 	st, serr := x.status(ctx) // the truth about progress is the store
-	if serr == nil {
+	if serr == nil && !x.res.ToForget {
 		x.res.CommittedStep = max(x.res.CommittedStep, st.CommittedStep)
 	}
 	x.res.WithoutCommit++
@@ -79,7 +79,7 @@ func (x *training) disturbed() bool { return x.paused || x.wish != "" }
 // run, and takes over once it has committed nothing for ten minutes. It ends at
 // once when the user wants something.
 func (x *training) observe(ctx workflow.Context) error {
-	quiet := 0
+	quiet, seen := 0, x.res.CommittedStep
 	for quiet < 10 {
 		if err := x.rest(ctx, time.Minute); err != nil {
 			return err
@@ -92,11 +92,14 @@ func (x *training) observe(ctx workflow.Context) error {
 			return err
 		}
 		quiet++
-		if st.CommittedStep > x.res.CommittedStep {
-			quiet, x.res.CommittedStep, x.res.WithoutCommit = 0, st.CommittedStep, 0
+		if st.CommittedStep > seen {
+			quiet, seen = 0, st.CommittedStep
+			if !x.res.ToForget {
+				x.res.CommittedStep, x.res.WithoutCommit = seen, 0
+			}
 		}
 		if st.Finished {
-			return nil // the next attempt finds it finished and returns its result
+			return nil // the next attempt finds it finished and returns its result, or forgets it
 		}
 	}
 	return nil

@@ -47,6 +47,7 @@ func (x *training) handlers(ctx workflow.Context) error {
 		for {
 			var p activities.Progress
 			ch.Receive(ctx, &p)
+			x.res.ToForget = x.res.ToForget && !p.Forgotten
 			if x.late(p) && workflow.GetVersion(ctx, "late-progress", workflow.DefaultVersion, 1) != workflow.DefaultVersion {
 				continue
 			}

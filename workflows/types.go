@@ -90,7 +90,8 @@ type ExperimentResult struct {
 	StartStep     int64               `json:"start_step,omitempty"` // committed before this sweep
 	CommittedStep int64               `json:"committed_step"`
 	LostSteps     int64               `json:"lost_steps"`
-	Reused        bool                `json:"reused,omitempty"` // was finished before
+	Reused        bool                `json:"reused,omitempty"`    // was finished before
+	ToForget      bool                `json:"to_forget,omitempty"` // forced, and what the store has of the run is still the old one's
 	Progress      activities.Progress `json:"progress"`
 	StateSHA256   string              `json:"state_sha256,omitempty"`
 	Goodput       map[string]float64  `json:"goodput,omitempty"` // ledger, seconds; adds up to WallSeconds

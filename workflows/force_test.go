@@ -1,0 +1,102 @@
+package workflows_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+
+	"trmsweep/activities"
+	"trmsweep/workflows"
+)
+
+// A forced experiment whose first attempts die before they have forgotten the old run
+// takes nothing of it: every attempt is told to forget, until one has; also across
+// histories.
+func TestForcedUntilForgotten(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		w := newWorld()
+		items := planned(t, w, "e1_1_baseline")
+		run := items[0].Run
+		w.finished[run] = activities.RunStatus{Finished: true, Steps: 7000, CommittedStep: 7000, StateSHA256: "old"}
+		var told []bool
+		w.train = func(n int, in activities.TrainInput) (activities.TrainResult, error) {
+			told = append(told, in.Forget)
+			switch n {
+			case 1: // dead before its first heartbeat
+				return activities.TrainResult{}, preempted(activities.Progress{})
+			case 2:
+				return activities.TrainResult{}, preempted(activities.Progress{StartedAt: time.Unix(2, 0)})
+			case 3:
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				w.finished[run] = activities.RunStatus{CommittedStep: 5}
+				return activities.TrainResult{}, preempted(activities.Progress{Step: 6, StartedAt: time.Unix(3, 0), Forgotten: true})
+			}
+			return done(in), nil
+		}
+		var input any = map[string]any{"experiment": "e1_1_baseline", "force": true}
+		for input != nil {
+			env := w.env(t)
+			env.SetContinueAsNewSuggested(again)
+			env.RegisterDelayedCallback(func() {
+				v, err := env.QueryWorkflow(workflows.QueryProgress)
+				var r workflows.ExperimentResult
+				if err != nil || v.Get(&r) != nil || r.CommittedStep > 5 {
+					t.Errorf("%d steps of the old run count (%v)", r.CommittedStep, err)
+				}
+			}, time.Second)
+			env.ExecuteWorkflow(workflows.ExperimentType, input)
+			if next := nextRun(t, env); next != nil {
+				input = next
+				continue
+			}
+			input = nil
+			var r workflows.ExperimentResult
+			if err := env.GetWorkflowResult(&r); err != nil {
+				t.Fatal(err)
+			}
+			if r.Status != workflows.StatusDone || r.Reused || r.ToForget || r.StateSHA256 != run || r.Attempts != 4 {
+				t.Errorf("%+v", r)
+			}
+		}
+		if len(told) != 4 || !told[0] || !told[1] || !told[2] || told[3] {
+			t.Errorf("attempts were told to forget: %v, want the first three", told)
+		}
+	}
+}
+
+// An experiment of a forced sweep that is stopped before it begins, and started again, forgets the old run too.
+func TestForcedAndRevived(t *testing.T) {
+	w := newWorld()
+	forgets := map[string][]bool{}
+	w.train = func(n int, in activities.TrainInput) (activities.TrainResult, error) {
+		w.mu.Lock()
+		forgets[in.Item.ID] = append(forgets[in.Item.ID], in.Forget)
+		w.mu.Unlock()
+		switch in.Item.ID {
+		case "e2_2_t2_n2":
+			return slowly(n, in)
+		case "e2_2_t2_n6": // stopped by the user below, and started again
+			if n == 1 {
+				return activities.TrainResult{}, preempted(activities.Progress{Step: 3, CommittedStep: 3, StartedAt: time.Unix(1, 0), Forgotten: true})
+			}
+		}
+		return done(in), nil
+	}
+	env := w.env(t)
+	env.OnSignalExternalWorkflow(mock.Anything, "default-test-workflow-id/ablations/e2_2_t4_n6", mock.Anything, mock.Anything, mock.Anything).Return(errors.New("not found"))
+	update(t, env, 30*time.Second, workflows.Control{Action: workflows.ActionStop, Experiments: []string{"e2_2_t4_n6"}}, "e2_2_t4_n6")
+	update(t, env, 31*time.Second, workflows.Control{Action: workflows.ActionRetry, Experiments: []string{"e2_2_t4_n6"}}, "e2_2_t4_n6")
+	env.ExecuteWorkflow(workflows.TNSweepType, map[string]any{"parallelism": 1, "force": true})
+	if r := sweepResult(t, env); r.Done != 5 {
+		t.Errorf("%d done", r.Done)
+	}
+	if f := forgets["e2_2_t4_n6"]; len(f) != 1 || !f[0] {
+		t.Errorf("the one that was started again was told to forget: %v", f)
+	}
+	if f := forgets["e2_2_t2_n6"]; len(f) != 2 || !f[0] || f[1] {
+		t.Errorf("one that has forgotten was told to forget: %v", f)
+	}
+}
