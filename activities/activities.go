@@ -33,10 +33,10 @@ type Activities struct {
 	Host    string
 	// Notify sends progress to the workflow of the activity; nil = do not.
 	Notify func(ctx context.Context, p Progress)
-	// Heartbeat tells the server once that an attempt goes on. temporal.CanceledError: the
+	// Heartbeat tells the server once that an activity goes on. temporal.CanceledError: the
 	// workflow wants it to end; serviceerror.NotFound: the server has given it up.
-	Heartbeat      func(ctx context.Context, taskToken []byte, p Progress) error
-	HeartbeatEvery time.Duration // 0 = 2 s
+	Heartbeat      func(ctx context.Context, taskToken []byte, details any) error
+	HeartbeatEvery time.Duration // 0 = 2 s for training, 5 s for all others
 	// EnsureDataset makes the spec's dataset exist in the store.
 	EnsureDataset func(ctx context.Context, s experiment.Spec, progress func(any)) (hash string, built bool, err error)
 	// WriteReport writes the report of a sweep into the store.
@@ -49,7 +49,7 @@ type Activities struct {
 
 // Status reads what the store knows of a run.
 func (a *Activities) Status(ctx context.Context, it Item) (RunStatus, error) {
-	_, stop := beating(ctx)
+	ctx, _, stop := a.beating(ctx)
 	defer stop()
 	return a.status(ctx, it)
 }
@@ -91,7 +91,7 @@ func (a *Activities) status(ctx context.Context, it Item) (RunStatus, error) {
 
 // StatusAll is Status of many runs, in their order; what is wrong with one is in its Error.
 func (a *Activities) StatusAll(ctx context.Context, items []Item) ([]RunStatus, error) {
-	_, stop := beating(ctx)
+	ctx, _, stop := a.beating(ctx)
 	defer stop()
 	out := make([]RunStatus, len(items))
 	g, gctx := errgroup.WithContext(ctx)
@@ -117,7 +117,7 @@ func (a *Activities) Dataset(ctx context.Context, in DatasetInput) (DatasetResul
 	if a.EnsureDataset == nil {
 		return out, temporal.NewNonRetryableApplicationError("this worker cannot make datasets", ErrUnavailable, nil)
 	}
-	progress, stop := beating(ctx)
+	ctx, progress, stop := a.beating(ctx)
 	defer stop()
 	made, hashes := map[experiment.Spec]bool{}, map[string]bool{}
 	var faults []error
@@ -169,7 +169,7 @@ func (a *Activities) Report(ctx context.Context, in ReportInput) (res ReportResu
 	if a.WriteReport == nil {
 		return ReportResult{}, temporal.NewNonRetryableApplicationError("this worker cannot write reports", ErrUnavailable, nil)
 	}
-	_, stop := beating(ctx)
+	ctx, _, stop := a.beating(ctx)
 	defer stop()
 	keys, err := a.WriteReport(ctx, in)
 	return ReportResult{Keys: keys}, err

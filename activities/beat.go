@@ -13,37 +13,48 @@ import (
 const beatEvery = 5 * time.Second
 
 // beating heartbeats while an activity works, so that the death of its worker is
-// noticed soon. report sends details at once; stop ends it.
-func beating(ctx context.Context) (report func(any), stop func()) {
+// noticed soon. The work is done under the returned context, which ends when the
+// workflow cancels the activity or the server has given it up, and not when the
+// server cannot be reached for a while. report says what the heartbeats are to tell;
+// stop ends them.
+func (a *Activities) beating(ctx context.Context) (work context.Context, report func(any), stop func()) {
 	if !activity.IsActivity(ctx) {
-		return func(any) {}, func() {}
+		return ctx, func(any) {}, func() {}
 	}
+	every := a.HeartbeatEvery
+	if every == 0 {
+		every = beatEvery
+	}
+	work, cancel := context.WithCancelCause(ctx)
 	var mu sync.Mutex
 	var last any
 	report = func(d any) {
 		mu.Lock()
 		defer mu.Unlock()
 		last = d
-		activity.RecordHeartbeat(ctx, d)
 	}
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		t := time.NewTicker(beatEvery)
+		t := time.NewTicker(every)
 		defer t.Stop()
 		for {
 			select {
 			case <-done:
 				return
 			case <-t.C:
-				mu.Lock()
-				activity.RecordHeartbeat(ctx, last)
-				mu.Unlock()
+			}
+			mu.Lock()
+			d := last
+			mu.Unlock()
+			if end := a.say(ctx, d); end != nil {
+				cancel(end)
 			}
 		}
 	})
-	return report, func() {
+	return work, report, func() {
 		close(done)
 		wg.Wait()
+		cancel(nil)
 	}
 }

@@ -29,6 +29,8 @@ type ForkInput struct {
 // its own. Only where no earlier step would have been different: a learning rate that
 // depends on the length of the run is refused.
 func (a *Activities) Extend(ctx context.Context, in ExtendInput) (Item, error) {
+	ctx, _, stop := a.beating(ctx)
+	defer stop()
 	refuse := func(format string, args ...any) error {
 		return temporal.NewNonRetryableApplicationError(in.Item.ID+": "+fmt.Sprintf(format, args...), ErrConfig, nil)
 	}
@@ -53,7 +55,7 @@ func (a *Activities) Extend(ctx context.Context, in ExtendInput) (Item, error) {
 
 // Fork makes the newest checkpoint of one run the first of another. It leaves a run alone that has one.
 func (a *Activities) Fork(ctx context.Context, in ForkInput) error {
-	_, stop := beating(ctx)
+	ctx, _, stop := a.beating(ctx)
 	defer stop()
 	from, to := blob.Prefix(a.Bucket, "runs/"+in.From.Run+"/"), blob.Prefix(a.Bucket, "runs/"+in.To.Run+"/")
 	h, err := checkpoint.ReadHead(ctx, to)

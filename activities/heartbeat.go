@@ -53,21 +53,26 @@ func (a *Activities) beat(ctx context.Context, tr *tracker, stop, done chan stru
 
 // report sends one heartbeat; true means that the attempt shall end.
 func (a *Activities) report(ctx context.Context, tr *tracker) bool {
+	end := a.say(ctx, tr.snapshot())
+	if temporal.IsCanceledError(end) {
+		tr.cancelled.Store(true)
+	}
+	return end != nil
+}
+
+// say sends one heartbeat. An error means that the activity shall end: the workflow
+// has cancelled it (temporal.CanceledError), or the server has given it up.
+func (a *Activities) say(ctx context.Context, details any) error {
 	if a.Heartbeat == nil {
-		activity.RecordHeartbeat(ctx, tr.snapshot())
-		return false
+		activity.RecordHeartbeat(ctx, details)
+		return nil
 	}
 	rctx, cancel := context.WithTimeout(ctx, heartbeatPatience)
 	defer cancel()
-	err := a.Heartbeat(rctx, activity.GetInfo(ctx).TaskToken, tr.snapshot())
-	var asked *temporal.CanceledError
+	err := a.Heartbeat(rctx, activity.GetInfo(ctx).TaskToken, details)
 	var gone *serviceerror.NotFound
-	switch {
-	case errors.As(err, &asked):
-		tr.cancelled.Store(true)
-		return true
-	case errors.As(err, &gone):
-		return true
+	if temporal.IsCanceledError(err) || errors.As(err, &gone) || errors.Is(err, activity.ErrActivityPaused) || errors.Is(err, activity.ErrActivityReset) {
+		return err
 	}
-	return errors.Is(err, activity.ErrActivityPaused) || errors.Is(err, activity.ErrActivityReset)
+	return nil
 }

@@ -56,7 +56,7 @@ func TestHeartbeats(t *testing.T) {
 			env := s.NewTestActivityEnvironment()
 			env.SetTestTimeout(time.Minute)
 			var n atomic.Int64
-			a := &Activities{Bucket: mem.New(time.Now), Child: Child{Command: []string{"sh", script}, TempDir: dir}, HeartbeatEvery: 100 * time.Millisecond, Heartbeat: func(context.Context, []byte, Progress) error {
+			a := &Activities{Bucket: mem.New(time.Now), Child: Child{Command: []string{"sh", script}, TempDir: dir}, HeartbeatEvery: 100 * time.Millisecond, Heartbeat: func(context.Context, []byte, any) error {
 				if i := n.Add(1); i == c.ends {
 					writeFile(t, script+".done", "")
 				}
@@ -96,13 +96,15 @@ type held struct {
 	asked chan struct{} // closed when somebody waits
 }
 
+var errNobody = errors.New("nobody ended the wait")
+
 func (h held) Get(ctx context.Context, _ string, _ int64) (io.ReadCloser, blob.Attr, error) {
 	close(h.asked)
 	select {
 	case <-ctx.Done():
 		return nil, blob.Attr{}, context.Cause(ctx)
 	case <-time.After(20 * time.Second):
-		return nil, blob.Attr{}, errors.New("nobody ended the wait")
+		return nil, blob.Attr{}, errNobody
 	}
 }
 
@@ -119,7 +121,7 @@ func TestHeartbeatsBeforeTheProcess(t *testing.T) {
 			var s testsuite.WorkflowTestSuite
 			env := s.NewTestActivityEnvironment()
 			b := held{mem.New(time.Now), make(chan struct{})}
-			a := &Activities{Bucket: b, Child: Child{Command: []string{"false"}}, HeartbeatEvery: 10 * time.Millisecond, Heartbeat: func(context.Context, []byte, Progress) error {
+			a := &Activities{Bucket: b, Child: Child{Command: []string{"false"}}, HeartbeatEvery: 10 * time.Millisecond, Heartbeat: func(context.Context, []byte, any) error {
 				select {
 				case <-b.asked:
 					return c.answer
@@ -155,7 +157,7 @@ func TestGivenUpAttemptForgetsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	a := &Activities{Bucket: b, Child: Child{Command: []string{"false"}}, HeartbeatEvery: time.Hour, Heartbeat: func(context.Context, []byte, Progress) error {
+	a := &Activities{Bucket: b, Child: Child{Command: []string{"false"}}, HeartbeatEvery: time.Hour, Heartbeat: func(context.Context, []byte, any) error {
 		return serviceerror.NewNotFound("activity not found")
 	}}
 	env.RegisterActivity(a.Train)
@@ -188,7 +190,8 @@ func TestForgottenIsSaidAtOnce(t *testing.T) {
 				}
 			}
 			var said []bool
-			a := &Activities{Bucket: b, Child: Child{Command: []string{"false"}}, HeartbeatEvery: time.Hour, Heartbeat: func(_ context.Context, _ []byte, p Progress) error {
+			a := &Activities{Bucket: b, Child: Child{Command: []string{"false"}}, HeartbeatEvery: time.Hour, Heartbeat: func(_ context.Context, _ []byte, details any) error {
+				p, _ := details.(Progress)
 				_, err := b.Stat(t.Context(), "runs/x/result.json")
 				if there := err == nil; there == p.Forgotten {
 					t.Errorf("the heartbeat says forgotten %v, the result is there: %v", p.Forgotten, there)

@@ -19,7 +19,7 @@ import (
 // Plan resolves and validates all of a sweep and stores the specs, so that
 // every later step, on any host and build, trains what was planned.
 func (a *Activities) Plan(ctx context.Context, in PlanInput) (Plan, error) {
-	report, stop := beating(ctx)
+	ctx, report, stop := a.beating(ctx)
 	defer stop()
 	profile := in.Input.Profile
 	if profile == "" {

@@ -40,7 +40,7 @@ func (a *Activities) Preflight(ctx context.Context, in PreflightInput) (prefligh
 	if a.Checks == nil {
 		return preflight.Table{}, temporal.NewNonRetryableApplicationError("this worker has no checks", ErrUnavailable, nil)
 	}
-	_, stop := beating(ctx)
+	ctx, _, stop := a.beating(ctx)
 	defer stop()
 	var specs []experiment.Spec
 	for _, key := range in.SpecKeys {
@@ -58,12 +58,18 @@ func (a *Activities) Pollers(ctx context.Context) (preflight.Row, error) {
 	if a.ListPollers == nil {
 		return preflight.Row{}, temporal.NewNonRetryableApplicationError("this worker cannot ask the server for pollers", ErrUnavailable, nil)
 	}
+	ctx, _, stop := a.beating(ctx)
+	defer stop()
 	return preflight.Run(ctx, []preflight.Check{{Name: "workers", Run: a.ListPollers}}).Rows[0], nil
 }
 
 // Trial trains a spec for ten steps in a child process. A trial that this build
 // has passed with this backend is not repeated.
 func (a *Activities) Trial(ctx context.Context, in TrialInput) (preflight.Row, error) {
+	ctx, _, stop := a.beating(ctx)
+	defer stop()
+	ctx, cancel := untilWorkerStops(ctx)
+	defer cancel()
 	spec, _, err := blob.ReadAll(ctx, a.Bucket, in.SpecKey, 0)
 	if err != nil {
 		return preflight.Row{}, fmt.Errorf("read spec %s: %w", in.SpecKey, err)
@@ -72,10 +78,6 @@ func (a *Activities) Trial(ctx context.Context, in TrialInput) (preflight.Row, e
 	if row, ok := a.passed(ctx, key); ok {
 		return row, nil
 	}
-	_, stop := beating(ctx)
-	defer stop()
-	ctx, cancel := untilWorkerStops(ctx)
-	defer cancel()
 	row, err := a.Child.Try(ctx, in.ID, spec)
 	if err != nil {
 		return row, err

@@ -96,8 +96,8 @@ func wire(c client.Client, b blob.Bucket, host string, o Options) *activities.Ac
 		Configs: o.Configs, Environ: o.Environ, Profile: o.Profile, Bucket: b, Host: host, Checks: o.Checks,
 		ListPollers: func(ctx context.Context) (string, error) { return CheckPollers(ctx, c) },
 		Child:       activities.Child{Command: o.Command, Args: args, LogDir: filepath.Join(o.StateDir, "logs"), Grace: o.Grace},
-		Heartbeat: func(ctx context.Context, taskToken []byte, p activities.Progress) error {
-			return c.RecordActivityHeartbeat(ctx, taskToken, p)
+		Heartbeat: func(ctx context.Context, taskToken []byte, details any) error {
+			return c.RecordActivityHeartbeat(ctx, taskToken, details)
 		},
 		Notify: func(ctx context.Context, p activities.Progress) {
 			info := activity.GetInfo(ctx)
