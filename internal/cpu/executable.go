@@ -206,6 +206,12 @@ func (x *executable) bind(a *arena) {
 // arena is memory for the values of one execution at a time. Executables share arenas: a step's graphs run one after the other.
 type arena struct{ words []uint64 }
 
+func newArena(lines int) *arena {
+	a := &arena{make([]uint64, 8*lines)}
+	advise(unsafe.Pointer(unsafe.SliceData(a.words)), uintptr(64*lines))
+	return a
+}
+
 type arenas struct {
 	mu   sync.Mutex
 	free []*arena
@@ -226,12 +232,12 @@ func (p *arenas) get(lines int, preferred *arena) *arena {
 		}
 	}
 	if best < 0 {
-		return &arena{make([]uint64, 8*lines)}
+		return newArena(lines)
 	}
 	a := p.free[best]
 	p.free = append(p.free[:best], p.free[best+1:]...)
 	if len(a.words) < 8*lines {
-		return &arena{make([]uint64, 8*lines)}
+		return newArena(lines)
 	}
 	return a
 }

@@ -56,7 +56,9 @@ func (p *memory) drop() {
 }
 
 func newFlat(dt dtypes.DType, n int) any {
-	return reflect.MakeSlice(reflect.SliceOf(dt.GoType()), n, n).Interface()
+	flat := reflect.MakeSlice(reflect.SliceOf(dt.GoType()), n, n)
+	advise(flat.UnsafePointer(), uintptr(n)*dt.GoType().Size())
+	return flat.Interface()
 }
 
 func clearFlat(flat any) {
