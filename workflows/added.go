@@ -103,9 +103,9 @@ func (s *sweep) goOn(ctx workflow.Context, from, to int) {
 func (s *sweep) alone(ctx workflow.Context, i int, carried *ExperimentResult) {
 	gen := s.revived[i]
 	if n := s.in.Parallelism; n > 0 {
-		attempted := workflow.GetVersion(ctx, "revived-is-not-busy", workflow.DefaultVersion, 1) == workflow.DefaultVersion
-		for s.busy(attempted) >= n {
-			if workflow.Await(ctx, func() bool { return s.busy(attempted) < n }) != nil {
+		by := workflow.GetVersion(ctx, "revived-is-not-busy", workflow.DefaultVersion, 2)
+		for s.busy(by) >= n {
+			if workflow.Await(ctx, func() bool { return s.busy(by) < n }) != nil {
 				break
 			}
 		}

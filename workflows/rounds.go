@@ -65,18 +65,19 @@ func (s *sweep) train(ctx workflow.Context) error {
 		cancel()
 	}()
 	s.watchBudget(work, cancel)
-	for _, f := range s.later {
-		s.launch(f)
+	if len(s.later) > 0 && (s.in.Parallelism == 0 || workflow.GetVersion(ctx, "phases-before-later", workflow.DefaultVersion, 1) == workflow.DefaultVersion) {
+		s.launchLater()
 	}
-	s.later = nil
 	for !s.closed && ctx.Err() == nil {
 		round := s.round()
 		for _, in := range round {
 			s.launch(func(ctx workflow.Context) { s.phase(ctx, in) })
+			s.launchLater() // behind a phase: it takes as many slots as it needs
 			if s.in.Parallelism > 0 {
 				s.idle(ctx)
 			}
 		}
+		s.launchLater()
 		s.idle(ctx)
 		if len(round) == 0 {
 			break
@@ -114,6 +115,15 @@ func (s *sweep) launch(f func(workflow.Context)) {
 		defer func() { s.open-- }()
 		f(ctx)
 	})
+}
+
+// launchLater begins what was asked for before training.
+func (s *sweep) launchLater() {
+	later := s.later
+	s.later = nil
+	for _, f := range later {
+		s.launch(f)
+	}
 }
 
 // idle waits until nothing is under way, also when the sweep was cancelled and its experiments still save.
@@ -159,7 +169,8 @@ func (s *sweep) phase(ctx workflow.Context, in PhaseInput) {
 	if s.phases[id] { // a later round
 		id += "+" + in.Items[0].ID
 	}
-	s.phases[id] = true
+	s.phases[id], s.running[id] = true, true
+	defer delete(s.running, id)
 	before := map[int]int{}
 	for _, it := range in.Items {
 		i := s.index[it.ID]
@@ -184,16 +195,30 @@ func (s *sweep) phase(ctx workflow.Context, in PhaseInput) {
 	}
 }
 
-// busy is the number of experiments that have a slot or wait for a host's. One
-// that was revived has attempts behind it and no slot; attempted counts it all the same.
-func (s *sweep) busy(attempted bool) int {
-	n := 0
+// busy is the number of slots that are taken. A phase gives the slot of one that ends
+// to its next at once: it holds as many as it has experiments to go, up to the sweep's
+// parallelism. By version 1 it was the rows with attempts behind them; before that, also
+// those of them that wait here for a slot.
+func (s *sweep) busy(version workflow.Version) int {
+	solo, inPhases, attempted := 0, 0, 0
 	for i, r := range s.res.Experiments {
-		if r.Item.SameAs == "" && !over(r.Status) && (r.Attempts > 0 && (attempted || s.begun[i]) || !attempted && s.solo[i]) {
-			n++
+		if r.Item.SameAs != "" || over(r.Status) {
+			continue
+		}
+		switch {
+		case s.solo[i]:
+			solo++
+		case s.begun[i] && s.running[s.phaseOf[i]]:
+			inPhases++
+		}
+		if r.Attempts > 0 && (version == workflow.DefaultVersion || s.begun[i]) || version == 1 && s.solo[i] {
+			attempted++
 		}
 	}
-	return n
+	if version < 2 {
+		return attempted
+	}
+	return solo + min(inPhases, s.in.Parallelism)
 }
 
 // continueAsNew goes on with a new history once nothing is running: an update that

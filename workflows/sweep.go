@@ -58,8 +58,9 @@ type sweep struct {
 	revived  map[int]int              // how often a row was started anew: its phase's view of it is old
 	phaseOf  map[int]string           // workflow id of the phase that runs the row
 	phases   map[string]bool
-	reached  map[rung]bool // of successive halving
-	closed   bool          // nothing new is started: stopped, or out of budget
+	running  map[string]bool // of phases: those that have not ended
+	reached  map[rung]bool   // of successive halving
+	closed   bool            // nothing new is started: stopped, or out of budget
 }
 
 // runSweep is the study: plan, preflight, dataset, phases, report. A failed
@@ -67,7 +68,7 @@ type sweep struct {
 func runSweep(ctx workflow.Context, name string, raw json.RawMessage) (SweepResult, error) {
 	s := &sweep{res: SweepResult{Sweep: workflow.GetInfo(ctx).WorkflowExecution.ID, Status: StatusRunning, Stage: "planning", Started: workflow.Now(ctx)},
 		index: map[string]int{}, known: map[int]*activities.RunStatus{}, launched: map[int]bool{}, begun: map[int]bool{}, solo: map[int]bool{}, revived: map[int]int{},
-		phaseOf: map[int]string{}, phases: map[string]bool{}, reached: map[rung]bool{}}
+		phaseOf: map[int]string{}, phases: map[string]bool{}, running: map[string]bool{}, reached: map[rung]bool{}}
 	s.wrong = read(raw, &s.in)
 	s.wrong = append(s.wrong, Check(s.in.SweepInput)...)
 	if s.in.Held == nil {

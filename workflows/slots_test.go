@@ -1,0 +1,69 @@
+package workflows_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"trmsweep/activities"
+	"trmsweep/workflows"
+)
+
+// atWork counts on the workflow's clock how many attempts run at once.
+type atWork struct {
+	env       *testsuite.TestWorkflowEnvironment
+	now, most int
+}
+
+// begin is an attempt of an hour.
+func (a *atWork) begin(activities.Item) time.Duration {
+	a.now++
+	a.most = max(a.most, a.now)
+	a.env.RegisterDelayedCallback(func() { a.now-- }, time.Hour)
+	return time.Hour
+}
+
+// Whatever the user adds or starts again, no more attempts run at once than the sweep may.
+func TestParallelismHolds(t *testing.T) {
+	for _, parallelism := range []int{1, 2} {
+		for name, c := range map[string]struct {
+			minutes int
+			control workflows.Control
+			done    int
+		}{
+			"started again": {65, workflows.Control{Action: workflows.ActionRetry, Experiments: []string{"e2_2_t2_n2"}}, 5},
+			"seeds":         {5, workflows.Control{Action: workflows.ActionAddSeeds, Experiments: []string{"e2_2_t3_n4"}, Seeds: []int64{7, 8, 9}}, 8},
+			"early seeds":   {-5, workflows.Control{Action: workflows.ActionAddSeeds, Experiments: []string{"e2_2_t3_n4"}, Seeds: []int64{7, 8, 9}}, 8},
+		} {
+			t.Run(name, func(t *testing.T) {
+				w := newWorld()
+				env := w.env(t)
+				all := &atWork{env: env}
+				env.OnActivity("Preflight", mock.Anything, mock.Anything).Return(w.checks, nil).After(10 * time.Minute)
+				items := planned(t, w, workflows.TNSweepType)
+				for _, s := range []int64{7, 8, 9} {
+					p, err := w.real.Plan(t.Context(), activities.PlanInput{Names: []string{"e2_2_t3_n4"}, Input: activities.SweepInput{Seeds: []int64{s}}, SeedIDs: true})
+					if err != nil {
+						t.Fatal(err)
+					}
+					items = append(items, p.Items...)
+				}
+				takeTime(env, items, all.begin, func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
+					if in.Attempt == 1 && c.control.Action == workflows.ActionRetry && in.Item.ID == c.control.Experiments[0] {
+						return activities.TrainResult{}, temporal.NewNonRetryableApplicationError("loss is NaN", activities.ErrFinal, nil)
+					}
+					return done(in), nil
+				})
+				env.RegisterDelayedCallback(func() { send(t, env, c.control) }, time.Duration(10+c.minutes)*time.Minute)
+				env.ExecuteWorkflow(workflows.TNSweepType, map[string]any{"parallelism": parallelism})
+				if r := sweepResult(t, env); r.Done != c.done || all.most != parallelism {
+					t.Errorf("%d done, up to %d at once; want %d done, %d at once", r.Done, all.most, c.done, parallelism)
+				}
+			})
+		}
+	}
+}
