@@ -70,12 +70,18 @@ func (s *sweep) extend(ctx workflow.Context, c Control) ([]string, error) {
 			continue
 		}
 		j := s.add([]activities.Item{to})[0]
-		s.launched[j] = true
 		added = append(added, to.ID)
-		s.launch(func(ctx workflow.Context) { s.goOn(ctx, i, j) })
+		s.goOnLater(i, j)
 	}
 	s.show(ctx)
 	return added, nil
+}
+
+// goOnLater runs goOn beside the sweep.
+func (s *sweep) goOnLater(from, to int) {
+	s.launched[to] = true
+	s.in.Extends[s.res.Experiments[to].Item.ID] = s.res.Experiments[from].Item.ID
+	s.launch(func(ctx workflow.Context) { s.goOn(ctx, from, to) })
 }
 
 // goOn waits for the end of one experiment, hands its last checkpoint to another, and runs that.
@@ -83,6 +89,7 @@ func (s *sweep) goOn(ctx workflow.Context, from, to int) {
 	gen := s.revived[to]
 	err := workflow.Await(ctx, func() bool { return over(s.res.Experiments[from].Status) || over(s.res.Experiments[to].Status) })
 	r := &s.res.Experiments[to]
+	delete(s.in.Extends, r.Item.ID)
 	if s.revived[to] != gen || over(r.Status) {
 		return // the user has decided otherwise
 	}

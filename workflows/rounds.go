@@ -74,14 +74,15 @@ func (s *sweep) train(ctx workflow.Context) error {
 			s.launch(func(ctx workflow.Context) { s.phase(ctx, in) })
 			s.launchLater() // behind a phase: it takes as many slots as it needs
 			if s.in.Parallelism > 0 {
-				s.idle(ctx)
+				s.quiet(ctx)
 			}
 		}
 		s.launchLater()
-		s.idle(ctx)
 		if len(round) == 0 {
+			s.idle(ctx)
 			break
 		}
+		s.quiet(ctx)
 		if len(s.pending()) > 0 && !s.closed && ctx.Err() == nil && workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
 			return s.continueAsNew(ctx)
 		}
@@ -133,6 +134,17 @@ func (s *sweep) idle(ctx workflow.Context) {
 	_ = workflow.Await(ctx, func() bool { return s.open == 0 })
 }
 
+// quiet waits until nothing is under way but what waits for an experiment to end,
+// which may be one that has not begun.
+func (s *sweep) quiet(ctx workflow.Context) {
+	dctx, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	_ = workflow.Await(dctx, func() bool { return s.open == len(s.in.Extends) })
+	if s.open > 0 && workflow.GetVersion(ctx, "extended-later", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		s.idle(ctx)
+	}
+}
+
 // round is the next experiments as inputs of phases, in the order of the study.
 func (s *sweep) round() []PhaseInput {
 	rows := s.pending()
@@ -169,8 +181,8 @@ func (s *sweep) phase(ctx workflow.Context, in PhaseInput) {
 	if s.phases[id] { // a later round
 		id += "+" + in.Items[0].ID
 	}
-	s.phases[id], s.running[id] = true, true
-	defer delete(s.running, id)
+	s.phases[id] = true
+	defer func() { s.ended[id] = true }()
 	before := map[int]int{}
 	for _, it := range in.Items {
 		i := s.index[it.ID]
@@ -208,7 +220,7 @@ func (s *sweep) busy(version workflow.Version) int {
 		switch {
 		case s.solo[i]:
 			solo++
-		case s.begun[i] && s.running[s.phaseOf[i]]:
+		case s.begun[i] && !s.ended[s.phaseOf[i]]:
 			inPhases++
 		}
 		if r.Attempts > 0 && (version == workflow.DefaultVersion || s.begun[i]) || version == 1 && s.solo[i] {
@@ -227,8 +239,8 @@ func (s *sweep) continueAsNew(ctx workflow.Context) error {
 	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
 		return err
 	}
-	if (s.open > 0 || s.closed) && workflow.GetVersion(ctx, "idle-before-new-history", workflow.DefaultVersion, 1) != workflow.DefaultVersion {
-		if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) && s.open == 0 }); err != nil || s.closed {
+	if (s.open > len(s.in.Extends) || s.closed) && workflow.GetVersion(ctx, "idle-before-new-history", workflow.DefaultVersion, 1) != workflow.DefaultVersion {
+		if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) && s.open == len(s.in.Extends) }); err != nil || s.closed {
 			return err
 		}
 	}

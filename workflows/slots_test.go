@@ -67,3 +67,58 @@ func TestParallelismHolds(t *testing.T) {
 		}
 	}
 }
+
+// An experiment of a later phase can be extended while an earlier one runs: nothing waits for what waits for it.
+func TestExtendOfALaterPhase(t *testing.T) {
+	w := newWorld()
+	w.train = func(n int, in activities.TrainInput) (activities.TrainResult, error) {
+		if in.Item.ID == "e1_1_baseline" {
+			return slowly(n, in)
+		}
+		return done(in), nil
+	}
+	env := w.env(t)
+	update(t, env, 30*time.Second, workflows.Control{Action: workflows.ActionExtend, Epochs: 60000, Experiments: []string{"e2_2_t2_n2"}}, "e2_2_t2_n2_60000_epochs")
+	env.ExecuteWorkflow(workflows.AllAblationsType, map[string]any{"parallelism": 1, "phases": []string{"baseline", "ablations"}})
+	r := sweepResult(t, env)
+	if e := rowOf(t, r, "e2_2_t2_n2_60000_epochs"); e.Status != workflows.StatusDone || len(w.forks) != 1 || r.Failed != 0 {
+		t.Errorf("%d failed, forks %+v, row %+v", r.Failed, w.forks, e)
+	}
+}
+
+// The same across a continue-as-new: the next history still waits for the experiment to extend.
+func TestExtendOfALaterRound(t *testing.T) {
+	w := newWorld()
+	w.plan = thousand()
+	w.plan.Items = w.plan.Items[:300]
+	from := w.plan.Items[298]
+	to := from
+	to.ID, to.Run = from.ID+"_more", "0123456789abcdef-s42"
+	var input any = map[string]any{}
+	for histories := 1; ; histories++ {
+		env := w.env(t)
+		env.SetContinueAsNewSuggested(histories == 1)
+		env.OnActivity("Extend", mock.Anything, mock.Anything).Return(to, nil)
+		env.OnActivity("Train", mock.Anything, mock.Anything).After(time.Hour).Return(func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
+			if in.Item.ID == to.ID && len(w.forks) == 0 {
+				t.Error("it is trained before it has its first checkpoint")
+			}
+			return done(in), nil
+		})
+		if histories == 1 {
+			env.RegisterDelayedCallback(func() {
+				send(t, env, workflows.Control{Action: workflows.ActionExtend, Epochs: 60000, Experiments: []string{from.ID}})
+			}, 30*time.Minute)
+		}
+		env.ExecuteWorkflow(workflows.AllAblationsType, input)
+		if next := nextRun(t, env); next != nil {
+			input = next
+			continue
+		}
+		r := sweepResult(t, env)
+		if e := rowOf(t, r, to.ID); histories != 2 || r.Done != 301 || len(w.forks) != 1 || e.Status != workflows.StatusDone || e.Attempts != 1 {
+			t.Errorf("%d histories, %d done, forks %+v, row %+v", histories, r.Done, w.forks, e)
+		}
+		return
+	}
+}

@@ -38,6 +38,7 @@ type sweepInput struct {
 	Held       map[string]bool   `json:"held,omitempty"`       // item ID -> paused by the user
 	Priorities map[string]int    `json:"priorities,omitempty"` // item ID -> priority of its own
 	Ladder     map[int][]float64 `json:"ladder,omitempty"`     // of successive halving: rung -> accuracies
+	Extends    map[string]string `json:"extends,omitempty"`    // item ID -> ID of the experiment for whose end it waits, to go on from there
 }
 
 // sweep is the state of one sweep workflow. The slices and maps of rows go by their index in res.Experiments.
@@ -58,7 +59,7 @@ type sweep struct {
 	revived  map[int]int              // how often a row was started anew: its phase's view of it is old
 	phaseOf  map[int]string           // workflow id of the phase that runs the row
 	phases   map[string]bool
-	running  map[string]bool // of phases: those that have not ended
+	ended    map[string]bool // of phases
 	reached  map[rung]bool   // of successive halving
 	closed   bool            // nothing new is started: stopped, or out of budget
 }
@@ -68,7 +69,7 @@ type sweep struct {
 func runSweep(ctx workflow.Context, name string, raw json.RawMessage) (SweepResult, error) {
 	s := &sweep{res: SweepResult{Sweep: workflow.GetInfo(ctx).WorkflowExecution.ID, Status: StatusRunning, Stage: "planning", Started: workflow.Now(ctx)},
 		index: map[string]int{}, known: map[int]*activities.RunStatus{}, launched: map[int]bool{}, begun: map[int]bool{}, solo: map[int]bool{}, revived: map[int]int{},
-		phaseOf: map[int]string{}, phases: map[string]bool{}, running: map[string]bool{}, reached: map[rung]bool{}}
+		phaseOf: map[int]string{}, phases: map[string]bool{}, ended: map[string]bool{}, reached: map[rung]bool{}}
 	s.wrong = read(raw, &s.in)
 	s.wrong = append(s.wrong, Check(s.in.SweepInput)...)
 	if s.in.Held == nil {
@@ -76,6 +77,9 @@ func runSweep(ctx workflow.Context, name string, raw json.RawMessage) (SweepResu
 	}
 	if s.in.Priorities == nil {
 		s.in.Priorities = map[string]int{}
+	}
+	if s.in.Extends == nil {
+		s.in.Extends = map[string]string{}
 	}
 	if s.in.Ladder == nil {
 		s.in.Ladder = map[int][]float64{}
@@ -148,6 +152,9 @@ func (s *sweep) layOut(ctx workflow.Context, name string) error {
 		s.res = *s.in.Carried
 		for i, r := range s.res.Experiments {
 			s.index[r.Item.ID] = i
+		}
+		for _, to := range workflow.DeterministicKeys(s.in.Extends) {
+			s.goOnLater(s.index[s.in.Extends[to]], s.index[to])
 		}
 		return nil
 	}
