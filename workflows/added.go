@@ -103,7 +103,12 @@ func (s *sweep) goOn(ctx workflow.Context, from, to int) {
 		s.show(ctx)
 		return
 	}
-	s.alone(ctx, to, nil)
+	var carried *ExperimentResult
+	if s.in.Force { // the checkpoint that it has just got is not one to forget
+		row := s.res.Experiments[to]
+		carried = &row
+	}
+	s.alone(ctx, to, carried)
 }
 
 // alone runs one row without a phase: one that was added or started again while the sweep runs.

@@ -100,3 +100,28 @@ func TestForcedAndRevived(t *testing.T) {
 		t.Errorf("one that has forgotten was told to forget: %v", f)
 	}
 }
+
+// What goes on from another experiment's end in a forced sweep does not forget the checkpoint that it goes on from.
+func TestForcedAndExtended(t *testing.T) {
+	const id = "e2_2_t2_n2_60000_epochs"
+	w := newWorld()
+	trained := false
+	w.train = func(n int, in activities.TrainInput) (activities.TrainResult, error) {
+		switch in.Item.ID {
+		case "e2_2_t2_n2":
+			return slowly(n, in)
+		case id:
+			trained = true
+			if in.Forget || in.Force || len(w.forks) != 1 {
+				t.Errorf("%+v after forks %+v", in, w.forks)
+			}
+		}
+		return done(in), nil
+	}
+	env := w.env(t)
+	update(t, env, 30*time.Second, workflows.Control{Action: workflows.ActionExtend, Epochs: 60000, Experiments: []string{"e2_2_t2_n2"}}, id)
+	env.ExecuteWorkflow(workflows.TNSweepType, map[string]any{"force": true})
+	if r := sweepResult(t, env); !trained || r.Done != 6 {
+		t.Errorf("trained %v, %d done", trained, r.Done)
+	}
+}
