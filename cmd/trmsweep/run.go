@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -35,6 +36,9 @@ experiments have saved; the same command continues where it stopped.`,
 			}
 			if !slices.Contains(sweepTypes, sweep) {
 				return usagef("run takes a sweep (%s), not %s; start that with `trmsweep start %s` on the stack of `trmsweep up`", strings.Join(sweepTypes, ", "), sweep, sweep)
+			}
+			if err := f.check(a); err != nil {
+				return err
 			}
 			done, err := keepState(a, "")
 			if err != nil {
@@ -114,6 +118,9 @@ func finishSweep(ctx context.Context, a *app, c client.Client, s *localStack, id
 		}
 		if temporal.IsCanceledError(err) {
 			return fmt.Errorf("sweep %s was cancelled with %d of %d experiments done; the same command continues it", id, st.Done, len(st.Experiments))
+		}
+		if app := (*temporal.ApplicationError)(nil); errors.As(err, &app) {
+			return fmt.Errorf("sweep %s: %s", id, app.Message())
 		}
 		return fmt.Errorf("sweep %s: %w", id, err)
 	}

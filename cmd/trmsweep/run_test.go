@@ -42,7 +42,8 @@ func TestEndOfARun(t *testing.T) {
 		{"stopped without a report", nil, workflows.SweepResult{Status: "stopped", Done: 1}, exitFailed, "without a report"},
 		{"not to the end", nil, workflows.SweepResult{Status: "running", Done: 1, Reports: []string{"sweeps/s/report.md"}}, exitFailed, `ended as "running" with 1 of 3`},
 		{"cancelled", temporal.NewCanceledError(), workflows.SweepResult{Status: "stopped", Done: 1}, exitFailed, "sweep s was cancelled with 1 of 3 experiments done"},
-		{"failed", errors.New("preflight: no disk"), workflows.SweepResult{Status: "failed"}, exitFailed, "preflight: no disk"},
+		{"failed", temporal.NewApplicationError("preflight: no disk", "InvalidConfig"), workflows.SweepResult{Status: "failed"}, exitFailed, "sweep s: preflight: no disk\n"},
+		{"terminated", errors.New("terminated"), workflows.SweepResult{Status: "terminated"}, exitFailed, "sweep s: terminated"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			store := t.TempDir()

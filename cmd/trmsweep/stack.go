@@ -21,6 +21,17 @@ type stackFlags struct {
 	profile        string
 }
 
+// check finds what is wrong with the flags, and with what the worker takes from
+// the environment, before the stack is started.
+func (f stackFlags) check(a *app) error {
+	cfg, err := a.configs()
+	if err != nil {
+		return err
+	}
+	return workerFlags{store: envOr("TRMSWEEP_STORE", "gs://trmsweep"), backend: f.backend, profile: f.profile, threads: f.threads, slots: f.slots,
+		metrics: envOr("TRMSWEEP_METRICS_ADDRESS", "")}.check(cfg)
+}
+
 // localStack is the embedded stack and one worker, kept alive until stop.
 type localStack struct {
 	worker.Stack

@@ -53,3 +53,43 @@ func TestClientsKnowEveryWorkflowType(t *testing.T) {
 		t.Errorf("clients know %v, users start %v", queues.WorkflowTypes, workflows.Types)
 	}
 }
+
+// What a worker could not do its work with is told before a stack or a worker
+// starts, all at once, and is the user's to correct.
+func TestWorkerFlagsAreCheckedFirst(t *testing.T) {
+	for _, command := range []string{"up", "run --sweep TNSweep", "worker"} {
+		for more, want := range map[string]string{
+			"--slots 0":        "--slots 0: want 1 or more",
+			"--threads -1":     "--threads -1: want 0",
+			"--backend abacus": `no backend is called "abacus"`,
+			"--profile smok --configs " + t.TempDir(): "base.yaml",
+			"--backend xla --slots -1":                "--slots -1: want 1 or more\n--backend: backend not available: say which plugin",
+			"TRMSWEEP_STORE=s3://x":                   `"s3://x": want gs://BUCKET`,
+			"TRMSWEEP_STORE=gs:///x":                  "the bucket's name is missing",
+			"TRMSWEEP_METRICS_ADDRESS=nonsense":       "--metrics-address: address nonsense: missing port",
+		} {
+			t.Setenv("TRMSWEEP_STORE", "")
+			t.Setenv("TRMSWEEP_METRICS_ADDRESS", "")
+			args := strings.Fields(command)
+			if name, value, ok := strings.Cut(more, "="); ok {
+				t.Setenv(name, value)
+			} else {
+				args = append(args, strings.Fields(more)...)
+			}
+			state := filepath.Join(t.TempDir(), "state")
+			var out bytes.Buffer
+			if code := execute(t.Context(), append(args, "--state", state), &out, &out); code != exitUsage || !strings.Contains(out.String(), want) {
+				t.Errorf("%s %s: exit code %d: %s", command, more, code, out.String())
+			}
+			if _, err := os.Stat(state); !os.IsNotExist(err) {
+				t.Errorf("%s %s: something was started: %v", command, more, err)
+			}
+		}
+	}
+	for _, command := range []string{"up", "worker"} {
+		var out bytes.Buffer
+		if code := execute(t.Context(), []string{command, "--profile", "smok", "--state", t.TempDir()}, &out, &out); code != exitUsage || !strings.Contains(out.String(), `unknown profile "smok" (known: laptop, paper, smoke)`) {
+			t.Errorf("%s: exit code %d: %s", command, code, out.String())
+		}
+	}
+}

@@ -34,6 +34,9 @@ func newUpCmd(a *app) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
+			if err := f.check(a); err != nil {
+				return err
+			}
 			done, err := keepState(a, strconv.Itoa(os.Getpid()))
 			if err != nil {
 				return err

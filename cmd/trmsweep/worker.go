@@ -1,12 +1,20 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
+	"net"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"trmsweep/internal/backend"
+	"trmsweep/internal/blob/open"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/preflight"
 	"trmsweep/worker"
@@ -51,13 +59,42 @@ running training save at its next step boundary before the worker ends.`,
 	return cmd
 }
 
+// check finds what is wrong with the flags before anything is started.
+func (f workerFlags) check(cfg fs.FS) error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if f.slots < 1 {
+		fault("--slots %d: want 1 or more", f.slots)
+	}
+	if f.threads < 0 {
+		fault("--threads %d: want 0 (all cores) or more", f.threads)
+	}
+	if err := backend.Check(f.backend); err != nil {
+		fault("--backend: %w", err)
+	}
+	if err := open.Check(f.store); err != nil {
+		fault("--store: %w", err)
+	}
+	if _, _, err := net.SplitHostPort(f.metrics); f.metrics != "" && err != nil {
+		fault("--metrics-address: %w; want HOST:PORT", err)
+	}
+	profiles, err := experiment.Profiles(cfg)
+	if err == nil && f.profile != "" && !slices.Contains(profiles, f.profile) {
+		err = fmt.Errorf("--profile: unknown profile %q (known: %s)", f.profile, strings.Join(profiles, ", "))
+	}
+	if err = errors.Join(append(faults, err)...); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
 func workerOptions(a *app, f workerFlags) (worker.Options, error) {
 	cfg, err := a.configs()
+	if err == nil {
+		err = f.check(cfg)
+	}
 	if err != nil {
 		return worker.Options{}, err
-	}
-	if f.slots < 1 {
-		return worker.Options{}, usagef("--slots %d: want 1 or more", f.slots)
 	}
 	return worker.Options{EnsureDataset: a.ensureDataset, WriteReport: writeReport, StateDir: a.stateDir, Store: f.store, Profile: f.profile, Backend: f.backend, Threads: f.threads, Slots: f.slots,
 		Configs: cfg, Environ: os.Environ(), Patience: f.patience, Grace: f.grace, MetricsAddress: f.metrics, Logger: slog.New(slog.NewTextHandler(a.stderr, nil)),

@@ -71,16 +71,27 @@ func New(name string, threads int) (backends.Backend, Info, error) {
 	return open(name)
 }
 
-func open(name string) (backends.Backend, Info, error) {
+// Check refuses names that no backend can have, without opening anything.
+func Check(name string) error {
 	kind, rest, _ := strings.Cut(name, ":")
 	switch {
+	case name == "auto" || name == "":
+		return nil
 	case kind != "go" && kind != "cpu" && kind != "xla":
-		return nil, Info{}, fmt.Errorf("%w: no backend is called %q; known: %s", ErrUnavailable, name, strings.Join(Names(), ", "))
+		return fmt.Errorf("%w: no backend is called %q; known: %s", ErrUnavailable, name, strings.Join(Names(), ", "))
 	case !registered(kind):
-		return nil, Info{}, fmt.Errorf("%w: %q is not built into this program; known: %s", ErrUnavailable, name, strings.Join(Names(), ", "))
+		return fmt.Errorf("%w: %q is not built into this program; known: %s", ErrUnavailable, name, strings.Join(Names(), ", "))
 	case kind == "xla" && rest == "":
-		return nil, Info{}, fmt.Errorf("%w: say which plugin: xla:tpu, xla:cuda, xla:cpu or xla:/absolute/path/plugin.so", ErrUnavailable)
+		return fmt.Errorf("%w: say which plugin: xla:tpu, xla:cuda, xla:cpu or xla:/absolute/path/plugin.so", ErrUnavailable)
 	}
+	return nil
+}
+
+func open(name string) (backends.Backend, Info, error) {
+	if err := Check(name); err != nil {
+		return nil, Info{}, err
+	}
+	kind, rest, _ := strings.Cut(name, ":")
 	config, plugin := name, ""
 	switch {
 	case name == "go":

@@ -34,34 +34,51 @@ func Bucket(ctx context.Context, address string) (blob.Bucket, io.Closer, error)
 	return b, closer, err
 }
 
+// Check refuses what cannot be the address of a store, without opening anything.
+func Check(address string) error {
+	_, _, err := parse(address)
+	return err
+}
+
+// parse is the bucket and the prefix, with its slash, of a gs:// address; both are empty for a directory.
+func parse(address string) (bucket, prefix string, err error) {
+	rest, cloud := strings.CutPrefix(address, "gs://")
+	if !cloud {
+		if address == "" || strings.Contains(address, "://") {
+			return "", "", fmt.Errorf("open store %q: want gs://BUCKET[/PREFIX] or a directory", address)
+		}
+		return "", "", nil
+	}
+	bucket, prefix, _ = strings.Cut(rest, "/")
+	prefix = strings.Trim(prefix, "/")
+	if bucket == "" {
+		return "", "", fmt.Errorf("open store %q: the bucket's name is missing", address)
+	}
+	if prefix != "" {
+		if err := blob.CheckKey(prefix); err != nil {
+			return "", "", fmt.Errorf("open store %q: %w", address, err)
+		}
+		prefix += "/"
+	}
+	return bucket, prefix, nil
+}
+
 // Raw opens a store for callers that decide themselves how long to wait: it waits
 // up to patience until the store answers, telling notify (may be nil), and then
 // tries every operation once.
 func Raw(ctx context.Context, address string, patience time.Duration, notify func(err error, waited time.Duration)) (blob.Bucket, io.Closer, error) {
-	rest, cloud := strings.CutPrefix(address, "gs://")
-	if !cloud {
-		if address == "" || strings.Contains(address, "://") {
-			return nil, nil, fmt.Errorf("open store %q: want gs://BUCKET[/PREFIX] or a directory", address)
-		}
+	name, prefix, err := parse(address)
+	if err != nil {
+		return nil, nil, err
+	}
+	if name == "" {
 		b, err := disk.Open(address)
 		if err != nil {
 			return nil, nil, err
 		}
 		return b, nothing{}, nil
 	}
-	name, prefix, _ := strings.Cut(rest, "/")
-	prefix = strings.Trim(prefix, "/")
-	if name == "" {
-		return nil, nil, fmt.Errorf("open store %q: the bucket's name is missing", address)
-	}
-	if prefix != "" {
-		if err := blob.CheckKey(prefix); err != nil {
-			return nil, nil, fmt.Errorf("open store %q: %w", address, err)
-		}
-		prefix += "/"
-	}
 	var b *gcs.Bucket
-	var err error
 	for start := time.Now(); ; {
 		b, err = gcs.Open(ctx, name, 0)
 		if err == nil || !errors.Is(err, blob.ErrTransient) {
