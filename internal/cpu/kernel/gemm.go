@@ -91,13 +91,7 @@ func (p *Pool) Gemm(g *Gemm) {
 		q.M, q.Batch = q.M*q.Batch, 1
 	}
 	q.check()
-	panel, block := q.rowsOf()
-	j.mTasks, j.nTasks = ceilDiv(q.M, block), ceilDiv(q.N, blockN)
-	if p != nil && p.threads > 1 && float64(q.M)*float64(q.N)*float64(q.K) > 1<<18 {
-		want := 4 * p.threads // tasks; how many does not show in the results
-		j.mTasks = max(j.mTasks, min(ceilDiv(want, q.Batch*j.nTasks), ceilDiv(q.M, 4*panel)))
-		j.nTasks = max(j.nTasks, min(ceilDiv(want, q.Batch*j.mTasks), ceilDiv(q.N, 4*tileN)))
-	}
+	j.mTasks, j.nTasks = q.tasks(p)
 	p.Run(q.Batch*j.mTasks*j.nTasks, 1, j)
 	j.g = Gemm{}
 	gemmJobs.put(j)
