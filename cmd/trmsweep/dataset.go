@@ -175,6 +175,9 @@ func newDatasetShowCmd(a *app) *cobra.Command {
 			if count < 0 || from < 0 {
 				return usagef("--count and --from must not be negative")
 			}
+			if split != "train" && split != "test" {
+				return usagef("--split %q: want train or test", split)
+			}
 			if _, err := os.Stat(args[0]); err != nil {
 				return usageError{fmt.Errorf("open dataset: %w", err)}
 			}

@@ -109,6 +109,9 @@ func TestDatasetBuildSays(t *testing.T) {
 		}
 	}))
 	set := func() string { return filepath.Join(dir, "set") }
+	mine := t.TempDir()
+	writeTo(t, filepath.Join(mine, "thesis.tex"), []byte("x"))
+	writeTo(t, filepath.Join(mine, "provenance.json"), []byte("{}"))
 	for _, c := range []struct {
 		name   string
 		args   []string
@@ -119,6 +122,9 @@ func TestDatasetBuildSays(t *testing.T) {
 		{"no test split", []string{"--source", good, "--out", set()}, 0, "train 8 puzzles, 8 rows", []string{"no test split was made", "--test"}},
 		{"the same twice", []string{"--source", good, "--out", set()}, 2, "", []string{"exists already", "set"}},
 		{"by force, tests in train", []string{"--source", good, "--test", good, "--out", set(), "--force"}, 0, "test  8 puzzles", []string{"8 test puzzles are train puzzles up to symmetry", "groups 0 1 2"}},
+		{"not over what is no dataset", []string{"--source", good, "--out", mine, "--force"}, 2, "", []string{mine, "holds thesis.tex", "nothing was deleted"}},
+		{"nor over a file", []string{"--source", good, "--out", good, "--force"}, 2, "", []string{good, "is a file"}},
+		{"nowhere to write", []string{"--source", good, "--out", "/proc/nowhere/set"}, 1, "", []string{"make output folder /proc/nowhere/set: "}},
 		{"many faults", []string{"--source", bad, "--out", set() + "2"}, 1, "", []string{"31 faulty rows of 40", "row 2: rating", "row 5: has 5 columns", "and 11 more", "skip-bad"}},
 		{"faults left out", []string{"--source", bad, "--out", set() + "2", "--skip-bad"}, 0, "9 puzzles, 9 rows, of 40 in the source; 31 faulty rows left out", []string{"31 faulty rows of train left out", "row 2", "and 11 more"}},
 		{"no network", []string{"--source", "hf:o/n", "--out", set() + "3"}, 1, "", []string{"without network", "another machine"}},
@@ -140,6 +146,9 @@ func TestDatasetBuildSays(t *testing.T) {
 				}
 			}
 		})
+	}
+	if _, err := os.Stat(filepath.Join(mine, "thesis.tex")); err != nil {
+		t.Error(err)
 	}
 	names, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil {

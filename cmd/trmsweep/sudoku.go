@@ -144,7 +144,10 @@ func readChunks(in io.Reader, send func(*solveChunk)) error {
 	if len(c.lines) > 0 {
 		send(c)
 	}
-	return sc.Err()
+	if err := sc.Err(); err != nil {
+		return fmt.Errorf("line %d: %w; want one puzzle of 81 characters a line", line+1, err)
+	}
+	return nil
 }
 
 func (c *solveChunk) solve(s *sudoku.Solver, f solveFlags) {

@@ -30,6 +30,8 @@ func TestSudokuSolveAndDatasetExitCodes(t *testing.T) {
 	}{
 		{"solve", []string{"sudoku", "solve", write("p.txt", good+"\n"+blank+"\n11"+blank[2:]+"\n")}, 0, solution + "\nseveral solutions\nno solution\n", ""},
 		{"bad line", []string{"sudoku", "solve", write("bad.txt", good+"\nxyz\n")}, 1, "", "line 2"},
+		{"endless line", []string{"sudoku", "solve", write("long.txt", good+"\n"+strings.Repeat("1", 1<<21))}, 1, solution + "\n", "line 2: bufio.Scanner: token too long; want one puzzle of 81 characters a line"},
+		{"no split of that name", []string{"dataset", "show", dir, "--split", "../x"}, 2, "", "want train or test"},
 		{"no file", []string{"sudoku", "solve", filepath.Join(dir, "nope")}, 2, "", "nope"},
 		{"limit", []string{"sudoku", "solve", "--count-limit", "0"}, 2, "", "count-limit"},
 		{"no source", []string{"dataset", "build", "--out", filepath.Join(dir, "o")}, 2, "", "--source"},

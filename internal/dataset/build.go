@@ -1,11 +1,16 @@
 package dataset
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"syscall"
 
 	"trmsweep/internal/version"
 )
@@ -62,8 +67,8 @@ func Build(ctx context.Context, o Options, outDir string, progress func(Progress
 	if err != nil {
 		return Summary{}, err
 	}
-	if _, err := os.Stat(outDir); err == nil && !o.Force {
-		return Summary{}, optionsf("output folder %s exists already; remove it, choose another, or force", outDir)
+	if err := mayWrite(outDir, o.Force); err != nil {
+		return Summary{}, err
 	}
 	src, err := resolve(ctx, o, progress)
 	if err != nil {
@@ -71,7 +76,7 @@ func Build(ctx context.Context, o Options, outDir string, progress func(Progress
 	}
 	tmp, release, err := newPart(outDir)
 	if err != nil {
-		return Summary{}, err
+		return Summary{}, fmt.Errorf("make output folder %s: %w", outDir, err)
 	}
 	defer release()
 	sum, err := build(ctx, o, src, tmp, progress)
@@ -87,6 +92,31 @@ func Build(ctx context.Context, o Options, outDir string, progress func(Progress
 		return sum, fmt.Errorf("move dataset to its place: %w", err)
 	}
 	return sum, nil
+}
+
+// datasetEntries are what a dataset folder holds.
+var datasetEntries = []string{"train", "test", "identifiers.json", provenanceFile}
+
+// mayWrite refuses an output folder that is there, and by force one that holds
+// anything but a dataset: it is deleted as a whole.
+func mayWrite(outDir string, force bool) error {
+	entries, err := os.ReadDir(outDir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil && !errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("look at output folder %s: %w", outDir, err)
+	case !force:
+		return optionsf("output folder %s exists already; remove it, choose another, or force", outDir)
+	case err != nil:
+		return optionsf("output folder %s is a file; nothing was written", outDir)
+	}
+	for _, e := range entries {
+		if !slices.Contains(datasetEntries, e.Name()) {
+			return optionsf("output folder %s holds %s, which is no part of a dataset: nothing was deleted, also by force", outDir, e.Name())
+		}
+	}
+	return nil
 }
 
 // split is one of the two parts of a set, and how to get its puzzles.
@@ -164,7 +194,7 @@ func buildSplit(ctx context.Context, o Options, s split, dir string, tw *twins, 
 		err = readSplit(ctx, o, s, compare, progress, add)
 	}
 	if err == nil && w.groups == 0 {
-		err = inputf("the %s split has no puzzle left (minimum rating %d)", s.name, o.MinRating)
+		err = inputf("the %s split has no puzzle left (minimum rating %d) of the %d in %s", s.name, o.MinRating, s.summary.SourceRows, cmp.Or(s.path, "its source"))
 	}
 	if err != nil {
 		w.abandon()
