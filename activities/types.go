@@ -141,6 +141,7 @@ type ReportInput struct {
 	Sweep    string             `json:"sweep"`
 	Items    []Item             `json:"items"`
 	Failures map[string]string  `json:"failures,omitempty"` // item ID -> error
+	Stopped  map[string]string  `json:"stopped,omitempty"`  // item ID -> why it was ended early
 	Goodput  map[string]float64 `json:"goodput,omitempty"`
 	Books    map[string]Books   `json:"books,omitempty"` // item ID -> where its slot's time went
 	Final    bool               `json:"final"`

@@ -70,4 +70,17 @@ func (s *sweep) halve(ctx workflow.Context, i int) {
 	}
 }
 
+// ended says why an experiment ended before its last step without a failure; "" where it did not.
+func (r *ExperimentResult) ended() string {
+	switch {
+	case r.Status == StatusSkipped:
+		return "skipped"
+	case r.Status == StatusStopped && r.Reason != "":
+		return r.Reason
+	case r.Status == StatusStopped:
+		return fmt.Sprintf("stopped with step %d of %d saved", r.CommittedStep, r.Item.TotalSteps)
+	}
+	return ""
+}
+
 type rung struct{ row, k int }

@@ -65,6 +65,12 @@ func TestSuccessiveHalving(t *testing.T) {
 			t.Errorf("%s with %g: stopped %v; want %v stopped", id, a, stopped[id], want)
 		}
 	}
+	told := w.reports[len(w.reports)-1]
+	for id := range accuracy {
+		if why := told.Stopped[id]; strings.Contains(why, "were better") != stopped[id] {
+			t.Errorf("the report is told that %s was stopped: %q, want %v", id, why, stopped[id])
+		}
+	}
 	if r.Failed != 0 || r.Done != 1 || r.Status != workflows.StatusDone {
 		t.Errorf("%s, %d done, %d failed", r.Status, r.Done, r.Failed)
 	}

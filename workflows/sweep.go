@@ -244,7 +244,7 @@ func (s *sweep) note(text string) {
 // report writes the report of what is finished so far.
 func (s *sweep) report(ctx workflow.Context, what string, final bool) {
 	s.res.Tally()
-	in := activities.ReportInput{Sweep: s.res.Sweep, Failures: map[string]string{}, Goodput: s.res.Goodput, Books: map[string]activities.Books{}, Final: final}
+	in := activities.ReportInput{Sweep: s.res.Sweep, Failures: map[string]string{}, Stopped: map[string]string{}, Goodput: s.res.Goodput, Books: map[string]activities.Books{}, Final: final}
 	for _, r := range s.res.Experiments {
 		in.Items = append(in.Items, r.Item)
 		if r.WallSeconds > 0 {
@@ -252,6 +252,9 @@ func (s *sweep) report(ctx workflow.Context, what string, final bool) {
 		}
 		if r.Error != "" {
 			in.Failures[r.Item.ID] = r.Error[:min(len(r.Error), 300)]
+		}
+		if why := r.ended(); why != "" {
+			in.Stopped[r.Item.ID] = why[:min(len(why), 300)]
 		}
 	}
 	var out activities.ReportResult

@@ -144,6 +144,37 @@ func TestSweepReportBooks(t *testing.T) {
 	}
 }
 
+// Why the sweep stopped an experiment before its end is in the report that it writes.
+func TestSweepReportSaysWhatWasStopped(t *testing.T) {
+	const why = "stopped early: 3.00% at 0.25 of its steps, 2 of 3 were better"
+	b, err := disk.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	specs, err := experiment.ResolveSweep(configs.FS, []string{"e2_2_t2_n2"}, "smoke", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(specs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := blob.PutBytes(t.Context(), b, "specs/x.json", data, blob.Any); err != nil {
+		t.Fatal(err)
+	}
+	in := activities.ReportInput{Sweep: "night", Items: []activities.Item{{Experiment: specs[0].Name, Phase: specs[0].Phase, ID: "x", Run: "x", SpecKey: "specs/x.json"}}, Stopped: map[string]string{"x": why}}
+	if _, err := writeReport(t.Context(), b, in); err != nil {
+		t.Fatal(err)
+	}
+	if data, _, err = blob.ReadAll(t.Context(), b, "sweeps/night/results.json", 0); err != nil {
+		t.Fatal(err)
+	}
+	var rows []report.Row
+	if err := json.Unmarshal(data, &rows); err != nil || len(rows) != 1 || rows[0].Status != "stopped" || rows[0].Stopped != why {
+		t.Errorf("%+v, %v", rows, err)
+	}
+}
+
 func TestCompareCommand(t *testing.T) {
 	store, runs := studyStore(t)
 	var out, stderr bytes.Buffer

@@ -27,7 +27,7 @@ func writeReport(ctx context.Context, b blob.Bucket, in activities.ReportInput) 
 	if err != nil {
 		return nil, err
 	}
-	told.Failures = nil // of earlier sweeps; this one says what failed in it
+	told.Failures, told.Stopped = nil, nil // of earlier sweeps; this one says what failed in it
 	for _, it := range in.Items {
 		if books, ok := in.Books[it.ID]; ok {
 			told.Slots[it.Run] = report.Books(books)
@@ -51,6 +51,7 @@ func writeReport(ctx context.Context, b blob.Bucket, in activities.ReportInput) 
 		if e.Result == nil && in.Failures[it.ID] != "" {
 			e.Failure = in.Failures[it.ID]
 		}
+		e.Stopped = in.Stopped[it.ID]
 		entries = append(entries, e)
 	}
 	w, err := report.Write(ctx, b, in.Sweep, entries)

@@ -162,3 +162,41 @@ func TestDamagedResultFile(t *testing.T) {
 		t.Errorf("%+v, %v", entries, err)
 	}
 }
+
+// Why an experiment was ended early stands in its row, and survives in results.json
+// for a report that is made from the store alone.
+func TestStoppedEarly(t *testing.T) {
+	const why, other = "stopped early: 3.00% at 0.25 of its steps, 2 of 3 were better", "skipped"
+	specs := tnSweep(t)
+	seeds := make([]experiment.Spec, 3)
+	for i := range seeds {
+		seeds[i] = specs[1]
+		seeds[i].Seed = int64(i)
+	}
+	entries := []report.Entry{
+		{Spec: specs[0], Stopped: why},
+		{Spec: seeds[0], Result: result(seeds[0], []bool{true})}, {Spec: seeds[1], Stopped: why}, {Spec: seeds[2], Stopped: other},
+		{Spec: specs[2], Stopped: why, Result: result(specs[2], []bool{true})},
+		{Spec: specs[3], Failure: "out of memory"},
+		{Spec: specs[4]},
+	}
+	ctx, b := context.Background(), mem.New(time.Now)
+	w, err := report.Write(ctx, b, "one", entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, _, err := blob.ReadAll(ctx, b, "sweeps/one/report.md", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wants(t, string(page), "1 done, 1 partial, 1 failed, 1 stopped, 1 missing", "stopped: "+why, "partial, 1 of 3 seeds: "+why+"; "+other)
+	for i, want := range []string{"stopped", "partial", "done", "failed", "missing"} {
+		if r := w.Rows[i]; r.Status != want || (r.Stopped != "") != (i < 2) {
+			t.Errorf("%s is %s, stopped %q; want %s", r.Experiment, r.Status, r.Stopped, want)
+		}
+	}
+	again, err := report.ReadEntries(ctx, b, specs)
+	if err != nil || again[0].Stopped != why || again[2].Stopped != "" || again[3].Stopped != "" || again[3].Failure != "out of memory" {
+		t.Errorf("%+v, %v", again, err)
+	}
+}

@@ -65,7 +65,7 @@ func (c cell) markdown() string {
 		return "`" + text + "`"
 	case sub == "":
 		return text
-	case c.Class == "failed" || c.Class == "partial":
+	case c.Class == "failed" || c.Class == "partial" || c.Class == "stopped":
 		return text + ": " + sub
 	case strings.HasPrefix(sub, "[") || strings.HasPrefix(sub, "†") || strings.HasPrefix(sub, "±"):
 		return text + " " + sub
@@ -85,7 +85,7 @@ h1{font-size:1.6rem}h2{font-size:1.15rem;margin:2.2rem 0 .6rem}p,li{max-width:62
 table{border-collapse:collapse;font-size:12.5px;line-height:1.35}th,td{padding:.3rem .5rem;border-bottom:1px solid #d8dee4;text-align:left;vertical-align:top}
 th{background:#f2f4f7;vertical-align:bottom;font-weight:600;max-width:6rem}th.num,td.num{text-align:right}td.num{font-variant-numeric:tabular-nums;white-space:nowrap}
 td small{display:block;color:#57606a;font-size:11px;max-width:15rem}td.num small{max-width:none;white-space:pre;font-weight:400}td:nth-child(1),td:nth-child(2){overflow-wrap:anywhere;min-width:5rem}td:nth-child(2) small{min-width:10rem}td:first-child{overflow-wrap:normal;font-weight:500;white-space:nowrap}td:first-child small{white-space:normal;font-weight:400}
-.better,.worse{font-weight:700}.better{color:#005a9c}.worse,.failed,.partial{color:#a3140f}.missing{color:#6b7280}.hash{font:11px/1.5 ui-monospace,"Liberation Mono",monospace;white-space:nowrap}
+.better,.worse{font-weight:700}.better{color:#005a9c}.worse,.failed,.partial{color:#a3140f}.missing,.stopped{color:#6b7280}.hash{font:11px/1.5 ui-monospace,"Liberation Mono",monospace;white-space:nowrap}
 .note,figcaption{color:#57606a;font-size:13px;max-width:62rem}figure{margin:0 0 1rem}svg{max-width:100%;height:auto;display:block}
 .figures{display:flex;flex-wrap:wrap;gap:0 2rem}.figures section{flex:0 1 auto;max-width:100%}.single{width:38rem}
 @media print{body{max-width:none;font-size:10px}table{font-size:9px}h2{break-after:avoid}figure,tr{break-inside:avoid}}</style>

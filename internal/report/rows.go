@@ -10,12 +10,14 @@ import (
 )
 
 // Entry is one experiment of a sweep with one seed: its spec and, once it is
-// finished, its result. Failure says why there will be none.
+// finished, its result. Failure says why there will be none, Stopped why it was
+// ended before its end.
 type Entry struct {
 	Spec    experiment.Spec
 	Result  *RunResult
 	Slot    *Books // of the run, as the sweep kept them; nil = not known
 	Failure string
+	Stopped string
 }
 
 // Row is one experiment of results.json and `report --json`. Accuracies are
@@ -23,9 +25,10 @@ type Entry struct {
 type Row struct {
 	Experiment        string             `json:"experiment"`
 	Phase             string             `json:"phase"`
-	Status            string             `json:"status"` // done, failed, missing; partial where only some seeds are done
+	Status            string             `json:"status"` // done, failed, stopped, missing; partial where only some seeds are done
 	Failure           string             `json:"failure,omitempty"`
-	Reference         string             `json:"reference"` // empty for the reference itself
+	Stopped           string             `json:"stopped,omitempty"` // why seeds without a result were ended early
+	Reference         string             `json:"reference"`         // empty for the reference itself
 	SharedWith        []string           `json:"shared_with,omitempty"`
 	Seeds             []int64            `json:"seeds"` // finished ones
 	WantedSeeds       []int64            `json:"wanted_seeds"`
@@ -115,6 +118,9 @@ func (r *Row) add(e Entry) {
 		if e.Failure != "" {
 			r.Failure = e.Failure
 		}
+		if e.Stopped != "" && !slices.Contains(strings.Split(r.Stopped, "; "), e.Stopped) {
+			r.Stopped = strings.TrimPrefix(r.Stopped+"; "+e.Stopped, "; ")
+		}
 		return
 	}
 	if r.seed(e.Result.Seed) != nil {
@@ -163,8 +169,11 @@ func orElse(x, other float64) float64 {
 func ptr(x float64) *float64 { return &x }
 
 func (r *Row) summarize() {
-	if r.Failure != "" {
+	switch {
+	case r.Failure != "":
 		r.Status = "failed"
+	case r.Stopped != "":
+		r.Status = "stopped"
 	}
 	n := float64(len(r.results))
 	if n == 0 {

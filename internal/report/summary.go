@@ -30,7 +30,7 @@ func counts(rows []Row) string {
 		statuses[r.Status]++
 	}
 	states := []string{}
-	for _, s := range []string{"done", "partial", "failed", "missing"} {
+	for _, s := range []string{"done", "partial", "failed", "stopped", "missing"} {
 		if statuses[s] > 0 {
 			states = append(states, fmt.Sprintf("%d %s", statuses[s], s))
 		}

@@ -65,7 +65,7 @@ func resultCells(r Row) []cell {
 	if len(r.SharedWith) > 0 {
 		name.Sub = "same run as " + strings.Join(r.SharedWith, ", ")
 	}
-	status := cell{Text: r.Status, Sub: r.Failure, Class: r.Status}
+	status := cell{Text: r.Status, Sub: strings.TrimPrefix(strings.TrimSuffix(r.Failure+"; "+r.Stopped, "; "), "; "), Class: r.Status}
 	switch {
 	case r.Status == "partial":
 		status.Text += fmt.Sprintf(", %d of %d seeds", len(r.Seeds), len(r.WantedSeeds))

@@ -88,12 +88,13 @@ func ReadResult(ctx context.Context, b blob.Bucket, run string) (RunResult, erro
 // Told is what the newest results.json about a run or spec says beside its result.
 type Told struct {
 	Failures map[string]string // spec hash -> why
+	Stopped  map[string]string // spec hash -> why it was ended early
 	Slots    map[string]Books  // run -> books of its slot
 }
 
 // ReadTold collects what sweeps reported. Files that cannot be read are left out.
 func ReadTold(ctx context.Context, b blob.Bucket) (Told, error) {
-	t := Told{map[string]string{}, map[string]Books{}}
+	t := Told{map[string]string{}, map[string]string{}, map[string]Books{}}
 	told := map[string]time.Time{}
 	for attr, err := range b.List(ctx, "sweeps/") {
 		if err != nil {
@@ -120,11 +121,7 @@ func ReadTold(ctx context.Context, b blob.Bucket) (Told, error) {
 				continue
 			}
 			told[r.SpecHash] = attr.Updated
-			if r.Failure != "" {
-				t.Failures[r.SpecHash] = r.Failure
-			} else {
-				delete(t.Failures, r.SpecHash)
-			}
+			t.Failures[r.SpecHash], t.Stopped[r.SpecHash] = r.Failure, r.Stopped
 		}
 	}
 	return t, nil
@@ -139,7 +136,7 @@ func (t Told) Entry(ctx context.Context, b blob.Bucket, s experiment.Spec) (Entr
 	case err == nil:
 		e.Result = &r
 	case errors.Is(err, blob.ErrNotExist):
-		e.Failure = t.Failures[s.Hash()]
+		e.Failure, e.Stopped = t.Failures[s.Hash()], t.Stopped[s.Hash()]
 	case errors.Is(err, ErrResult):
 		e.Failure = err.Error()
 	default:
