@@ -33,6 +33,8 @@ type Info struct {
 	Name        string   `json:"name"`             // as New takes it; never "auto"
 	Plugin      string   `json:"plugin,omitempty"` // path of the PJRT plugin
 	Description string   `json:"description"`      // with the plugin's version
+	Arithmetic  string   `json:"arithmetic"`       // what decides the last bit of a result: two runs are bit-identical only where it is the same
+	Passed      []string `json:"passed,omitempty"` // backends that "auto" found installed and that did not open, and why
 	Devices     int      `json:"devices"`
 	DeviceNames []string `json:"device_names"`
 }
@@ -61,12 +63,7 @@ func New(name string, threads int) (backends.Backend, Info, error) {
 		runtime.GOMAXPROCS(threads)
 	}
 	if name == "auto" || name == "" {
-		for _, candidate := range []string{"xla:tpu", "xla:cuda", "cpu"} {
-			if b, info, err := open(candidate); err == nil {
-				return b, info, nil
-			}
-		}
-		return open("go")
+		return first("xla:tpu", "xla:cuda", "cpu", "go")
 	}
 	return open(name)
 }
@@ -85,6 +82,21 @@ func Check(name string) error {
 		return fmt.Errorf("%w: say which plugin: xla:tpu, xla:cuda, xla:cpu or xla:/absolute/path/plugin.so", ErrUnavailable)
 	}
 	return nil
+}
+
+// first opens the first of the names that does open, and says which installed ones before it did not.
+func first(names ...string) (b backends.Backend, info Info, err error) {
+	var passed []string
+	for _, name := range names {
+		if b, info, err = open(name); err == nil {
+			break
+		}
+		if errors.Is(err, ErrOpen) {
+			passed = append(passed, err.Error())
+		}
+	}
+	info.Passed = passed
+	return b, info, err
 }
 
 func open(name string) (backends.Backend, Info, error) {
@@ -115,7 +127,19 @@ func open(name string) (backends.Backend, Info, error) {
 	for i := range info.Devices {
 		info.DeviceNames = append(info.DeviceNames, b.DeviceDescription(backends.DeviceNum(i)))
 	}
+	info.Arithmetic = arithmetic(b, info)
 	return b, info, nil
+}
+
+// arithmetic names what rounds: the kernels of a processor, or the compiler and the kind of device.
+func arithmetic(b backends.Backend, info Info) string {
+	if a, ok := b.(interface{ Arithmetic() string }); ok {
+		return a.Arithmetic()
+	}
+	if strings.HasPrefix(info.Name, "go") {
+		return "go " + runtime.GOARCH
+	}
+	return strings.Join(append([]string{info.Description}, info.DeviceNames[:min(1, len(info.DeviceNames))]...), " on ")
 }
 
 // locate is the file of a plugin given by name or by path, with GoMLX's options after commas.

@@ -70,6 +70,9 @@ func (b *Backend) Description() string {
 	return fmt.Sprintf("Go CPU backend (%s, %d threads)", kernel.Current(), b.threads)
 }
 
+// Arithmetic names the kernels: the same ones give the same bits, for any number of threads.
+func (b *Backend) Arithmetic() string { return "cpu " + kernel.Current().String() }
+
 // DeviceDescription describes the only device.
 func (b *Backend) DeviceDescription(backends.DeviceNum) string { return b.Description() }
 

@@ -53,7 +53,8 @@ type RunResult struct {
 	LedgerSHA256 string `json:"ledger_sha256"`
 	DatasetHash  string `json:"dataset_hash"`
 	CodeVersion  string `json:"code_version"`
-	Backend      string `json:"backend"`
+	Backend      string `json:"backend"` // of the last attempt
+	Computed     []Part `json:"computed,omitempty"`
 }
 
 // Eval is one evaluation over held-out puzzles.

@@ -80,7 +80,7 @@ func (r *run) writeResult(ctx context.Context, digest string) (string, error) {
 		WallSeconds: wall, Preemptions: int(r.writer.Epoch() - 1), GoodputSeconds: goodput,
 		FLOPsPerStep: r.spec.FLOPsPerStep(), PredictedHours: r.spec.EstimatedHours(experiment.V4Host),
 		StateSHA256: digest, LedgerSHA256: r.ledger.Digest(), DatasetHash: r.meta.DatasetHash,
-		CodeVersion: r.meta.CodeVersion, Backend: r.info.Name,
+		CodeVersion: r.meta.CodeVersion, Backend: r.info.Name, Computed: r.parts,
 	}
 	for _, e := range r.meta.Evals {
 		result.Evals = append(result.Evals, report.Eval(e))

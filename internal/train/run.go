@@ -12,6 +12,7 @@ import (
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/report"
 	"trmsweep/internal/tensor"
 	"trmsweep/internal/trm"
 )
@@ -28,6 +29,7 @@ type run struct {
 	saver   *checkpoint.Saver
 	model   *trm.Model
 	info    backend.Info
+	parts   []report.Part // what computed the run, in order
 	sampler *dataset.Sampler
 	train   *dataset.Set
 	test    *dataset.Set

@@ -154,11 +154,15 @@ func (r *run) snapshot() (checkpoint.Snapshot, error) {
 	if err != nil {
 		return checkpoint.Snapshot{}, err
 	}
+	parts, err := json.Marshal(r.parts)
+	if err != nil {
+		return checkpoint.Snapshot{}, err
+	}
 	r.meta.DataStep, r.meta.LedgerSHA256 = r.step, r.ledger.Digest()
 	meta := r.meta
 	meta.Evals = append([]checkpoint.Eval(nil), r.meta.Evals...)
 	meta.Final = r.step == r.total
-	meta.Extra = map[string]json.RawMessage{"goodput": goodput}
+	meta.Extra = map[string]json.RawMessage{"goodput": goodput, computedKey: parts}
 	jsonl, events := r.log.take()
 	return checkpoint.Snapshot{Step: r.step, State: state, Meta: meta, MetricsJSONL: jsonl, TFEvents: events, Check: finite}, nil
 }

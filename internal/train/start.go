@@ -38,7 +38,7 @@ func (r *run) prepare(ctx context.Context) (res Result, done bool, err error) {
 			return r.result(), false, err
 		}
 	}
-	return r.result(), false, r.acquire(ctx)
+	return r.result(), false, r.acquire(ctx, there)
 }
 
 // storage tells of a store that fails, and of one that answers again (err is nil).
@@ -53,7 +53,7 @@ func (r *run) storage(op, key string, err error, waited time.Duration) {
 }
 
 // acquire takes the run's fence and builds the model.
-func (r *run) acquire(ctx context.Context) (err error) {
+func (r *run) acquire(ctx context.Context, there *checkpoint.Manifest) (err error) {
 	r.writer, err = checkpoint.Acquire(ctx, r.runs, r.o.Owner,
 		checkpoint.WithKeep(r.spec.KeepCheckpoints), checkpoint.WithLogger(r.o.Logger), checkpoint.WithGrace(r.o.Grace), checkpoint.WithClock(r.o.Now))
 	if err != nil {
@@ -61,9 +61,16 @@ func (r *run) acquire(ctx context.Context) (err error) {
 	}
 	r.saver = checkpoint.NewSaver(ctx, r.writer)
 	r.state(StateCompiling)
-	be, info, err := backend.New(r.o.Backend, r.o.Threads)
+	name, err := r.backendFor(there)
 	if err != nil {
 		return err
+	}
+	be, info, err := backend.New(name, r.o.Threads)
+	if err != nil {
+		return r.unopened(name, there, err)
+	}
+	for _, why := range info.Passed {
+		r.o.Logger.Warn("a backend is installed and does not open; another one trains", "error", why, "backend", info.Name)
 	}
 	r.info = info
 	r.model, err = trm.New(be, trm.ConfigFromSpec(r.spec, r.train.NumPuzzleIdentifiers()))
@@ -155,6 +162,7 @@ func (r *run) restore(ctx context.Context) error {
 // ready announces where training begins.
 func (r *run) ready() {
 	r.meta.CodeVersion = version.Code()
+	r.compute()
 	r.lastSave = r.o.Now()
 	r.say.progress(func(e *Event) {
 		e.Step, e.Total, e.CommittedStep, e.BestExactAccuracy = r.step, r.total, r.step, r.meta.BestExactAccuracy
@@ -162,7 +170,10 @@ func (r *run) ready() {
 }
 
 // recall reads back what Extra holds of earlier attempts.
-func (r *run) recall() error {
+func (r *run) recall() (err error) {
+	if r.parts, err = computed(r.meta); err != nil {
+		return fmt.Errorf("run %s: %w", r.o.Run, err)
+	}
 	raw, ok := r.meta.Extra["goodput"]
 	if !ok {
 		return nil

@@ -1,0 +1,44 @@
+package report
+
+import (
+	"slices"
+	"strings"
+)
+
+// Part says what computed the steps of a run from FromStep on, until the next part.
+type Part struct {
+	FromStep   int64  `json:"from_step"`
+	Backend    string `json:"backend"`
+	Arithmetic string `json:"arithmetic"` // kernels or device: other ones round otherwise
+	Code       string `json:"code"`
+}
+
+// arithmetics lists, in order, what computed the results, each once.
+func arithmetics(results []RunResult) string {
+	var names []string
+	for _, r := range results {
+		for _, p := range r.Computed {
+			if !slices.Contains(names, p.Arithmetic) {
+				names = append(names, p.Arithmetic)
+			}
+		}
+		if len(r.Computed) == 0 && r.Backend != "" && !slices.Contains(names, r.Backend) {
+			names = append(names, r.Backend)
+		}
+	}
+	if len(names) == 0 {
+		return "-"
+	}
+	return strings.Join(names, ", ")
+}
+
+// mixed are the runs that went on with other arithmetic than they began with.
+func mixed(results []RunResult) []string {
+	var runs []string
+	for _, r := range results {
+		if slices.ContainsFunc(r.Computed, func(p Part) bool { return p.Arithmetic != r.Computed[0].Arithmetic }) {
+			runs = append(runs, r.Run)
+		}
+	}
+	return runs
+}
