@@ -33,11 +33,14 @@ func arithmetics(results []RunResult) string {
 }
 
 // mixed are the runs that went on with other arithmetic than they began with.
-func mixed(results []RunResult) []string {
+func mixed(rows []Row) []string {
 	var runs []string
-	for _, r := range results {
-		if slices.ContainsFunc(r.Computed, func(p Part) bool { return p.Arithmetic != r.Computed[0].Arithmetic }) {
-			runs = append(runs, r.Run)
+	for _, row := range rows {
+		for _, r := range row.results {
+			other := slices.ContainsFunc(r.Computed, func(p Part) bool { return p.Arithmetic != r.Computed[0].Arithmetic })
+			if other && !slices.Contains(runs, r.Run) {
+				runs = append(runs, r.Run)
+			}
 		}
 	}
 	return runs

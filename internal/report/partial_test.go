@@ -66,6 +66,7 @@ func TestOddResults(t *testing.T) {
 	nan.Final.ExactAccuracy, nan.Best.ExactAccuracy = math.NaN(), math.NaN()
 	damaged.FinalCorrect = "9:AA=="
 	newer.CodeVersion = "c1"
+	newer.Computed = []report.Part{{Backend: "cpu", Arithmetic: "cpu avx2"}, {FromStep: 9, Backend: "cpu", Arithmetic: "cpu avx2", Code: "c1"}, {FromStep: 12, Backend: "cpu", Arithmetic: "cpu amx"}}
 	newer.Curve[7][1] = math.Inf(1)
 	other := specs[3]
 	other.Seed = 7
@@ -77,7 +78,8 @@ func TestOddResults(t *testing.T) {
 	}
 	w, files := write(t, entries)
 	wants(t, files["report.md"], "2 done, 1 partial, 2 failed", "an accuracy that is not a number", "cannot be read: bitmap",
-		"partial, 1 of 2 seeds: preempted for ever", "results of 2 versions of the code are mixed: c1 (e2_2_t3_n4); c0 (e2_2_t3_n6, e2_2_t4_n6)", "unpaired")
+		"partial, 1 of 2 seeds: preempted for ever", "results of 2 versions of the code are mixed: c1 (e2_2_t3_n4); c0 (e2_2_t3_n6, e2_2_t4_n6)", "unpaired",
+		"| cpu avx2, cpu amx |", "other arithmetic than they began with, so that no undisturbed run gives their bits: "+newer.Run+".")
 	if r := row(t, w, specs[2].Name); len(r.Seeds) != 1 || r.Delta == nil || !r.Paired || r.WallSeconds != newer.WallSeconds {
 		t.Errorf("a seed given twice counts once: %+v", r.Seeds)
 	}

@@ -181,23 +181,25 @@ func timeTable(rows []Row) table {
 func reproTables(rows []Row, sets Datasets) []table {
 	hashes, codes := datasetOrder(rows), []string{}
 	runs := table{Title: "Reproducibility", Note: "A run is named by the first 16 digits of its spec hash and by its seed (HASH-sSEED); the store has its resolved spec as specs/RUN.json and its result as runs/RUN/result.json. " +
-		"`trmsweep verify` recomputes what a run was fed, and the same spec, seed, dataset, code and backend give the same final state bit for bit.",
-		Head: head("experiment", "spec hash", "seeds", "data", "code", "backend", "final state")}
+		"`trmsweep verify` recomputes what a run was fed, and the same spec, seed, dataset, code and arithmetic (backend and kernels or device) give the same final state bit for bit.",
+		Head: head("experiment", "spec hash", "seeds", "data", "code", "arithmetic", "final state")}
 	for _, r := range rows {
-		data, backend, states := "-", "-", []string{}
+		data, states := "-", []string{}
 		var code []string
 		for _, x := range r.results {
 			data = "D" + number(&hashes, x.DatasetHash)
 			if c := "C" + number(&codes, x.CodeVersion); !slices.Contains(code, c) {
 				code = append(code, c)
 			}
-			backend = x.Backend
 		}
 		for _, s := range r.StateSHA256 {
 			states = append(states, fmt.Sprintf("%.12s", s))
 		}
-		runs.Rows = append(runs.Rows, plain(r.Experiment, r.SpecHash, strings.Trim(fmt.Sprint(r.Seeds), "[]"), data, strings.Join(code, " "), backend, strings.Join(states, " ")))
+		runs.Rows = append(runs.Rows, plain(r.Experiment, r.SpecHash, strings.Trim(fmt.Sprint(r.Seeds), "[]"), data, strings.Join(code, " "), arithmetics(r.results), strings.Join(states, " ")))
 		runs.Rows[len(runs.Rows)-1][1].Class = "hash"
+	}
+	if m := mixed(rows); len(m) > 0 {
+		runs.Note += " Went on with other arithmetic than they began with, so that no undisturbed run gives their bits: " + strings.Join(m, ", ") + "."
 	}
 	out := []table{runs}
 	if len(hashes) == 0 {
