@@ -38,6 +38,11 @@ func Phase(ctx workflow.Context, in PhaseInput) ([]ExperimentResult, error) {
 	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() ([]ExperimentResult, error) { return p.rows, nil }); err != nil {
 		return nil, err
 	}
+	show := func(string) {}
+	if workflow.GetVersion(ctx, "phase-status", workflow.DefaultVersion, 1) != workflow.DefaultVersion {
+		show = func(status string) { p.show(ctx, status) }
+	}
+	show(StatusRunning)
 	p.listen(ctx)
 	limit := int64(in.Input.Parallelism)
 	if limit == 0 {
@@ -58,7 +63,19 @@ func Phase(ctx workflow.Context, in PhaseInput) ([]ExperimentResult, error) {
 		})
 	}
 	wg.Wait(ctx)
+	if ctx.Err() != nil {
+		show(StatusStopped)
+	} else {
+		show(StatusDone)
+	}
 	return p.rows, nil
+}
+
+// show sets the phase's search attributes.
+func (p *phase) show(ctx workflow.Context, status string) {
+	if err := workflow.UpsertTypedSearchAttributes(ctx, attrSweep.ValueSet(p.in.Sweep), attrPhase.ValueSet(p.in.Phase), attrStatus.ValueSet(status)); err != nil {
+		workflow.GetLogger(ctx).Warn("search attributes", "error", err)
+	}
 }
 
 // listen takes in what the user wants of experiments that have not begun, and

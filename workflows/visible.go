@@ -34,14 +34,14 @@ const fewAttempts = 20
 // its sweep's row (at every tenth of the run and every change of status).
 func (x *training) publish(ctx workflow.Context) {
 	r := &x.res
-	if now := (visible{r.Status, r.Progress.Step, int64(r.Preemptions), r.Progress.BestExactAccuracy, r.goodput()}); now != x.shown {
+	if now := (visible{r.Status, r.Progress.Step, int64(r.Preemptions), r.Progress.BestExactAccuracy, rounded(ctx, r.goodput())}); now != x.shown {
 		x.shown = now
 		err := workflow.UpsertTypedSearchAttributes(ctx, attrSweep.ValueSet(x.in.Sweep), attrPhase.ValueSet(r.Item.Phase), attrExperiment.ValueSet(r.Item.Experiment),
 			attrStatus.ValueSet(now.status), attrStep.ValueSet(now.step), attrPreemptions.ValueSet(now.preemptions), attrBest.ValueSet(now.best), attrGoodput.ValueSet(now.goodput))
 		if err != nil {
 			workflow.GetLogger(ctx).Warn("search attributes", "error", err)
 		}
-		metrics.Ledger{Sweep: x.in.Sweep, Phase: r.Item.Phase, Experiment: r.Item.ID, Seconds: r.Goodput, Goodput: now.goodput, LostSteps: r.LostSteps, Preemptions: r.Preemptions}.
+		metrics.Ledger{Sweep: x.in.Sweep, Phase: r.Item.Phase, Experiment: r.Item.ID, Seconds: r.Goodput, Goodput: r.goodput(), LostSteps: r.LostSteps, Preemptions: r.Preemptions}.
 			Publish(workflow.GetMetricsHandler(ctx))
 	}
 	details := table([]ExperimentResult{*r})
@@ -138,7 +138,7 @@ func eta(seconds float64) string {
 func (s *sweep) show(ctx workflow.Context) {
 	s.res.Tally()
 	workflow.SetCurrentDetails(ctx, s.res.details())
-	now := visible{status: s.res.Status, goodput: share(s.res.Goodput, s.res.WallSeconds)}
+	now := visible{status: s.res.Status, goodput: rounded(ctx, share(s.res.Goodput, s.res.WallSeconds))}
 	for _, r := range s.res.Experiments {
 		now.best = max(now.best, r.Progress.BestExactAccuracy)
 		if r.Item.SameAs == "" {
@@ -155,6 +155,15 @@ func (s *sweep) show(ctx workflow.Context) {
 	if err != nil {
 		workflow.GetLogger(ctx).Warn("search attributes", "error", err)
 	}
+}
+
+// rounded is a share as the list of the Web UI shows it, to a hundredth of a percent.
+func rounded(ctx workflow.Context, share float64) float64 {
+	short := math.Round(share*1e4) / 1e4
+	if short != share && workflow.GetVersion(ctx, "goodput-rounded", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return share
+	}
+	return short
 }
 
 // visible are the search attributes that change.
