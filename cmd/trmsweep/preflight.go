@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"trmsweep/activities"
+	"trmsweep/internal/backend"
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/open"
 	"trmsweep/internal/experiment"
@@ -81,9 +82,17 @@ func hostChecks(a *app, cfg fs.FS, f workerFlags, specs []experiment.Spec) []pre
 		preflight.Configs(cfg, f.profile, os.Environ()),
 		preflight.Store(func(ctx context.Context) (preflight.Opened, error) { return openStore(ctx, f.store) }),
 		preflight.Disk(a.stateDir, 2<<30),
-		preflight.Memory(specs, f.slots),
+		preflight.Memory(specs, f.slots, bytesOnHost(f.backend)),
 		{Name: "backends", Timeout: 5 * time.Minute, Run: func(ctx context.Context) (string, error) { return checkBackends(ctx, f.backend) }},
 	}
+}
+
+// bytesOnHost is what a training process needs in this host's memory.
+func bytesOnHost(name string) func(experiment.Spec) float64 {
+	if backend.Accelerated(name) {
+		return preflight.StateBytes
+	}
+	return preflight.TrainingBytes
 }
 
 // builtFrom is the versions of the modules in this binary.

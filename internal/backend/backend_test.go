@@ -142,3 +142,12 @@ func TestCUDAFilesBesideThePlugin(t *testing.T) {
 		t.Error("go-xla's own folder would be set")
 	}
 }
+
+func TestAccelerated(t *testing.T) {
+	t.Setenv(pathEnv, t.TempDir())
+	for name, want := range map[string]bool{"cpu": false, "go": false, "xla:cpu": false, "xla:tpu": true, "xla:cuda,x=1": true} {
+		if got := Accelerated(name); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -123,6 +123,14 @@ func findPlugin(name string) (Plugin, bool) {
 	return Plugin{Name: name}, false
 }
 
+// Accelerated: the backend called name would train outside the host's memory, as far as can be said without opening it.
+func Accelerated(name string) bool {
+	if name == "auto" || name == "" {
+		return slices.ContainsFunc(Plugins(), func(p Plugin) bool { return p.Err == nil && (p.Name == "tpu" || p.Name == "cuda") })
+	}
+	return strings.HasPrefix(name, "xla:") && !strings.Contains(name, "cpu")
+}
+
 // missing says what to do about a plugin that is not there.
 func missing(name string) error {
 	hint := map[string]string{"tpu": "; it comes with `pip install libtpu`", "cuda": "; it comes with `pip install jax[cuda12]`"}[name]

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/dustin/go-humanize"
+
 	"trmsweep/internal/experiment"
 )
 
@@ -55,25 +57,36 @@ func TrainingBytes(s experiment.Spec) float64 {
 	return 5*4*float64(s.Params()) + 4*b*l*d*elt + float64((s.LCycles+1)*s.LLayers)*block*elt + 3*4*b*experiment.SeqLen*experiment.VocabSize
 }
 
-// Memory wants the memory of the largest spec to be there. It says nothing about
-// accelerators, whose memory only a trial can try.
-func Memory(specs []experiment.Spec, slots int) Check {
+// StateBytes estimates what the state of one training process takes in the memory of the host where an
+// accelerator trains: weights, moments, EMA and carry, as read and as two copies that are saved in turn.
+func StateBytes(s experiment.Spec) float64 {
+	carry := 2 * float64(s.GlobalBatchSize) * float64(s.Positions()) * float64(s.HiddenSize)
+	return 3 * 4 * (4*float64(s.Params()) + carry)
+}
+
+// Memory wants the memory that one process needs for the most demanding spec to be on this host, slots times:
+// TrainingBytes, or StateBytes for an accelerator, whose own memory only a trial can try.
+func Memory(specs []experiment.Spec, slots int, bytes func(experiment.Spec) float64) Check {
 	return Check{Name: "memory", Run: func(context.Context) (string, error) {
 		if len(specs) == 0 {
 			return "no experiment to look at", nil
 		}
 		largest := specs[0]
 		for _, s := range specs {
-			if TrainingBytes(s) > TrainingBytes(largest) {
+			if bytes(s) > bytes(largest) {
 				largest = s
 			}
 		}
-		want := TrainingBytes(largest) * float64(max(slots, 1))
+		want := bytes(largest) * float64(max(slots, 1))
 		free, err := availableMemory()
 		if err != nil {
 			return "", err
 		}
-		text := fmt.Sprintf("%s needs about %.2g GB in %d processes at once, %.2g GB are available", largest.Name, want/1e9, max(slots, 1), free/1e9)
+		text := fmt.Sprintf("%s needs about %s", largest.Name, humanize.Bytes(uint64(want)))
+		if slots > 1 {
+			text += fmt.Sprintf(" in %d processes at once", slots)
+		}
+		text += fmt.Sprintf(", %s are available", humanize.Bytes(uint64(free)))
 		if want > free {
 			return "", fmt.Errorf("%s: a smaller batch, fewer --slots, or another host", text)
 		}

@@ -43,15 +43,24 @@ func TestMemory(t *testing.T) {
 		want  string
 	}{
 		"fits":      {smoke, 1, ""},
-		"too large": {paper, 1000, "a smaller batch, fewer --slots"},
+		"too large": {paper, 1000, "in 1000 processes at once"},
 		"nothing":   {nil, 1, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			row := runOne(t.Context(), Memory(c.specs, c.slots))
+			row := runOne(t.Context(), Memory(c.specs, c.slots, TrainingBytes))
 			if row.OK != (c.want == "") || !strings.Contains(row.Detail, c.want) {
 				t.Errorf("%+v", row)
 			}
 		})
+	}
+	if row := runOne(t.Context(), Memory(smoke, 1, func(experiment.Spec) float64 { return 3.5e17 })); row.OK ||
+		!strings.Contains(row.Detail, "needs about 350 PB, ") || !strings.Contains(row.Detail, "a smaller batch, fewer --slots") {
+		t.Errorf("%+v", row)
+	}
+	for _, s := range paper {
+		if a, b := StateBytes(s), TrainingBytes(s); a > b {
+			t.Errorf("%s: the state alone takes %g of %g bytes", s.Name, a, b)
+		}
 	}
 	if a, b := TrainingBytes(paper[0]), TrainingBytes(smoke[0]); a < 100*b {
 		t.Errorf("paper %g bytes, smoke %g", a, b)
