@@ -45,8 +45,7 @@ func (x *training) judge(ctx workflow.Context, err error, before int64) error {
 		x.res.Failures++
 	}
 	if x.res.WithoutCommit >= MaxWithoutProgress || x.res.Failures >= MaxFailures {
-		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("%s: gave up after %d attempts without a new checkpoint (%d of them failed); the last checkpoint is step %d of %d in runs/%s; the last error: %v",
-			x.in.Item.ID, x.res.WithoutCommit, x.res.Failures, x.res.CommittedStep, x.in.Item.TotalSteps, x.in.Item.Run, err), activities.ErrFinal, err)
+		return x.giveUp(err)
 	}
 	if kind == activities.ErrPreempted && x.res.WithoutCommit == 0 {
 		return nil
@@ -56,6 +55,17 @@ func (x *training) judge(ctx workflow.Context, err error, before int64) error {
 		backoff = 5 * time.Second
 	}
 	return x.rest(ctx, backoff<<min(x.res.WithoutCommit, 6))
+}
+
+// giveUp is the error that ends an experiment: what there is to do comes before the
+// last error, which may be long and is cut in reports.
+func (x *training) giveUp(err error) error {
+	where := ""
+	if host := progressOf(err).Host; host != "" {
+		where = " (on " + host + ")"
+	}
+	return temporal.NewNonRetryableApplicationError(fmt.Sprintf("%s: gave up after %d attempts without a new checkpoint, %d of them failed; the last checkpoint is step %d of %d in runs/%s; when the cause is gone, `trmsweep retry %s` goes on from there; the last error%s: %s",
+		x.in.Item.ID, x.res.WithoutCommit, x.res.Failures, x.res.CommittedStep, x.in.Item.TotalSteps, x.in.Item.Run, x.in.Item.ID, where, rootMessage(err)), activities.ErrFinal, err)
 }
 
 // rest waits, until the user wants something of the experiment.

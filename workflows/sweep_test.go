@@ -182,7 +182,7 @@ func TestOtherSweeps(t *testing.T) {
 }
 
 func TestExperimentEnds(t *testing.T) {
-	p := activities.Progress{Step: 10, CommittedStep: 5, Total: 100}
+	p := activities.Progress{Step: 10, CommittedStep: 5, Total: 100, Host: "host-7"}
 	for name, c := range map[string]struct {
 		err      error
 		attempts int
@@ -192,6 +192,8 @@ func TestExperimentEnds(t *testing.T) {
 		"invalid":      {temporal.NewNonRetryableApplicationError("bad spec", activities.ErrConfig, nil, p), 1, "bad spec"},
 		"diverged":     {temporal.NewNonRetryableApplicationError("loss is NaN", activities.ErrFinal, nil, p), 1, "loss is NaN"},
 		"small budget": {temporal.NewApplicationErrorWithCause("disk full", activities.ErrFailed, nil, p), workflows.MaxFailures, "disk full"},
+		"no device": {temporal.NewApplicationErrorWithCause(`backend did not open: "xla:tpu": no such device`, activities.ErrFailed, nil, p), workflows.MaxFailures,
+			"when the cause is gone, `trmsweep retry e1_1_baseline` goes on from there; the last error (on host-7): backend did not open: \"xla:tpu\": no such device"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()
