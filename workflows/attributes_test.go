@@ -57,8 +57,14 @@ func (o *upsertedOutbound) UpsertTypedSearchAttributes(ctx workflow.Context, upd
 	if o.all.got[name] == nil {
 		o.all.got[name] = map[string][]any{}
 	}
-	for key, value := range temporal.NewSearchAttributes(updates...).GetUntypedValues() {
-		o.all.got[name][key.GetName()] = append(o.all.got[name][key.GetName()], value)
+	got, values := o.all.got[name], temporal.NewSearchAttributes(updates...)
+	for _, key := range []string{queues.AttrSweep, queues.AttrPhase, queues.AttrStatus} {
+		if v, ok := values.GetKeyword(temporal.NewSearchAttributeKeyKeyword(key)); ok {
+			got[key] = append(got[key], v)
+		}
+	}
+	if v, ok := values.GetFloat64(temporal.NewSearchAttributeKeyFloat64(queues.AttrGoodput)); ok {
+		got[queues.AttrGoodput] = append(got[queues.AttrGoodput], v)
 	}
 	o.all.mu.Unlock()
 	return o.Next.UpsertTypedSearchAttributes(ctx, updates...)
