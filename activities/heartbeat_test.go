@@ -20,8 +20,8 @@ import (
 
 // saves is a training process that ends by itself once told to by a file, and
 // saves when it is asked to stop.
-const saves = `echo '{"type":"progress","step":7,"total":10,"committed_step":5}'
-trap 'echo "{\"type\":\"committed\",\"step\":7,\"committed_step\":7}"; exit 3' TERM
+const saves = `trap 'echo "{\"type\":\"committed\",\"step\":7,\"committed_step\":7}"; exit 3' TERM
+echo '{"type":"progress","step":7,"total":10,"committed_step":5}'
 while [ ! -e "$0.done" ]; do sleep 0.05; done
 echo '{"type":"result","step":10,"committed_step":10,"state_sha256":"abc"}'`
 
@@ -30,23 +30,15 @@ func TestHeartbeats(t *testing.T) {
 	asked := temporal.NewCanceledError()
 	gone := serviceerror.NewNotFound("activity not found")
 	away := serviceerror.NewUnavailable("connection refused")
-	second := func(err error) func(int64) error {
-		return func(n int64) error {
-			if n > 1 {
-				return err
-			}
-			return nil
-		}
-	}
 	for name, c := range map[string]struct {
-		answer func(n int64) error // to the n-th heartbeat
-		ends   int64               // heartbeats after which the process ends by itself
-		kind   string              // of the error; "" = none, "cancelled"
+		answer error  // to heartbeats, once the process has said where it is
+		ends   int64  // heartbeats after which the process ends by itself
+		kind   string // of the error; "" = none, "cancelled"
 	}{
-		"heard":                   {func(int64) error { return nil }, 2, ""},
-		"a server that is away":   {func(int64) error { return away }, 3, ""},
-		"the workflow cancels":    {second(asked), 0, "cancelled"},
-		"the server has given up": {second(gone), 0, ErrPreempted},
+		"heard":                   {nil, 2, ""},
+		"a server that is away":   {away, 3, ""},
+		"the workflow cancels":    {asked, 0, "cancelled"},
+		"the server has given up": {gone, 0, ErrPreempted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -56,11 +48,14 @@ func TestHeartbeats(t *testing.T) {
 			env := s.NewTestActivityEnvironment()
 			env.SetTestTimeout(time.Minute)
 			var n atomic.Int64
-			a := &Activities{Bucket: mem.New(time.Now), Child: Child{Command: []string{"sh", script}, TempDir: dir}, HeartbeatEvery: 100 * time.Millisecond, Heartbeat: func(context.Context, []byte, any) error {
-				if i := n.Add(1); i == c.ends {
+			a := &Activities{Bucket: mem.New(time.Now), Child: Child{Command: []string{"sh", script}, TempDir: dir}, HeartbeatEvery: 100 * time.Millisecond, Heartbeat: func(_ context.Context, _ []byte, details any) error {
+				if p, _ := details.(Progress); p.Step == 0 {
+					return nil
+				}
+				if n.Add(1) == c.ends {
 					writeFile(t, script+".done", "")
 				}
-				return c.answer(n.Load())
+				return c.answer
 			}}
 			if _, err := blob.PutBytes(t.Context(), a.Bucket, "specs/x.json", []byte("{}"), blob.Any); err != nil {
 				t.Fatal(err)
