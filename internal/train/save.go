@@ -65,7 +65,9 @@ func (r *run) ended(res checkpoint.SaveResult) error {
 		return fmt.Errorf("save checkpoint of run %s: %w", r.o.Run, res.Err)
 	}
 	r.saveCost = saveCost{stall: res.Stall.Seconds(), persist: res.Commit.Took.Seconds()}
-	r.chooseInterval()
+	if r.spec.CheckpointEverySteps > 0 || r.stepSeconds > 0 {
+		r.chooseInterval()
+	}
 	step := res.Commit.Step
 	r.say.progress(func(e *Event) { e.CommittedStep = step })
 	r.say.event(Event{Type: EventCheckpoint, Step: step, Seconds: res.Commit.Took.Seconds(), Bytes: res.Commit.Bytes})
