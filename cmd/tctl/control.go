@@ -51,11 +51,8 @@ func newQueryCmd(v *viper.Viper) *cobra.Command {
 	var t target
 	var in input
 	var name string
+	var args []any
 	cmd := targeted(v, "query", "Query a workflow", &t, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
-		args, err := needName("--type", name, in)
-		if err != nil {
-			return err
-		}
 		val, err := c.QueryWorkflow(ctx, t.id, t.run, name, args...)
 		if err != nil {
 			return named("query", t.id, err)
@@ -68,6 +65,7 @@ func newQueryCmd(v *viper.Viper) *cobra.Command {
 	})
 	cmd.Flags().StringVar(&name, "type", "", "name of the query")
 	in.flags(cmd)
+	needsName(cmd, "type", &in, &args)
 	return cmd
 }
 
@@ -75,11 +73,8 @@ func newSignalCmd(v *viper.Viper) *cobra.Command {
 	var t target
 	var in input
 	var name string
+	var args []any
 	cmd := targeted(v, "signal", "Signal a workflow", &t, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
-		args, err := needName("--name", name, in)
-		if err != nil {
-			return err
-		}
 		var arg any
 		if len(args) > 0 {
 			arg = args[0]
@@ -92,6 +87,7 @@ func newSignalCmd(v *viper.Viper) *cobra.Command {
 	})
 	cmd.Flags().StringVar(&name, "name", "", "name of the signal")
 	in.flags(cmd)
+	needsName(cmd, "name", &in, &args)
 	return cmd
 }
 
@@ -99,11 +95,8 @@ func newUpdateCmd(v *viper.Viper) *cobra.Command {
 	var t target
 	var in input
 	var name string
+	var args []any
 	cmd := targeted(v, "update", "Update a workflow and print the answer", &t, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
-		args, err := needName("--name", name, in)
-		if err != nil {
-			return err
-		}
 		h, err := c.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{WorkflowID: t.id, RunID: t.run, UpdateName: name, Args: args,
 			WaitForStage: client.WorkflowUpdateStageCompleted})
 		if err != nil {
@@ -117,15 +110,19 @@ func newUpdateCmd(v *viper.Viper) *cobra.Command {
 	})
 	cmd.Flags().StringVar(&name, "name", "", "name of the update")
 	in.flags(cmd)
+	needsName(cmd, "name", &in, &args)
 	return cmd
 }
 
-// needName checks what a message needs before it is sent.
-func needName(flag, name string, in input) ([]any, error) {
-	if name == "" {
-		return nil, usagef("%s is needed", flag)
+// needsName checks what a message needs before anything is connected.
+func needsName(cmd *cobra.Command, flag string, in *input, args *[]any) {
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) (err error) {
+		if cmd.Flags().Lookup(flag).Value.String() == "" {
+			return usagef("%s needs --%s", cmd.CommandPath(), flag)
+		}
+		*args, err = in.args()
+		return err
 	}
-	return in.args()
 }
 
 func newCancelCmd(v *viper.Viper) *cobra.Command {

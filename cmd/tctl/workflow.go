@@ -62,6 +62,9 @@ func newWorkflowCmd(v *viper.Viper) *cobra.Command {
 // connected wraps a body: connect, run under the timeout, close.
 func connected(v *viper.Viper, f action) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
+		if d := v.GetDuration("timeout"); d <= 0 {
+			return usagef("--timeout %v: want more than 0", d)
+		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), v.GetDuration("timeout"))
 		defer cancel()
 		c, err := connect(ctx, v)
@@ -187,6 +190,12 @@ func newListCmd(v *viper.Viper) *cobra.Command {
 	cmd.Flags().StringVarP(&query, "query", "q", "", "filter, for example 'TrmPhase=\"baseline\" AND ExecutionStatus=\"Running\"'")
 	cmd.Flags().IntVar(&limit, "limit", 50, "most workflows to show")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if limit < 1 {
+			return usagef("--limit %d: want 1 or more", limit)
+		}
+		return nil
+	}
 	cmd.RunE = connected(v, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
 		resp, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: query, PageSize: int32(limit)})
 		if err != nil {

@@ -37,3 +37,23 @@ func TestStartRefusesUnknownTypes(t *testing.T) {
 		}
 	}
 }
+
+// What was typed wrong is told before a server is asked.
+func TestMistypedIsToldFirst(t *testing.T) {
+	for args, want := range map[string]string{
+		"workflow query x":                    "tctl workflow query needs --type",
+		"workflow signal x":                   "tctl workflow signal needs --name",
+		"workflow update x":                   "tctl workflow update needs --name",
+		"workflow update x --name n -i {":     "the input is not JSON",
+		"workflow list --limit 0":             "--limit 0: want 1 or more",
+		"workflow list --timeout -1s":         "--timeout -1s: want more than 0",
+		"workflow describe x --timeout 0s":    "--timeout 0s: want more than 0",
+		"workflow start --type A --timeout x": "invalid argument",
+	} {
+		var out bytes.Buffer
+		code := execute(t.Context(), append(strings.Fields(args), "--address", "127.0.0.1:1"), &out, &out)
+		if code != 2 || !strings.Contains(out.String(), want) {
+			t.Errorf("%s: exit code %d: %s", args, code, out.String())
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -43,7 +44,12 @@ func newPriorityCmd(a *app) *cobra.Command {
 	var c workflows.Control
 	cmd := &cobra.Command{Use: "priority [EXPERIMENT...]", Short: "Move waiting experiments in the hosts' queue (none named: all)", Args: cobra.ArbitraryArgs}
 	cmd.Flags().IntVar(&c.Priority, "to", 0, "1 (first) to 5 (last)")
-	needs(cmd, "to")
+	needs(cmd, "to", func() error {
+		if c.Priority < 1 || c.Priority > 5 {
+			return usagef("--to %d: want 1 (first) to 5 (last)", c.Priority)
+		}
+		return nil
+	})
 	return controlled(a, cmd, workflows.ActionPriority, &c)
 }
 
@@ -51,7 +57,12 @@ func newAddSeedsCmd(a *app) *cobra.Command {
 	var c workflows.Control
 	cmd := &cobra.Command{Use: "add-seeds [EXPERIMENT...]", Short: "Train experiments with more seeds too (none named: all)", Args: cobra.ArbitraryArgs}
 	cmd.Flags().Int64SliceVar(&c.Seeds, "seeds", nil, "the seeds to add")
-	needs(cmd, "seeds")
+	needs(cmd, "seeds", func() error {
+		if slices.ContainsFunc(c.Seeds, func(s int64) bool { return s < 0 }) {
+			return usagef("--seeds %v: want 0 or more", c.Seeds)
+		}
+		return nil
+	})
 	return controlled(a, cmd, workflows.ActionAddSeeds, &c)
 }
 
@@ -59,17 +70,17 @@ func newExtendCmd(a *app) *cobra.Command {
 	var c workflows.Control
 	cmd := &cobra.Command{Use: "extend EXPERIMENT...", Short: "Go on with experiments, as new ones, to more epochs", Args: cobra.MinimumNArgs(1)}
 	cmd.Flags().IntVar(&c.Epochs, "epochs", 0, "epochs in all")
-	needs(cmd, "epochs")
+	needs(cmd, "epochs", func() error { return atLeast(cmd, 1, "epochs") })
 	return controlled(a, cmd, workflows.ActionExtend, &c)
 }
 
-// needs makes a missing flag the user's fault.
-func needs(cmd *cobra.Command, flag string) {
+// needs makes a missing flag, or one that check refuses, the user's fault.
+func needs(cmd *cobra.Command, flag string, check func() error) {
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		if !cmd.Flags().Changed(flag) {
 			return usagef("%s needs --%s; `%s --help` says how to call it", cmd.Name(), flag, cmd.CommandPath())
 		}
-		return nil
+		return check()
 	}
 }
 

@@ -32,8 +32,8 @@ Exit codes: 0 fine, 1 failed, 2 no such run or checkpoint, or usage.`,
 			if o.Run == "" {
 				return usagef("eval needs --run NAME; `trmsweep status` and the folder runs/ of the store list them")
 			}
-			if o.Puzzles < 0 || o.Steps < 0 {
-				return usagef("--puzzles and --steps are 0 (all; the spec's) or more")
+			if err := atLeast(cmd, 0, "puzzles", "steps", "threads"); err != nil {
+				return err
 			}
 			ctx := cmd.Context()
 			if o.CacheDir == "" {

@@ -4,6 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"trmsweep/internal/blob"
 )
 
 // Exit codes of every subcommand; train adds the ones of its protocol (internal/train).
@@ -46,8 +52,28 @@ func exitCode(err error, stderr io.Writer) int {
 	}
 	fmt.Fprintf(stderr, "trmsweep: %v\n", err)
 	var ue usageError
-	if errors.As(err, &ue) {
+	if errors.As(err, &ue) || errors.Is(err, blob.ErrKey) { // the name of a run or a report
 		return exitUsage
 	}
 	return exitFailed
+}
+
+// atLeast refuses numbers of flags that are too small, all at once.
+func atLeast(cmd *cobra.Command, least float64, flags ...string) error {
+	var faults []error
+	for _, name := range flags {
+		text := cmd.Flags().Lookup(name).Value.String()
+		value, err := strconv.ParseFloat(text, 64)
+		if err != nil { // a duration
+			d, _ := time.ParseDuration(text)
+			value = d.Seconds()
+		}
+		if value < least {
+			faults = append(faults, fmt.Errorf("--%s %s: want %g or more", name, text, least))
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return usageError{err}
+	}
+	return nil
 }

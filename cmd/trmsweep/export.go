@@ -34,7 +34,12 @@ PyTorch:
 --ema writes the averaged weights, the ones evaluation uses. The puzzle embedding
 has no average and is the live one in both.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return runExport(cmd.Context(), a, f, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := atLeast(cmd, 0, "step"); err != nil && cmd.Flags().Changed("step") {
+				return err
+			}
+			return runExport(cmd.Context(), a, f, args[0])
+		},
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.store, "store", "", storeHelp)
@@ -108,6 +113,9 @@ func (f exportFlags) choose(h checkpoint.Head) (checkpoint.Entry, error) {
 
 // replaceFile writes a file so that it is whole or not there at all.
 func replaceFile(name string, data []byte) (err error) {
+	if st, err := os.Stat(name); err == nil && st.IsDir() {
+		return usagef("write %s: it is a folder; name a file", name)
+	}
 	tmp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.tmp")
 	if err != nil {
 		return usagef("write %s: %w", name, err)

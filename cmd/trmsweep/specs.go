@@ -63,6 +63,9 @@ func configError(err error) error {
 
 // seededSpecs resolves a sweep for every seed; faults are usage errors.
 func seededSpecs(files fs.FS, names []string, profile string, sets []string, seeds []int64) ([]experiment.Spec, error) {
+	if slices.ContainsFunc(seeds, func(s int64) bool { return s < 0 }) {
+		return nil, usagef("--seeds %v: want 0 or more", seeds)
+	}
 	specs, err := experiment.ResolveSweep(files, names, profile, sets, os.Environ())
 	if err != nil || len(seeds) == 0 {
 		return specs, configError(err)

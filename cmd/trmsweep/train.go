@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,6 +31,7 @@ type trainFlags struct {
 	maxSteps                                                   int64
 	patience, grace                                            time.Duration
 	noMetadata                                                 bool
+	fault                                                      error // in them
 }
 
 func newTrainCmd(a *app) *cobra.Command {
@@ -46,7 +48,10 @@ full for longer than --patience, for one), 2 usage or configuration, 3 told to
 stop and saved, 4 another attempt owns the run, 5 final failure.
 SIGTERM and SIGINT save at the next step boundary; a second SIGINT (Ctrl-C) kills.`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return runTrain(cmd.Context(), a, f, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.fault = cmp.Or(atLeast(cmd, 0, "threads", "max-steps", "seed", "patience", "grace"), badDuration("TRMSWEEP_GRACE"))
+			return runTrain(cmd.Context(), a, f, args)
+		},
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.profile, "profile", "paper", "profile that scales the experiment: smoke, laptop, paper")
@@ -113,7 +118,7 @@ func runTrain(ctx context.Context, a *app, f trainFlags, args []string) error {
 // trainOptions turns flags into options; every error is the user's, unless the store is away (blob.ErrTransient).
 func trainOptions(ctx context.Context, a *app, f trainFlags, args []string, events *eventLines) (train.Options, func(), error) {
 	spec, err := trainSpec(a, f, args)
-	if err != nil {
+	if err = cmp.Or(f.fault, err); err != nil {
 		return train.Options{}, nil, err
 	}
 	o := train.Options{Spec: spec, Run: f.run, CacheDir: f.cache, DataDir: f.data, Backend: f.backend, Threads: f.threads,
@@ -222,13 +227,22 @@ func trainExit(err error) int {
 		return train.ExitFenced
 	case errors.Is(err, train.ErrDiverged), errors.Is(err, checkpoint.ErrAllBad), errors.Is(err, checkpoint.ErrFormat):
 		return train.ExitFinal
-	case errors.Is(err, train.ErrMismatch), train.IsUserError(err):
+	case errors.Is(err, train.ErrMismatch), errors.Is(err, blob.ErrKey), train.IsUserError(err):
 		return train.ExitUsage
 	}
 	return train.ExitFailed
 }
 
-// envDuration is a duration from the environment; one that cannot be read counts as not there.
+// badDuration is the fault of a variable that envDuration cannot take.
+func badDuration(name string) error {
+	text := os.Getenv(name)
+	if d, err := time.ParseDuration(text); text != "" && (err != nil || d <= 0) {
+		return usagef("%s=%s: want a duration such as 90s, 10m or 1h", name, text)
+	}
+	return nil
+}
+
+// envDuration is a duration from the environment; one that cannot be read counts as not there (see badDuration).
 func envDuration(name string, def time.Duration) time.Duration {
 	if d, err := time.ParseDuration(os.Getenv(name)); err == nil && d > 0 {
 		return d

@@ -39,6 +39,9 @@ Exit codes: 0 all well, 1 faults found or storage failed, 2 no such run or usage
 			case run == "":
 				return usagef("verify needs --run NAME; `trmsweep status` and the folder runs/ of the store list them")
 			}
+			if err := atLeast(cmd, 0, "patience"); err != nil {
+				return err
+			}
 			o := train.VerifyOptions{Run: run, CacheDir: cache, DataDir: data}
 			if o.CacheDir == "" {
 				o.CacheDir = a.path("cache")

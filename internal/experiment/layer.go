@@ -120,7 +120,7 @@ func assignments(flag string, pairs []string) (layer, error) {
 	for _, p := range pairs {
 		key, text, ok := strings.Cut(p, "=")
 		key = strings.TrimSpace(key)
-		if !ok {
+		if !ok || key == "" {
 			faults = append(faults, Fault{flag + " " + p, "", "want KEY=VALUE"})
 			continue
 		}

@@ -47,6 +47,9 @@ func (s Spec) validateNumbers(f *Faults) {
 			f.add(c.key, "%d is too large, the most is %d", c.value, math.MaxInt32)
 		}
 	}
+	if s.Seed < 0 {
+		f.add("seed", "%d is too small, the least is 0", s.Seed)
+	}
 	const (
 		positive  = "> 0"
 		unit      = "in [0, 1]"

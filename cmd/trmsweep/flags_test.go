@@ -1,0 +1,64 @@
+package main
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Numbers and names that make no sense are refused before a store or a server is asked.
+func TestFlagsOutOfRange(t *testing.T) {
+	store, _ := studyStore(t)
+	t.Setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+	for _, c := range []struct{ args, want string }{
+		{"train e2_2_t2_n2 --profile smoke --threads -1 --max-steps -2 --patience -1s", "--threads -1: want 0 or more\n--max-steps -2: want 0 or more\n--patience -1s: want 0 or more"},
+		{"train e2_2_t2_n2 --profile smoke --seed -1", "--seed -1: want 0 or more"},
+		{"train e2_2_t2_n2 --profile smoke --set seed=-1", "seed: -1 is too small, the least is 0"},
+		{"train e2_2_t2_n2 --profile smoke --set =3", "--set =3: want KEY=VALUE"},
+		{"train e2_2_t2_n2 --profile smoke --no-metadata --run ..", `invalid object key "runs/../`},
+		{"TRMSWEEP_GRACE=soon train e2_2_t2_n2 --profile smoke", "TRMSWEEP_GRACE=soon: want a duration"},
+		{"TRMSWEEP_GRACE=-1h train e2_2_t2_n2 --profile smoke", "TRMSWEEP_GRACE=-1h: want a duration"},
+		{"verify --run r --patience -1s", "--patience -1s: want 0 or more"},
+		{"verify --run ..", `invalid object key "runs/../`},
+		{"eval --run r --puzzles -1 --threads -3", "--puzzles -1: want 0 or more\n--threads -3: want 0 or more"},
+		{"eval --run ../x", `invalid object key "runs/../`},
+		{"export r --out x --step -5", "--step -5: want 0 or more"},
+		{"report --seeds -1", "--seeds [-1]: want 0 or more"},
+		{"report TNSweep --profile smoke --id ../../x", "invalid object key"},
+		{"priority --to 0", "--to 0: want 1 (first) to 5 (last)"},
+		{"priority --to 6 e2_2_t2_n2", "--to 6: want 1"},
+		{"extend e2_2_t2_n2 --epochs 0", "--epochs 0: want 1 or more"},
+		{"add-seeds --seeds 1,-2", "--seeds [1 -2]: want 0 or more"},
+	} {
+		t.Setenv("TRMSWEEP_GRACE", "")
+		args := strings.Fields(c.args)
+		if name, value, ok := strings.Cut(args[0], "="); ok {
+			t.Setenv(name, value)
+			args = args[1:]
+		}
+		t.Setenv("TRMSWEEP_STORE", store)
+		var out, errs bytes.Buffer
+		if code := execute(t.Context(), append(args, "--state", t.TempDir()), &out, &errs); code != exitUsage || !strings.Contains(errs.String(), c.want) {
+			t.Errorf("%s: exit code %d: %s", c.args, code, errs.String())
+		}
+	}
+}
+
+func TestExportToAFolder(t *testing.T) {
+	dir := t.TempDir()
+	if err := replaceFile(dir, []byte("x")); err == nil || !strings.Contains(err.Error(), dir+": it is a folder; name a file") {
+		t.Error(err)
+	}
+	left, err := filepath.Glob(dir + ".*")
+	if err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}
+
+func TestNoHintForAnEmptyCommand(t *testing.T) {
+	var out bytes.Buffer
+	if code := execute(t.Context(), []string{""}, &out, &out); code != exitUsage || strings.Contains(out.String(), "did you mean") {
+		t.Errorf("exit code %d: %s", code, out.String())
+	}
+}
