@@ -6,32 +6,6 @@ func tile256x5(a, b, c *float32, ldc, kc, acc int)
 //go:noescape
 func tile256x4(a, b, c *float32, ldc, kc, acc int)
 
-// microTile256 covers a tile by six smaller ones; partial tiles go through a buffer.
-func microTile256(a, b, c []float32, ldc, kc, rows, cols int, acc bool) {
-	var edge [tileM * tileN]float32
-	d, ld, add := c, ldc, 0
-	partial := rows < tileM || cols < tileN
-	if partial {
-		d, ld = edge[:], tileN
-	} else if acc {
-		add = 1
-	}
-	for q := 0; q < tileN; q += 16 {
-		tile256x5(&a[0], &b[q], &d[q], ld, kc, add)
-		tile256x5(&a[5], &b[q], &d[5*ld+q], ld, kc, add)
-		tile256x4(&a[10], &b[q], &d[10*ld+q], ld, kc, add)
-	}
-	if !partial {
-		return
-	}
-	for i := range rows {
-		o, e := c[i*ldc:][:cols], edge[i*tileN:]
-		for j := range o {
-			if acc {
-				o[j] += e[j]
-			} else {
-				o[j] = e[j]
-			}
-		}
-	}
-}
+func fiveRows(a, b, c *float32, ldc, kc, acc int) { tile256x5(a, b, c, ldc, kc, acc) }
+
+func fourRows(a, b, c *float32, ldc, kc, acc int) { tile256x4(a, b, c, ldc, kc, acc) }

@@ -10,19 +10,21 @@ import (
 // Level is the instruction set in use.
 type Level int
 
-// The levels. The last three differ in bfloat16 products only: widened to float32, by VDPBF16PS, by tiles.
+// The levels. AVX512, AVX512BF16 and AMX differ in bfloat16 products only: widened to float32, by VDPBF16PS, by tiles. NEON, on arm64,
+// is like AVX2: matrix products have kernels, the rest is Go.
 const (
 	Generic Level = iota
 	AVX2
 	AVX512
 	AVX512BF16
 	AMX
+	NEON
 )
 
-// LevelVariable is the environment variable that asks for a level: generic, avx2, avx512, avx512bf16 or amx.
+// LevelVariable is the environment variable that asks for a level: generic, avx2, avx512, avx512bf16, amx or neon.
 const LevelVariable = "TRMSWEEP_CPU"
 
-var levelNames = [...]string{"generic", "avx2", "avx512", "avx512bf16", "amx"}
+var levelNames = [...]string{"generic", "avx2", "avx512", "avx512bf16", "amx", "neon"}
 
 func (l Level) String() string { return levelNames[l] }
 

@@ -108,7 +108,7 @@ func peak512(n int)
 
 func useLevel(l Level) {
 	if l == AVX2 {
-		microTile = microTile256
+		microTile = microTileSmall
 	}
 	if l < AVX512 {
 		return
