@@ -66,6 +66,10 @@ func TestHistoriesAreVisible(t *testing.T) {
 			case workflows.ExperimentType:
 				wantMemo = []string{"spec_hash", "run", "code"}
 				wantAttrs = []string{queues.AttrSweep, queues.AttrPhase, queues.AttrExperiment, queues.AttrStatus, queues.AttrStep, queues.AttrBest, queues.AttrPreemptions, queues.AttrGoodput}
+			case workflows.PhaseType:
+				if attrs["TemporalChangeVersion"] { // of builds since they show their status
+					wantAttrs = []string{queues.AttrSweep, queues.AttrPhase, queues.AttrStatus}
+				}
 			case workflows.AllAblationsType, workflows.TNSweepType, workflows.BatchSweepType:
 				wantMemo = []string{"code", "profile"}
 				wantAttrs = []string{queues.AttrSweep, queues.AttrStatus, queues.AttrStep, queues.AttrBest, queues.AttrPreemptions, queues.AttrGoodput}
