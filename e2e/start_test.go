@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	commonpb "go.temporal.io/api/common/v1"
@@ -11,6 +12,28 @@ import (
 
 	"trmsweep/internal/queues"
 )
+
+// A workflow id that runs is not started again, and never taken for another sweep's.
+func TestStartOfAnIDThatRuns(t *testing.T) {
+	s := startStack(t, t.TempDir())
+	for _, c := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"start TNSweep --id one", 0, "TNSweep is running as one"},
+		{"start TNSweep --id one", 0, "TNSweep runs already, with what it was started with, as one"},
+		{"start TNSweep --id one --json", 0, `"already_running":true`},
+		{"start AllAblations --id one", 1, "one is the id of a TNSweep that runs; choose another with --id"},
+		{"start AllAblations --id two --json", 0, `"type":"AllAblations"}`},
+		{"cancel nosuch", 1, "no sweep of this id is running"},
+	} {
+		r := run(t, "trmsweep", append(strings.Fields(c.args), "--state", s.State)...)
+		if out := r.stdout + r.stderr; r.code != c.code || !strings.Contains(out, c.want) {
+			t.Errorf("%s: exit code %d, want %d; want %q in\n%s", c.args, r.code, c.code, c.want, out)
+		}
+	}
+}
 
 // What clients send where a user gives no input differs: nothing, an empty list of
 // payloads (the Web UI), null in two encodings, an empty object. All start the study.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 
 	"trmsweep/workflows"
 )
@@ -117,6 +118,15 @@ func controlled(a *app, cmd *cobra.Command, action string, c *workflows.Control)
 	return cmd
 }
 
+// reason is what a workflow or an activity said, without the server's wrapping.
+func reason(err error) error {
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) {
+		return errors.New(app.Message())
+	}
+	return err
+}
+
 // control sends an update and returns the experiments it reached. A sweep that has ended takes none.
 func control(ctx context.Context, c client.Client, id string, u workflows.Control) ([]string, error) {
 	h, err := c.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{WorkflowID: id, UpdateName: workflows.UpdateControl,
@@ -130,7 +140,7 @@ func control(ctx context.Context, c client.Client, id string, u workflows.Contro
 		return nil, fmt.Errorf("%s %s: no sweep of this id is running (%w); starting it again trains what is missing or failed", u.Action, id, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", u.Action, id, err)
+		return nil, fmt.Errorf("%s %s: %w", u.Action, id, reason(err))
 	}
 	if _, alone := answer.(string); alone { // a single experiment says how it stands
 		return []string{id}, nil
@@ -152,7 +162,12 @@ func newCancelCmd(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			return withSweep(ctx, a, strings.Join(args, ""), func(c client.Client, id string) error {
-				if err := c.CancelWorkflow(ctx, id, ""); err != nil {
+				err := c.CancelWorkflow(ctx, id, "")
+				var gone *serviceerror.NotFound
+				if errors.As(err, &gone) {
+					return fmt.Errorf("cancel %s: no sweep of this id is running (%w); `tctl workflow list` shows what there is", id, err)
+				}
+				if err != nil {
 					return fmt.Errorf("cancel %s: %w", id, err)
 				}
 				if asJSON {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,6 +12,10 @@ import (
 func TestFlagsOutOfRange(t *testing.T) {
 	store, _ := studyStore(t)
 	t.Setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct{ args, want string }{
 		{"train e2_2_t2_n2 --profile smoke --threads -1 --max-steps -2 --patience -1s", "--threads -1: want 0 or more\n--max-steps -2: want 0 or more\n--patience -1s: want 0 or more"},
 		{"train e2_2_t2_n2 --profile smoke --seed -1", "--seed -1: want 0 or more"},
@@ -19,6 +24,11 @@ func TestFlagsOutOfRange(t *testing.T) {
 		{"train e2_2_t2_n2 --profile smoke --no-metadata --run ..", `invalid object key "runs/../`},
 		{"TRMSWEEP_GRACE=soon train e2_2_t2_n2 --profile smoke", "TRMSWEEP_GRACE=soon: want a duration"},
 		{"TRMSWEEP_GRACE=-1h train e2_2_t2_n2 --profile smoke", "TRMSWEEP_GRACE=-1h: want a duration"},
+		{"train e2_2_t2_n2 --profile smoke --store " + file, "open store " + file + ": a file lies where a folder is needed; name another folder"},
+		{"start TNSweep --id a//b", `--id "a//b": invalid object key`},
+		{"start TNSweep --id größer", "want printable ASCII"},
+		{"start TNSweep --experiments e1_1_baseline,e2_2_t2_n2", "e1_1_baseline is not in TNSweep; it has e2_2_t2_n2, e2_2_t2_n6"},
+		{"start TNSweep --experiments nope", `unknown sweep, phase or experiment "nope"`},
 		{"verify --run r --patience -1s", "--patience -1s: want 0 or more"},
 		{"verify --run ..", `invalid object key "runs/../`},
 		{"eval --run r --puzzles -1 --threads -3", "--puzzles -1: want 0 or more\n--threads -3: want 0 or more"},

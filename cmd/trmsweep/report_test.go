@@ -59,6 +59,14 @@ func studyStore(t *testing.T) (dir string, runs []string) {
 	return dir, runs
 }
 
+func TestReportOfAnEmptyStoreSaysSo(t *testing.T) {
+	var out, errs bytes.Buffer
+	code := execute(t.Context(), []string{"report", "TNSweep", "--profile", "smoke", "--store", t.TempDir(), "--state", t.TempDir()}, &out, &errs)
+	if code != exitOK || !strings.Contains(out.String(), "report.md") || !strings.Contains(errs.String(), "the report is empty: the store has no result yet") {
+		t.Errorf("exit code %d: %s%s", code, out.String(), errs.String())
+	}
+}
+
 func TestReportCommand(t *testing.T) {
 	store, _ := studyStore(t)
 	state := t.TempDir()

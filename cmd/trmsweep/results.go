@@ -116,6 +116,18 @@ func embeddedStorage(ctx context.Context, a *app) (string, io.Closer, error) {
 	return s.GCS, p, nil
 }
 
+// useEmbeddedStorage leads the default store to the embedded stack that runs on
+// the state folder, where neither store nor servers were named otherwise.
+func useEmbeddedStorage(a *app, store string) error {
+	if store != "gs://trmsweep" || os.Getenv("TRMSWEEP_STORE")+os.Getenv("STORAGE_EMULATOR_HOST")+os.Getenv("TEMPORAL_ADDRESS") != "" {
+		return nil
+	}
+	if s, err := worker.ReadStack(a.stateDir); err == nil && answers(s.GCS) {
+		return os.Setenv("STORAGE_EMULATOR_HOST", s.GCS)
+	}
+	return nil
+}
+
 func answers(address string) bool {
 	u, err := url.Parse(address)
 	if err != nil {

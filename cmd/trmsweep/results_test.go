@@ -3,11 +3,52 @@ package main
 import (
 	"bytes"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
+
+// The default store is the running stack's where nothing else is named.
+func TestEmbeddedStorageIsTheDefault(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := "http://" + l.Addr().String()
+	a := &app{stateDir: t.TempDir()}
+	if err := os.WriteFile(a.path("devstack.json"), []byte(`{"gcs":"`+address+`"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const def = "gs://trmsweep"
+	for _, c := range []struct{ name, store, env, want string }{
+		{"default", def, "", address},
+		{"another bucket", "gs://mine", "", ""},
+		{"a folder", "store", "", ""},
+		{"the same by name", def, "TRMSWEEP_STORE=" + def, ""},
+		{"another emulator", def, "STORAGE_EMULATOR_HOST=other", "other"},
+		{"another server", def, "TEMPORAL_ADDRESS=far:7233", ""},
+	} {
+		for _, name := range []string{"TRMSWEEP_STORE", "STORAGE_EMULATOR_HOST", "TEMPORAL_ADDRESS"} {
+			t.Setenv(name, "")
+		}
+		if name, value, ok := strings.Cut(c.env, "="); ok {
+			t.Setenv(name, value)
+		}
+		if err := useEmbeddedStorage(a, c.store); err != nil {
+			t.Fatal(err)
+		}
+		if got := os.Getenv("STORAGE_EMULATOR_HOST"); got != c.want {
+			t.Errorf("%s: emulator %q, want %q", c.name, got, c.want)
+		}
+	}
+	l.Close()
+	t.Setenv("TEMPORAL_ADDRESS", "")
+	if err := useEmbeddedStorage(a, def); err != nil || os.Getenv("STORAGE_EMULATOR_HOST") != "" {
+		t.Errorf("a stack that is gone: emulator %q, %v", os.Getenv("STORAGE_EMULATOR_HOST"), err)
+	}
+}
 
 // Whoever reads a store does not make it.
 func TestReadersMakeNoStore(t *testing.T) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -119,10 +118,7 @@ func finishSweep(ctx context.Context, a *app, c client.Client, s *localStack, id
 		if temporal.IsCanceledError(err) {
 			return fmt.Errorf("sweep %s was cancelled with %d of %d experiments done; the same command continues it", id, st.Done, len(st.Experiments))
 		}
-		if app := (*temporal.ApplicationError)(nil); errors.As(err, &app) {
-			return fmt.Errorf("sweep %s: %s", id, app.Message())
-		}
-		return fmt.Errorf("sweep %s: %w", id, err)
+		return fmt.Errorf("sweep %s: %w", id, reason(err))
 	}
 	for _, note := range st.Notes {
 		fmt.Fprintln(a.stdout, "note:", note)

@@ -36,6 +36,11 @@ func checkSweep(a *app, name string, in activities.SweepInput) error {
 	default:
 		names = append(names, name)
 	}
+	if slices.Contains(sweeps, name) {
+		if err := checkMembers(files, name, in.Experiments); err != nil {
+			return err
+		}
+	}
 	_, err = experiment.ResolveSweep(files, names, in.Profile, in.Overrides, nil)
 	if err == nil || in.Profile != "" {
 		return configError(err)
@@ -50,6 +55,25 @@ func checkSweep(a *app, name string, in activities.SweepInput) error {
 		}
 	}
 	return configError(err)
+}
+
+// checkMembers refuses experiments that the sweep does not have; names that
+// nothing has are told elsewhere.
+func checkMembers(files fs.FS, sweep string, names []string) error {
+	members, err := experiment.Expand(files, []string{sweep})
+	if err != nil {
+		return configError(err)
+	}
+	known, err := experiment.Experiments(files)
+	if err != nil {
+		return configError(err)
+	}
+	for _, n := range names {
+		if slices.Contains(known, n) && !slices.Contains(members, n) {
+			return usagef("%s is not in %s; it has %s", n, sweep, strings.Join(members, ", "))
+		}
+	}
+	return nil
 }
 
 // configError marks faults of the configuration as the user's.

@@ -10,10 +10,11 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
 	"trmsweep/activities"
+	"trmsweep/internal/blob"
 	"trmsweep/internal/queues"
 	"trmsweep/worker"
 	"trmsweep/workflows"
@@ -72,14 +73,17 @@ func start(ctx context.Context, a *app, name, id string, in activities.SweepInpu
 	if err := checkInput(a, name, in); err != nil {
 		return err
 	}
+	if id == "" {
+		id = name
+	}
+	if err := checkID(id); err != nil {
+		return err
+	}
 	c, err := dial(ctx, a)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	if id == "" {
-		id = name
-	}
 	var input any = in
 	kind := name
 	if !slices.Contains(workflows.Types, name) {
@@ -91,14 +95,51 @@ func start(ctx context.Context, a *app, name, id string, in activities.SweepInpu
 		input = e
 	}
 	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: queues.Workflows, StaticSummary: name,
-		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING}, kind, input)
+		WorkflowExecutionErrorWhenAlreadyStarted: true}, kind, input)
+	var there *serviceerror.WorkflowExecutionAlreadyStarted
+	already := errors.As(err, &there)
+	if already {
+		run, err = c.GetWorkflow(ctx, id, there.RunId), sameType(ctx, c, id, kind)
+	}
 	if err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
 	if asJSON {
-		return json.NewEncoder(a.stdout).Encode(map[string]string{"workflow_id": run.GetID(), "run_id": run.GetRunID(), "type": kind})
+		return json.NewEncoder(a.stdout).Encode(struct {
+			ID      string `json:"workflow_id"`
+			Run     string `json:"run_id"`
+			Type    string `json:"type"`
+			Already bool   `json:"already_running,omitempty"`
+		}{run.GetID(), run.GetRunID(), kind, already})
 	}
-	fmt.Fprintf(a.stdout, "%s is running as %s (run %s); follow it with `trmsweep status %s --follow`\n", name, run.GetID(), run.GetRunID(), run.GetID())
+	what := "is running"
+	if already {
+		what = "runs already, with what it was started with,"
+	}
+	fmt.Fprintf(a.stdout, "%s %s as %s (run %s); follow it with `trmsweep status %s --follow`\n", name, what, run.GetID(), run.GetRunID(), run.GetID())
+	return nil
+}
+
+// sameType is an error where the running workflow of this id is of another type.
+func sameType(ctx context.Context, c client.Client, id, kind string) error {
+	d, err := c.DescribeWorkflowExecution(ctx, id, "")
+	if err != nil {
+		return fmt.Errorf("describe %s: %w", id, err)
+	}
+	if other := d.WorkflowExecutionInfo.Type.Name; other != kind {
+		return fmt.Errorf("%s is the id of a %s that runs; choose another with --id", id, other)
+	}
+	return nil
+}
+
+// checkID refuses ids that the server does not take or that no report can be stored under.
+func checkID(id string) error {
+	if strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return usagef("--id %q: want printable ASCII", id)
+	}
+	if err := blob.CheckKey(id); err != nil {
+		return usagef("--id %q: %w", id, err)
+	}
 	return nil
 }
 

@@ -36,11 +36,15 @@ func newWorkerCmd(a *app) *cobra.Command {
 		Long: `Run workflows and training on this host.
 
 The server is found through TEMPORAL_ADDRESS and the other variables of
-Temporal's clients, else through the embedded stack in --state. SIGTERM lets
+Temporal's clients, else through the embedded stack in --state, whose storage is
+then the default store. SIGTERM lets
 running training save at its next step boundary before the worker ends.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := workerOptions(a, f)
+			if err == nil {
+				err = useEmbeddedStorage(a, f.store)
+			}
 			if err != nil {
 				return err
 			}

@@ -92,6 +92,8 @@ func (b *Bucket) explain(op, key string, err error) error {
 		hint, kind = "the file system is in trouble", blob.ErrTransient
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		hint = fmt.Sprintf("this user may not do that in %s; fix the permissions or choose another store", b.dir)
+	case op == "open store" && errors.Is(err, syscall.ENOTDIR):
+		hint = "a file lies where a folder is needed; name another folder"
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.EEXIST), errors.Is(err, syscall.ENOTEMPTY):
 		hint = "a directory store cannot hold one object whose key is the folder of another"
 	default:
