@@ -76,7 +76,7 @@ func TestSweepThroughAccidents(t *testing.T) {
 	awaitCommit(t, s, run, 2)
 	w.kill(t)
 	want := trainUndisturbed(t, longest, more...) // while the server waits for heartbeats
-	w = startWorker(t, s)
+	startWorker(t, s)
 	awaitCommit(t, s, run, 3)
 
 	mustRun(t, "trmsweep", "pause", "--state", s.State, "--sweep", "night", longest)

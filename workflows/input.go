@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"trmsweep/activities"
@@ -72,14 +71,6 @@ func kindOf(t reflect.Type) string {
 		return "a list, each of it " + kindOf(t.Elem())
 	}
 	return "what it should be"
-}
-
-// invalid is the error of an input with faults; nil without.
-func invalid(faults []string) error {
-	if len(faults) == 0 {
-		return nil
-	}
-	return temporal.NewNonRetryableApplicationError(strings.Join(faults, "\n"), activities.ErrConfig, nil)
 }
 
 // Check finds what is wrong with a sweep's input without looking at files.

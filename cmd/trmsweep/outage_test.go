@@ -125,7 +125,7 @@ func TestTrainThroughStorageOutages(t *testing.T) {
 		t.Fatalf("exit code %d\n%s", code, errs)
 	}
 
-	l, code, errs = attempt("long", "10m", func(l *lines, e train.Event) { // away at the start, then back
+	_, code, errs = attempt("long", "10m", func(l *lines, e train.Event) { // away at the start, then back
 		if l.count(train.EventStorage) >= 2 {
 			proxy.SetDown(false)
 		}

@@ -224,7 +224,7 @@ func (c *compiler) place() int {
 }
 
 func (st *storage) lines() int {
-	size := int(st.dt.Size())
+	size := st.dt.Size()
 	if st.place == inWorker && st.dt == dtypes.Bool {
 		size = 4
 	}

@@ -102,7 +102,7 @@ func (c *compiler) divide() {
 			for _, m := range n.inputs {
 				level = max(level, c.level[m.idx]+c.level[m.idx]%2)
 				if c.kinds[n.idx] == dotted && c.level[m.idx] == region {
-					held += n.inputs[0].shape.Size() * int(n.shape.DType.Size())
+					held += n.inputs[0].shape.Size() * n.shape.DType.Size()
 				}
 			}
 			c.level[n.idx] = level

@@ -295,7 +295,7 @@ func (h hubFile) goOn(ctx context.Context, f *os.File, at, size int64) (int64, e
 	if at > 0 {
 		ranges = fmt.Sprintf("bytes=%d-", at)
 	}
-	resp, err := h.request(ctx, http.MethodGet, ranges, nil)
+	resp, err := h.request(ctx, http.MethodGet, ranges, nil) //nolint:bodyclose // the linter loses it in the closure below
 	if err != nil {
 		return 0, err
 	}

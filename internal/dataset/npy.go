@@ -102,11 +102,11 @@ func writeInt32(path string, n int, value func(i int) int32) error {
 	}
 	defer f.Close()
 	w := bufio.NewWriterSize(f, 1<<16)
-	w.Write(npyHeader("<i4", n)) // a bufio.Writer keeps its first error
+	_, _ = w.Write(npyHeader("<i4", n)) // a bufio.Writer keeps its first error
 	var b [4]byte
 	for i := range n {
 		binary.LittleEndian.PutUint32(b[:], uint32(value(i)))
-		w.Write(b[:])
+		_, _ = w.Write(b[:])
 	}
 	if err := w.Flush(); err != nil {
 		return err

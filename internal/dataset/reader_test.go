@@ -45,7 +45,7 @@ func plainRows(text string) []string {
 			continue // header
 		}
 		p := row{index: i}
-		msg := ""
+		var msg string
 		var perr *csv.ParseError
 		if errors.As(err, &perr) {
 			msg = perr.Err.Error()

@@ -79,17 +79,6 @@ func short(v float64) string {
 	return fmt.Sprintf("%.1g", v)
 }
 
-// wholeTicks marks every whole number.
-type wholeTicks struct{}
-
-func (wholeTicks) Ticks(low, high float64) []plot.Tick {
-	var out []plot.Tick
-	for v := math.Ceil(low); v <= high; v++ {
-		out = append(out, plot.Tick{Value: v, Label: fmt.Sprint(v)})
-	}
-	return out
-}
-
 // named marks the places 0, 1, 2... with names.
 type named []string
 
