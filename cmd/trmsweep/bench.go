@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"syscall"
@@ -72,6 +73,10 @@ func benchStep(a *app, l benchLine, asJSON bool) error {
 	}
 	cfg := trm.ConfigFromSpec(spec, 1)
 	if err := cfg.Validate(); err != nil {
+		return usageError{err}
+	}
+	spec.Name = "this model"
+	if err := checkMemory(context.Background(), spec); err != nil {
 		return usageError{err}
 	}
 	be, info, err := backend.New(l.Backend, l.Threads)

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"trmsweep/internal/train"
 )
 
 // Numbers and names that make no sense are refused before a store or a server is asked.
@@ -51,6 +53,22 @@ func TestFlagsOutOfRange(t *testing.T) {
 		var out, errs bytes.Buffer
 		if code := execute(t.Context(), append(args, "--state", t.TempDir()), &out, &errs); code != exitUsage || !strings.Contains(errs.String(), c.want) {
 			t.Errorf("%s: exit code %d: %s", c.args, code, errs.String())
+		}
+	}
+}
+
+// A model that no memory holds ends with a sentence, not with a dump of the runtime's stacks.
+func TestModelTooLargeForAnyMemory(t *testing.T) {
+	large := "--profile smoke --set hidden_size=1048576 --set num_heads=1 --set puzzle_emb_ndim=0 --set puzzle_emb_len=0"
+	for args, code := range map[string]int{
+		"train e2_2_t2_n2 --no-metadata " + large: train.ExitFinal,
+		"bench step --steps 1 --hidden 1000000":   exitUsage,
+		"bench step --steps 1 --batch 100000000":  exitUsage,
+	} {
+		var out, errs bytes.Buffer
+		got := execute(t.Context(), append(strings.Fields(args), "--state", t.TempDir()), &out, &errs)
+		if got != code || !strings.Contains(errs.String(), "out of memory for one copy of the state alone") || !strings.Contains(errs.String(), "are available") {
+			t.Errorf("%s: exit code %d, want %d: %s", args, got, code, errs.String())
 		}
 	}
 }

@@ -68,3 +68,19 @@ func TestForgetRefusesARunningStack(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, out.String())
 	}
 }
+
+// An `up` whose servers have not started yet keeps the folder as well.
+func TestForgetRefusesAnUpThatStarts(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "devstack.lock"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	startUp(t, dir)
+	var out bytes.Buffer
+	if code := execute(t.Context(), []string{"forget", "--state", dir}, &out, &out); code != exitFailed || !strings.Contains(out.String(), "a stack runs on it") {
+		t.Errorf("exit code %d: %s", code, out.String())
+	}
+	if _, err := os.Stat(filepath.Join(dir, upFile)); err != nil {
+		t.Error(err)
+	}
+}

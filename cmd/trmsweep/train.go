@@ -91,6 +91,10 @@ func runTrain(ctx context.Context, a *app, f trainFlags, args []string) error {
 		return err
 	}
 	defer closeStore()
+	if err := checkMemory(ctx, opts.Spec); err != nil {
+		events.failure(train.ExitFinal, err)
+		return exitError{code: train.ExitFinal, err: err}
+	}
 	opts.Start = start
 	opts.Events = events.send
 
