@@ -46,7 +46,7 @@ func TestControlCommands(t *testing.T) {
 		want    string
 	}{
 		{"skip e2_2_t2_n7", 1, `no experiment "e2_2_t2_n7" in this sweep; the nearest is "e2_2_t2_n`},
-		{"priority --to 9", 1, "priority 9 (1 first to 5 last)"},
+		{"priority --to 9", 2, "--to 9: want 1 (first) to 5 (last)"},
 		{"add-seeds --seeds 3,3", 1, "seed 3 is given twice"},
 		{"extend --epochs 32 " + a, 1, "it has 64 epochs already"},
 		{"priority", 2, "priority needs --to"},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -45,6 +46,9 @@ experiments have saved; the same command continues where it stopped.`,
 			}
 			defer done()
 			s, err := startStack(ctx, a, f)
+			if err != nil && ctx.Err() != nil {
+				return errors.New("stopped before the stack was up; the same command continues")
+			}
 			if err != nil {
 				return err
 			}

@@ -43,6 +43,10 @@ func newUpCmd(a *app) *cobra.Command {
 			}
 			defer done()
 			s, err := startStack(ctx, a, f)
+			if err != nil && ctx.Err() != nil {
+				fmt.Fprintln(a.stderr, "stopped before the stack was up")
+				return nil
+			}
 			if err != nil {
 				return err
 			}

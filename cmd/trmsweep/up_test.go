@@ -245,3 +245,20 @@ func TestAddressesOfADeadStackGo(t *testing.T) {
 	}
 	lock.Close()
 }
+
+// Ctrl-C while the servers start is no failure of `up`, and leaves nothing.
+func TestStoppedBeforeTheStackIsUp(t *testing.T) {
+	putDevstack(t)
+	for command, want := range map[string]int{"up": exitOK, "run": exitFailed} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		dir := t.TempDir()
+		var out bytes.Buffer
+		if code := execute(ctx, []string{command, "--state", dir}, &out, &out); code != want || !strings.Contains(out.String(), "stopped before the stack was up") {
+			t.Errorf("%s: exit code %d: %s", command, code, out.String())
+		}
+		if _, err := os.Stat(filepath.Join(dir, upFile)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v", command, err)
+		}
+	}
+}
