@@ -23,7 +23,7 @@ func newCompareCmd(a *app) *cobra.Command {
 		Long:  "Compare two finished runs by name; `trmsweep plan --json` shows the names (`run`).",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			bucket, closer, err := openResults(cmd.Context(), a, store)
+			bucket, closer, err := openToRead(cmd.Context(), a, store)
 			if err != nil {
 				return err
 			}

@@ -57,7 +57,7 @@ func runExport(ctx context.Context, a *app, f exportFlags, run string) (err erro
 	if f.best && f.step >= 0 {
 		return usagef("export takes --best or --step, not both")
 	}
-	b, closer, err := openResults(ctx, a, f.store)
+	b, closer, err := openToRead(ctx, a, f.store)
 	if err != nil {
 		return err
 	}

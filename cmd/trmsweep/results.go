@@ -36,6 +36,15 @@ func (cs closers) Close() error {
 // openResults opens the store that has the results: the one that was named, else
 // the embedded stack's where the state folder has one, else STATE/store.
 func openResults(ctx context.Context, a *app, flag string) (blob.Bucket, io.Closer, error) {
+	return openStoreOf(ctx, a, flag, open.Bucket)
+}
+
+// openToRead is openResults for commands that write nothing, not even a folder of the store's own.
+func openToRead(ctx context.Context, a *app, flag string) (blob.Bucket, io.Closer, error) {
+	return openStoreOf(ctx, a, flag, open.ToRead)
+}
+
+func openStoreOf(ctx context.Context, a *app, flag string, opened func(context.Context, string) (blob.Bucket, io.Closer, error)) (blob.Bucket, io.Closer, error) {
 	address := envOr("TRMSWEEP_STORE", "")
 	if flag != "" {
 		address = flag
@@ -44,7 +53,7 @@ func openResults(ctx context.Context, a *app, flag string) (blob.Bucket, io.Clos
 		if err := storeExists(address); err != nil {
 			return nil, nil, err
 		}
-		b, closer, err := open.Bucket(ctx, address)
+		b, closer, err := opened(ctx, address)
 		if err != nil && !errors.Is(err, blob.ErrTransient) {
 			err = usageError{err}
 		}
@@ -54,7 +63,7 @@ func openResults(ctx context.Context, a *app, flag string) (blob.Bucket, io.Clos
 		if _, err := os.Stat(a.path("store")); err != nil {
 			return nil, nil, usagef("no results in %s: nothing was trained there; name another folder with --state, or a store with --store", a.stateDir)
 		}
-		return open.Bucket(ctx, a.path("store"))
+		return opened(ctx, a.path("store"))
 	}
 	address, stop, err := embeddedStorage(ctx, a)
 	if err != nil {

@@ -10,6 +10,32 @@ import (
 	"testing"
 )
 
+// A store that was copied without its hidden folder, perhaps to where nothing can
+// be written, is read and left as it is.
+func TestReadersLeaveTheStoreAsItIs(t *testing.T) {
+	store, runs := studyStore(t)
+	if err := os.RemoveAll(filepath.Join(store, ".trmsweep-store")); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"compare " + runs[0] + " " + runs[1], exitOK, "final exact accuracy"},
+		{"verify nope", exitUsage, "no such run"},
+		{"export nope --out x", exitUsage, "there is no run"},
+	} {
+		var out bytes.Buffer
+		if code := execute(t.Context(), append(strings.Fields(c.args), "--store", store, "--state", t.TempDir()), &out, &out); code != c.code || !strings.Contains(out.String(), c.want) {
+			t.Errorf("%s: exit code %d: %s", c.args, code, out.String())
+		}
+		if _, err := os.Stat(filepath.Join(store, ".trmsweep-store")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s wrote to the store: %v", c.args, err)
+		}
+	}
+}
+
 // The default store is the running stack's where nothing else is named.
 func TestEmbeddedStorageIsTheDefault(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -46,7 +46,7 @@ Exit codes: 0 all well, 1 faults found or storage failed, 2 no such run or usage
 			if o.CacheDir == "" {
 				o.CacheDir = a.path("cache")
 			}
-			b, closer, err := openResults(cmd.Context(), a, store)
+			b, closer, err := openToRead(cmd.Context(), a, store)
 			if err != nil {
 				return err
 			}

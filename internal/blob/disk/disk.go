@@ -61,6 +61,24 @@ func Open(dir string) (*Bucket, error) {
 	return b, nil
 }
 
+// OpenExisting opens a directory for a caller that only reads: nothing is made or
+// removed in it, so that it may be read-only. It must be there.
+func OpenExisting(dir string) (*Bucket, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", dir, err)
+	}
+	b := &Bucket{dir: dir, now: time.Now, write: copyBuffer}
+	st, err := os.Stat(dir)
+	if err == nil && !st.IsDir() {
+		err = syscall.ENOTDIR
+	}
+	if err != nil {
+		return nil, b.explain("open store", dir, err)
+	}
+	return b, nil
+}
+
 // Dir is the absolute path of the directory.
 func (b *Bucket) Dir() string { return b.dir }
 

@@ -34,6 +34,18 @@ func Bucket(ctx context.Context, address string) (blob.Bucket, io.Closer, error)
 	return b, closer, err
 }
 
+// ToRead is Bucket for callers that only read: a directory must be there and is left as it is.
+func ToRead(ctx context.Context, address string) (blob.Bucket, io.Closer, error) {
+	if name, _, err := parse(address); err != nil || name != "" {
+		return Bucket(ctx, address)
+	}
+	b, err := disk.OpenExisting(address)
+	if err != nil {
+		return nil, nil, err
+	}
+	return patient.New(b, shortPatience, nil), nothing{}, nil
+}
+
 // Check refuses what cannot be the address of a store, without opening anything.
 func Check(address string) error {
 	_, _, err := parse(address)
