@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"time"
 
@@ -13,6 +14,10 @@ import (
 )
 
 const resultsFile = "results.json"
+
+// keptFile holds, beside results.json, the books of runs that earlier reports of
+// the same folder told and this one does not: nothing else in the store has them.
+const keptFile = "kept_books.json"
 
 // Written names what Write stored.
 type Written struct {
@@ -49,6 +54,10 @@ func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) 
 	if err != nil {
 		return Written{}, fmt.Errorf("encode results.json: %w", err)
 	}
+	kept, err := keptBooks(ctx, b, sweepID, rows)
+	if err != nil {
+		return Written{}, err
+	}
 	w := Written{Rows: rows}
 	put := func(name string, data []byte) {
 		if err != nil {
@@ -61,6 +70,11 @@ func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) 
 		}
 		w.Keys = append(w.Keys, key)
 	}
+	if kept != nil { // before results.json, which may be the last place that has them
+		if _, err := blob.PutBytes(ctx, b, path.Join("sweeps", sweepID, keptFile), kept, blob.Any); err != nil {
+			return Written{}, fmt.Errorf("store %s of %s: %w", keptFile, sweepID, err)
+		}
+	}
 	put("report.md", []byte(doc.markdown()))
 	put("report.html", []byte(html))
 	put(resultsFile, append(data, '\n'))
@@ -69,6 +83,38 @@ func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) 
 		put(f.Name+".png", f.PNG)
 	}
 	return w, err
+}
+
+// keptBooks is the new content of keptFile, nil where there are no such books.
+func keptBooks(ctx context.Context, b blob.Bucket, sweepID string, rows []Row) ([]byte, error) {
+	books := map[string]Books{}
+	for _, name := range []string{keptFile, resultsFile} {
+		key := path.Join("sweeps", sweepID, name)
+		data, _, err := blob.ReadAll(ctx, b, key, 0)
+		if errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrCorrupt) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", key, err)
+		}
+		var old []Row
+		if name == keptFile {
+			_ = json.Unmarshal(data, &books) // what cannot be read is lost already
+		} else if json.Unmarshal(data, &old) == nil {
+			for _, r := range old {
+				maps.Copy(books, r.Slots)
+			}
+		}
+	}
+	for _, r := range rows {
+		for run := range r.Slots {
+			delete(books, run)
+		}
+	}
+	if len(books) == 0 {
+		return nil, nil
+	}
+	return json.MarshalIndent(books, "", "  ")
 }
 
 // ReadResult reads runs/<run>/result.json; blob.ErrNotExist where the run is not finished.
@@ -95,17 +141,22 @@ type Told struct {
 // ReadTold collects what sweeps reported. Files that cannot be read are left out.
 func ReadTold(ctx context.Context, b blob.Bucket) (Told, error) {
 	t := Told{map[string]string{}, map[string]string{}, map[string]Books{}}
-	told := map[string]time.Time{}
+	told, kept := map[string]time.Time{}, map[string]Books{}
 	for attr, err := range b.List(ctx, "sweeps/") {
 		if err != nil {
 			return t, fmt.Errorf("list sweeps: %w", err)
 		}
-		if path.Base(attr.Key) != resultsFile {
+		name := path.Base(attr.Key)
+		if name != resultsFile && name != keptFile {
 			continue
 		}
 		data, _, err := blob.ReadAll(ctx, b, attr.Key, 0)
 		if err != nil {
 			return t, fmt.Errorf("read %s: %w", attr.Key, err)
+		}
+		if name == keptFile {
+			_ = json.Unmarshal(data, &kept)
+			continue
 		}
 		var rows []Row
 		if json.Unmarshal(data, &rows) != nil {
@@ -122,6 +173,11 @@ func ReadTold(ctx context.Context, b blob.Bucket) (Told, error) {
 			}
 			told[r.SpecHash] = attr.Updated
 			t.Failures[r.SpecHash], t.Stopped[r.SpecHash] = r.Failure, r.Stopped
+		}
+	}
+	for run, books := range kept {
+		if _, known := t.Slots[run]; !known {
+			t.Slots[run] = books
 		}
 	}
 	return t, nil
