@@ -2,11 +2,14 @@ package report_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
+	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/report"
 )
@@ -38,4 +41,34 @@ func TestBooksOutliveReportsOfOtherRuns(t *testing.T) {
 	if err != nil || entries[0].Slot == nil || entries[0].Slot.WallSeconds != 100 || entries[0].Slot.Ledger["lost"] != 10 {
 		t.Fatalf("%+v, %v", entries, err)
 	}
+}
+
+// The data block names the generator's profile, without which the data cannot be
+// made again, and test puzzles that were trained on.
+func TestDataBlockSaysWhatTheDataIs(t *testing.T) {
+	ctx, b, specs := context.Background(), mem.New(time.Now), tnSweep(t)
+	dir := t.TempDir()
+	const puzzle = "..............3.85..1.2.......5.7.....4...1...9.......5......73..2.1........4...9"
+	list := filepath.Join(dir, "list.txt")
+	if err := os.WriteFile(list, []byte(puzzle+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var entries []report.Entry
+	for i, o := range []dataset.Options{{Source: "generate:nearly-solved", Count: 2, TestCount: 2, Seed: 1}, {Source: list, TestSource: list}} {
+		_, hash, _, err := dataset.Ensure(ctx, b, o, dir, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := result(specs[i], []bool{true})
+		r.DatasetHash = hash
+		entries = append(entries, report.Entry{Spec: specs[i], Result: r})
+	}
+	if _, err := report.Write(ctx, b, "x", entries); err != nil {
+		t.Fatal(err)
+	}
+	page, _, err := blob.ReadAll(ctx, b, "sweeps/x/report.md", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wants(t, string(page), "generate:nearly-solved, seed 1,", "1 test puzzle equal to a training puzzle up to symmetry")
 }

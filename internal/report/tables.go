@@ -209,9 +209,16 @@ func reproTables(rows []Row, sets Datasets) []table {
 	for i, h := range hashes {
 		from := "not in the store"
 		if d, ok := sets[h]; ok {
-			from = fmt.Sprintf("%s%s, seed %d, %s training puzzles x %s augmentations, %s test puzzles", d.Source, at(d.Revision), d.Seed, whole(d.Train.Groups), whole(d.NumAug), whole(d.Test.Groups))
+			source := d.Source
+			if d.Profile != "" {
+				source += ":" + d.Profile
+			}
+			from = fmt.Sprintf("%s%s, seed %d, %s training puzzles x %s augmentations, %s test puzzles", source, at(d.Revision), d.Seed, whole(d.Train.Groups), whole(d.NumAug), whole(d.Test.Groups))
 			if d.MinRating > 0 {
 				from += fmt.Sprintf(", rating at least %d", d.MinRating)
+			}
+			if n := d.TestInTrainCount; n > 0 {
+				from += fmt.Sprintf("; %s equal to a training puzzle up to symmetry", count(n, "test puzzle"))
 			}
 		}
 		t.Rows = append(t.Rows, []cell{{Text: fmt.Sprintf("D%d", i+1)}, {Text: "dataset hash"}, {Text: h, Class: "hash"}, {Text: from}})
