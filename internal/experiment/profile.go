@@ -27,7 +27,7 @@ type scaling struct {
 
 // exactKeys must scale to a whole number by themselves: rounding or a floor would
 // change the ratio between two experiments that differ in the key.
-var exactKeys = []string{"hidden_size", "num_heads", "global_batch_size", "epochs", "eval_interval_epochs", "data_puzzles"}
+var exactKeys = []string{"h_cycles", "l_cycles", "l_layers", "halt_max_steps", "hidden_size", "num_heads", "global_batch_size", "epochs", "eval_interval_epochs", "data_puzzles"}
 
 // Profiles names the profiles of a configuration folder.
 func Profiles(configs fs.FS) ([]string, error) { return list(configs, "profiles") }
