@@ -40,6 +40,11 @@ they name the runs.`,
 			if err != nil {
 				return err
 			}
+			if id != "" {
+				if err := checkID(id); err != nil {
+					return err
+				}
+			}
 			specs, err := seededSpecs(files, args, profile, sets, seeds)
 			if err != nil {
 				return err

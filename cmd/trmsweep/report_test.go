@@ -223,3 +223,13 @@ func TestReportWithoutResults(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, out.String())
 	}
 }
+
+// The folder of a report stays below sweeps/: no name reaches the runs beside it.
+func TestReportStaysBelowSweeps(t *testing.T) {
+	store, _ := studyStore(t)
+	var out bytes.Buffer
+	code := execute(t.Context(), []string{"report", "TNSweep", "--profile", "smoke", "--store", store, "--state", t.TempDir(), "--id", "../runs/x"}, &out, &out)
+	if _, err := os.Stat(filepath.Join(store, "runs", "x")); code != exitUsage || err == nil || !strings.Contains(out.String(), "--id") {
+		t.Errorf("exit code %d, %v: %s", code, err, out.String())
+	}
+}
