@@ -53,7 +53,12 @@ func (r *Row) against(ref Row, sets Datasets) (iv Interval, ok bool) {
 		r.note("no seed in common with %s", ref.Experiment)
 		return iv, false
 	}
-	same := sets.sameTest(r.results[0], ref.results[0])
+	same := true
+	for _, x := range r.results {
+		if y := ref.seed(x.Seed); y != nil {
+			same = same && sets.sameTest(x, *y) && sets.sameTest(x, r.results[0])
+		}
+	}
 	if a, b := pairs(r.results, ref, bestFlags); same {
 		if iv, ok := PairedBootstrap(a, b); ok {
 			r.BestDelta, r.BestCILow, r.BestCIHigh = ptr(iv.Delta), ptr(iv.Low), ptr(iv.High)

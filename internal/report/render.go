@@ -75,7 +75,7 @@ func (c cell) markdown() string {
 
 // escapeMD keeps a value inside its table cell.
 func escapeMD(s string) string {
-	return strings.NewReplacer("|", `\|`, "\r", " ", "\n", " ", "<", "&lt;").Replace(s)
+	return strings.NewReplacer(`\`, `\\`, "|", `\|`, "\r", " ", "\n", " ", "<", "&lt;").Replace(s)
 }
 
 var page = template.Must(template.New("report").Parse(`<!doctype html>

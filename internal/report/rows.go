@@ -69,8 +69,9 @@ type Row struct {
 	CodeVersion       string             `json:"code_version"` // several are separated by commas
 	StateSHA256       []string           `json:"state_sha256"` // of Runs
 
-	spec    experiment.Spec
-	results []RunResult
+	spec        experiment.Spec
+	results     []RunResult
+	bestPuzzles int // fewest that a best accuracy is over
 }
 
 // makeRows groups entries by experiment, in order of first mention, and compares
@@ -191,6 +192,12 @@ func (r *Row) summarize() {
 	r.PredictedHours = 0
 	for _, x := range r.results {
 		b, _ := x.best()
+		if r.bestPuzzles == 0 || b.Puzzles < r.bestPuzzles {
+			r.bestPuzzles = b.Puzzles
+		}
+		if b.Puzzles != x.Final.Puzzles {
+			r.note("the best accuracy of seed %d is over %s, the final one over %d: its checkpoint was not evaluated on all", x.Seed, count(b.Puzzles, "test puzzle"), x.Final.Puzzles)
+		}
 		best += b.ExactAccuracy / n
 		final += x.Final.ExactAccuracy / n
 		cell += x.Final.CellAccuracy / n

@@ -15,7 +15,7 @@ func summary(rows []Row) []string {
 	}
 	best := slices.MaxFunc(done, func(a, b Row) int { return int(1e9*(*a.BestExactAccuracy)) - int(1e9*(*b.BestExactAccuracy)) })
 	if *best.BestExactAccuracy > 0 {
-		out = append(out, fmt.Sprintf("The highest exact accuracy is %s%%, of %s (%s%% at its end), on %s.", percent(best.BestExactAccuracy), best.Experiment, percent(best.FinalExact), count(best.Puzzles, "test puzzle")))
+		out = append(out, fmt.Sprintf("The highest exact accuracy is %s%%, of %s (%s%% at its end), on %s.", percent(best.BestExactAccuracy), best.Experiment, percent(best.FinalExact), count(best.bestPuzzles, "test puzzle")))
 	} else {
 		out = append(out, "No test puzzle was solved by any experiment: these runs are too short to compare.")
 	}

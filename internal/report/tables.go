@@ -77,7 +77,7 @@ func resultCells(r Row) []cell {
 	}
 	best, final := cell{Text: percent(r.BestExactAccuracy)}, cell{Text: percent(r.FinalExact)}
 	if r.BestExactAccuracy != nil {
-		best.Sub = "step " + whole(r.BestStep)
+		best.Sub = r.bestSteps()
 	}
 	if r.SeedDeviation != nil {
 		final.Sub = fmt.Sprintf("± %.2f", 100**r.SeedDeviation)
@@ -94,6 +94,19 @@ func resultCells(r Row) []cell {
 	diff, p := differenceCells(r)
 	return []cell{name, status, {Text: whole(r.Params)}, {Text: whole(r.Steps)}, best, final, {Text: percent(r.CellAccuracy)},
 		points(r.BestDelta, r.BestCILow, r.BestCIHigh), diff, p, against, paper, wall, preemptions}
+}
+
+// bestSteps are the steps of the seeds' best evaluations.
+func (r Row) bestSteps() string {
+	low, high := r.BestStep, r.BestStep
+	for _, x := range r.results {
+		b, _ := x.best()
+		low, high = min(low, b.Step), max(high, b.Step)
+	}
+	if low == high {
+		return "step " + whole(low)
+	}
+	return "steps " + whole(low) + " to " + whole(high)
 }
 
 // differenceCells are the difference of final accuracy and its p-value.

@@ -1,0 +1,48 @@
+package report_test
+
+import (
+	"strings"
+	"testing"
+
+	"trmsweep/internal/report"
+)
+
+// Pairing is said only where every pair of seeds saw the same puzzles.
+func TestOneSeedOnOtherPuzzlesIsUnpaired(t *testing.T) {
+	a, ref := tnSweep(t)[0], tnSweep(t)[3]
+	var entries []report.Entry
+	for seed := range int64(2) {
+		a.Seed, ref.Seed = seed, seed
+		x := result(a, []bool{true, false, true})
+		if seed == 1 {
+			x.DatasetHash = "other"
+		}
+		entries = append(entries, report.Entry{Spec: a, Result: x}, report.Entry{Spec: ref, Result: result(ref, []bool{true, false, false})})
+	}
+	w, _ := write(t, entries)
+	if r := row(t, w, a.Name); r.Paired || r.Delta == nil {
+		t.Errorf("paired %v: %v", r.Paired, r.Delta)
+	}
+}
+
+// A best accuracy on a part of the puzzles, and seeds that were best at other
+// steps, are not told as more than that.
+func TestBestSaysOnWhatAndWhen(t *testing.T) {
+	s := tnSweep(t)[3]
+	first := result(s, []bool{true, false, false, false})
+	first.Best = report.Eval{Step: 60, ExactAccuracy: 1, Puzzles: 2}
+	first.BestCorrect = report.Bitmap([]bool{true, true})
+	two := s
+	two.Seed = 7
+	second := result(two, []bool{true, true, true, false})
+	_, files := write(t, []report.Entry{{Spec: s, Result: first}, {Spec: two, Result: second}})
+	wants(t, files["report.md"], "on 2 test puzzles", "steps 60 to 120", "the best accuracy of seed 42 is over 2 test puzzles, the final one over 4")
+}
+
+// A backslash before a bar does not open another cell.
+func TestBackslashStaysInItsCell(t *testing.T) {
+	_, files := write(t, []report.Entry{{Spec: tnSweep(t)[0], Failure: `C:\|x`}})
+	if !strings.Contains(files["report.md"], `C:\\\|x`) {
+		t.Errorf("%s", files["report.md"])
+	}
+}
