@@ -1,9 +1,13 @@
 package report_test
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"time"
 
+	"trmsweep/internal/blob/mem"
+	"trmsweep/internal/experiment"
 	"trmsweep/internal/report"
 )
 
@@ -44,5 +48,19 @@ func TestBackslashStaysInItsCell(t *testing.T) {
 	_, files := write(t, []report.Entry{{Spec: tnSweep(t)[0], Failure: `C:\|x`}})
 	if !strings.Contains(files["report.md"], `C:\\\|x`) {
 		t.Errorf("%s", files["report.md"])
+	}
+}
+
+// A seed that nobody has tried did not fail as another one did.
+func TestFailureIsOfItsSeed(t *testing.T) {
+	ctx, b, s := context.Background(), mem.New(time.Now), tnSweep(t)[0]
+	if _, err := report.Write(ctx, b, "x", []report.Entry{{Spec: s, Failure: "out of memory"}}); err != nil {
+		t.Fatal(err)
+	}
+	other := s
+	other.Seed++
+	entries, err := report.ReadEntries(ctx, b, []experiment.Spec{s, other})
+	if err != nil || entries[0].Failure != "out of memory" || entries[1].Failure != "" {
+		t.Errorf("%q, %q, %v", entries[0].Failure, entries[1].Failure, err)
 	}
 }

@@ -133,8 +133,8 @@ func ReadResult(ctx context.Context, b blob.Bucket, run string) (RunResult, erro
 
 // Told is what the newest results.json about a run or spec says beside its result.
 type Told struct {
-	Failures map[string]string // spec hash -> why
-	Stopped  map[string]string // spec hash -> why it was ended early
+	Failures map[string]string // run -> why
+	Stopped  map[string]string // run -> why it was ended early
 	Slots    map[string]Books  // run -> books of its slot
 }
 
@@ -168,11 +168,14 @@ func ReadTold(ctx context.Context, b blob.Bucket) (Told, error) {
 					told[run], t.Slots[run] = attr.Updated, books
 				}
 			}
-			if attr.Updated.Before(told[r.SpecHash]) {
-				continue
+			for _, seed := range r.WantedSeeds {
+				run := fmt.Sprintf("%.16s-s%d", r.SpecHash, seed)
+				if attr.Updated.Before(told["why "+run]) {
+					continue
+				}
+				told["why "+run] = attr.Updated
+				t.Failures[run], t.Stopped[run] = r.Failure, r.Stopped
 			}
-			told[r.SpecHash] = attr.Updated
-			t.Failures[r.SpecHash], t.Stopped[r.SpecHash] = r.Failure, r.Stopped
 		}
 	}
 	for run, books := range kept {
@@ -192,7 +195,7 @@ func (t Told) Entry(ctx context.Context, b blob.Bucket, s experiment.Spec) (Entr
 	case err == nil:
 		e.Result = &r
 	case errors.Is(err, blob.ErrNotExist):
-		e.Failure, e.Stopped = t.Failures[s.Hash()], t.Stopped[s.Hash()]
+		e.Failure, e.Stopped = t.Failures[s.RunName()], t.Stopped[s.RunName()]
 	case errors.Is(err, ErrResult):
 		e.Failure = err.Error()
 	default:
