@@ -1,9 +1,11 @@
 package experiment
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"reflect"
@@ -31,9 +33,13 @@ func readMapping(configs fs.FS, file string) (*yaml.Node, error) {
 	if err != nil {
 		return nil, Faults{{Origin: file, Msg: errors.Unwrap(err).Error()}}
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
+	var doc, more yaml.Node
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	if err := d.Decode(&doc); err != nil && err != io.EOF {
 		return nil, Faults{{Origin: file, Msg: err.Error()}}
+	}
+	if err := d.Decode(&more); err != io.EOF {
+		return nil, Faults{{Origin: at(file, &more), Msg: "a second document begins here, of which nothing would be read; want one"}}
 	}
 	if len(doc.Content) == 0 {
 		return &yaml.Node{Kind: yaml.MappingNode}, nil

@@ -45,6 +45,9 @@ func Resolve(configs fs.FS, name, profileName string, sets, environ []string) (S
 	if spec.PuzzleEmbLR == 0 {
 		spec.PuzzleEmbLR = spec.LR
 	}
+	if known, _ := Experiments(configs); err == nil && spec.Reference != "" && !slices.Contains(known, spec.Reference) {
+		faults = append(faults, Fault{origins["reference"], "reference", fmt.Sprintf("unknown experiment %q; the nearest known one is %s", spec.Reference, nearest(spec.Reference, known))})
+	}
 	if err == nil {
 		faults.merge(located(spec.Validate(), name, origins, faults))
 	}
