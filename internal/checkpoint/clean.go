@@ -52,6 +52,11 @@ func (w *Writer) clean(ctx context.Context, all bool) (Cleaned, error) {
 		}
 	}
 	for _, o := range orphans {
+		for _, e := range w.trash { // could not be deleted before
+			own[o.Key] = own[o.Key] || strings.HasPrefix(o.Key, e.dir())
+		}
+	}
+	for _, o := range orphans {
 		w.see(o.Updated)
 	}
 	var c Cleaned

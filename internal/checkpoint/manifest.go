@@ -46,11 +46,17 @@ func stateName(rank, world int) string {
 	return fmt.Sprintf("rank-%05d-of-%05d.safetensors", rank, world)
 }
 
-// readObject reads a whole object. Damage is read again twice: it may have happened on the way.
+// readObject reads a whole object. Damage is read again twice: it may have happened on
+// the way. So is the newest generation, where it went while it was read and another has come.
 func readObject(ctx context.Context, b blob.Bucket, key string, generation int64) ([]byte, blob.Attr, error) {
 	for try := 0; ; try++ {
 		data, attr, err := blob.ReadAll(ctx, b, key, generation)
-		if try == 2 || !errors.Is(err, blob.ErrCorrupt) {
+		again := errors.Is(err, blob.ErrCorrupt)
+		if generation == 0 && errors.Is(err, blob.ErrNotExist) {
+			_, serr := b.Stat(ctx, key)
+			again = serr == nil
+		}
+		if try == 2 || !again {
 			return data, attr, err
 		}
 	}

@@ -20,10 +20,11 @@ import (
 
 // attempt is one try to commit: the objects that it may have left.
 type attempt struct {
-	id   string
-	keys []string
-	m    *Manifest // nil before the manifest was sent
-	logs logSizes  // of what it would commit: the pending bytes and its own
+	id      string
+	keys    []string
+	m       *Manifest // nil before the manifest was sent
+	logs    logSizes  // of what it would commit: the pending bytes and its own
+	dropped []Entry   // what HEAD no longer lists if it is committed
 }
 
 // Save commits a snapshot: files, then MANIFEST, then HEAD. When it returns an
@@ -80,6 +81,7 @@ func (w *Writer) settle(ctx context.Context) error {
 			if e.Manifest == "ckpt/"+a.id+"/"+manifestName && a.m != nil {
 				w.parent, w.pentry = a.m, e
 				w.pending.drop(a.logs)
+				w.trash = append(w.trash, a.dropped...)
 				return true
 			}
 		}
@@ -134,17 +136,16 @@ func (w *Writer) commit(ctx context.Context, s Snapshot) (Commit, error) {
 		return Commit{}, err
 	}
 	bytes += n
-	var dropped []Entry
 	err = w.swap(ctx, func(h *Head) {
 		h.Entries = append(h.Entries, e)
 		markBest(h.Entries, s.Meta.BestStep)
-		h.Entries, dropped = prune(h.Entries, w.keep)
+		h.Entries, a.dropped = prune(h.Entries, w.keep)
 	})
 	if err != nil {
 		return Commit{}, err
 	}
 	w.failed = slices.DeleteFunc(w.failed, func(x *attempt) bool { return x == a })
-	w.trash = append(w.trash, dropped...)
+	w.trash = append(w.trash, a.dropped...)
 	w.parent, w.pentry, w.pending = &m, e, logs{}
 	return Commit{ID: t.ID, Step: s.Step, Epoch: w.epoch, Entry: w.head.Entries[len(w.head.Entries)-1], Bytes: bytes}, nil
 }
