@@ -53,8 +53,18 @@ func newPanel(title, x, y string) *panel {
 
 // add puts an entry into the legend.
 func (p *panel) add(name string, ts ...plot.Thumbnailer) {
-	p.legend.Add(name, ts...)
+	p.legend.Add(fitting(name), ts...)
 	p.items++
+}
+
+// fitting cuts the middle out of a name that is too long to stand beside a drawing.
+func fitting(name string) string {
+	const most, tail = 26, 10
+	r := []rune(name)
+	if len(r) <= most {
+		return name
+	}
+	return string(r[:most-tail-1]) + "…" + string(r[len(r)-tail:])
 }
 
 // Sizes of a panel.

@@ -64,3 +64,16 @@ func TestFailureIsOfItsSeed(t *testing.T) {
 		t.Errorf("%q, %q, %v", entries[0].Failure, entries[1].Failure, err)
 	}
 }
+
+// A name longer than the room beside a drawing does not push the drawing away.
+func TestLongNamesLeaveTheDrawings(t *testing.T) {
+	s := tnSweep(t)[3]
+	s.Name = "my_experiment_" + strings.Repeat("with_a_long_name_", 6) + "end"
+	s.Reference = s.Name
+	_, files := write(t, []report.Entry{{Spec: s, Result: result(s, []bool{true, false})}})
+	for _, f := range []string{"ledger.svg", "loss.svg", "compute.svg"} {
+		if strings.Contains(files[f], s.Name) || !strings.Contains(files[f], "my_experiment_w…") {
+			t.Errorf("%s has the whole name, or none", f)
+		}
+	}
+}

@@ -27,7 +27,7 @@ func ledgerPanel(rows []Row) ([]*panel, error) {
 		}
 		seen[r.SpecHash] = true
 		y, x := float64(len(names)), 0.0
-		names = append(names, r.Experiment)
+		names = append(names, fitting(r.Experiment))
 		for _, b := range Buckets {
 			width := 100 * r.Ledger[b] / total
 			if width <= 0 {
