@@ -105,6 +105,10 @@ func (p profile) apply(values map[string]any, origins map[string]string, changed
 		out.put(key, v, p.set.origins[key])
 	}
 	for key, s := range p.scale {
+		if o, twice := p.set.origins[key]; twice {
+			faults = append(faults, Fault{s.origin, key, "is also set in " + o + "; a profile scales a key or sets it"})
+			continue
+		}
 		v, given := values[key]
 		if !given {
 			continue

@@ -194,6 +194,7 @@ func TestFaultsNameTheirOrigin(t *testing.T) {
 			"profiles/p.yaml:2: l_cycles: 4 of experiments/e2_2_t3_n4.yaml"},
 		{"unknown reference", "e2_1_ema_off", "paper", []string{"reference=e2_2_t3n6"}, nil, `--set: reference: unknown experiment "e2_2_t3n6"; the nearest known one is e2_2_t3_n6`},
 		{"second document", "e2_1_ema_off", "paper", nil, map[string]string{"experiments/e2_1_ema_off.yaml": "phase: ablations\n---\nemma: false\n"}, "experiments/e2_1_ema_off.yaml:"},
+		{"scaled and set", "e2_1_ema_off", "p", nil, map[string]string{"profiles/p.yaml": "scale:\n  eval_puzzles: 0.5\nset:\n  eval_puzzles: 7\n"}, "profiles/p.yaml:2: eval_puzzles: is also set in profiles/p.yaml:4"},
 		{"profile overwrites", "e2_1_ema_off", "p", nil, map[string]string{"profiles/p.yaml": "set:\n  ema: true\n"}, "profiles/p.yaml:2: ema: the profile would undo what experiments/e2_1_ema_off.yaml"},
 		{"profile scales text", "e2_1_ema_off", "p", nil, map[string]string{"profiles/p.yaml": "scale:\n  ema: 2\n"}, "scale.ema: ema cannot be scaled"},
 		{"profile floor", "e2_1_ema_off", "p", nil, map[string]string{"profiles/p.yaml": "floor:\n  hidden_size: 64\n"}, "a floor would make experiments"},
