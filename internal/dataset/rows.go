@@ -138,6 +138,9 @@ func parseRow[T string | []byte](p *row, rec []T) string {
 	if p.Rating, err = strconv.Atoi(string(rec[3])); err != nil {
 		return fmt.Sprintf("rating %q is no whole number", rec[3])
 	}
+	if p.Rating < 0 {
+		return fmt.Sprintf("rating %d is negative", p.Rating)
+	}
 	if !p.Answer.Complete() {
 		return "the answer is no valid grid: a digit is missing or twice in a row, column or box"
 	}
