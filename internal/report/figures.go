@@ -9,7 +9,7 @@ func figures(rows []Row, sets Datasets) ([]figure, error) {
 		name, title, note string
 		panels            func([]Row) ([]*panel, error)
 	}{
-		{"exact_accuracy", "Exact accuracy on held-out puzzles", "One line per seed, a mark per evaluation with EMA weights; the last one is the final evaluation. The dashed black line is the reference.", accuracyPanels},
+		{"exact_accuracy", "Exact accuracy on held-out puzzles", "One line per seed, a mark per evaluation; the last one is the final evaluation, those before it may be over fewer puzzles (eval_puzzles). The dashed black line is the reference.", accuracyPanels},
 		{"loss", "Training loss", "One line per seed, the mean over about a twentieth of the run, in whole multiples of halt_max_steps; what was logged is faint behind it. The dashed black line is the reference. Rows that halt are replaced by new puzzles, so the loss jumps whenever many halt at once.", lossPanels},
 		{"compute", "Accuracy against compute", "One mark per seed; higher and further left is better. Work is the matrix products of training and evaluations.", computePanel},
 		{"tn", "Best exact accuracy over T x n, %", "Darker is higher; empty fields were not trained. T recursions with n updates of z_L each; means over seeds.", heatPanel},

@@ -77,3 +77,13 @@ func TestLongNamesLeaveTheDrawings(t *testing.T) {
 		}
 	}
 }
+
+// What curves and the paper's column cannot say is said beside them.
+func TestLimitsOfComparisonsAreSaid(t *testing.T) {
+	s := tnSweep(t)[3]
+	_, files := write(t, []report.Entry{{Spec: s, Result: result(s, []bool{true, false})}})
+	wants(t, files["report.md"], "may be over fewer puzzles", "cannot be held against it")
+	if strings.Contains(files["report.md"], "with EMA weights") { // e2_1_ema_off has none
+		t.Error("calls every evaluation one with EMA weights")
+	}
+}
