@@ -141,4 +141,4 @@ var method = fmt.Sprintf("How to read the tables. Differences are in points of e
 	"\"unpaired\" says that the test puzzles differ. p-values are of the final accuracy, Holm-corrected over all %s of this report. "+
 	"The best checkpoint was chosen by evaluations, so its accuracy is optimistic and has no p-value; final is the honest figure. "+
 	"† is underpowered: not significant, and a difference would have to be as large as the number after † (in points) to be found in 80%% of cases under the correction, more than the %.0f points that matter here. "+
-	"± is the standard deviation over seeds. paper % is published for the full size on all 422,786 test puzzles of sudoku-extreme: a run of a smaller profile or on other puzzles cannot be held against it.", "comparisons", 100*interesting)
+	"± is the standard deviation over seeds. paper %% is published for the full size on all 422,786 test puzzles of sudoku-extreme: a run of a smaller profile or on other puzzles cannot be held against it.", "comparisons", 100*interesting)
