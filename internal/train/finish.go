@@ -2,6 +2,7 @@ package train
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,11 +34,11 @@ func (r *run) finish(ctx context.Context) (Result, error) {
 		return res(), nil
 	}
 	r.meta.Final = true
-	if _, err := r.runs.Stat(ctx, report.ResultFile); err == nil && !r.o.Force {
+	if _, _, err := blob.ReadAll(ctx, r.runs, report.ResultFile, 0); err == nil && !r.o.Force {
 		out := res()
 		out.Result = "runs/" + r.o.Run + "/" + report.ResultFile
 		return out, nil
-	} else if err != nil && !errors.Is(err, blob.ErrNotExist) {
+	} else if err != nil && !errors.Is(err, blob.ErrNotExist) && !errors.Is(err, blob.ErrCorrupt) { // a damaged one is written anew
 		return res(), fmt.Errorf("look for the result of run %s: %w", r.o.Run, err)
 	}
 	// Before the result: whoever finds that leaves the run alone.
@@ -93,13 +94,34 @@ func (r *run) writeResult(ctx context.Context, digest string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := r.writer.Check(ctx); err != nil { // only the owner of the run writes its result
-		return "", err
-	}
-	if _, err := blob.PutBytes(ctx, r.runs, report.ResultFile, data, blob.Any); err != nil {
+	if err := r.putResult(ctx, data); err != nil {
 		return "", fmt.Errorf("write result of run %s: %w", r.o.Run, err)
 	}
 	return "runs/" + r.o.Run + "/" + report.ResultFile, nil
+}
+
+// putResult stores result.json in the place of what is there. Only the owner of the
+// run does: the fence is looked at after the generation, so that a later owner's result has another.
+func (r *run) putResult(ctx context.Context, data []byte) error {
+	generation := blob.Absent
+	attr, err := r.runs.Stat(ctx, report.ResultFile)
+	if err == nil {
+		generation = attr.Generation
+	} else if !errors.Is(err, blob.ErrNotExist) {
+		return err
+	}
+	if err := r.writer.Check(ctx); err != nil {
+		return err
+	}
+	_, err = blob.PutBytes(ctx, r.runs, report.ResultFile, data, generation)
+	if errors.Is(err, blob.ErrPrecondition) { // another owner, or this write once more after a lost answer
+		there, _, rerr := blob.ReadAll(ctx, r.runs, report.ResultFile, 0)
+		if rerr == nil && bytes.Equal(there, data) {
+			return nil
+		}
+		return cmp.Or(r.writer.Check(ctx), err)
+	}
+	return err
 }
 
 func bestOf(evals []checkpoint.Eval, final checkpoint.Eval) report.Eval {
