@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"strings"
 
 	tlog "go.temporal.io/server/common/log"
+	"go.temporal.io/server/common/log/tag"
 	"golang.org/x/sys/unix"
 )
 
@@ -84,7 +86,27 @@ func openLog(state, level string) (tlog.Logger, error) {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	log.SetOutput(f)
-	return tlog.NewZapLogger(tlog.BuildZapLogger(tlog.Config{Level: level, OutputFile: path})), nil
+	return loudLogger{tlog.NewZapLogger(tlog.BuildZapLogger(tlog.Config{Level: level, OutputFile: path})), os.Stderr, path}, nil
+}
+
+// loudLogger says on standard error too what ends the process.
+type loudLogger struct {
+	tlog.Logger
+	stderr io.Writer
+	path   string
+}
+
+// Fatal ends the process, as the server does where, for example, a port was taken meanwhile.
+func (l loudLogger) Fatal(msg string, tags ...tag.Tag) {
+	for _, t := range tags {
+		if err, ok := t.Value().(error); ok {
+			msg += ": " + err.Error()
+		} else if t.Key() == "error" {
+			msg += fmt.Sprintf(": %v", t.Value())
+		}
+	}
+	fmt.Fprintf(l.stderr, "devstack: %s (log: %s)\n", msg, l.path)
+	l.Logger.Fatal(msg, tags...)
 }
 
 // ports of the three services; 0 means unset.

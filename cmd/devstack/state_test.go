@@ -1,10 +1,14 @@
 package main
 
 import (
+	"errors"
 	"net"
+	"strings"
 	"testing"
 
 	enumspb "go.temporal.io/api/enums/v1"
+	tlog "go.temporal.io/server/common/log"
+	"go.temporal.io/server/common/log/tag"
 )
 
 func TestChoosePorts(t *testing.T) {
@@ -73,5 +77,19 @@ func TestStateIsLocked(t *testing.T) {
 		t.Errorf("after the first has gone: %v", err)
 	} else {
 		again()
+	}
+}
+
+// silent is a logger whose Fatal lets the process live.
+type silent struct{ tlog.Logger }
+
+func (silent) Fatal(string, ...tag.Tag) {}
+
+func TestWhatEndsTheServerIsSaid(t *testing.T) {
+	var said strings.Builder
+	logger := tlog.With(loudLogger{silent{tlog.NewNoopLogger()}, &said, "devstack.log"}, tag.Error(errors.New("not this one")))
+	logger.Fatal("failed to start gRPC listener", tag.Error(errors.New("listen tcp 127.0.0.1:7233: bind: address already in use")))
+	if got := said.String(); !strings.Contains(got, "failed to start gRPC listener") || !strings.Contains(got, "address already in use") || !strings.Contains(got, "devstack.log") {
+		t.Errorf("%q", got)
 	}
 }
