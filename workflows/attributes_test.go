@@ -5,14 +5,11 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
-	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
-	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"trmsweep/activities"
@@ -20,54 +17,26 @@ import (
 	"trmsweep/workflows"
 )
 
-// upserted records the values that every workflow gives a search attribute, in order.
-type upserted struct {
-	interceptor.WorkerInterceptorBase
-	mu  sync.Mutex
-	got map[string]map[string][]any // workflow type -> attribute -> values
-}
-
-func watchAttributes(env *testsuite.TestWorkflowEnvironment) *upserted {
-	u := &upserted{got: map[string]map[string][]any{}}
-	env.SetWorkerOptions(sdkworker.Options{DeadlockDetectionTimeout: time.Minute, Interceptors: []interceptor.WorkerInterceptor{u}})
-	return u
-}
-
-func (u *upserted) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
-	return &upsertedInbound{interceptor.WorkflowInboundInterceptorBase{Next: next}, u}
-}
-
-type upsertedInbound struct {
-	interceptor.WorkflowInboundInterceptorBase
-	all *upserted
-}
-
-func (i *upsertedInbound) Init(out interceptor.WorkflowOutboundInterceptor) error {
-	return i.Next.Init(&upsertedOutbound{interceptor.WorkflowOutboundInterceptorBase{Next: out}, i.all})
-}
-
-type upsertedOutbound struct {
-	interceptor.WorkflowOutboundInterceptorBase
-	all *upserted
-}
-
-func (o *upsertedOutbound) UpsertTypedSearchAttributes(ctx workflow.Context, updates ...temporal.SearchAttributeUpdate) error {
-	name := workflow.GetInfo(ctx).WorkflowType.Name
-	o.all.mu.Lock()
-	if o.all.got[name] == nil {
-		o.all.got[name] = map[string][]any{}
-	}
-	got, values := o.all.got[name], temporal.NewSearchAttributes(updates...)
-	for _, key := range []string{queues.AttrSweep, queues.AttrPhase, queues.AttrStatus} {
-		if v, ok := values.GetKeyword(temporal.NewSearchAttributeKeyKeyword(key)); ok {
-			got[key] = append(got[key], v)
+// watchAttributes records the values that every workflow gives a search attribute, in order: workflow type -> attribute -> values.
+func watchAttributes(env *testsuite.TestWorkflowEnvironment) map[string]map[string][]any {
+	all := map[string]map[string][]any{}
+	c := calls{attributes: func(ctx workflow.Context, updates []temporal.SearchAttributeUpdate) {
+		name := workflow.GetInfo(ctx).WorkflowType.Name
+		if all[name] == nil {
+			all[name] = map[string][]any{}
 		}
-	}
-	if v, ok := values.GetFloat64(temporal.NewSearchAttributeKeyFloat64(queues.AttrGoodput)); ok {
-		got[queues.AttrGoodput] = append(got[queues.AttrGoodput], v)
-	}
-	o.all.mu.Unlock()
-	return o.Next.UpsertTypedSearchAttributes(ctx, updates...)
+		got, values := all[name], temporal.NewSearchAttributes(updates...)
+		for _, key := range []string{queues.AttrSweep, queues.AttrPhase, queues.AttrStatus} {
+			if v, ok := values.GetKeyword(temporal.NewSearchAttributeKeyKeyword(key)); ok {
+				got[key] = append(got[key], v)
+			}
+		}
+		if v, ok := values.GetFloat64(temporal.NewSearchAttributeKeyFloat64(queues.AttrGoodput)); ok {
+			got[queues.AttrGoodput] = append(got[queues.AttrGoodput], v)
+		}
+	}}
+	c.watch(env)
+	return all
 }
 
 // Phases can be found by their status as sweeps and experiments can, and no goodput has more than four digits.
@@ -85,7 +54,7 @@ func TestSearchAttributes(t *testing.T) {
 	if err := env.GetWorkflowError(); err != nil {
 		t.Fatal(err)
 	}
-	phase := all.got[workflows.PhaseType]
+	phase := all[workflows.PhaseType]
 	if got := phase[queues.AttrStatus]; !slices.Equal(got, []any{workflows.StatusRunning, workflows.StatusDone}) {
 		t.Errorf("the phase's statuses are %v", got)
 	}
@@ -96,8 +65,8 @@ func TestSearchAttributes(t *testing.T) {
 		t.Errorf("the phase's sweep is %v", got)
 	}
 	long := 0
-	for name := range maps.Keys(all.got) {
-		for _, v := range all.got[name][queues.AttrGoodput] {
+	for name := range maps.Keys(all) {
+		for _, v := range all[name][queues.AttrGoodput] {
 			g, _ := v.(float64)
 			if g != math.Round(g*1e4)/1e4 {
 				t.Errorf("%s shows goodput %v", name, g)

@@ -5,60 +5,29 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/mock"
-	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
-	sdkworker "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"trmsweep/activities"
 	"trmsweep/workflows"
 )
 
-// asked records with which priority every attempt was asked for.
-type asked struct {
-	interceptor.WorkerInterceptorBase
-	mu  sync.Mutex
-	got map[string][]int // item ID -> one for every attempt
-}
-
-func watchPriorities(env *testsuite.TestWorkflowEnvironment) *asked {
-	a := &asked{got: map[string][]int{}}
-	env.SetWorkerOptions(sdkworker.Options{DeadlockDetectionTimeout: time.Minute, Interceptors: []interceptor.WorkerInterceptor{a}})
-	return a
-}
-
-func (a *asked) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
-	return &askedInbound{interceptor.WorkflowInboundInterceptorBase{Next: next}, a}
-}
-
-type askedInbound struct {
-	interceptor.WorkflowInboundInterceptorBase
-	all *asked
-}
-
-func (i *askedInbound) Init(out interceptor.WorkflowOutboundInterceptor) error {
-	return i.Next.Init(&askedOutbound{interceptor.WorkflowOutboundInterceptorBase{Next: out}, i.all})
-}
-
-type askedOutbound struct {
-	interceptor.WorkflowOutboundInterceptorBase
-	all *asked
-}
-
-func (o *askedOutbound) ExecuteActivity(ctx workflow.Context, activityType string, args ...any) workflow.Future {
-	if activityType == "Train" {
-		in, _ := args[0].(activities.TrainInput)
-		o.all.mu.Lock()
-		o.all.got[in.Item.ID] = append(o.all.got[in.Item.ID], workflow.GetActivityOptions(ctx).Priority.PriorityKey)
-		o.all.mu.Unlock()
-	}
-	return o.Next.ExecuteActivity(ctx, activityType, args...)
+// watchPriorities records with which priority every attempt was asked for: item ID -> one for every attempt.
+func watchPriorities(env *testsuite.TestWorkflowEnvironment) map[string][]int {
+	all := map[string][]int{}
+	c := calls{activity: func(ctx workflow.Context, name string, args []any) {
+		if name == "Train" {
+			in, _ := args[0].(activities.TrainInput)
+			all[in.Item.ID] = append(all[in.Item.ID], workflow.GetActivityOptions(ctx).Priority.PriorityKey)
+		}
+	}}
+	c.watch(env)
+	return all
 }
 
 // What the user wants while the hosts are still being checked holds when training begins.
@@ -97,8 +66,8 @@ func TestWishesBeforeTraining(t *testing.T) {
 	}
 	want := map[string]int{ids[0]: 1, ids[1]: 4, ids[3]: 4, ids[4]: 4, ids[4] + "_60000_epochs": 4, ids[4] + "-s7": 4}
 	for id, p := range want {
-		if !slices.Equal(all.got[id], []int{p}) {
-			t.Errorf("%s was asked for with priorities %v, want once %d", id, all.got[id], p)
+		if !slices.Equal(all[id], []int{p}) {
+			t.Errorf("%s was asked for with priorities %v, want once %d", id, all[id], p)
 		}
 	}
 }
@@ -283,8 +252,8 @@ func TestPriorityOfWhatWaits(t *testing.T) {
 		if began {
 			want = want[:1]
 		}
-		if err := env.GetWorkflowError(); err != nil || !slices.Equal(all.got["e1_1_baseline"], want) {
-			t.Errorf("begun %v: priorities %v, want %v (%v)", began, all.got, want, err)
+		if err := env.GetWorkflowError(); err != nil || !slices.Equal(all["e1_1_baseline"], want) {
+			t.Errorf("begun %v: priorities %v, want %v (%v)", began, all, want, err)
 		}
 	}
 }

@@ -24,14 +24,8 @@ func TestStepAllocatesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer be.Finalize()
-			m, err := New(be, c)
-			if err != nil {
-				t.Fatal(err)
-			}
+			m := freshModel(t, be, c)
 			defer m.Close()
-			if err := m.Load(m.InitState(1)); err != nil {
-				t.Fatal(err)
-			}
 			in := tinyBatch(c)
 			in.LR, in.PuzzleEmbLR = 1e-3, 1e-3
 			step := func() {

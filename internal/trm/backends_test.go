@@ -16,14 +16,8 @@ func wholeRun(t *testing.T, name string, c Config, steps int) (curve []float64, 
 		t.Fatal(err)
 	}
 	defer be.Finalize()
-	m, err := New(be, c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := freshModel(t, be, c)
 	defer m.Close()
-	if err := m.Load(m.InitState(1)); err != nil {
-		t.Fatal(err)
-	}
 	in := tinyBatch(c)
 	for s := range steps {
 		in.Step, in.LR = int64(s+1), 3e-3*min(1, float64(s+1)/20)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/gomlx/gomlx/backends"
 	"github.com/gomlx/gomlx/pkg/core/graph"
 
 	"trmsweep/internal/tensor"
@@ -20,6 +21,19 @@ func tinyBatch(c Config) StepInput {
 		}
 	}
 	return in
+}
+
+// freshModel is a model on the backend with start values; the caller closes it.
+func freshModel(t *testing.T, be backends.Backend, c Config) *Model {
+	t.Helper()
+	m, err := New(be, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Load(m.InitState(1)); err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 func trainTiny(t *testing.T, c Config, steps int) (*Model, []float64) {

@@ -78,14 +78,8 @@ func TestRemoteBackend(t *testing.T) {
 	}
 	defer be.Finalize()
 	train := func(be backends.Backend, between func(step int, m *Model)) string {
-		m, err := New(be, c)
-		if err != nil {
-			t.Fatal(err)
-		}
+		m := freshModel(t, be, c)
 		defer m.Close()
-		if err := m.Load(m.InitState(1)); err != nil {
-			t.Fatal(err)
-		}
 		in := tinyBatch(c)
 		in.LR, in.PuzzleEmbLR = 3e-3, 3e-3
 		for s := range 5 {
