@@ -191,6 +191,10 @@ func (r *run) curve(ctx context.Context) ([][2]float64, error) {
 		return nil, fmt.Errorf("read manifest for the curve: %w", err)
 	}
 	text, err := checkpoint.ReadMetrics(ctx, r.runs, m)
+	if err != nil && !errors.Is(err, blob.ErrTransient) && ctx.Err() == nil { // no attempt can mend it, and the training itself is whole
+		r.o.Logger.Warn("the metrics log is damaged; the result has no curve, and `trmsweep verify` names the damage", "error", err)
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read metrics log: %w", err)
 	}

@@ -82,3 +82,43 @@ func TestDamagedResultIsWrittenAgain(t *testing.T) {
 		t.Errorf("%v", v.Faults)
 	}
 }
+
+// A lost piece of the log costs the curve and not the run; verify says what is lost.
+func TestDamagedLogEnds(t *testing.T) {
+	for name, damage := range map[string]func(b blob.Bucket, key string) error{
+		"missing": func(b blob.Bucket, key string) error { return b.Delete(t.Context(), key, blob.Any) },
+		"other": func(b blob.Bucket, key string) error {
+			_, err := blob.PutBytes(t.Context(), b, key, []byte("{}\n"), blob.Any)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := mem.New(nil)
+			if a := attempt(t, b, tiny(t), func(o *Options) { o.MaxSteps = 8 }); a.err != nil {
+				t.Fatal(a.err)
+			}
+			runs := blob.Prefix(b, "runs/r/")
+			r, err := checkpoint.Verify(t.Context(), runs)
+			if err != nil || r.Newest == nil || len(r.Newest.Metrics) == 0 {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			if err := damage(runs, r.Newest.Metrics[0].Key); err != nil {
+				t.Fatal(err)
+			}
+			a := attempt(t, b, tiny(t))
+			if a.err != nil || a.res.StateSHA256 != want(t).res.StateSHA256 {
+				t.Fatalf("%+v, %v", a.res, a.err)
+			}
+			text, _, err := blob.ReadAll(t.Context(), runs, report.ResultFile, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res, err := report.DecodeResult(text); err != nil || len(res.Curve) != 0 || res.Final.Puzzles == 0 {
+				t.Errorf("%+v, %v", res, err)
+			}
+			if r, err := checkpoint.Verify(t.Context(), runs); err != nil || r.OK {
+				t.Errorf("verify: %+v, %v", r, err)
+			}
+		})
+	}
+}
