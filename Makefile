@@ -7,7 +7,7 @@ PROFILE ?= smoke
 KILLS   ?= 100
 SEED    ?= 1
 
-.PHONY: run run-clean up down build stack test e2e chaos bench lint lint-full determinism
+.PHONY: run run-clean up down build stack test race e2e chaos bench lint lint-full determinism
 
 run: build ## the study on the embedded stack: PROFILE= SWEEP= STATE=
 	bin/trmsweep run --sweep $(SWEEP) --profile $(PROFILE) --state $(STATE)
@@ -33,6 +33,13 @@ stack: build ## the embedded stack in the foreground; Ctrl-C stops it
 test: ## every test; no network but 127.0.0.1
 	go test -timeout 40m ./...
 	cd cmd/devstack && go test -vet=off . # lint vets it: facts of the whole server take minutes
+
+# Those that share memory between goroutines and are done in seconds without the detector.
+RACY = ./activities ./worker ./workflows ./internal/blob/... ./internal/checkpoint ./internal/train ./internal/supervise \
+	./internal/preempt ./internal/preflight ./internal/metrics ./internal/faultproxy ./cmd/tctl
+
+race: ## tests of what runs concurrently, with the race detector; needs a C compiler
+	go test -race -timeout 20m $(RACY)
 
 e2e: ## the real binaries, driven as a user does
 	go test -count=1 -timeout 40m ./e2e/

@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,15 +17,22 @@ import (
 // atWork counts on the workflow's clock how many attempts run at once.
 type atWork struct {
 	env       *testsuite.TestWorkflowEnvironment
+	mu        sync.Mutex
 	now, most int
 }
 
 // begin is an attempt of an hour.
 func (a *atWork) begin(activities.Item) time.Duration {
-	a.now++
-	a.most = max(a.most, a.now)
-	a.env.RegisterDelayedCallback(func() { a.now-- }, time.Hour)
+	a.add(1)
+	a.env.RegisterDelayedCallback(func() { a.add(-1) }, time.Hour)
 	return time.Hour
+}
+
+func (a *atWork) add(n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.now += n
+	a.most = max(a.most, a.now)
 }
 
 // Whatever the user adds or starts again, no more attempts run at once than the sweep may.
