@@ -9,6 +9,7 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
+	"trmsweep/internal/checkpoint"
 )
 
 const forever = 1 << 30
@@ -48,12 +49,15 @@ func TestTrainingGoesOnThroughAnOutage(t *testing.T) {
 func TestOutageLongerThanPatience(t *testing.T) {
 	b := mem.New(nil)
 	d := &dying{Bucket: b, left: forever}
+	away := false
 	a := attempt(t, d, tiny(t), func(o *Options) {
 		o.Patience = 20 * time.Millisecond
 		record := o.Events
 		o.Events = func(e Event) {
 			record(e)
-			if e.Step == 7 {
+			if e.Step >= 7 && !away {
+				away = true
+				awaitCommit(t, b) // a save runs beside training, which may be faster
 				d.allow(0)
 			}
 		}
@@ -66,6 +70,23 @@ func TestOutageLongerThanPatience(t *testing.T) {
 	if a.res.RestoredFromStep == 0 {
 		t.Error("nothing had been committed")
 	}
+}
+
+// awaitCommit returns once run r has a checkpoint in b.
+func awaitCommit(t *testing.T, b blob.Bucket) {
+	t.Helper()
+	for range 2000 {
+		h, err := checkpoint.ReadHead(t.Context(), blob.Prefix(b, "runs/r/"))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if _, ok := newestGood(h); ok {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Error("no checkpoint in ten seconds")
 }
 
 // However long the storage is away, one copy of the state waits for it.
