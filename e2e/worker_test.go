@@ -16,7 +16,7 @@ import (
 
 // tiny makes every experiment of the smoke profile a matter of seconds.
 var tiny = []string{
-	"data_puzzles=16", "data_augmentations=2", "data_test_puzzles=8", "epochs=4", "eval_interval_epochs=2", "eval_puzzles=4", "final_eval_puzzles=4",
+	"data_puzzles=64", "data_augmentations=2", "data_test_puzzles=8", "epochs=4", "eval_interval_epochs=2", "eval_puzzles=4", "final_eval_puzzles=4",
 	"eval_batch_size=4", "halt_max_steps=4", "lr_warmup_steps=1", "checkpoint_every_steps=4",
 }
 

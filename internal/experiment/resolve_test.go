@@ -124,7 +124,9 @@ func TestProfilesKeepWhatExperimentsChange(t *testing.T) {
 				ratio("data_puzzles", float64(s.DataPuzzles), float64(base.DataPuzzles), float64(p.DataPuzzles), float64(b.DataPuzzles))
 				ratio("epochs", float64(s.Epochs), float64(base.Epochs), float64(p.Epochs), float64(b.Epochs))
 				ratio("hidden_size", float64(s.HiddenSize), float64(base.HiddenSize), float64(p.HiddenSize), float64(b.HiddenSize))
-				if s.HCycles != p.HCycles || s.LCycles != p.LCycles || s.MLPT != p.MLPT || s.EMA != p.EMA || s.HaltMaxSteps != p.HaltMaxSteps || s.LLayers != p.LLayers {
+				ratio("l_cycles", float64(s.LCycles), float64(base.LCycles), float64(p.LCycles), float64(b.LCycles))
+				ratio("halt_max_steps", float64(s.HaltMaxSteps), float64(base.HaltMaxSteps), float64(p.HaltMaxSteps), float64(b.HaltMaxSteps))
+				if s.HCycles != p.HCycles || s.MLPT != p.MLPT || s.EMA != p.EMA || s.LLayers != p.LLayers {
 					t.Errorf("%s: the profile changed the model's structure: %+v", s.Name, s)
 				}
 				want := float64(p.LRWarmupSteps) / float64(b.LRWarmupSteps) * float64(base.LRWarmupSteps)
