@@ -2,7 +2,7 @@ package activities
 
 import (
 	"bufio"
-	"context"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,7 +24,6 @@ type Child struct {
 	Args    []string // more arguments: --store, --cache, --backend, --threads
 	Env     []string // added to the worker's environment
 	LogDir  string   // one file per run gets the children's standard error
-	TempDir string   // for spec files; empty = the system's
 	// Grace is the time from SIGTERM to SIGKILL: enough for one step and one save. 0 = 2 minutes.
 	Grace time.Duration
 	// Silence is the time after which a process that says nothing is killed: it
@@ -60,9 +59,10 @@ type exit struct {
 	tail   string // of its standard error
 }
 
-// run starts the process, hands every event to on, and waits for its end. When
-// stop closes it gets SIGTERM, and after the grace SIGKILL with its whole group.
-func (c Child) run(stop <-chan struct{}, name string, args []string, on func(childEvent)) (exit, error) {
+// run starts the process with the spec on its standard input, hands every event
+// to on, and waits for its end. When stop closes it gets SIGTERM, and after the
+// grace SIGKILL with its whole group.
+func (c Child) run(stop <-chan struct{}, name string, spec []byte, args []string, on func(childEvent)) (exit, error) {
 	log, err := c.openLog(name)
 	if err != nil {
 		return exit{}, err
@@ -85,7 +85,7 @@ func (c Child) run(stop <-chan struct{}, name string, args []string, on func(chi
 	defer runtime.UnlockOSThread()
 	cmd := exec.Command(command[0], append(append([]string{}, command[1:]...), args...)...)
 	cmd.Env = append(os.Environ(), c.Env...)
-	cmd.Stderr = log
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(spec), log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -186,20 +186,4 @@ func logTail(f *os.File, from int64) string {
 	b := make([]byte, st.Size()-from)
 	n, _ := f.ReadAt(b, from)
 	return strings.TrimSpace(string(b[:n]))
-}
-
-// specFile writes the spec for one process; the caller removes it.
-func (c Child) specFile(_ context.Context, data []byte) (string, error) {
-	f, err := os.CreateTemp(c.TempDir, "spec-*.json")
-	if err != nil {
-		return "", fmt.Errorf("make spec file: %w", err)
-	}
-	_, err = f.Write(data)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return f.Name(), fmt.Errorf("write spec file %s: %w", f.Name(), err)
-	}
-	return f.Name(), nil
 }

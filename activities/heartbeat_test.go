@@ -48,7 +48,7 @@ func TestHeartbeats(t *testing.T) {
 			env := s.NewTestActivityEnvironment()
 			env.SetTestTimeout(time.Minute)
 			var n atomic.Int64
-			a := &Activities{Bucket: mem.New(time.Now), Child: Child{Command: []string{"sh", script}, TempDir: dir}, HeartbeatEvery: 100 * time.Millisecond, Heartbeat: func(_ context.Context, _ []byte, details any) error {
+			a := &Activities{Bucket: mem.New(time.Now), Child: Child{Command: []string{"sh", script}}, HeartbeatEvery: 100 * time.Millisecond, Heartbeat: func(_ context.Context, _ []byte, details any) error {
 				if p, _ := details.(Progress); p.Step == 0 {
 					return nil
 				}

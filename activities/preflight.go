@@ -137,13 +137,6 @@ func (a *Activities) passed(ctx context.Context, key string) (preflight.Row, boo
 // Try runs the trial program on a spec in JSON. A process that dies is a row that says so.
 func (c Child) Try(ctx context.Context, name string, spec []byte) (preflight.Row, error) {
 	row := preflight.Row{Check: "trial of " + name}
-	file, err := c.specFile(ctx, spec)
-	if file != "" {
-		defer os.Remove(file)
-	}
-	if err != nil {
-		return row, err
-	}
 	command := c.Trial
 	if len(command) == 0 {
 		self, err := os.Executable()
@@ -156,14 +149,14 @@ func (c Child) Try(ctx context.Context, name string, spec []byte) (preflight.Row
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	begin := time.Now()
-	cmd := exec.CommandContext(ctx, command[0], append(append(append([]string{}, command[1:]...), "--spec", file), c.Args...)...)
+	cmd := exec.CommandContext(ctx, command[0], append(append(append([]string{}, command[1:]...), "--spec", "-"), c.Args...)...)
 	cmd.Env = append(os.Environ(), c.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	var out, log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &log
-	err = cmd.Run()
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(spec), &out, &log
+	err := cmd.Run()
 	row.Seconds = time.Since(begin).Seconds()
 	if ctx.Err() != nil {
 		return row, ctx.Err()

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -48,19 +47,12 @@ func (a *Activities) attempt(ctx context.Context, in TrainInput, tr *tracker, st
 	if err != nil {
 		return exit{}, err
 	}
-	file, err := a.Child.specFile(ctx, spec)
-	if file != "" {
-		defer os.Remove(file)
-	}
-	if err != nil {
-		return exit{}, err
-	}
 	own, err := json.Marshal(owner)
 	if err != nil {
 		return exit{}, err
 	}
-	args := append([]string{"--spec", file, "--run", in.Item.Run, "--owner", string(own)}, a.Child.Args...)
-	return a.Child.run(stop, in.Item.Run, args, func(ev childEvent) {
+	args := append([]string{"--spec", "-", "--run", in.Item.Run, "--owner", string(own)}, a.Child.Args...)
+	return a.Child.run(stop, in.Item.Run, spec, args, func(ev childEvent) {
 		if tr.apply(ev) && a.Notify != nil {
 			a.Notify(ctx, tr.snapshot())
 		}

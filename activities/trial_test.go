@@ -20,7 +20,7 @@ func TestTrialsThatDie(t *testing.T) {
 		{"passed", `echo '{"check": "trial of x", "ok": true, "detail": "loss fell"}'`, false, "loss fell"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			child := Child{Trial: []string{"sh", "-c", c.script}, TempDir: t.TempDir()}
+			child := Child{Trial: []string{"sh", "-c", c.script}}
 			row, err := child.Try(t.Context(), "x", []byte("{}"))
 			text := row.Detail
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -57,7 +58,7 @@ SIGTERM and SIGINT save at the next step boundary; a second SIGINT (Ctrl-C) kill
 	fl.StringVar(&f.profile, "profile", "paper", "profile that scales the experiment: smoke, laptop, paper")
 	fl.StringArrayVar(&f.sets, "set", nil, "key=value that overrides the configuration (repeatable)")
 	fl.Int64Var(&f.seed, "seed", 0, "seed instead of the configuration's (0 = the configuration's)")
-	fl.StringVar(&f.specFile, "spec", "", "resolved spec as a JSON file, instead of EXPERIMENT, --profile and --set")
+	fl.StringVar(&f.specFile, "spec", "", "resolved spec as a JSON file, - for standard input, instead of EXPERIMENT, --profile and --set")
 	fl.StringVar(&f.store, "store", "", "where checkpoints and results live: a folder or gs://bucket/prefix (default STATE/store; environment TRMSWEEP_STORE)")
 	fl.StringVar(&f.run, "run", "", "name of the run in the store (default: spec hash and seed)")
 	fl.StringVar(&f.cache, "cache", "", "folder of cached datasets (default STATE/cache)")
@@ -158,13 +159,20 @@ func trainOptions(ctx context.Context, a *app, f trainFlags, args []string, even
 	return o, func() { _ = closer.Close() }, nil
 }
 
+func readSpec(file string) ([]byte, error) {
+	if file == "-" {
+		return io.ReadAll(os.Stdin)
+	}
+	return os.ReadFile(file)
+}
+
 // trainSpec resolves the experiment, or reads a spec that was resolved before.
 func trainSpec(a *app, f trainFlags, args []string) (experiment.Spec, error) {
 	if f.specFile != "" {
 		if len(args) > 0 {
 			return experiment.Spec{}, usagef("train takes EXPERIMENT or --spec FILE, not both")
 		}
-		data, err := os.ReadFile(f.specFile)
+		data, err := readSpec(f.specFile)
 		if err != nil {
 			return experiment.Spec{}, usagef("--spec: %w", err)
 		}
