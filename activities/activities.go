@@ -39,6 +39,8 @@ type Activities struct {
 	HeartbeatEvery time.Duration // 0 = 2 s for training, 5 s for all others
 	// EnsureDataset makes the spec's dataset exist in the store.
 	EnsureDataset func(ctx context.Context, s experiment.Spec, progress func(any)) (hash string, built bool, err error)
+	// LocalDataset is the content hash of the dataset that the spec's file makes now, empty where the source is no file of this host.
+	LocalDataset func(ctx context.Context, s experiment.Spec) (hash string, err error)
 	// WriteReport writes the report of a sweep into the store.
 	WriteReport func(ctx context.Context, in ReportInput) (keys []string, err error)
 	// Checks are what this host must pass before it trains the specs.
@@ -68,6 +70,9 @@ func (a *Activities) status(ctx context.Context, it Item) (RunStatus, error) {
 			return st, temporal.NewNonRetryableApplicationError(fmt.Sprintf("runs/%s/%s belongs to spec %s seed %d, not to %s seed %d: move it away",
 				it.Run, report.ResultFile, r.SpecHash, r.Seed, it.SpecHash, it.Seed), ErrConfig, nil)
 		}
+		if err := a.sameData(ctx, it, r.DatasetHash); err != nil {
+			return st, err
+		}
 		st = RunStatus{Finished: true, Steps: r.Steps, CommittedStep: r.Steps, BestExactAccuracy: r.Best.ExactAccuracy, StateSHA256: r.StateSHA256}
 		if n := len(r.Curve); n > 0 {
 			st.Loss = r.Curve[n-1][1]
@@ -87,6 +92,26 @@ func (a *Activities) status(ctx context.Context, it Item) (RunStatus, error) {
 		st.CommittedStep = max(st.CommittedStep, c.Step)
 	}
 	return st, nil
+}
+
+// sameData is an error where the file that a finished run was trained on holds something else now.
+func (a *Activities) sameData(ctx context.Context, it Item, trained string) error {
+	if a.LocalDataset == nil || trained == "" {
+		return nil
+	}
+	s, err := a.readSpec(ctx, it.SpecKey)
+	if err != nil {
+		return err
+	}
+	now, err := a.LocalDataset(ctx, s)
+	if err != nil {
+		return fmt.Errorf("dataset of %s: %w", s.Name, err)
+	}
+	if now == "" || now == trained {
+		return nil
+	}
+	return temporal.NewNonRetryableApplicationError(fmt.Sprintf("run %s is finished on dataset %.12s, and %s makes %.12s now: put the old file back, give the new one another name, or train again with --force",
+		it.Run, trained, s.DataSource, now), ErrConfig, nil)
 }
 
 // StatusAll is Status of many runs, in their order; what is wrong with one is in its Error.

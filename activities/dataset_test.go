@@ -110,3 +110,23 @@ func TestStatusAll(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// A finished run whose file has changed since is not taken for the new file's.
+func TestStatusLooksAtTheFile(t *testing.T) {
+	a, p := planned(t, "TNSweep")
+	it := p.Items[0]
+	data, err := report.RunResult{Run: it.Run, SpecHash: it.SpecHash, Seed: it.Seed, Steps: 7, DatasetHash: "old"}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := blob.PutBytes(t.Context(), a.Bucket, "runs/"+it.Run+"/"+report.ResultFile, data, blob.Any); err != nil {
+		t.Fatal(err)
+	}
+	for now, says := range map[string]string{"old": "", "": "", "new": "makes new now: put the old file back"} {
+		a.LocalDataset = func(context.Context, experiment.Spec) (string, error) { return now, nil }
+		st, err := a.StatusAll(t.Context(), []Item{it})
+		if err != nil || st[0].Finished != (says == "") || !strings.Contains(st[0].Error, says) {
+			t.Errorf("%q: %+v %v", now, st, err)
+		}
+	}
+}

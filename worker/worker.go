@@ -48,6 +48,7 @@ type Options struct {
 	MetricsAddress string
 
 	EnsureDataset func(ctx context.Context, b blob.Bucket, s experiment.Spec, progress func(any)) (hash string, built bool, err error)
+	LocalDataset  func(ctx context.Context, s experiment.Spec) (hash string, err error)
 	WriteReport   func(ctx context.Context, b blob.Bucket, in activities.ReportInput) (keys []string, err error)
 	Checks        func(specs []experiment.Spec) []preflight.Check
 	// OnReady, if set, hears when the pollers have started.
@@ -94,8 +95,9 @@ func wire(c client.Client, b blob.Bucket, host string, o Options) *activities.Ac
 	}
 	a := &activities.Activities{
 		Configs: o.Configs, Environ: o.Environ, Profile: o.Profile, Bucket: b, Host: host, Checks: o.Checks,
-		ListPollers: func(ctx context.Context) (string, error) { return CheckPollers(ctx, c) },
-		Child:       activities.Child{Command: o.Command, Args: args, LogDir: filepath.Join(o.StateDir, "logs"), Grace: o.Grace},
+		LocalDataset: o.LocalDataset,
+		ListPollers:  func(ctx context.Context) (string, error) { return CheckPollers(ctx, c) },
+		Child:        activities.Child{Command: o.Command, Args: args, LogDir: filepath.Join(o.StateDir, "logs"), Grace: o.Grace},
 		Heartbeat: func(ctx context.Context, taskToken []byte, details any) error {
 			return c.RecordActivityHeartbeat(ctx, taskToken, details)
 		},

@@ -21,6 +21,11 @@ func (a *app) ensureDataset(ctx context.Context, b blob.Bucket, s experiment.Spe
 	return hash, built, err
 }
 
+// localDataset is the dataset that the spec's file on this host makes now.
+func localDataset(ctx context.Context, s experiment.Spec) (string, error) {
+	return dataset.LocalHash(ctx, train.DatasetOptions(s))
+}
+
 // writeReport reports on the items of a sweep: their results where the store has them, else why not.
 func writeReport(ctx context.Context, b blob.Bucket, in activities.ReportInput) ([]string, error) {
 	told, err := report.ReadTold(ctx, b)

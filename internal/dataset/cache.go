@@ -74,6 +74,28 @@ func Ensure(ctx context.Context, bucket blob.Bucket, o Options, cacheDir string,
 	return dir, hash, built, writeRecord(ctx, bucket, name, o.Source, hash)
 }
 
+// LocalHash is the content hash of the dataset that o makes of files of this host,
+// without making it; empty where the source is another one or cannot be read any more.
+func LocalHash(ctx context.Context, o Options) (string, error) {
+	o, err := o.normal()
+	if err != nil {
+		return "", err
+	}
+	for _, address := range []string{o.Source, o.TestSource} {
+		if strings.HasPrefix(address, gsScheme) || strings.HasPrefix(address, "hf:") {
+			return "", nil
+		}
+	}
+	if o.generates() || !exists(o.Source) {
+		return "", nil
+	}
+	src, err := resolve(ctx, o, func(Progress) {})
+	if err != nil {
+		return "", ctx.Err()
+	}
+	return o.identity(src), nil
+}
+
 // obtain is Ensure for a known hash; make, which fills the folder, may be nil.
 func obtain(ctx context.Context, bucket blob.Bucket, hash, cacheDir string, progress func(Progress), make func(dir string) error) (string, error) {
 	base := filepath.Join(cacheDir, "datasets")

@@ -77,6 +77,17 @@ func (r *run) complete(ctx context.Context, m *checkpoint.Manifest) (Result, boo
 	if err != nil {
 		return r.result(), false, fmt.Errorf("result of run %s: %w", r.o.Run, err)
 	}
+	if r.o.DataDir == "" { // a file may have changed since
+		data, err := dataset.LocalHash(ctx, DatasetOptions(r.spec))
+		if err != nil {
+			return r.result(), false, fmt.Errorf("dataset of %s: %w", r.spec.Name, err)
+		}
+		if data != "" {
+			if err := r.matches(m.Meta, data); err != nil {
+				return r.result(), false, err
+			}
+		}
+	}
 	r.step, r.restoredFrom, r.meta = m.Step, m.Step, m.Meta
 	if r.ledger, err = ParseLedger(m.Meta.LedgerSHA256); err != nil {
 		return r.result(), false, err
