@@ -10,9 +10,22 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt) }) // a second Ctrl-C kills; SIGTERM may come twice, from a service manager and from the worker
+	ctx, stop := interruptible()
 	code := execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
+}
+
+// interruptible is a context that SIGINT and SIGTERM end. From then on a second
+// Ctrl-C kills; SIGTERM may come twice, from a service manager and from the worker.
+func interruptible() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		signal.Reset(os.Interrupt) // before anybody is told to stop
+		cancel()
+	}()
+	return ctx, cancel
 }

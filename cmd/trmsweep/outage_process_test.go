@@ -136,8 +136,10 @@ func TestSecondInterruptKills(t *testing.T) {
 			first.Do(func() { proxy.SetDown(true); p.signal(syscall.SIGINT) })
 		}
 	}, short("gs://bucket/study", t.TempDir())...)
-	if code := p.end(); code != -1 || p.events.count(train.EventNotice) != 1 {
-		t.Errorf("exit code %d, %d notices\n%s", code, p.events.count(train.EventNotice), p.stderr.String())
+	code := p.end()
+	ws, _ := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if ws.Signal() != syscall.SIGINT || p.events.count(train.EventNotice) != 1 {
+		t.Errorf("exit code %d, signal %v, %d notices\n%s", code, ws.Signal(), p.events.count(train.EventNotice), p.stderr.String())
 	}
 }
 
