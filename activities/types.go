@@ -97,9 +97,10 @@ func (p Progress) LossText() string {
 	return fmt.Sprintf("%.3f", p.Loss)
 }
 
-// BestText is the best exact accuracy in percent; see LossText.
+// BestText is the best exact accuracy in percent; see LossText. A run that is taken
+// as it is has State "done" and was evaluated, though nobody says when.
 func (p Progress) BestText() string {
-	if p.EvalStep == 0 && p.BestExactAccuracy == 0 {
+	if p.EvalStep == 0 && p.BestExactAccuracy == 0 && p.State != "done" {
 		return "-"
 	}
 	return fmt.Sprintf("%.2f%%", 100*p.BestExactAccuracy)
