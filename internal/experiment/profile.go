@@ -16,7 +16,7 @@ import (
 type profile struct {
 	file  string
 	scale map[string]scaling // key -> factor
-	floor map[string]float64 // key -> least value where it is not zero
+	floor map[string]scaling // key -> least value where it is not zero
 	set   layer              // absolute values of keys that no experiment changes
 }
 
@@ -40,7 +40,7 @@ func readProfile(configs fs.FS, name string) (profile, error) {
 	if !slices.Contains(known, name) {
 		return profile{}, Faults{{Msg: fmt.Sprintf("unknown profile %q; the nearest known one is %s (known: %s)", name, nearest(name, known), strings.Join(known, ", "))}}
 	}
-	p := profile{file: "profiles/" + name + ".yaml", scale: map[string]scaling{}, floor: map[string]float64{}, set: newLayer()}
+	p := profile{file: "profiles/" + name + ".yaml", scale: map[string]scaling{}, floor: map[string]scaling{}, set: newLayer()}
 	m, err := readMapping(configs, p.file)
 	if err != nil {
 		return profile{}, err
@@ -61,6 +61,11 @@ func readProfile(configs fs.FS, name string) (profile, error) {
 			p.numbers(section, v, &faults)
 		}
 	})
+	for key, f := range p.floor {
+		if _, scaled := p.scale[key]; !scaled {
+			faults = append(faults, Fault{f.origin, "floor." + key, key + " is not scaled, so nothing would come of its floor; add it to scale or take it away"})
+		}
+	}
 	return p, faults.orNil()
 }
 
@@ -88,7 +93,7 @@ func (p *profile) numbers(section string, m *yaml.Node, faults *Faults) {
 		case slices.Contains(exactKeys, key):
 			fault(k, "a floor would make experiments that differ in %s the same; choose another factor", key)
 		default:
-			p.floor[key] = x.(float64)
+			p.floor[key] = scaling{x.(float64), at(p.file, v)}
 		}
 	})
 }
@@ -126,7 +131,7 @@ func (p profile) apply(values map[string]any, origins map[string]string, changed
 			continue
 		}
 		if n != 0 {
-			r = max(r, p.floor[key], 1)
+			r = max(r, p.floor[key].factor, 1)
 		}
 		out.put(key, int64(r), origin)
 	}
