@@ -200,7 +200,7 @@ func TestFaultsNameTheirOrigin(t *testing.T) {
 		{"profile overwrites", "e2_1_ema_off", "p", nil, map[string]string{"profiles/p.yaml": "set:\n  ema: true\n"}, "profiles/p.yaml:2: ema: the profile would undo what experiments/e2_1_ema_off.yaml"},
 		{"profile scales text", "e2_1_ema_off", "p", nil, map[string]string{"profiles/p.yaml": "scale:\n  ema: 2\n"}, "scale.ema: ema cannot be scaled"},
 		{"profile floor", "e2_1_ema_off", "p", nil, map[string]string{"profiles/p.yaml": "floor:\n  hidden_size: 64\n"}, "a floor would make experiments"},
-		{"floor alone", "e2_1_ema_off", "p", nil, map[string]string{"profiles/p.yaml": "floor:\n  data_puzzles: 64\n"}, "profiles/p.yaml:2: floor.data_puzzles: data_puzzles is not scaled"},
+		{"floor alone", "e2_1_ema_off", "p", nil, map[string]string{"profiles/p.yaml": "floor:\n  eval_puzzles: 64\n"}, "profiles/p.yaml:2: floor.eval_puzzles: eval_puzzles is not scaled"},
 		{"profile section", "e2_1_ema_off", "p", nil, map[string]string{"profiles/p.yaml": "scales:\n  lr: 2\n"}, "unknown section; the nearest known one is scale"},
 		{"not YAML", "e2_1_ema_off", "paper", nil, map[string]string{"experiments/e2_1_ema_off.yaml": "a: b: c"}, "experiments/e2_1_ema_off.yaml"},
 	} {
