@@ -3,6 +3,7 @@ package workflows_test
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -19,11 +20,12 @@ import (
 // hosts is a slice of preemptible hosts on the workflow's clock: attempts wait for
 // a free one, start, compile, restore, train at the speed of the plan (a tenth more or
 // less, of each run), commit every 100 seconds, and are preempted, half of them with a
-// notice that lets them save.
+// notice that lets them save. What happens to a run is drawn from the seed and its
+// name alone: attempts that begin in the same second do so in any order.
 type hosts struct {
 	mu       sync.Mutex
 	env      *testsuite.TestWorkflowEnvironment
-	rng      *rand.Rand
+	seed     uint64
 	between  time.Duration // mean time between preemptions of a host
 	free     []time.Time   // when each host is free again
 	runs     map[string]*hostRun
@@ -33,6 +35,7 @@ type hosts struct {
 
 // hostRun is what the store and the running attempt of a run know.
 type hostRun struct {
+	rng                       *rand.Rand
 	committed, executed, lost int64
 	speed                     float64 // steps per second
 	start                     time.Time
@@ -41,7 +44,7 @@ type hostRun struct {
 }
 
 func newHosts(env *testsuite.TestWorkflowEnvironment, n int, between time.Duration, seed uint64) *hosts {
-	return &hosts{env: env, rng: rand.New(rand.NewPCG(seed, 1)), between: between, free: make([]time.Time, n), runs: map[string]*hostRun{}, trained: map[string]float64{}}
+	return &hosts{env: env, seed: seed, between: between, free: make([]time.Time, n), runs: map[string]*hostRun{}, trained: map[string]float64{}}
 }
 
 const (
@@ -55,7 +58,10 @@ func (h *hosts) begin(it activities.Item) time.Duration {
 	defer h.mu.Unlock()
 	r := h.runs[it.Run]
 	if r == nil {
-		r = &hostRun{speed: float64(it.TotalSteps) / (it.EstimatedHours * 3600) * (0.9 + 0.2*h.rng.Float64())}
+		name := fnv.New64a()
+		_, _ = name.Write([]byte(it.Run))
+		r = &hostRun{rng: rand.New(rand.NewPCG(h.seed, name.Sum64()))}
+		r.speed = float64(it.TotalSteps) / (it.EstimatedHours * 3600) * (0.9 + 0.2*r.rng.Float64())
 		h.runs[it.Run] = r
 	}
 	now := h.env.Now()
@@ -86,7 +92,7 @@ func (h *hosts) attempt(r *hostRun, it activities.Item, start time.Time) (float6
 		books["restoring"] = 10
 	}
 	before := books["starting"] + books["compiling"] + books["restoring"]
-	dies := h.rng.ExpFloat64() * h.between.Seconds()
+	dies := r.rng.ExpFloat64() * h.between.Seconds()
 	need := float64(it.TotalSteps-r.committed) / r.speed
 	p := activities.Progress{Total: it.TotalSteps, RestoredFrom: r.committed, CommittedStep: r.committed, StartedAt: start, Host: "host", Goodput: books}
 	if dies >= before+need {
@@ -100,7 +106,7 @@ func (h *hosts) attempt(r *hostRun, it activities.Item, start time.Time) (float6
 	worked := math.Max(dies-before, 0)
 	p.Step = r.committed + int64(worked*r.speed)
 	wall := dies
-	if notice := h.rng.IntN(2) == 0; notice {
+	if notice := r.rng.IntN(2) == 0; notice {
 		p.CommittedStep, wall = p.Step, dies+5
 		books["saving"] = 5
 	} else {
