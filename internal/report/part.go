@@ -13,17 +13,28 @@ type Part struct {
 	Code       string `json:"code"`
 }
 
+// arithmetic lists, in order, what computed the run, each once; its backend where it did not say more.
+func (r RunResult) arithmetic() []string {
+	var names []string
+	for _, p := range r.Computed {
+		if !slices.Contains(names, p.Arithmetic) {
+			names = append(names, p.Arithmetic)
+		}
+	}
+	if len(names) == 0 && r.Backend != "" {
+		names = append(names, r.Backend)
+	}
+	return names
+}
+
 // arithmetics lists, in order, what computed the results, each once.
 func arithmetics(results []RunResult) string {
 	var names []string
 	for _, r := range results {
-		for _, p := range r.Computed {
-			if !slices.Contains(names, p.Arithmetic) {
-				names = append(names, p.Arithmetic)
+		for _, name := range r.arithmetic() {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
 			}
-		}
-		if len(r.Computed) == 0 && r.Backend != "" && !slices.Contains(names, r.Backend) {
-			names = append(names, r.Backend)
 		}
 	}
 	if len(names) == 0 {

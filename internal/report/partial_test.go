@@ -79,7 +79,7 @@ func TestOddResults(t *testing.T) {
 	w, files := write(t, entries)
 	wants(t, files["report.md"], "2 done, 1 partial, 2 failed", "an accuracy that is not a number", "cannot be read: bitmap",
 		"partial, 1 of 2 seeds: preempted for ever", "results of 2 versions of the code are mixed: c1 (e2_2_t3_n4); c0 (e2_2_t3_n6, e2_2_t4_n6)", "unpaired",
-		"| cpu avx2, cpu amx |", "other arithmetic than they began with, so that no undisturbed run gives their bits: "+newer.Run+".")
+		"| cpu avx2, cpu amx |", "kinds of arithmetic are mixed: ", "cpu avx2 (e2_2_t3_n4); cpu amx (e2_2_t3_n4)", "other arithmetic than they began with, so that no undisturbed run gives their bits: "+newer.Run+".")
 	if r := row(t, w, specs[2].Name); len(r.Seeds) != 1 || r.Delta == nil || !r.Paired || r.WallSeconds != newer.WallSeconds {
 		t.Errorf("a seed given twice counts once: %+v", r.Seeds)
 	}

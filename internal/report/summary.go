@@ -97,18 +97,9 @@ func verdicts(rows []Row) []string {
 
 // warnings are what a reader must know before believing the numbers.
 func warnings(rows []Row) []string {
-	codes := map[string][]string{}
-	var order, single, notes []string
+	var single, notes []string
 	compared := 0
 	for _, r := range rows {
-		for _, x := range r.results {
-			if codes[x.CodeVersion] == nil {
-				order = append(order, x.CodeVersion)
-			}
-			if !slices.Contains(codes[x.CodeVersion], r.Experiment) {
-				codes[x.CodeVersion] = append(codes[x.CodeVersion], r.Experiment)
-			}
-		}
 		if r.Delta != nil {
 			compared++
 		}
@@ -120,12 +111,11 @@ func warnings(rows []Row) []string {
 		}
 	}
 	out := []string{}
-	if len(order) > 1 {
-		parts := []string{}
-		for _, c := range order {
-			parts = append(parts, fmt.Sprintf("%s (%s)", c, strings.Join(codes[c], ", ")))
-		}
-		out = append(out, fmt.Sprintf("Caution: results of %d versions of the code are mixed: %s. Differences may come from the code.", len(order), strings.Join(parts, "; ")))
+	if n, kinds := mixture(rows, func(r RunResult) []string { return []string{r.CodeVersion} }); n > 1 {
+		out = append(out, fmt.Sprintf("Caution: results of %d versions of the code are mixed: %s. Differences may come from the code.", n, kinds))
+	}
+	if n, kinds := mixture(rows, RunResult.arithmetic); n > 1 {
+		out = append(out, fmt.Sprintf("Caution: results of %d kinds of arithmetic are mixed: %s. They round otherwise, which acts like another seed.", n, kinds))
 	}
 	if n := len(single); n > 0 {
 		out = append(out, fmt.Sprintf("Comparisons that rest on one seed: %d of %d. Their intervals say what other test puzzles would change, not what another seed would.", n, compared))
@@ -134,6 +124,29 @@ func warnings(rows []Row) []string {
 		out = append(out, "Notes: "+strings.Join(notes, "; ")+".")
 	}
 	return out
+}
+
+// mixture lists what of says of the results, each with the experiments that it is said of, and how many kinds there are.
+func mixture(rows []Row, of func(RunResult) []string) (int, string) {
+	in := map[string][]string{}
+	var order []string
+	for _, row := range rows {
+		for _, r := range row.results {
+			for _, kind := range of(r) {
+				if in[kind] == nil {
+					order = append(order, kind)
+				}
+				if !slices.Contains(in[kind], row.Experiment) {
+					in[kind] = append(in[kind], row.Experiment)
+				}
+			}
+		}
+	}
+	parts := make([]string, len(order))
+	for i, kind := range order {
+		parts[i] = fmt.Sprintf("%s (%s)", kind, strings.Join(in[kind], ", "))
+	}
+	return len(order), strings.Join(parts, "; ")
 }
 
 var method = fmt.Sprintf("How to read the tables. Differences are in points of exact accuracy (whole grids right), experiment minus reference, with 95%% intervals in brackets: paired bootstrap over the same test puzzles with a fixed seed, and over seeds where there are several, "+
