@@ -145,6 +145,23 @@ func finishSweep(ctx context.Context, a *app, c client.Client, s *localStack, id
 	return sweepOutcome(a, id, st)
 }
 
+// failures are the first ten experiments that failed, each on a line with its reason.
+func failures(rows []workflows.ExperimentResult) string {
+	var b strings.Builder
+	n := 0
+	for _, r := range rows {
+		if r.Status != workflows.StatusFailed || r.Item.SameAs != "" {
+			continue
+		}
+		if n++; n > 10 {
+			b.WriteString("\n  and others")
+			break
+		}
+		fmt.Fprintf(&b, "\n  %s: %s", r.Item.ID, r.Error)
+	}
+	return b.String()
+}
+
 // sweepOutcome is the error of a sweep that ended otherwise than it should. One
 // that was stopped by the user or by its budget did as it was told.
 func sweepOutcome(a *app, id string, st workflows.SweepResult) error {
@@ -157,7 +174,7 @@ func sweepOutcome(a *app, id string, st workflows.SweepResult) error {
 		return fmt.Errorf("sweep %s ended (%s) %s, but without a report: see the notes above; `trmsweep report %s --profile %s --state %s` writes it from the results",
 			id, st.Status, tally, strings.TrimSuffix(id, "-"+st.Profile), st.Profile, a.stateDir)
 	case st.Failed > 0:
-		return fmt.Errorf("%d of %d experiments failed; the report and `trmsweep status %s` say why", st.Failed, len(st.Experiments), id)
+		return fmt.Errorf("%d of %d experiments failed; what results there are is in the report%s", st.Failed, len(st.Experiments), failures(st.Experiments))
 	case st.Status == workflows.StatusStopped:
 		fmt.Fprintf(a.stderr, "sweep %s was stopped %s; the same command goes on with the rest\n", id, tally)
 	case st.Status != workflows.StatusDone:

@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"trmsweep/activities"
 	"trmsweep/workflows"
 )
 
@@ -27,7 +28,7 @@ func (c closedWorkflow) Get(context.Context, any) error                         
 
 // `run` ends with exit code 0 only where the sweep did what it was told and left a report.
 func TestEndOfARun(t *testing.T) {
-	three := []workflows.ExperimentResult{{}, {}, {}}
+	three := []workflows.ExperimentResult{{}, {Item: activities.Item{ID: "e9"}, Status: workflows.StatusFailed, Error: "row 3 is bad"}, {}}
 	for _, tc := range []struct {
 		name string
 		err  error
@@ -37,7 +38,7 @@ func TestEndOfARun(t *testing.T) {
 	}{
 		{"done", nil, workflows.SweepResult{Status: "done", Done: 3, Reports: []string{"sweeps/s/report.md"}}, exitOK, "report.md"},
 		{"without a report", nil, workflows.SweepResult{Status: "done", Done: 3, Notes: []string{"report: disk is full"}}, exitFailed, "without a report"},
-		{"experiments failed", nil, workflows.SweepResult{Status: "done", Done: 2, Failed: 1, Reports: []string{"sweeps/s/report.md"}}, exitFailed, "1 of 3 experiments failed"},
+		{"experiments failed", nil, workflows.SweepResult{Status: "done", Done: 2, Failed: 1, Reports: []string{"sweeps/s/report.md"}}, exitFailed, "1 of 3 experiments failed; what results there are is in the report\n  e9: row 3 is bad\n"},
 		{"stopped by the user", nil, workflows.SweepResult{Status: "stopped", Done: 1, Reports: []string{"sweeps/s/report.md"}}, exitOK, "sweep s was stopped with 1 of 3 experiments done"},
 		{"stopped without a report", nil, workflows.SweepResult{Status: "stopped", Done: 1}, exitFailed, "without a report"},
 		{"not to the end", nil, workflows.SweepResult{Status: "running", Done: 1, Reports: []string{"sweeps/s/report.md"}}, exitFailed, `ended as "running" with 1 of 3`},
