@@ -126,6 +126,9 @@ func TestProfilesKeepWhatExperimentsChange(t *testing.T) {
 				ratio("hidden_size", float64(s.HiddenSize), float64(base.HiddenSize), float64(p.HiddenSize), float64(b.HiddenSize))
 				ratio("l_cycles", float64(s.LCycles), float64(base.LCycles), float64(p.LCycles), float64(b.LCycles))
 				ratio("halt_max_steps", float64(s.HaltMaxSteps), float64(base.HaltMaxSteps), float64(p.HaltMaxSteps), float64(b.HaltMaxSteps))
+				if profile == "laptop" && (s.LCycles != p.LCycles || s.HaltMaxSteps != p.HaltMaxSteps) {
+					t.Errorf("%s: n %d and %d supervision steps, at full size %d and %d", s.Name, s.LCycles, s.HaltMaxSteps, p.LCycles, p.HaltMaxSteps)
+				}
 				if s.HCycles != p.HCycles || s.MLPT != p.MLPT || s.EMA != p.EMA || s.LLayers != p.LLayers {
 					t.Errorf("%s: the profile changed the model's structure: %+v", s.Name, s)
 				}
