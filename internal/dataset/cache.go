@@ -86,7 +86,7 @@ func LocalHash(ctx context.Context, o Options) (string, error) {
 			return "", nil
 		}
 	}
-	if o.generates() || !exists(o.Source) {
+	if o.generates() {
 		return "", nil
 	}
 	src, err := resolve(ctx, o, func(Progress) {})
