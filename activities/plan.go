@@ -116,7 +116,7 @@ func seedsOf(s experiment.Spec, seeds []int64) []int64 {
 func itemOf(s experiment.Spec, manySeeds bool) Item {
 	run := s.RunName()
 	it := Item{Experiment: s.Name, Phase: s.Phase, ID: s.Name, Run: run, SpecHash: s.Hash(), SpecKey: "specs/" + run + ".json", Seed: s.Seed,
-		TotalSteps: s.TotalSteps(), EstimatedHours: s.EstimatedHours(experiment.V4Host), Reference: s.Reference,
+		TotalSteps: s.TotalSteps(), EstimatedHours: s.EstimatedHours(experiment.V4Chip), Reference: s.Reference,
 		Shape: preflight.Shape(s), Batch: s.GlobalBatchSize}
 	if manySeeds {
 		it.ID += fmt.Sprintf("-s%d", s.Seed)

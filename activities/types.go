@@ -45,7 +45,7 @@ type Item struct {
 	SpecKey        string  `json:"spec_key"`
 	Seed           int64   `json:"seed"`
 	TotalSteps     int64   `json:"total_steps"`
-	EstimatedHours float64 `json:"estimated_hours"` // on a v4 host
+	EstimatedHours float64 `json:"estimated_hours"` // on one v4 chip
 	Reference      string  `json:"reference,omitempty"`
 	Shape          string  `json:"shape,omitempty"`   // of the model: one trial per shape
 	Batch          int     `json:"batch,omitempty"`   // rows of a training batch

@@ -25,7 +25,7 @@ type planRow struct {
 	TotalFLOPs      float64 `json:"total_flops"` // training and evaluations
 	CheckpointBytes int64   `json:"checkpoint_bytes"`
 	StoredBytes     int64   `json:"stored_bytes"`    // keep_checkpoints of them
-	EstimatedHours  float64 `json:"estimated_hours"` // on one host of a v4-64
+	EstimatedHours  float64 `json:"estimated_hours"` // on one TPU v4 chip
 	Utilisation     float64 `json:"utilisation"`
 	SameAs          *string `json:"same_as"` // the experiment whose run it shares
 }
@@ -54,7 +54,7 @@ func newPlanCmd(a *app) *cobra.Command {
 			if err != nil {
 				return configError(err)
 			}
-			hw := experiment.V4Host
+			hw := experiment.V4Chip
 			hw.Utilisation = utilisation
 			rows := planRows(specs, hw)
 			if asJSON {
@@ -62,7 +62,7 @@ func newPlanCmd(a *app) *cobra.Command {
 				enc.SetIndent("", "  ")
 				return enc.Encode(rows)
 			}
-			return printPlan(a, rows, hw)
+			return printPlan(a, rows, hw, placements(specs))
 		},
 	}
 	fl := cmd.Flags()
@@ -92,7 +92,7 @@ func planRows(specs []experiment.Spec, hw experiment.Hardware) []planRow {
 	return rows
 }
 
-func printPlan(a *app, rows []planRow, hw experiment.Hardware) error {
+func printPlan(a *app, rows []planRow, hw experiment.Hardware, placement string) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "PHASE\tEXPERIMENT\tPARAMS\tSTEPS\tBATCH\tGFLOP/STEP\tSTORAGE MB\tHOURS\tRUN")
 	var hours []float64
@@ -114,14 +114,26 @@ func printPlan(a *app, rows []planRow, hw experiment.Hardware) error {
 	for _, h := range hours {
 		sum += h
 	}
-	fmt.Fprintf(a.stdout, "\n%d experiments, %d runs, %.1f MB of checkpoints. Hours are on one %s at %.1f%% of %.0f TFLOP/s per chip, evaluations included:\n%.3g host hours, %.3g h on the 8 hosts of a v4-64.\n",
-		len(rows), len(hours), float64(bytes)/1e6, hw.Name, 100*hw.Utilisation, hw.PeakFLOPs/1e12, sum, makespan(hours, 8))
+	slots := experiment.SlotsOfV4Slice(placement)
+	fmt.Fprintf(a.stdout, "\n%d experiments, %d runs, %.1f MB of checkpoints. Hours are on one %s at %.1f%% of its %.0f TFLOP/s, evaluations included; a run uses one chip.\n"+
+		"%.3g chip hours; %.3g h on a v4-64 with placement %s, which trains %d at once.\n",
+		len(rows), len(hours), float64(bytes)/1e6, hw.Name, 100*hw.Utilisation, hw.PeakFLOPs/1e12, sum, makespan(hours, slots), placement, slots)
 	return nil
 }
 
-// makespan packs the longest first, each on the host that is free first.
-func makespan(hours []float64, hosts int) float64 {
-	busy := make([]float64, hosts)
+// placements is the placement that all specs have, or host where they differ: chips are then not shared by all.
+func placements(specs []experiment.Spec) string {
+	for _, s := range specs {
+		if s.Placement != experiment.PlacementChip {
+			return experiment.PlacementHost
+		}
+	}
+	return experiment.PlacementChip
+}
+
+// makespan packs the longest first, each into the slot that is free first.
+func makespan(hours []float64, slots int) float64 {
+	busy := make([]float64, slots)
 	sorted := slices.Clone(hours)
 	slices.Sort(sorted)
 	for _, h := range slices.Backward(sorted) {

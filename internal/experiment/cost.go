@@ -122,12 +122,28 @@ type Hardware struct {
 // It is not a measurement on a TPU.
 const DefaultUtilisation = 0.125
 
-var (
-	// V4Host is one host of a v4-64 slice, on which one experiment runs.
-	V4Host = Hardware{"v4-64 host (4 chips)", 4, 275e12, DefaultUtilisation}
-	// V4Pod is the whole v4-64 slice.
-	V4Pod = Hardware{"v4-64 pod (32 chips)", 32, 275e12, DefaultUtilisation}
+// V4Chip is one chip of a TPU v4, on which one training process computes, whatever its placement.
+var V4Chip = Hardware{"TPU v4 chip", 1, 275e12, DefaultUtilisation}
+
+// A v4-64 slice is 8 hosts of 4 chips (its name counts the two cores of each).
+const (
+	V4SliceHosts  = 8
+	V4ChipsAtHost = 4
 )
+
+// What a training process has to itself on its host.
+const (
+	PlacementHost = "host" // the whole host, of whose chips it uses one
+	PlacementChip = "chip" // one chip: as many processes on a host as it has chips
+)
+
+// SlotsOfV4Slice is how many experiments of that placement run at once on a v4-64 slice.
+func SlotsOfV4Slice(placement string) int {
+	if placement == PlacementChip {
+		return V4SliceHosts * V4ChipsAtHost
+	}
+	return V4SliceHosts
+}
 
 // FLOPs is the rate at which the hardware does useful work, per second.
 func (hw Hardware) FLOPs() float64 { return float64(hw.Chips) * hw.PeakFLOPs * hw.Utilisation }

@@ -19,7 +19,7 @@ type Spec struct {
 	KeepCheckpoints      int     `json:"keep_checkpoints" mapstructure:"keep_checkpoints"`
 	LogEverySteps        int     `json:"log_every_steps" mapstructure:"log_every_steps"`
 	XLAMetricsEverySteps int     `json:"xla_metrics_every_steps" mapstructure:"xla_metrics_every_steps"`
-	Placement            string  `json:"placement" mapstructure:"placement"` // host (one experiment per host); pod is refused until ranks exist
+	Placement            string  `json:"placement" mapstructure:"placement"` // PlacementHost or PlacementChip; pod is refused until ranks exist
 	// Seed of initial weights, data order, exploration. Not in the hash: a run is named by hash and seed.
 	Seed int64 `json:"seed" mapstructure:"seed"`
 

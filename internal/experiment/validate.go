@@ -111,9 +111,9 @@ func (s Spec) validateSchedule(f *Faults) {
 		f.add("global_batch_size", "%d is not divisible by num_workers %d", s.GlobalBatchSize, s.NumWorkers)
 	}
 	if s.Placement == "pod" {
-		f.add("placement", "pod (one experiment over all hosts) is not available yet, want host")
+		f.add("placement", "pod (one experiment over all hosts) is not available yet, want %s or %s", PlacementHost, PlacementChip)
 	} else {
-		oneOf(f, "placement", s.Placement, "host")
+		oneOf(f, "placement", s.Placement, PlacementHost, PlacementChip)
 	}
 	if s.EvalIntervalEpochs <= 0 || s.Epochs <= 0 || s.DataPuzzles <= 0 || s.GlobalBatchSize <= 0 {
 		return

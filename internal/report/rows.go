@@ -102,7 +102,7 @@ func makeRows(entries []Entry, sets Datasets) []Row {
 
 func newRow(s experiment.Spec) Row {
 	r := Row{Experiment: s.Name, Phase: s.Phase, Reference: s.Reference, SpecHash: s.Hash(), Params: s.Params(), Steps: s.TotalSteps(),
-		PaperNote: s.PaperNote, TotalFLOPs: s.TotalFLOPs(), PredictedHours: s.EstimatedHours(experiment.V4Host),
+		PaperNote: s.PaperNote, TotalFLOPs: s.TotalFLOPs(), PredictedHours: s.EstimatedHours(experiment.V4Chip),
 		Seeds: []int64{}, WantedSeeds: []int64{}, Runs: []string{}, StateSHA256: []string{}, Ledger: map[string]float64{}, Slots: map[string]Books{}, Status: "missing", spec: s}
 	if s.PaperExactAccuracy > 0 {
 		r.PaperExact = ptr(s.PaperExactAccuracy / 100)

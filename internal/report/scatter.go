@@ -61,7 +61,7 @@ func computePanel(rows []Row) ([]*panel, error) {
 
 // timing is one run's predicted and actual time in seconds.
 func timing(r Row, res RunResult) (xy plotter.XY, ok bool) {
-	xy.X = 3600 * orElse(res.PredictedHours, r.spec.EstimatedHours(experiment.V4Host))
+	xy.X = 3600 * orElse(res.PredictedHours, r.spec.EstimatedHours(experiment.V4Chip))
 	xy.Y = r.books(res).inSlot()
 	return xy, xy.X > 0 && xy.Y > 0
 }
@@ -140,7 +140,7 @@ func hoursNote(rows []Row) string {
 	case runs == 0:
 		return ""
 	case median > otherHardware || median < 1.0/otherHardware:
-		return fmt.Sprintf("%s. The plan is for one host of a v4-64 at %.1f%% of its peak; these %d runs took %s times as long (median), by which the predictions are scaled here: how far marks lie from the line is how unlike the runs are.", note, 100*experiment.DefaultUtilisation, runs, ratio(median))
+		return fmt.Sprintf("%s. The plan is for one TPU v4 chip at %.1f%% of its peak; these %d runs took %s times as long (median), by which the predictions are scaled here: how far marks lie from the line is how unlike the runs are.", note, 100*experiment.DefaultUtilisation, runs, ratio(median))
 	}
-	return fmt.Sprintf("%s for one host of a v4-64 at %.1f%% of its peak, unless the run recorded its own. Median of actual / predicted over %d runs: %s.", note, 100*experiment.DefaultUtilisation, runs, ratio(median))
+	return fmt.Sprintf("%s for one TPU v4 chip at %.1f%% of its peak, unless the run recorded its own. Median of actual / predicted over %d runs: %s.", note, 100*experiment.DefaultUtilisation, runs, ratio(median))
 }

@@ -164,7 +164,7 @@ func timeTable(rows []Row) table {
 		names = append(names, "#"+b)
 	}
 	t := table{Title: "Where the time went", Head: head(append(names, "#lost steps")...), Note: fmt.Sprintf("Buckets of the ledger in %s, over all finished seeds; they add up to the wall clock from asking for a slot to the end. In slots is all but queued, and goodput is training's share of that. "+
-		"Predicted: the plan's figure for one host of a v4-64 at %.1f%% of its peak, unless the run recorded a prediction of its own. ", map[string]string{"s": "seconds", "min": "minutes", "h": "hours"}[unit], 100*experiment.DefaultUtilisation)}
+		"Predicted: the plan's figure for one TPU v4 chip at %.1f%% of its peak, unless the run recorded a prediction of its own. ", map[string]string{"s": "seconds", "min": "minutes", "h": "hours"}[unit], 100*experiment.DefaultUtilisation)}
 	switch {
 	case slots == 0 && runs > 0:
 		t.Note += "These are the training processes' own books: time in a queue and time lost with a process that died are not in them."

@@ -79,7 +79,7 @@ func (r *run) writeResult(ctx context.Context, digest string) (string, error) {
 		Best: bestOf(r.meta.Evals, final.Eval), Final: report.Eval(final.Eval),
 		Curve: curve, FinalCorrect: report.Bitmap(final.exact),
 		WallSeconds: wall, Preemptions: int(r.writer.Epoch() - 1), GoodputSeconds: goodput,
-		FLOPsPerStep: r.spec.FLOPsPerStep(), PredictedHours: r.spec.EstimatedHours(experiment.V4Host),
+		FLOPsPerStep: r.spec.FLOPsPerStep(), PredictedHours: r.spec.EstimatedHours(experiment.V4Chip),
 		StateSHA256: digest, LedgerSHA256: r.ledger.Digest(), DatasetHash: r.meta.DatasetHash,
 		CodeVersion: r.meta.CodeVersion, Backend: r.info.Name, Computed: r.parts,
 	}

@@ -231,7 +231,7 @@ func TestFreshRun(t *testing.T) {
 	if r.StateSHA256 != a.res.StateSHA256 || r.Final.Puzzles != 6 || r.Steps != 24 || len(r.Evals) != 3 || len(r.Curve) != 24 {
 		t.Errorf("%+v", r)
 	}
-	if want := tiny(t).EstimatedHours(experiment.V4Host); r.PredictedHours != want || want <= 0 {
+	if want := tiny(t).EstimatedHours(experiment.V4Chip); r.PredictedHours != want || want <= 0 {
 		t.Errorf("predicted %g hours, the plan says %g", r.PredictedHours, want)
 	}
 	// Nothing is ever exactly right in so short a run, so that the first evaluation stays the best one.
