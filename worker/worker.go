@@ -23,6 +23,7 @@ import (
 	"trmsweep/activities"
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/open"
+	"trmsweep/internal/endpoint"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/preflight"
 	"trmsweep/internal/queues"
@@ -31,7 +32,8 @@ import (
 
 // Options are a worker's settings.
 type Options struct {
-	StateDir string // logs, cache, devstack.json
+	Server   endpoint.Choice
+	StateDir string // logs, cache
 	Store    string // folder or gs://bucket/prefix
 	Profile  string // of sweeps whose input names none
 	Backend  string // of training processes
@@ -74,11 +76,12 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	c, err := Dial(ctx, o.StateDir, fmt.Sprintf("%d@%s", os.Getpid(), host), o.Logger, o.Patience, counting)
+	c, e, err := Dial(ctx, o.Server, fmt.Sprintf("%d@%s", os.Getpid(), host), o.Logger, o.Patience, counting)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
+	o.Logger.Info("connected", "server", e.HostPort, "namespace", e.Namespace, "from", e.From)
 	bucket, closer, err := open.Bucket(ctx, o.Store)
 	if err != nil {
 		return fmt.Errorf("open store %s: %w", o.Store, err)
@@ -170,37 +173,38 @@ func closeLogged(c io.Closer, l *slog.Logger) {
 // ErrNoServer: nothing answers at the server's address.
 var ErrNoServer = errors.New("no Temporal server")
 
-// Dial connects with the settings of envconfig (TEMPORAL_ADDRESS and others);
-// where they name no address and a stack runs in stateDir, to that. It tries
-// again until patience (0 = 1 minute) is used up.
-func Dial(ctx context.Context, stateDir, identity string, l *slog.Logger, patience time.Duration, settings ...func(*client.Options)) (client.Client, error) {
+// Dial connects to the server that was chosen. It tries again until patience (0 = 1
+// minute) is used up; settings that name no server, and for a command a folder on
+// which no stack was started, are errors at once.
+func Dial(ctx context.Context, choice endpoint.Choice, identity string, l *slog.Logger, patience time.Duration, settings ...func(*client.Options)) (client.Client, endpoint.Endpoint, error) {
 	if patience == 0 {
 		patience = time.Minute
 	}
+	if l == nil {
+		l = slog.Default()
+	}
 	deadline := time.Now().Add(patience)
-	for {
-		opts, err := clientOptions(stateDir)
-		if err != nil {
-			return nil, err
+	for said := false; ; {
+		e, err := choice.Resolve()
+		if err != nil && !choice.Waits(err) {
+			return nil, e, err
 		}
-		opts.Identity = identity
-		if l != nil {
-			opts.Logger = log.NewStructuredLogger(l)
-		}
-		for _, set := range settings {
-			set(&opts)
-		}
-		dctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-		c, err := client.DialContext(dctx, opts)
-		cancel()
 		if err == nil {
-			return c, nil
+			var c client.Client
+			if c, err = connect(ctx, e, identity, l, settings); err == nil {
+				return c, e, nil
+			}
+			err = fmt.Errorf("%w answers at %s (%s): %w; start one with `trmsweep up`, or set TEMPORAL_ADDRESS", ErrNoServer, e.HostPort, e.From, err)
 		}
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return nil, e, ctx.Err()
 		}
 		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("%w answers at %s: %w; start one with `trmsweep up`, or set TEMPORAL_ADDRESS", ErrNoServer, opts.HostPort, err)
+			return nil, e, err
+		}
+		if !said {
+			l.Warn("the server does not answer, waiting", "patience", patience, "error", err)
+			said = true
 		}
 		t := time.NewTimer(500 * time.Millisecond)
 		select {
@@ -209,4 +213,17 @@ func Dial(ctx context.Context, stateDir, identity string, l *slog.Logger, patien
 		}
 		t.Stop()
 	}
+}
+
+// connect tries once.
+func connect(ctx context.Context, e endpoint.Endpoint, identity string, l *slog.Logger, settings []func(*client.Options)) (client.Client, error) {
+	opts := e.Options
+	opts.Identity = identity
+	opts.Logger = log.NewStructuredLogger(l)
+	for _, set := range settings {
+		set(&opts)
+	}
+	dctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return client.DialContext(dctx, opts)
 }

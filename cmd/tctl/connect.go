@@ -2,89 +2,72 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/viper"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
+
+	"trmsweep/internal/endpoint"
 )
 
 const defaultTimeout = 15 * time.Second
-
-// localStack is what STATE/devstack.json says of a running local stack.
-type localStack struct {
-	Temporal string `json:"temporal"`
-	UI       string `json:"ui"`
-}
-
-// stackOf reads the state folder; the zero value means that no stack runs there.
-func stackOf(state string) (localStack, error) {
-	path := filepath.Join(state, "devstack.json")
-	data, err := os.ReadFile(path)
-	if os.IsNotExist(err) {
-		return localStack{}, nil
-	}
-	var s localStack
-	if err == nil {
-		err = json.Unmarshal(data, &s)
-	}
-	if err != nil {
-		return s, fmt.Errorf("read %s: %w", path, err)
-	}
-	return s, nil
-}
 
 // connection is a client and how to name it in messages.
 type connection struct {
 	client.Client
 	options client.Options
 	ui      string // base URL of the Web UI, empty when unknown
+	where   string // server and namespace, for people
 }
 
-// connect resolves flags, environment, configuration file and local stack, in
-// this order, and dials.
-func connect(ctx context.Context, v *viper.Viper) (*connection, error) {
-	opts, err := envconfig.LoadClientOptions(envconfig.LoadClientOptionsRequest{ConfigFileProfile: v.GetString("profile")})
-	if err != nil {
-		return nil, usagef("client configuration: %w", err)
+// choice is what flags and environment say of the server.
+func choice(cmd *cobra.Command, v *viper.Viper) endpoint.Choice {
+	return endpoint.Choice{
+		Address:   v.GetString("address"),
+		Profile:   v.GetString("profile"),
+		Namespace: v.GetString("namespace"),
+		State:     v.GetString("state"),
+		StateFlag: cmd.Flags().Changed("state"),
+		StateEnv:  os.Getenv("TRMSWEEP_STATE") != "",
 	}
-	stack, err := stackOf(v.GetString("state"))
+}
+
+// connect finds the server and dials.
+func connect(ctx context.Context, cmd *cobra.Command, v *viper.Viper) (*connection, error) {
+	e, err := choice(cmd, v).Resolve()
+	if errors.Is(err, endpoint.ErrSettings) {
+		return nil, usageError{err}
+	}
 	if err != nil {
 		return nil, err
 	}
-	address := v.GetString("address")
-	if address == "" {
-		address = opts.HostPort
-	}
-	if address == "" {
-		address = stack.Temporal
-	}
-	if address == "" {
-		address = "127.0.0.1:7233"
-	}
-	opts.HostPort = address
-	if ns := v.GetString("namespace"); ns != "" {
-		opts.Namespace = ns
-	}
-	if opts.Namespace == "" {
-		opts.Namespace = client.DefaultNamespace
-	}
+	opts := e.Options
 	opts.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	c, err := client.DialContext(ctx, opts)
 	if err != nil {
-		return nil, fmt.Errorf("no Temporal server at %s: %w; start one with `make up`, or say where it is with --address or TEMPORAL_ADDRESS", address, err)
+		return nil, fmt.Errorf("no Temporal server at %s (%s): %w; start one with `make up`, or say where it is with --address or TEMPORAL_ADDRESS", e.HostPort, e.From, err)
 	}
-	conn := &connection{Client: c, options: opts}
-	if address == stack.Temporal {
-		conn.ui = stack.UI
+	conn := &connection{Client: c, options: opts, where: e.String()}
+	if s, err := endpoint.ReadStack(v.GetString("state")); err == nil && s.Temporal == e.HostPort {
+		conn.ui = s.UI
 	}
 	return conn, nil
+}
+
+// here is a command line of tctl that reaches the same server as this one.
+func here(cmd *cobra.Command, command string) string {
+	for _, name := range []string{"address", "namespace", "profile", "state"} {
+		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
+			command += fmt.Sprintf(" --%s %s", name, f.Value)
+		}
+	}
+	return "`" + command + "`"
 }
 
 // link is the workflow's page in the Web UI, empty when no UI is known.

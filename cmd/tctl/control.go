@@ -24,7 +24,7 @@ func newShowCmd(v *viper.Viper) *cobra.Command {
 		for it.HasNext() {
 			e, err := it.Next()
 			if err != nil {
-				return named("show", t.id, err)
+				return named(cmd, "show", t.id, err)
 			}
 			h.Events = append(h.Events, e)
 		}
@@ -55,7 +55,7 @@ func newQueryCmd(v *viper.Viper) *cobra.Command {
 	cmd := targeted(v, "query", "Query a workflow", &t, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
 		val, err := c.QueryWorkflow(ctx, t.id, t.run, name, args...)
 		if err != nil {
-			return named("query", t.id, err)
+			return named(cmd, "query", t.id, err)
 		}
 		var result converter.RawValue
 		if err := val.Get(&result); err != nil {
@@ -74,17 +74,17 @@ func newSignalCmd(v *viper.Viper) *cobra.Command {
 	var in input
 	var name string
 	var args []any
-	cmd := targeted(v, "signal", "Signal a workflow", &t, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+	cmd := targeted(v, "signal", "Signal a workflow", &t, changing(func(ctx context.Context, cmd *cobra.Command, c *connection) error {
 		var arg any
 		if len(args) > 0 {
 			arg = args[0]
 		}
 		if err := c.SignalWorkflow(ctx, t.id, t.run, name, arg); err != nil {
-			return named("signal", t.id, err)
+			return named(cmd, "signal", t.id, err)
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "Signalled %s\n", t.id)
 		return nil
-	})
+	}))
 	cmd.Flags().StringVar(&name, "name", "", "name of the signal")
 	in.flags(cmd)
 	needsName(cmd, "name", &in, &args)
@@ -96,18 +96,18 @@ func newUpdateCmd(v *viper.Viper) *cobra.Command {
 	var in input
 	var name string
 	var args []any
-	cmd := targeted(v, "update", "Update a workflow and print the answer", &t, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+	cmd := targeted(v, "update", "Update a workflow and print the answer", &t, changing(func(ctx context.Context, cmd *cobra.Command, c *connection) error {
 		h, err := c.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{WorkflowID: t.id, RunID: t.run, UpdateName: name, Args: args,
 			WaitForStage: client.WorkflowUpdateStageCompleted})
 		if err != nil {
-			return named("update", t.id, err)
+			return named(cmd, "update", t.id, err)
 		}
 		var result converter.RawValue
 		if err := h.Get(ctx, &result); err != nil {
-			return named("update", t.id, err)
+			return named(cmd, "update", t.id, err)
 		}
 		return printAnswer(cmd, result)
-	})
+	}))
 	cmd.Flags().StringVar(&name, "name", "", "name of the update")
 	in.flags(cmd)
 	needsName(cmd, "name", &in, &args)
@@ -127,25 +127,25 @@ func needsName(cmd *cobra.Command, flag string, in *input, args *[]any) {
 
 func newCancelCmd(v *viper.Viper) *cobra.Command {
 	var t target
-	return targeted(v, "cancel", "Ask a workflow to stop cleanly", &t, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+	return targeted(v, "cancel", "Ask a workflow to stop cleanly", &t, changing(func(ctx context.Context, cmd *cobra.Command, c *connection) error {
 		if err := c.CancelWorkflow(ctx, t.id, t.run); err != nil {
-			return named("cancel", t.id, err)
+			return named(cmd, "cancel", t.id, err)
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "Asked %s to stop\n", t.id)
 		return nil
-	})
+	}))
 }
 
 func newTerminateCmd(v *viper.Viper) *cobra.Command {
 	var t target
 	var reason string
-	cmd := targeted(v, "terminate", "End a workflow at once, without letting it save", &t, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+	cmd := targeted(v, "terminate", "End a workflow at once, without letting it save", &t, changing(func(ctx context.Context, cmd *cobra.Command, c *connection) error {
 		if err := c.TerminateWorkflow(ctx, t.id, t.run, reason); err != nil {
-			return named("terminate", t.id, err)
+			return named(cmd, "terminate", t.id, err)
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "Terminated %s\n", t.id)
 		return nil
-	})
+	}))
 	cmd.Flags().StringVar(&reason, "reason", "terminated by tctl", "reason, kept in the history")
 	return cmd
 }

@@ -67,11 +67,19 @@ func connected(v *viper.Viper, f action) func(*cobra.Command, []string) error {
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), v.GetDuration("timeout"))
 		defer cancel()
-		c, err := connect(ctx, v)
+		c, err := connect(ctx, cmd, v)
 		if err != nil {
 			return err
 		}
 		defer c.Close()
+		return f(ctx, cmd, c)
+	}
+}
+
+// changing is an action that changes something: it says first where it does.
+func changing(f action) action {
+	return func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+		fmt.Fprintf(cmd.ErrOrStderr(), "tctl: on %s\n", c.where)
 		return f(ctx, cmd, c)
 	}
 }
@@ -84,7 +92,7 @@ func targeted(v *viper.Viper, use, short string, t *target, f action) *cobra.Com
 			return nil
 		}
 		if t.id == "" && len(args) == 0 {
-			return usagef("%s needs --workflow-id; `tctl workflow list` shows the ids", cmd.CommandPath())
+			return usagef("%s needs --workflow-id; %s shows the ids", cmd.CommandPath(), here(cmd, "tctl workflow list"))
 		}
 		return noArgs(cmd, args)
 	}, RunE: connected(v, f)}
@@ -150,7 +158,7 @@ func newStartCmd(v *viper.Viper) *cobra.Command {
 			_, _ = rand.Read(b[:])
 			id = typ + "-" + time.Now().UTC().Format("20060102-150405") + "-" + hex.EncodeToString(b[:])
 		}
-		return connected(v, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+		return connected(v, changing(func(ctx context.Context, cmd *cobra.Command, c *connection) error {
 			run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: queue}, typ, args...)
 			if err != nil {
 				return fmt.Errorf("start %s: %w", typ, err)
@@ -169,7 +177,7 @@ func newStartCmd(v *viper.Viper) *cobra.Command {
 				return err
 			}
 			return printAnswer(cmd, result)
-		})(cmd, rest)
+		}))(cmd, rest)
 	}
 	return cmd
 }
@@ -220,17 +228,17 @@ func newDescribeCmd(v *viper.Viper) *cobra.Command {
 	return targeted(v, "describe", "Describe a workflow as JSON", &t, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
 		resp, err := c.DescribeWorkflowExecution(ctx, t.id, t.run)
 		if err != nil {
-			return named("describe", t.id, err)
+			return named(cmd, "describe", t.id, err)
 		}
 		return writeJSON(cmd.OutOrStdout(), resp)
 	})
 }
 
 // named says which workflow an error is about.
-func named(verb, id string, err error) error {
+func named(cmd *cobra.Command, verb, id string, err error) error {
 	var missing *serviceerror.NotFound
 	if errors.As(err, &missing) {
-		return fmt.Errorf("%s: no workflow %q here: %w; `tctl workflow list` shows the ids", verb, id, err)
+		return fmt.Errorf("%s: no workflow %q here: %w; %s shows the ids", verb, id, err, here(cmd, "tctl workflow list"))
 	}
 	return fmt.Errorf("%s %s: %w", verb, id, err)
 }

@@ -165,7 +165,7 @@ func newCancelCmd(a *app) *cobra.Command {
 				err := c.CancelWorkflow(ctx, id, "")
 				var gone *serviceerror.NotFound
 				if errors.As(err, &gone) {
-					return fmt.Errorf("cancel %s: no sweep of this id is running (%w); `tctl workflow list` shows what there is", id, err)
+					return fmt.Errorf("cancel %s: no sweep of this id is running (%w); %s shows what there is", id, err, a.again("tctl workflow list"))
 				}
 				if err != nil {
 					return fmt.Errorf("cancel %s: %w", id, err)
@@ -183,13 +183,13 @@ func newCancelCmd(a *app) *cobra.Command {
 }
 
 func withSweep(ctx context.Context, a *app, id string, do func(client.Client, string) error) error {
-	c, err := dial(ctx, a)
+	c, err := dialToChange(ctx, a)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	if id == "" {
-		if id, err = newestSweep(ctx, c); err != nil {
+		if id, err = newestSweep(ctx, a, c); err != nil {
 			return err
 		}
 	}

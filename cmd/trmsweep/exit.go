@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"trmsweep/internal/blob"
+	"trmsweep/internal/endpoint"
 )
 
 // Exit codes of every subcommand; train adds the ones of its protocol (internal/train).
@@ -52,7 +53,8 @@ func exitCode(err error, stderr io.Writer) int {
 	}
 	fmt.Fprintf(stderr, "trmsweep: %v\n", err)
 	var ue usageError
-	if errors.As(err, &ue) || errors.Is(err, blob.ErrKey) { // the name of a run or a report
+	wrongKey := errors.Is(err, blob.ErrKey) // the name of a run or a report
+	if errors.As(err, &ue) || wrongKey || errors.Is(err, endpoint.ErrSettings) {
 		return exitUsage
 	}
 	return exitFailed

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"trmsweep/worker"
+	"trmsweep/internal/endpoint"
 )
 
 // errHeld says that a living process holds a lock file.
@@ -48,7 +48,7 @@ func holdState(state string, flags int) (*os.File, error) {
 
 // whoRuns names the stack of a state folder for messages.
 func whoRuns(state string) string {
-	s, err := worker.ReadStack(state)
+	s, err := endpoint.ReadStack(state)
 	if err != nil {
 		return ""
 	}

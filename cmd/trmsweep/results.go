@@ -17,7 +17,7 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/open"
-	"trmsweep/worker"
+	"trmsweep/internal/endpoint"
 )
 
 const storeHelp = "where runs and results live: a folder or gs://bucket/prefix (default: the embedded stack's store in the state folder, started for the moment if it is down, else STATE/store; environment TRMSWEEP_STORE)"
@@ -97,7 +97,7 @@ func storeExists(address string) error {
 // embeddedStorage is the address of the storage emulator on the state folder: the
 // running one, or one that lives until it is closed.
 func embeddedStorage(ctx context.Context, a *app) (string, io.Closer, error) {
-	if s, err := worker.ReadStack(a.stateDir); err == nil && answers(s.GCS) {
+	if s, err := endpoint.ReadStack(a.stateDir); err == nil && answers(s.GCS) {
 		return s.GCS, closers(nil), nil
 	}
 	self, err := os.Executable()
@@ -118,7 +118,7 @@ func embeddedStorage(ctx context.Context, a *app) (string, io.Closer, error) {
 		return "", nil, fmt.Errorf("storage of %s: %w", a.stateDir, err)
 	}
 	p := &storageProcess{cmd}
-	var s worker.Stack
+	var s endpoint.Stack
 	if err := json.NewDecoder(out).Decode(&s); err != nil {
 		return "", nil, errors.Join(fmt.Errorf("storage of %s did not start: %w", a.stateDir, err), p.Close())
 	}
@@ -128,11 +128,11 @@ func embeddedStorage(ctx context.Context, a *app) (string, io.Closer, error) {
 // useEmbeddedStorage leads the default store to the embedded stack that runs on
 // the state folder, where neither store nor servers were named otherwise.
 func useEmbeddedStorage(a *app, store string) error {
-	if store != "gs://trmsweep" || os.Getenv("TRMSWEEP_STORE")+os.Getenv("STORAGE_EMULATOR_HOST")+os.Getenv("TEMPORAL_ADDRESS") != "" {
+	if store != "gs://trmsweep" || os.Getenv("TRMSWEEP_STORE")+os.Getenv("STORAGE_EMULATOR_HOST") != "" {
 		return nil
 	}
-	if s, err := worker.ReadStack(a.stateDir); err == nil && answers(s.GCS) {
-		return os.Setenv("STORAGE_EMULATOR_HOST", s.GCS)
+	if e, err := a.server().Resolve(); err == nil && e.Stack.GCS != "" && answers(e.Stack.GCS) {
+		return os.Setenv("STORAGE_EMULATOR_HOST", e.Stack.GCS)
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func TestEmbeddedStorageIsTheDefault(t *testing.T) {
 	}
 	address := "http://" + l.Addr().String()
 	a := &app{stateDir: t.TempDir()}
-	if err := os.WriteFile(a.path("devstack.json"), []byte(`{"gcs":"`+address+`"}`), 0o644); err != nil {
+	if err := os.WriteFile(a.path("devstack.json"), []byte(`{"temporal":"127.0.0.1:1","gcs":"`+address+`"}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	const def = "gs://trmsweep"

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"trmsweep/configs"
+	"trmsweep/internal/endpoint"
 	"trmsweep/internal/version"
 )
 
@@ -20,8 +21,36 @@ import (
 type app struct {
 	stdout, stderr io.Writer
 	stateDir       string // --state
+	stateFlag      bool   // --state was given
 	configDir      string // --configs, empty = the ones built in
+	embedded       bool   // only the stack on the state folder will do: run, up and their worker
 }
+
+// server is what was said about the Temporal server.
+func (a *app) server() endpoint.Choice {
+	return endpoint.Choice{State: a.stateDir, StateFlag: a.stateFlag, StateEnv: os.Getenv("TRMSWEEP_STATE") != "", Embedded: a.embedded}
+}
+
+// here is a command line that acts on the same state folder.
+func (a *app) here(command string) string {
+	if a.stateFlag {
+		command += " --state " + shellWord(a.stateDir)
+	}
+	return command
+}
+
+// again is here as hints quote it.
+func (a *app) again(command string) string { return "`" + a.here(command) + "`" }
+
+// shellWord quotes what a shell would take apart.
+func shellWord(s string) string {
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !strings.ContainsRune(plainRunes, r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+const plainRunes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@%+=,"
 
 // configs are the configuration files: the built-in ones or those of --configs.
 func (a *app) configs() (fs.FS, error) {
@@ -54,6 +83,7 @@ func newRootCmd(a *app) *cobra.Command {
 	})
 	root.PersistentFlags().StringVar(&a.stateDir, "state", envOr("TRMSWEEP_STATE", ".trmsweep"), "folder of all local state (environment TRMSWEEP_STATE)")
 	root.PersistentFlags().StringVar(&a.configDir, "configs", os.Getenv("TRMSWEEP_CONFIGS"), "folder of configuration files instead of the built-in ones (environment TRMSWEEP_CONFIGS)")
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { a.stateFlag = cmd.Flags().Changed("state") }
 	addCommands(root, a)
 	return root
 }

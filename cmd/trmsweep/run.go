@@ -30,12 +30,13 @@ experiments have saved; the same command continues where it stopped.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
+			a.embedded = true
 			in := activities.SweepInput{Profile: f.profile, Preflight: checks}
 			if err := checkInput(a, sweep, in); err != nil {
 				return err
 			}
 			if !slices.Contains(sweepTypes, sweep) {
-				return usagef("run takes a sweep (%s), not %s; start that with `trmsweep start %s` on the stack of `trmsweep up`", strings.Join(sweepTypes, ", "), sweep, sweep)
+				return usagef("run takes a sweep (%s), not %s; start that with %s on the stack of `trmsweep up`", strings.Join(sweepTypes, ", "), sweep, a.again("trmsweep start "+sweep))
 			}
 			if err := f.check(a); err != nil {
 				return err
@@ -78,7 +79,7 @@ func runSweep(ctx context.Context, a *app, s *localStack, sweep string, in activ
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
 	for {
-		st, running, err := sweepStatus(ctx, c, id)
+		st, running, err := sweepStatus(ctx, a, c, id)
 		if err == nil {
 			show.show(progressLine(st), !running)
 			if !running {

@@ -10,8 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"trmsweep/internal/endpoint"
 	"trmsweep/internal/supervise"
-	"trmsweep/worker"
 )
 
 // stackFlags are what run and up share.
@@ -34,7 +34,7 @@ func (f stackFlags) check(a *app) error {
 
 // localStack is the embedded stack and one worker, kept alive until stop.
 type localStack struct {
-	worker.Stack
+	endpoint.Stack
 	failed chan error // a process that cannot be kept alive
 	stop   func()     // worker first (its runs save), then the servers; returns when all are gone
 }
@@ -49,6 +49,9 @@ func startStack(ctx context.Context, a *app, f stackFlags) (*localStack, error) 
 	devstack := filepath.Join(filepath.Dir(self), "devstack")
 	if _, err := os.Stat(devstack); err != nil {
 		return nil, fmt.Errorf("embedded stack: %w; `make build` makes it", err)
+	}
+	if names := endpoint.Environment(); names != "" {
+		fmt.Fprintf(a.stderr, "trmsweep: the Temporal server of the environment (%s) is ignored: this command uses its own\n", names)
 	}
 	state, err := filepath.Abs(a.stateDir)
 	if err != nil {
@@ -70,6 +73,9 @@ func startStack(ctx context.Context, a *app, f stackFlags) (*localStack, error) 
 	var running sync.WaitGroup
 	keep := func(ctx context.Context, p supervise.Process) (done chan struct{}) {
 		p.Logger, done = logger, make(chan struct{})
+		p.OnDeath = func(err error) {
+			fmt.Fprintf(a.stderr, "trmsweep: %s ended (%v) and is started again; %s may say why\n", p.Name, err, p.Log)
+		}
 		running.Go(func() {
 			defer close(done)
 			if err := p.Run(ctx); err != nil {
@@ -96,7 +102,7 @@ func startStack(ctx context.Context, a *app, f stackFlags) (*localStack, error) 
 		s.stop()
 		return nil, err
 	}
-	args := []string{"worker", "--state", state, "--profile", f.profile, "--backend", f.backend,
+	args := []string{"worker", "--embedded", "--state", state, "--profile", f.profile, "--backend", f.backend,
 		"--slots", strconv.Itoa(f.slots), "--threads", strconv.Itoa(f.threads), "--store", envOr("TRMSWEEP_STORE", "gs://trmsweep")}
 	if a.configDir != "" {
 		args = append(args, "--configs", a.configDir)
@@ -107,22 +113,22 @@ func startStack(ctx context.Context, a *app, f stackFlags) (*localStack, error) 
 }
 
 // waitReady waits for the address file that the servers write once they answer.
-func (s *localStack) waitReady(ctx context.Context, state string) (worker.Stack, error) {
+func (s *localStack) waitReady(ctx context.Context, state string) (endpoint.Stack, error) {
 	const patience = 90 * time.Second
 	deadline := time.After(patience)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if stack, err := worker.ReadStack(state); err == nil {
+		if stack, err := endpoint.ReadStack(state); err == nil {
 			return stack, nil
 		}
 		select {
 		case err := <-s.failed:
-			return worker.Stack{}, fmt.Errorf("embedded stack: %w", err)
+			return endpoint.Stack{}, fmt.Errorf("embedded stack: %w", err)
 		case <-ctx.Done():
-			return worker.Stack{}, ctx.Err()
+			return endpoint.Stack{}, ctx.Err()
 		case <-deadline:
-			return worker.Stack{}, fmt.Errorf("embedded stack is not ready after %v; see %s", patience, filepath.Join(state, "logs"))
+			return endpoint.Stack{}, fmt.Errorf("embedded stack is not ready after %v; see %s", patience, filepath.Join(state, "logs"))
 		case <-tick.C:
 		}
 	}

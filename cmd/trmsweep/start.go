@@ -22,7 +22,17 @@ import (
 
 // dial connects a command to the server; a server that is down is an error within seconds.
 func dial(ctx context.Context, a *app) (client.Client, error) {
-	return worker.Dial(ctx, a.stateDir, "", quietLogger(), 3*time.Second)
+	c, _, err := worker.Dial(ctx, a.server(), "", quietLogger(), 3*time.Second)
+	return c, err
+}
+
+// dialToChange is dial for commands that change something: it says where they do.
+func dialToChange(ctx context.Context, a *app) (client.Client, error) {
+	c, e, err := worker.Dial(ctx, a.server(), "", quietLogger(), 3*time.Second)
+	if err == nil {
+		fmt.Fprintf(a.stderr, "trmsweep: on %s\n", e)
+	}
+	return c, err
 }
 
 func newStartCmd(a *app) *cobra.Command {
@@ -79,7 +89,7 @@ func start(ctx context.Context, a *app, name, id string, in activities.SweepInpu
 	if err := checkID(id); err != nil {
 		return err
 	}
-	c, err := dial(ctx, a)
+	c, err := dialToChange(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -116,7 +126,7 @@ func start(ctx context.Context, a *app, name, id string, in activities.SweepInpu
 	if already {
 		what = "runs already, with what it was started with,"
 	}
-	fmt.Fprintf(a.stdout, "%s %s as %s (run %s); follow it with `trmsweep status %s --follow`\n", name, what, run.GetID(), run.GetRunID(), run.GetID())
+	fmt.Fprintf(a.stdout, "%s %s as %s (run %s); follow it with %s\n", name, what, run.GetID(), run.GetRunID(), a.again("trmsweep status "+shellWord(run.GetID())+" --follow"))
 	return nil
 }
 
@@ -147,7 +157,7 @@ func checkID(id string) error {
 var sweepTypes = []string{workflows.AllAblationsType, workflows.TNSweepType, workflows.BatchSweepType}
 
 // newestSweep is the id of the sweep that started last.
-func newestSweep(ctx context.Context, c client.Client) (string, error) {
+func newestSweep(ctx context.Context, a *app, c client.Client) (string, error) {
 	types := "'" + strings.Join(sweepTypes, "','") + "'"
 	for _, state := range []string{" AND ExecutionStatus = 'Running'", ""} {
 		resp, err := c.ListWorkflow(ctx, listRequest("WorkflowType IN ("+types+")"+state))
@@ -158,5 +168,5 @@ func newestSweep(ctx context.Context, c client.Client) (string, error) {
 			return resp.Executions[0].Execution.WorkflowId, nil
 		}
 	}
-	return "", errors.New("no sweep was started yet; `trmsweep start AllAblations` starts one")
+	return "", fmt.Errorf("no sweep was started yet; %s starts one", a.again("trmsweep start AllAblations"))
 }

@@ -45,10 +45,10 @@ func newStatusCmd(a *app) *cobra.Command {
 			var id string
 			if len(args) > 0 {
 				id = args[0]
-			} else if id, err = newestSweep(ctx, c); err != nil {
+			} else if id, err = newestSweep(ctx, a, c); err != nil {
 				return err
 			}
-			return showStatus(ctx, a.stdout, c, id, asJSON, follow)
+			return showStatus(ctx, a, c, id, asJSON, follow)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -56,18 +56,18 @@ func newStatusCmd(a *app) *cobra.Command {
 	return cmd
 }
 
-func showStatus(ctx context.Context, w io.Writer, c client.Client, id string, asJSON, follow bool) error {
+func showStatus(ctx context.Context, a *app, c client.Client, id string, asJSON, follow bool) error {
 	t := time.NewTicker(2 * time.Second)
 	defer t.Stop()
 	for {
-		st, running, err := sweepStatus(ctx, c, id)
+		st, running, err := sweepStatus(ctx, a, c, id)
 		if err != nil {
 			return err
 		}
 		if asJSON {
-			err = json.NewEncoder(w).Encode(st)
+			err = json.NewEncoder(a.stdout).Encode(st)
 		} else {
-			err = writeStatus(w, st)
+			err = writeStatus(a.stdout, st)
 		}
 		if err != nil || !follow || !running {
 			return err
@@ -81,12 +81,12 @@ func showStatus(ctx context.Context, w io.Writer, c client.Client, id string, as
 }
 
 // sweepStatus asks the workflow and, for what is training now, the heartbeats.
-func sweepStatus(ctx context.Context, c client.Client, id string) (workflows.SweepResult, bool, error) {
+func sweepStatus(ctx context.Context, a *app, c client.Client, id string) (workflows.SweepResult, bool, error) {
 	var st workflows.SweepResult
 	d, err := c.DescribeWorkflowExecution(ctx, id, "")
 	var missing *serviceerror.NotFound
 	if errors.As(err, &missing) {
-		return st, false, fmt.Errorf("no sweep %q; `tctl workflow list` shows what there is", id)
+		return st, false, fmt.Errorf("no sweep %q; %s shows what there is", id, a.again("tctl workflow list"))
 	}
 	if err != nil {
 		return st, false, fmt.Errorf("describe %s: %w", id, err)

@@ -34,6 +34,7 @@ func newUpCmd(a *app) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
+			a.embedded = true
 			if err := f.check(a); err != nil {
 				return err
 			}
@@ -50,8 +51,8 @@ func newUpCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(a.stdout, "Web UI %s   Temporal %s   storage %s\nStart the study in another terminal: bin/tctl workflow start --type AllAblations\nCtrl-C stops.\n",
-				s.UI, s.Temporal, s.GCS)
+			fmt.Fprintf(a.stdout, "Web UI %s   Temporal %s   storage %s\nStart the study in another terminal: %s\nCtrl-C stops.\n",
+				s.UI, s.Temporal, s.GCS, a.here("bin/tctl workflow start --type AllAblations"))
 			select {
 			case <-ctx.Done():
 			case err = <-s.failed:

@@ -25,6 +25,7 @@ type workerFlags struct {
 	store, backend, profile string
 	metrics                 string // address
 	threads, slots          int
+	embedded                bool // only the stack on the state folder will do
 	patience, grace         time.Duration
 }
 
@@ -35,12 +36,14 @@ func newWorkerCmd(a *app) *cobra.Command {
 		Short: "Run workflows and training on this host until told to stop",
 		Long: `Run workflows and training on this host.
 
-The server is found through TEMPORAL_ADDRESS and the other variables of
-Temporal's clients, else through the embedded stack in --state, whose storage is
-then the default store. SIGTERM lets
-running training save at its next step boundary before the worker ends.`,
+The server is the embedded stack on --state where that is given and has one, else
+the one that TEMPORAL_ADDRESS and the other variables of Temporal's clients name,
+else the stack in the default state folder. The storage of a stack is then the
+default store. SIGTERM and SIGHUP let running training save at its next step
+boundary before the worker ends.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			a.embedded = f.embedded
 			o, err := workerOptions(a, f)
 			if err == nil {
 				err = useEmbeddedStorage(a, f.store)
@@ -58,6 +61,8 @@ running training save at its next step boundary before the worker ends.`,
 	fl.IntVar(&f.threads, "threads", 0, "threads of one training process (0 = all cores)")
 	fl.IntVar(&f.slots, "slots", 1, "training processes at once")
 	fl.DurationVar(&f.patience, "patience", time.Minute, "how long to wait for the server at the start")
+	fl.BoolVar(&f.embedded, "embedded", false, "use nothing but the stack on --state (set by run and up)")
+	_ = fl.MarkHidden("embedded")
 	fl.DurationVar(&f.grace, "grace", 2*time.Minute, "time that training has to save after SIGTERM")
 	fl.StringVar(&f.metrics, "metrics-address", envOr("TRMSWEEP_METRICS_ADDRESS", ""), "host:port of GET /metrics for Prometheus; empty = none (environment TRMSWEEP_METRICS_ADDRESS)")
 	return cmd
@@ -100,7 +105,9 @@ func workerOptions(a *app, f workerFlags) (worker.Options, error) {
 	if err != nil {
 		return worker.Options{}, err
 	}
-	return worker.Options{EnsureDataset: a.ensureDataset, LocalDataset: localDataset, WriteReport: writeReport, StateDir: a.stateDir, Store: f.store, Profile: f.profile, Backend: f.backend, Threads: f.threads, Slots: f.slots,
+	server := a.server()
+	server.OwnState = !a.embedded
+	return worker.Options{Server: server, EnsureDataset: a.ensureDataset, LocalDataset: localDataset, WriteReport: writeReport, StateDir: a.stateDir, Store: f.store, Profile: f.profile, Backend: f.backend, Threads: f.threads, Slots: f.slots,
 		Configs: cfg, Environ: os.Environ(), Patience: f.patience, Grace: f.grace, MetricsAddress: f.metrics, Logger: slog.New(slog.NewTextHandler(a.stderr, nil)),
 		Checks: func(specs []experiment.Spec) []preflight.Check { return hostChecks(a, cfg, f, specs) }}, nil
 }

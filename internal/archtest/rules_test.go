@@ -47,6 +47,7 @@ var rules = []rule{
 	{room: "internal/tensor", deny: ours, never: join(temporal, gomlx, storage), why: "the currency of the other rooms"},
 	{room: "internal/tfevents", deny: ours, never: join(temporal, gomlx, storage), why: "a file format"},
 	{room: "internal/supervise", deny: ours, never: join(temporal, gomlx, storage), why: "processes, whatever they are"},
+	{room: "internal/endpoint", deny: ours, never: join(gomlx, storage, server), why: "says where a server is; clients and workers share it"},
 	{room: "internal/queues", deny: ours, never: join(temporal, gomlx, storage), why: "names that every client shares"},
 	{room: "internal/report", deny: above, never: join(temporal, gomlx, storage), why: "results in, pages out"},
 	{room: "internal/metrics", deny: join(above, []string{"trmsweep/internal"}), never: join(gomlx, storage), why: "counts what it is told; workflows and worker use it"},

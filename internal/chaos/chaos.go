@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"trmsweep/internal/blob/open"
+	"trmsweep/internal/endpoint"
 	"trmsweep/internal/train"
-	"trmsweep/worker"
 )
 
 // Options of Run.
@@ -158,7 +158,7 @@ func (h *harness) round(ctx context.Context, n int, rnd *dice) ([]target, error)
 // ready waits until the stack answers.
 func (h *harness) ready(ctx context.Context) error {
 	return h.eventually(ctx, "the stack to answer", func() error {
-		s, err := worker.ReadStack(h.state)
+		s, err := endpoint.ReadStack(h.state)
 		if err != nil {
 			return err
 		}

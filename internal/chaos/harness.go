@@ -19,8 +19,8 @@ import (
 
 	"trmsweep/internal/blob/open"
 	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/endpoint"
 	"trmsweep/internal/train"
-	"trmsweep/worker"
 
 	"trmsweep/internal/blob"
 )
@@ -45,7 +45,7 @@ type harness struct {
 
 	mu    sync.Mutex
 	pids  map[string]int
-	stack worker.Stack
+	stack endpoint.Stack
 	kills map[string]int
 }
 
@@ -85,7 +85,7 @@ func freePort() (string, error) {
 // slots is how many runs train at once.
 func (h *harness) slots() int { return min(len(h.o.Experiments), 2) }
 
-func (h *harness) address() worker.Stack {
+func (h *harness) address() endpoint.Stack {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.stack

@@ -29,6 +29,8 @@ type Process struct {
 	Logger *slog.Logger
 	// OnStart, if set, hears the pid of every start.
 	OnStart func(pid int)
+	// OnDeath, if set, hears why it ended before it is started again; nil: with exit code 0.
+	OnDeath func(err error)
 }
 
 // youngDeath is the age under which a death counts towards GiveUp.
@@ -70,6 +72,9 @@ func (p Process) Run(ctx context.Context) error {
 			return fmt.Errorf("%s died %d times in a row (%v); the end of %s:\n%s", p.Name, young, err, p.Log, tail(p.Log, 2000))
 		}
 		p.Logger.Warn("process died, starting it again", "process", p.Name, "error", err)
+		if p.OnDeath != nil {
+			p.OnDeath(err)
+		}
 		pause(ctx, time.Duration(young)*200*time.Millisecond)
 	}
 }

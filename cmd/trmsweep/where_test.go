@@ -1,0 +1,79 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A folder that was named and has no stack is never replaced by a server that happens
+// to be there, whatever the command.
+func TestStateWithoutAStack(t *testing.T) {
+	t.Setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+	for _, command := range []string{
+		"start TNSweep", "start e2_2_t2_n2", "status", "status x", "pause", "resume", "stop", "skip a", "retry a", "priority --to 1",
+		"add-seeds --seeds 1", "extend a --epochs 2", "cancel", "cancel x",
+	} {
+		dir := t.TempDir()
+		var out, errs bytes.Buffer
+		code := execute(t.Context(), append(strings.Fields(command), "--state", dir), &out, &errs)
+		if code != exitFailed || !strings.Contains(errs.String(), "no stack runs on "+dir) {
+			t.Errorf("%s: exit code %d: %s", command, code, errs.String())
+		}
+	}
+}
+
+// An API key without an address is a fault of the configuration, told at once: a
+// supervisor does not start such a worker again.
+func TestCredentialsWithoutAServer(t *testing.T) {
+	t.Setenv("TEMPORAL_API_KEY", "secret")
+	t.Setenv("TEMPORAL_ADDRESS", "")
+	t.Setenv("TRMSWEEP_STATE", t.TempDir())
+	for _, command := range []string{"worker --store " + t.TempDir(), "status", "cancel"} {
+		var out, errs bytes.Buffer
+		code := execute(t.Context(), strings.Fields(command), &out, &errs)
+		if code != exitUsage || !strings.Contains(errs.String(), "TEMPORAL_API_KEY") || strings.Contains(errs.String(), "secret") {
+			t.Errorf("%s: exit code %d: %s", command, code, errs.String())
+		}
+	}
+}
+
+// run and up say that they do not use the server of the environment.
+func TestEmbeddedIgnoresTheEnvironment(t *testing.T) {
+	t.Setenv("TEMPORAL_ADDRESS", "production:7233")
+	t.Setenv("TEMPORAL_API_KEY", "secret")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	devstack := filepath.Join(filepath.Dir(self), "devstack")
+	if err := os.WriteFile(devstack, []byte("#!/bin/sh\nexit 2\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(devstack)
+	for _, command := range []string{"run", "up"} {
+		var out, errs bytes.Buffer
+		code := execute(t.Context(), []string{command, "--profile", "smoke", "--state", t.TempDir()}, &out, &errs)
+		if code != exitFailed || !strings.Contains(errs.String(), "environment (TEMPORAL_ADDRESS, TEMPORAL_API_KEY) is ignored") {
+			t.Errorf("%s: exit code %d: %s", command, code, errs.String())
+		}
+	}
+}
+
+func TestHintsRepeatTheState(t *testing.T) {
+	for _, c := range []struct {
+		app  app
+		want string
+	}{
+		{app{stateDir: ".trmsweep"}, "`trmsweep status x`"},
+		{app{stateDir: "b", stateFlag: true}, "`trmsweep status x --state b`"},
+		{app{stateDir: "my state", stateFlag: true}, "`trmsweep status x --state 'my state'`"},
+		{app{stateDir: "it's", stateFlag: true}, "`trmsweep status x --state 'it'\\''s'`"},
+	} {
+		if got := c.app.again("trmsweep status x"); got != c.want {
+			t.Errorf("%s, want %s", got, c.want)
+		}
+	}
+}
