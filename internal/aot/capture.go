@@ -1,0 +1,59 @@
+//go:build cgo && linux
+
+package aot
+
+/*
+#cgo CFLAGS: -I${SRCDIR}/../pjrt
+#include "capture.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"sync"
+	"unsafe"
+
+	"github.com/gomlx/go-xla/pkg/pjrt"
+	"github.com/gomlx/gomlx/backends"
+	"github.com/gomlx/gomlx/backends/xla"
+)
+
+// capturePath is where GoMLX finds the plugin: an absolute path keeps it from loading every plugin on its search path.
+const capturePath = "/trmsweep/capture"
+
+// registered puts the plugin into go-xla's table, once.
+var registered = sync.OnceValue(func() error {
+	return pjrt.RegisterPreloadedPlugin(capturePath, uintptr(C.capture_api()))
+})
+
+// capturing keeps two captures apart: the plugin has one list.
+var capturing sync.Mutex
+
+// Capture calls build with a backend that compiles nothing, and returns what it was asked to compile, in that order.
+func Capture(build func(backends.Backend) error) (programs []Program, err error) {
+	capturing.Lock()
+	defer capturing.Unlock()
+	if err := registered(); err != nil {
+		return nil, fmt.Errorf("register the capturing plugin: %w", err)
+	}
+	backend, err := xla.NewWithOptions(capturePath, nil)
+	if err != nil {
+		return nil, fmt.Errorf("open the capturing plugin: %w", err)
+	}
+	defer backend.Finalize()
+	C.capture_free(C.capture_take())
+	err = build(backend)
+	list := C.capture_take()
+	defer C.capture_free(list)
+	if err != nil {
+		return nil, err
+	}
+	for c := list; c != nil; c = c.next {
+		programs = append(programs, Program{
+			Format:  C.GoStringN(c.format, C.int(c.format_size)),
+			Code:    C.GoBytes(unsafe.Pointer(c.code), C.int(c.code_size)),
+			Options: C.GoBytes(unsafe.Pointer(c.options), C.int(c.options_size)),
+		})
+	}
+	return programs, nil
+}
