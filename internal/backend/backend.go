@@ -25,6 +25,9 @@ var ErrUnavailable = errors.New("backend not available")
 // busy or gone for the moment, so another attempt may succeed.
 var ErrOpen = errors.New("backend did not open")
 
+// errNoAnswer: a plugin neither opened nor failed.
+var errNoAnswer = errors.New("no answer")
+
 // patience is how long a plugin may take to open its devices.
 var patience = 3 * time.Minute
 
@@ -119,7 +122,7 @@ func open(name string) (backends.Backend, Info, error) {
 			config += "," + options
 		}
 	}
-	b, err := patiently(config)
+	b, err := openDevices(config, plugin)
 	if err != nil {
 		return nil, Info{}, fmt.Errorf("%w: %q: %w", ErrOpen, name, err)
 	}
@@ -157,7 +160,7 @@ func locate(which string) (string, error) {
 
 // patiently opens a backend in a goroutine of its own, because a plugin may
 // hang on a device that another process holds. One that hangs is left behind.
-func patiently(config string) (backends.Backend, error) {
+func patiently(config string, wait time.Duration) (backends.Backend, error) {
 	type answer struct {
 		b   backends.Backend
 		err error
@@ -179,7 +182,7 @@ func patiently(config string) (backends.Backend, error) {
 	select {
 	case a := <-got:
 		return a.b, a.err
-	case <-time.After(patience):
-		return nil, fmt.Errorf("no answer within %s; another process may hold the device", patience)
+	case <-time.After(wait):
+		return nil, fmt.Errorf("%w within %s; another process may hold the device", errNoAnswer, wait.Round(time.Second))
 	}
 }

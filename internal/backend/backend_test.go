@@ -111,7 +111,7 @@ func TestBadConstructors(t *testing.T) {
 		"hangs":   func(string) (backends.Backend, error) { <-never; return nil, nil },
 	} {
 		backends.Register("test-"+name, make)
-		if _, err := patiently("test-" + name); err == nil {
+		if _, err := patiently("test-"+name, patience); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}

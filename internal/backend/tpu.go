@@ -1,0 +1,136 @@
+package backend
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gomlx/gomlx/backends"
+
+	"trmsweep/internal/tpu"
+)
+
+// ErrBusy is an ErrOpen whose cause is another process: it holds the device now, or has just
+// died and the device is not free yet. Nothing is wrong with the run or the host.
+var ErrBusy = errors.New("the device is busy")
+
+// thisHost is where TPU chips are looked for; tests put another one in its place.
+var thisHost = tpu.Host{}
+
+// retryEvery is how long to wait before a busy device is asked again.
+var retryEvery = 2 * time.Second
+
+// isTPU says that a plugin drives TPUs.
+func isTPU(plugin string) bool {
+	return pluginName(plugin) == "tpu" || filepath.Base(plugin) == "libtpu.so"
+}
+
+// placeOnTPU gives this process its part of a TPU host before libtpu is loaded, which reads its
+// environment then: the whole host, unless the user or a worker has said otherwise.
+func placeOnTPU() {
+	placed := tpu.Placed(os.LookupEnv)
+	add := tpu.Logging()
+	if len(placed) == 0 {
+		add = append(add, tpu.Isolation(len(thisHost.Devices()), tpu.AllChips)...)
+	}
+	for _, pair := range add {
+		name, value, _ := strings.Cut(pair, "=")
+		if _, ok := os.LookupEnv(name); !ok {
+			_ = os.Setenv(name, value)
+		}
+	}
+	slog.Info("placement on the TPU host", "environment", tpu.Placed(os.LookupEnv), "given", len(placed) > 0, "chips", len(thisHost.Devices()))
+}
+
+// waitForTPU waits until no other process holds the chips of this one, at most until deadline. ErrBusy names the process.
+func waitForTPU(deadline time.Time) error {
+	chip := tpu.VisibleChip(os.LookupEnv)
+	for told := false; ; told = true {
+		holders := thisHost.Holders(chip)
+		if len(holders) == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%w: %s; stop that process, or wait for its end", ErrBusy, holders[0])
+		}
+		if !told {
+			slog.Warn("the TPU is busy, waiting", "holder", holders[0].String(), "until", deadline.Format(time.TimeOnly))
+		}
+		time.Sleep(min(retryEvery, max(time.Until(deadline), time.Millisecond)))
+	}
+	if chip != tpu.AllChips {
+		return nil
+	}
+	removed, err := thisHost.ForgetStaleLock()
+	if removed {
+		slog.Warn("removed the lock file of a process that has ended", "file", thisHost.LockFile())
+	}
+	return err
+}
+
+// saysBusy reports whether a plugin's error means that another process has the device.
+func saysBusy(err error) bool {
+	text := strings.ToLower(err.Error())
+	for _, words := range []string{"already in use", "in use by process", "device or resource busy", "resource busy"} {
+		if strings.Contains(text, words) {
+			return true
+		}
+	}
+	return false
+}
+
+// openDevices opens a PJRT plugin's devices. A busy device is waited for and asked again until patience is used up.
+func openDevices(config, plugin string) (backends.Backend, error) {
+	deadline := time.Now().Add(patience)
+	if isTPU(plugin) {
+		placeOnTPU()
+		if err := waitForTPU(deadline); err != nil {
+			return nil, err
+		}
+	}
+	for told := false; ; told = true {
+		b, err := patiently(config, time.Until(deadline))
+		switch {
+		case err == nil:
+			return b, nil
+		case errors.Is(err, errNoAnswer) && isTPU(plugin):
+			return nil, noAnswerOfTPU()
+		case !saysBusy(err):
+			return nil, err
+		case time.Now().Add(retryEvery).After(deadline):
+			return nil, fmt.Errorf("%w for %s: %w%s", ErrBusy, patience, err, namedHolder())
+		}
+		if !told {
+			slog.Warn("the device is busy, trying again", "error", err, "until", deadline.Format(time.TimeOnly))
+		}
+		time.Sleep(retryEvery)
+	}
+}
+
+// noAnswerOfTPU tells a process that holds the chips apart from libtpu waiting for the other hosts of a slice.
+func noAnswerOfTPU() error {
+	if holders := thisHost.Holders(tpu.VisibleChip(os.LookupEnv)); len(holders) > 0 {
+		return fmt.Errorf("%w: no answer within %s, and %s", ErrBusy, patience, holders[0])
+	}
+	placed := strings.Join(tpu.Placed(os.LookupEnv), " ")
+	n := tpu.Processes(os.LookupEnv)
+	switch {
+	case n > 1:
+		return fmt.Errorf("%w: %s makes libtpu wait for %d processes, and one training process does not share a slice; unset it", errNoAnswer, placed, n)
+	case placed == "":
+		return fmt.Errorf("%w: nothing tells libtpu that it is alone, so it waits for the other hosts of the slice; no chip is visible in /dev: set TPU_PROCESS_BOUNDS=1,1,1, TPU_CHIPS_PER_PROCESS_BOUNDS and TPU_VISIBLE_CHIPS",
+			errNoAnswer)
+	}
+	return fmt.Errorf("%w although %s and no process is seen to hold a chip (those of other users are not seen)", errNoAnswer, placed)
+}
+
+func namedHolder() string {
+	if holders := thisHost.Holders(tpu.VisibleChip(os.LookupEnv)); len(holders) > 0 {
+		return "; " + holders[0].String()
+	}
+	return ""
+}
