@@ -4,6 +4,7 @@
 package backend
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -56,19 +57,31 @@ func Names() []string {
 
 func registered(name string) bool { return slices.Contains(backends.List(), name) }
 
-// New makes the backend called name. "auto" is the first that opens of xla:tpu,
-// xla:cuda, cpu and go. "go" stands for go:ops_sequential: its parallel mode
-// deadlocks on one core. threads <= 0 leaves the number of threads to the
-// backend; otherwise it limits the whole process, since no backend takes the
-// number for itself.
+// Options say how a backend is opened. The zero value is fine.
+type Options struct {
+	// Threads <= 0 leaves the number of threads to the backend; otherwise it limits
+	// the whole process, since no backend takes the number for itself.
+	Threads int
+}
+
+// New is Open without options other than the number of threads.
 func New(name string, threads int) (backends.Backend, Info, error) {
-	if threads > 0 {
-		runtime.GOMAXPROCS(threads)
+	return Open(context.Background(), name, Options{Threads: threads})
+}
+
+// Open makes the backend called name. "auto" is the first that opens of xla:tpu,
+// xla:cuda, cpu and go. "go" stands for go:ops_sequential: its parallel mode
+// deadlocks on one core. Options of a backend of XLA follow its name after
+// commas: "xla:cpu,devices=4" is a CPU that is seen as four devices (it is one by
+// default), "xla:cuda,tf32" one of GoMLX's options.
+func Open(ctx context.Context, name string, o Options) (backends.Backend, Info, error) {
+	if o.Threads > 0 {
+		runtime.GOMAXPROCS(o.Threads)
 	}
 	if name == "auto" || name == "" {
-		return first("xla:tpu", "xla:cuda", "cpu", "go")
+		return first(ctx, o, "xla:tpu", "xla:cuda", "cpu", "go")
 	}
-	return open(name)
+	return open(ctx, name, o)
 }
 
 // Check refuses names that no backend can have, without opening anything.
@@ -83,15 +96,19 @@ func Check(name string) error {
 		return fmt.Errorf("%w: %q is not built into this program; known: %s", ErrUnavailable, name, strings.Join(Names(), ", "))
 	case kind == "xla" && rest == "":
 		return fmt.Errorf("%w: say which plugin: xla:tpu, xla:cuda, xla:cpu or xla:/absolute/path/plugin.so", ErrUnavailable)
+	case kind == "xla":
+		if _, err := parseXLA(rest); err != nil {
+			return fmt.Errorf("%w: %q: %w", ErrUnavailable, name, err)
+		}
 	}
 	return nil
 }
 
 // first opens the first of the names that does open, and says which installed ones before it did not.
-func first(names ...string) (b backends.Backend, info Info, err error) {
+func first(ctx context.Context, o Options, names ...string) (b backends.Backend, info Info, err error) {
 	var passed []string
 	for _, name := range names {
-		if b, info, err = open(name); err == nil {
+		if b, info, err = open(ctx, name, o); err == nil {
 			break
 		}
 		if errors.Is(err, ErrOpen) {
@@ -102,27 +119,28 @@ func first(names ...string) (b backends.Backend, info Info, err error) {
 	return b, info, err
 }
 
-func open(name string) (backends.Backend, Info, error) {
+func open(ctx context.Context, name string, o Options) (backends.Backend, Info, error) {
 	if err := Check(name); err != nil {
 		return nil, Info{}, err
 	}
 	kind, rest, _ := strings.Cut(name, ":")
-	config, plugin := name, ""
+	plugin := ""
+	construct := func() (backends.Backend, error) { return backends.NewWithConfig(name) }
 	switch {
 	case name == "go":
-		config = "go:ops_sequential"
+		construct = func() (backends.Backend, error) { return backends.NewWithConfig("go:ops_sequential") }
 	case kind == "xla":
-		var err error
-		if plugin, err = locate(rest); err != nil {
+		x, err := parseXLA(rest)
+		if err != nil {
+			return nil, Info{}, err
+		}
+		if plugin, err = locate(x.plugin); err != nil {
 			return nil, Info{}, fmt.Errorf("%w: %q: %w", ErrUnavailable, name, err)
 		}
 		prepareCUDA(plugin)
-		config = "xla:" + plugin
-		if _, options, ok := strings.Cut(rest, ","); ok {
-			config += "," + options
-		}
+		construct = func() (backends.Backend, error) { return openXLA(plugin, x) }
 	}
-	b, err := openDevices(config, plugin)
+	b, err := openDevices(ctx, construct, plugin)
 	if err != nil {
 		return nil, Info{}, fmt.Errorf("%w: %q: %w", ErrOpen, name, err)
 	}
@@ -139,15 +157,11 @@ func arithmetic(b backends.Backend, info Info) string {
 	if a, ok := b.(interface{ Arithmetic() string }); ok {
 		return a.Arithmetic()
 	}
-	if strings.HasPrefix(info.Name, "go") {
-		return "go " + runtime.GOARCH
-	}
-	return strings.Join(append([]string{info.Description}, info.DeviceNames[:min(1, len(info.DeviceNames))]...), " on ")
+	return "go " + runtime.GOARCH
 }
 
-// locate is the file of a plugin given by name or by path, with GoMLX's options after commas.
+// locate is the file of a plugin given by name or by path.
 func locate(which string) (string, error) {
-	which, _, _ = strings.Cut(which, ",")
 	if filepath.IsAbs(which) {
 		return which, checkPlugin(which)
 	}
@@ -160,7 +174,7 @@ func locate(which string) (string, error) {
 
 // patiently opens a backend in a goroutine of its own, because a plugin may
 // hang on a device that another process holds. One that hangs is left behind.
-func patiently(config string, wait time.Duration) (backends.Backend, error) {
+func patiently(ctx context.Context, construct func() (backends.Backend, error), wait time.Duration) (backends.Backend, error) {
 	type answer struct {
 		b   backends.Backend
 		err error
@@ -174,7 +188,7 @@ func patiently(config string, wait time.Duration) (backends.Backend, error) {
 			}
 			got <- a
 		}()
-		a.b, a.err = backends.NewWithConfig(config)
+		a.b, a.err = construct()
 		if a.err == nil && a.b == nil {
 			a.err = errors.New("it returned nothing")
 		}
@@ -182,6 +196,8 @@ func patiently(config string, wait time.Duration) (backends.Backend, error) {
 	select {
 	case a := <-got:
 		return a.b, a.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	case <-time.After(wait):
 		return nil, fmt.Errorf("%w within %s; another process may hold the device", errNoAnswer, wait.Round(time.Second))
 	}

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -84,7 +85,7 @@ func saysBusy(err error) bool {
 }
 
 // openDevices opens a PJRT plugin's devices. A busy device is waited for and asked again until patience is used up.
-func openDevices(config, plugin string) (backends.Backend, error) {
+func openDevices(ctx context.Context, construct func() (backends.Backend, error), plugin string) (backends.Backend, error) {
 	deadline := time.Now().Add(patience)
 	if isTPU(plugin) {
 		placeOnTPU()
@@ -93,7 +94,7 @@ func openDevices(config, plugin string) (backends.Backend, error) {
 		}
 	}
 	for told := false; ; told = true {
-		b, err := patiently(config, time.Until(deadline))
+		b, err := patiently(ctx, construct, time.Until(deadline))
 		switch {
 		case err == nil:
 			return b, nil

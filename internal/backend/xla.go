@@ -2,7 +2,73 @@
 
 package backend
 
-import "github.com/gomlx/gomlx/backends/xla"
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+
+	xlapjrt "github.com/gomlx/go-xla/pkg/pjrt"
+	"github.com/gomlx/gomlx/backends"
+	"github.com/gomlx/gomlx/backends/xla"
+
+	"trmsweep/internal/pjrt"
+)
 
 // init keeps GoMLX from downloading plugins: its download has no timeout.
 func init() { xla.EnableAutoInstall(false) }
+
+// poolEnv is the number of threads of the CPU plugin's pool. Sums can depend on it.
+const poolEnv = "PJRT_NPROC"
+
+// userPool is what the user set, before anything is set here.
+var userPool = sync.OnceValue(func() string { return os.Getenv(poolEnv) })
+
+// pinPool makes the pool of the next CPU client as large as the number of threads, and returns its size.
+func pinPool() int {
+	n, err := strconv.Atoi(userPool())
+	if err != nil || n < 1 {
+		n = runtime.GOMAXPROCS(0)
+		_ = os.Setenv(poolEnv, strconv.Itoa(n))
+	}
+	return n
+}
+
+// xlaBackend is GoMLX's backend on a plugin that was opened through our table.
+type xlaBackend struct {
+	*xla.Backend
+	description, arithmetic string
+}
+
+func (b *xlaBackend) Description() string { return b.description }
+
+// Arithmetic names the compiler, the device and, on a CPU, what else decides how sums are cut.
+func (b *xlaBackend) Arithmetic() string { return b.arithmetic }
+
+// openXLA opens the plugin in a file.
+func openXLA(path string, x xlaName) (backends.Backend, error) {
+	pool := 0
+	options := xlapjrt.NamedValuesMap{}
+	if x.devices > 0 {
+		options["cpu_device_count"] = int64(x.devices)
+		pool = pinPool()
+	}
+	p, err := pjrt.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	b := &xlaBackend{}
+	client, err := p.NewClient(func() (err error) {
+		b.Backend, err = xla.NewWithOptions(p.Path+x.gomlx, options)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.description = fmt.Sprintf("%s through PJRT %d.%d, %s", client.Platform, p.Major, p.Minor, p.Path)
+	if b.arithmetic, err = client.Arithmetic(pool, x.devices); err != nil {
+		return nil, err
+	}
+	return b, nil
+}

@@ -1,0 +1,14 @@
+//go:build !cgo || (!linux && !darwin)
+
+package backend
+
+import (
+	"errors"
+
+	"github.com/gomlx/gomlx/backends"
+)
+
+// openXLA is not reached: Check refuses the name.
+func openXLA(string, xlaName) (backends.Backend, error) {
+	return nil, errors.New("built without cgo")
+}

@@ -1,0 +1,96 @@
+package pjrt
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// fileHash is what was known of a file when its hash was taken.
+type fileHash struct {
+	Path    string    `json:"path"`
+	Size    int64     `json:"size"`
+	ModTime time.Time `json:"mod_time"`
+	SHA256  string    `json:"sha256"`
+}
+
+var (
+	hashMu sync.Mutex
+	hashes = map[string]fileHash{}
+)
+
+// hashFile is the SHA-256 of a file, in hexadecimal. It reads a file of hundreds
+// of megabytes once for each size and time of change: in this process, and in
+// all that share the file `remember` ("" for none).
+func hashFile(path, remember string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	now := fileHash{Path: path, Size: info.Size(), ModTime: info.ModTime().UTC()}
+	same := func(h fileHash) bool {
+		return h.Size == now.Size && h.ModTime.Equal(now.ModTime) && len(h.SHA256) == 2*sha256.Size
+	}
+	hashMu.Lock()
+	defer hashMu.Unlock()
+	if h := hashes[path]; same(h) {
+		return h.SHA256, nil
+	}
+	kept := map[string]fileHash{}
+	if remember != "" {
+		if data, err := os.ReadFile(remember); err == nil {
+			_ = json.Unmarshal(data, &kept) // what cannot be read is computed again
+		}
+	}
+	if h := kept[path]; same(h) {
+		hashes[path] = h
+		return h.SHA256, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return "", fmt.Errorf("hash %s: %w", path, err)
+	}
+	now.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	hashes[path] = now
+	if remember != "" {
+		kept[path] = now
+		if data, err := json.Marshal(kept); err == nil {
+			_ = writeAtomically(remember, data) // a convenience
+		}
+	}
+	return now.SHA256, nil
+}
+
+// writeAtomically replaces a file by one that only its owner can read.
+func writeAtomically(path string, parts ...[]byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	for _, part := range parts {
+		if _, err = f.Write(part); err != nil {
+			break
+		}
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}

@@ -1,0 +1,218 @@
+//go:build cgo && (linux || darwin)
+
+package pjrt
+
+/*
+#cgo linux LDFLAGS: -ldl
+#include <stdlib.h>
+#include "table.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	xla "github.com/gomlx/go-xla/pkg/pjrt"
+)
+
+// Plugin is a PJRT plugin that is loaded and known to go-xla. It stays loaded until the process ends.
+type Plugin struct {
+	Path         string // absolute, without symbolic links: go-xla knows the plugin by it
+	Major, Minor int    // of its API
+
+	slot    C.int
+	opening sync.Mutex // one client at a time
+	table   *C.PJRT_Api
+	known   bool    // under registry: go-xla has it
+	begun   func()  // under opening: go-xla has found the plugin
+	next    *Client // under opening: the client to be
+
+	mu      sync.Mutex
+	clients map[*C.PJRT_Client]*Client
+}
+
+// Client is a plugin's connection to its devices.
+type Client struct {
+	Platform string   // cpu, tpu, cuda ...
+	Version  string   // of the platform, in the plugin's words
+	Devices  int      // of all processes
+	Kinds    []string // of the devices of this process
+
+	plugin  *Plugin
+	created bool
+}
+
+// registry guards the plugins of this process, and go-xla's own map of them: RegisterPreloadedPlugin writes it without a lock.
+var (
+	registry sync.Mutex
+	plugins  = map[string]*Plugin{}
+	slots    [C.TRM_SLOTS]atomic.Pointer[Plugin]
+)
+
+// Open loads the plugin in a file and makes it known to go-xla under Plugin.Path. A plugin that is open already is returned again.
+func Open(path string) (*Plugin, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return nil, err
+	}
+	if strings.Contains(path, ",") {
+		return nil, fmt.Errorf("load %s: a comma in a plugin's path would begin options; move the file", path)
+	}
+	registry.Lock()
+	defer registry.Unlock()
+	if p := plugins[path]; p != nil {
+		return p.registered()
+	}
+	slot := len(plugins)
+	if slot == len(slots) {
+		return nil, fmt.Errorf("load %s: this process has %d plugins already", path, slot)
+	}
+	cPath := C.CString(path)
+	defer C.free(unsafe.Pointer(cPath))
+	var why *C.char
+	real := C.trm_dlopen(cPath, &why)
+	if real == nil {
+		defer C.free(unsafe.Pointer(why))
+		return nil, fmt.Errorf("load %s: %s", path, C.GoString(why))
+	}
+	p := &Plugin{Path: path, slot: C.int(slot), begun: func() {}, next: &Client{}, clients: map[*C.PJRT_Client]*Client{},
+		Major: int(real.pjrt_api_version.major_version), Minor: int(real.pjrt_api_version.minor_version)}
+	if err := checkVersion(p.Major, p.Minor); err != nil {
+		return nil, fmt.Errorf("load %s: %w", path, err)
+	}
+	p.table = C.trm_table_make(p.slot, real)
+	plugins[path] = p
+	slots[slot].Store(p)
+	return p.registered()
+}
+
+// registered makes the plugin known to go-xla, which initializes it. One that does not initialize may do so later: its device may be busy.
+func (p *Plugin) registered() (*Plugin, error) {
+	if p.known {
+		return p, nil
+	}
+	if err := xla.RegisterPreloadedPlugin(p.Path, uintptr(unsafe.Pointer(p.table))); err != nil {
+		return nil, fmt.Errorf("initialize %s: %w", p.Path, err)
+	}
+	p.known = true
+	return p, nil
+}
+
+// NewClient runs open, which makes go-xla create a client of this plugin, and says what was created.
+func (p *Plugin) NewClient(open func() error) (*Client, error) {
+	p.opening.Lock()
+	defer p.opening.Unlock()
+	c := &Client{plugin: p}
+	p.next = c
+	// Until it creates the client go-xla reads its map of plugins: nothing may be registered meanwhile.
+	registry.Lock()
+	p.begun = sync.OnceFunc(registry.Unlock)
+	defer p.begun()
+	if err := open(); err != nil {
+		return nil, err
+	}
+	if !c.created {
+		return nil, fmt.Errorf("open %s: the plugin's own table was used instead of ours", p.Path)
+	}
+	return c, nil
+}
+
+// SHA256 is the hash of the plugin's file.
+func (p *Plugin) SHA256() (string, error) { return hashFile(p.Path, "") }
+
+// Arithmetic names what decides the last bit of a result: the compiler, its flags,
+// the device, and for a CPU its instructions and the threads and devices among
+// which sums are cut.
+func (c *Client) Arithmetic(pool, devices int) (string, error) {
+	sum, err := c.plugin.SHA256()
+	if err != nil {
+		return "", err
+	}
+	kind := "device"
+	if len(c.Kinds) > 0 {
+		kind = c.Kinds[0]
+	}
+	s := fmt.Sprintf("xla %s %s on %s", c.Platform, sum[:12], kind)
+	if c.Platform == "cpu" {
+		cpu := thisProcessor()
+		s += fmt.Sprintf(" %s features %s, pool %d, devices %d", cpu.model, short(cpu.vectors), pool, devices)
+	}
+	if f := flags(os.Getenv); f != "" {
+		s += ", flags " + short(f)
+	}
+	return s, nil
+}
+
+// trmsweepCreate stands for PJRT_Client_Create.
+//
+//export trmsweepCreate
+func trmsweepCreate(slot C.int, args *C.PJRT_Client_Create_Args) *C.PJRT_Error {
+	p := slots[slot].Load()
+	p.begun()
+	if e := C.trm_create(slot, args); e != nil {
+		return e
+	}
+	p.describe(args.client)
+	return nil
+}
+
+// describe notes what a new client is. What a plugin does not tell stays empty.
+func (p *Plugin) describe(client *C.PJRT_Client) {
+	defer unharmed("describe a client")
+	c := p.next
+	var name, version, kinds C.trm_bytes
+	defer func() {
+		for _, b := range []C.trm_bytes{name, version, kinds} {
+			C.trm_free(unsafe.Pointer(b.data))
+		}
+	}()
+	var all C.size_t
+	err := errors.Join(p.err(C.trm_platform(p.slot, client, &name, &version)), p.err(C.trm_devices(p.slot, client, &all, &kinds)))
+	if err != nil {
+		slog.Debug("a PJRT plugin does not say all of itself", "plugin", p.Path, "error", err)
+	}
+	c.Platform, c.Version, c.Devices = text(name), text(version), int(all)
+	c.Kinds = strings.FieldsFunc(text(kinds), func(r rune) bool { return r == '\n' })
+	c.created = true
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clients[client] = c
+}
+
+// trmsweepCompile stands for PJRT_Client_Compile. Whatever goes wrong here, the plugin's own function is called.
+//
+//export trmsweepCompile
+func trmsweepCompile(slot C.int, args *C.PJRT_Client_Compile_Args) *C.PJRT_Error {
+	return C.trm_compile(slot, args)
+}
+
+// unharmed keeps a panic from running into C, which would end the process.
+func unharmed(what string) {
+	if r := recover(); r != nil {
+		slog.Error("internal error beside a PJRT plugin; the plugin goes on alone", "while", what, "error", r)
+	}
+}
+
+// err is the error that the plugin returned, which is freed.
+func (p *Plugin) err(e *C.PJRT_Error) error {
+	if e == nil {
+		return nil
+	}
+	var code C.int
+	said := C.trm_error_text(p.slot, e, &code)
+	defer C.trm_free(unsafe.Pointer(said))
+	return fmt.Errorf("PJRT error %d: %s", code, C.GoString(said))
+}
+
+func text(b C.trm_bytes) string { return C.GoStringN(b.data, C.int(b.size)) }
