@@ -43,8 +43,8 @@ type Activities struct {
 	LocalDataset func(ctx context.Context, s experiment.Spec) (hash string, err error)
 	// WriteReport writes the report of a sweep into the store.
 	WriteReport func(ctx context.Context, in ReportInput) (keys []string, err error)
-	// Checks are what this host must pass before it trains the specs.
-	Checks func(specs []experiment.Spec) []preflight.Check
+	// Checks are what this host must pass before it trains the specs, with env added to the environment of what opens a device.
+	Checks func(specs []experiment.Spec, env []string) []preflight.Check
 	// ListPollers says which workers listen, or which task queue has none.
 	ListPollers func(ctx context.Context) (string, error)
 }

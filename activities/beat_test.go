@@ -36,7 +36,7 @@ func TestEveryActivityBeats(t *testing.T) {
 			b := held{mem.New(time.Now), make(chan struct{})}
 			a := &Activities{Bucket: b, HeartbeatEvery: 10 * time.Millisecond,
 				EnsureDataset: func(context.Context, experiment.Spec, func(any)) (string, bool, error) { return "", false, nil },
-				Checks:        func([]experiment.Spec) []preflight.Check { return nil },
+				Checks:        func([]experiment.Spec, []string) []preflight.Check { return nil },
 				WriteReport: func(ctx context.Context, _ ReportInput) ([]string, error) {
 					_, _, err := b.Get(ctx, "", 0)
 					return nil, err

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -23,6 +24,7 @@ type Child struct {
 	Trial   []string // program and arguments of a trial; default: this binary, `trial`
 	Args    []string // more arguments: --store, --cache, --backend, --threads
 	Env     []string // added to the worker's environment
+	Slots   Slots    // of the host, where it is divided; the process of a slot has its environment too
 	LogDir  string   // one file per run gets the children's standard error
 	// Grace is the time from SIGTERM to SIGKILL: enough for one step and one save. 0 = 2 minutes.
 	Grace time.Duration
@@ -59,10 +61,10 @@ type exit struct {
 	tail   string // of its standard error
 }
 
-// run starts the process with the spec on its standard input, hands every event
+// run starts the process with the spec on its standard input and env added to its environment, hands every event
 // to on, and waits for its end. When stop closes it gets SIGTERM, and after the
 // grace SIGKILL with its whole group.
-func (c Child) run(stop <-chan struct{}, name string, spec []byte, args []string, on func(childEvent)) (exit, error) {
+func (c Child) run(stop <-chan struct{}, name string, spec []byte, env, args []string, on func(childEvent)) (exit, error) {
 	log, err := c.openLog(name)
 	if err != nil {
 		return exit{}, err
@@ -84,7 +86,7 @@ func (c Child) run(stop <-chan struct{}, name string, spec []byte, args []string
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cmd := exec.Command(command[0], append(append([]string{}, command[1:]...), args...)...)
-	cmd.Env = append(os.Environ(), c.Env...)
+	cmd.Env = slices.Concat(os.Environ(), c.Env, env)
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(spec), log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.StdoutPipe()

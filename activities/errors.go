@@ -7,6 +7,7 @@ const (
 	ErrConfig      = "InvalidConfig"  // the user's to correct: final
 	ErrFenced      = "Fenced"         // another attempt owns the run
 	ErrFinal       = "FinalFailure"   // diverged, out of memory, every checkpoint bad: final
+	ErrBusy        = "DeviceBusy"     // another process holds the device: worth another attempt, and no failure
 	ErrUnavailable = "NotAvailable"   // this worker was built or started without the part: final
 )
 
@@ -17,4 +18,5 @@ const (
 	exitPreempted = 3
 	exitFenced    = 4
 	exitFinal     = 5
+	exitBusy      = 6
 )

@@ -29,6 +29,7 @@ func TestExitsOfTheTrainingProcess(t *testing.T) {
 		{"fenced", []childEvent{{Type: "error", Message: "fenced: another attempt owns this run"}}, exit{code: 4}, ErrFenced, false, "another attempt"},
 		{"storage away", []childEvent{{Type: "error", Message: "gave up after 10m0s"}}, exit{code: 1}, ErrFailed, false, "gave up after"},
 		{"wrong spec", []childEvent{{Type: "error", Message: "lr is negative"}}, exit{code: 2}, ErrConfig, true, "lr is negative"},
+		{"busy device", []childEvent{{Type: "error", Message: "process 7 holds /dev/accel0"}}, exit{code: 6}, ErrBusy, false, "process 7 holds"},
 		{"diverged", []childEvent{{Type: "error", Message: "loss is not finite"}}, exit{code: 5}, ErrFinal, true, "loss is not finite"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

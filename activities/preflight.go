@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -50,7 +51,12 @@ func (a *Activities) Preflight(ctx context.Context, in PreflightInput) (prefligh
 		}
 		specs = append(specs, s)
 	}
-	return preflight.Run(ctx, a.Checks(specs)), nil
+	slot, give, ok := a.Child.Slots.take(ctx.Done())
+	if !ok {
+		return preflight.Table{}, ctx.Err()
+	}
+	defer give()
+	return preflight.Run(ctx, a.Checks(specs, slot.Env)), nil
 }
 
 // Pollers says whether workers listen on every task queue.
@@ -145,12 +151,17 @@ func (c Child) Try(ctx context.Context, name string, spec []byte) (preflight.Row
 		}
 		command = []string{self, "trial"}
 	}
+	slot, give, ok := c.Slots.take(ctx.Done())
+	if !ok {
+		return row, ctx.Err()
+	}
+	defer give()
 	// The parent-death signal is sent when the thread that forked ends: stay on it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	begin := time.Now()
 	cmd := exec.CommandContext(ctx, command[0], append(append(append([]string{}, command[1:]...), "--spec", "-"), c.Args...)...)
-	cmd.Env = append(os.Environ(), c.Env...)
+	cmd.Env = slices.Concat(os.Environ(), c.Env, slot.Env)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
@@ -165,7 +176,8 @@ func (c Child) Try(ctx context.Context, name string, spec []byte) (preflight.Row
 	if err != nil && !errors.As(err, &ended) {
 		return row, fmt.Errorf("start %s: %w", command[0], err)
 	}
-	if ended != nil && (ended.ExitCode() < 0 || ended.ExitCode() == exitPreempted) { // by a signal, which says nothing about the model; memory that is short is short every time
+	notOfTheModel := ended != nil && (ended.ExitCode() < 0 || slices.Contains([]int{exitPreempted, exitBusy}, ended.ExitCode()))
+	if notOfTheModel { // by a signal, which says nothing about the model; memory that is short is short every time
 		return row, fmt.Errorf("the trial of %s was ended by %v: run fewer at once on this host if its memory is short", name, err)
 	}
 	if err != nil {

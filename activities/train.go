@@ -51,8 +51,14 @@ func (a *Activities) attempt(ctx context.Context, in TrainInput, tr *tracker, st
 	if err != nil {
 		return exit{}, err
 	}
+	slot, give, ok := a.Child.Slots.take(stop)
+	if !ok {
+		return exit{}, errEnded
+	}
+	defer give()
+	tr.place(slot.on(a.Host))
 	args := append([]string{"--spec", "-", "--run", in.Item.Run, "--owner", string(own)}, a.Child.Args...)
-	return a.Child.run(stop, in.Item.Run, spec, args, func(ev childEvent) {
+	return a.Child.run(stop, in.Item.Run, spec, slot.Env, args, func(ev childEvent) {
 		if tr.apply(ev) && a.Notify != nil {
 			a.Notify(ctx, tr.snapshot())
 		}
@@ -125,6 +131,13 @@ func (t *tracker) snapshot() Progress {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.p
+}
+
+// place says where the training process runs.
+func (t *tracker) place(host string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.p.Host = host
 }
 
 func (t *tracker) forgot() {
@@ -223,6 +236,8 @@ func (t *tracker) result(e exit) (TrainResult, error) {
 		return TrainResult{}, fail(ErrPreempted)
 	case e.code == exitFenced:
 		return TrainResult{}, fail(ErrFenced)
+	case e.code == exitBusy:
+		return TrainResult{}, fail(ErrBusy)
 	case e.code == exitUsage && t.failed != "":
 		return TrainResult{}, final(ErrConfig)
 	case e.code == exitFinal, e.code == exitUsage && strings.Contains(e.tail, "out of memory"): // 2 without a last line: the Go runtime crashed

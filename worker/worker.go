@@ -27,6 +27,7 @@ import (
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/preflight"
 	"trmsweep/internal/queues"
+	"trmsweep/internal/tpu"
 	"trmsweep/workflows"
 )
 
@@ -39,6 +40,7 @@ type Options struct {
 	Backend  string // of training processes
 	Threads  int    // of training processes; 0 = all cores
 	Slots    int    // training processes at once; 0 = 1
+	Chips    int    // TPU chips of this host, each of which is a slot; 0 = the host is not divided
 	Configs  fs.FS
 	Environ  []string
 	Logger   *slog.Logger
@@ -52,7 +54,7 @@ type Options struct {
 	EnsureDataset func(ctx context.Context, b blob.Bucket, s experiment.Spec, progress func(any)) (hash string, built bool, err error)
 	LocalDataset  func(ctx context.Context, s experiment.Spec) (hash string, err error)
 	WriteReport   func(ctx context.Context, b blob.Bucket, in activities.ReportInput) (keys []string, err error)
-	Checks        func(specs []experiment.Spec) []preflight.Check
+	Checks        func(specs []experiment.Spec, env []string) []preflight.Check
 	// OnReady, if set, hears when the pollers have started.
 	OnReady func()
 }
@@ -63,7 +65,7 @@ func Run(ctx context.Context, o Options) error {
 		o.Logger = slog.Default()
 	}
 	if o.Slots <= 0 {
-		o.Slots = 1
+		o.Slots = max(1, o.Chips)
 	}
 	if o.Grace == 0 {
 		o.Grace = 2 * time.Minute
@@ -115,6 +117,9 @@ func wire(c client.Client, b blob.Bucket, host string, o Options) *activities.Ac
 			}()
 		},
 	}
+	if o.Chips > 0 {
+		a.Child.Slots = activities.NewSlots(o.Chips, func(chip int) []string { return tpu.Isolation(o.Chips, chip) })
+	}
 	if o.EnsureDataset != nil {
 		a.EnsureDataset = func(ctx context.Context, s experiment.Spec, progress func(any)) (string, bool, error) {
 			return o.EnsureDataset(ctx, b, s, progress)
@@ -156,7 +161,7 @@ func serve(ctx context.Context, c client.Client, o Options, a *activities.Activi
 		}
 		started = append(started, w)
 	}
-	o.Logger.Info("worker started", "slots", o.Slots, "store", o.Store, "queues", []string{queues.Workflows, queues.Light, queues.Hosts})
+	o.Logger.Info("worker started", "slots", o.Slots, "chips", o.Chips, "store", o.Store, "queues", []string{queues.Workflows, queues.Light, queues.Hosts})
 	if o.OnReady != nil {
 		o.OnReady()
 	}

@@ -36,6 +36,7 @@ func (x *training) judge(ctx workflow.Context, err error, before int64) error {
 		return err
 	case activities.ErrPreempted:
 		x.res.Preemptions++
+	case activities.ErrBusy: // no failure of this run; MaxWithoutProgress bounds it
 	case activities.ErrFenced:
 		if serr != nil || st.Owner != "" && st.Owner != workflow.GetInfo(ctx).WorkflowExecution.ID {
 			return x.observe(ctx)

@@ -49,7 +49,7 @@ Exit code 1 where a check fails. Sweeps do the same as their first step.`,
 			}
 			ctx := cmd.Context()
 			shapes := preflight.Shapes(specs)
-			checks := append(hostChecks(a, cfg, f, shapes), datasetCheck(f.store, specs),
+			checks := append(hostChecks(a, cfg, f, shapes, nil), datasetCheck(f.store, specs),
 				preflight.Check{Name: "server and workers", Run: func(ctx context.Context) (string, error) { return checkServer(ctx, a) }})
 			t := preflight.Run(ctx, checks)
 			if !noTrials {
@@ -78,15 +78,15 @@ Exit code 1 where a check fails. Sweeps do the same as their first step.`,
 	return cmd
 }
 
-// hostChecks are what this host must pass to train the specs.
-func hostChecks(a *app, cfg fs.FS, f workerFlags, specs []experiment.Spec) []preflight.Check {
+// hostChecks are what this host must pass to train the specs. What opens a device has env in its environment too.
+func hostChecks(a *app, cfg fs.FS, f workerFlags, specs []experiment.Spec, env []string) []preflight.Check {
 	return []preflight.Check{
 		preflight.Libraries(version.Code(), builtFrom()),
 		preflight.Configs(cfg, f.profile, os.Environ()),
 		preflight.Store(func(ctx context.Context) (preflight.Opened, error) { return openStore(ctx, f.store) }),
 		preflight.Disk(a.stateDir, 2<<30),
 		preflight.Memory(specs, f.slots, bytesOnHost(f.backend)),
-		{Name: "backends", Timeout: 5 * time.Minute, Run: func(ctx context.Context) (string, error) { return checkBackends(ctx, f.backend) }},
+		{Name: "backends", Timeout: 5 * time.Minute, Run: func(ctx context.Context) (string, error) { return checkBackends(ctx, f.backend, env) }},
 	}
 }
 

@@ -34,8 +34,8 @@ func newProbeCmd(a *app) *cobra.Command {
 // probeTimeout is how long one backend may take to open.
 const probeTimeout = time.Minute
 
-// probe asks a process of this program what a backend is.
-func probe(ctx context.Context, name string) (info backend.Info, err error) {
+// probe asks a process of this program, with env added to its environment, what a backend is.
+func probe(ctx context.Context, name string, env []string) (info backend.Info, err error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return info, fmt.Errorf("find this program: %w", err)
@@ -43,6 +43,7 @@ func probe(ctx context.Context, name string) (info backend.Info, err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, exe, "probe-backend", name)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.WaitDelay = time.Second
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -64,10 +65,10 @@ func probe(ctx context.Context, name string) (info backend.Info, err error) {
 
 // checkBackends lists what can train here, with plugins, versions and devices.
 // wanted must open; for "auto" that is the first that does.
-func checkBackends(ctx context.Context, wanted string) (string, error) {
+func checkBackends(ctx context.Context, wanted string, env []string) (string, error) {
 	var lines []string
 	ask := func(name string) bool {
-		info, err := probe(ctx, name)
+		info, err := probe(ctx, name, env)
 		if err != nil {
 			lines = append(lines, err.Error())
 			return false

@@ -22,7 +22,7 @@ func TestBackendsOfThisMachine(t *testing.T) {
 		"auto": {"auto is cpu", "no XLA plugin", "Go CPU backend"},
 		"go":   {"go: "},
 	} {
-		got, err := checkBackends(t.Context(), name)
+		got, err := checkBackends(t.Context(), name, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -32,14 +32,14 @@ func TestBackendsOfThisMachine(t *testing.T) {
 			}
 		}
 	}
-	if got, err := checkBackends(t.Context(), "xla:tpu"); err == nil || !strings.Contains(err.Error(), "xla:tpu") {
+	if got, err := checkBackends(t.Context(), "xla:tpu", nil); err == nil || !strings.Contains(err.Error(), "xla:tpu") {
 		t.Errorf("xla:tpu: %q, %v", got, err)
 	}
 	broken := filepath.Join(dir, "pjrt_c_api_tpu_plugin.so")
 	if err := os.WriteFile(broken, []byte("cut"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := checkBackends(t.Context(), "auto"); err != nil || !strings.Contains(got, "auto is cpu") || !strings.Contains(got, "xla:tpu: ") {
+	if got, err := checkBackends(t.Context(), "auto", nil); err != nil || !strings.Contains(got, "auto is cpu") || !strings.Contains(got, "xla:tpu: ") {
 		t.Errorf("with a damaged plugin: %q, %v", got, err)
 	}
 }

@@ -28,7 +28,7 @@ func (f stackFlags) check(a *app) error {
 	if err != nil {
 		return err
 	}
-	return workerFlags{store: envOr("TRMSWEEP_STORE", "gs://trmsweep"), backend: f.backend, profile: f.profile, threads: f.threads, slots: f.slots,
+	return workerFlags{store: envOr("TRMSWEEP_STORE", "gs://trmsweep"), backend: f.backend, profile: f.profile, threads: f.threads, slots: f.slots, slotsGiven: true,
 		metrics: envOr("TRMSWEEP_METRICS_ADDRESS", "")}.check(cfg)
 }
 

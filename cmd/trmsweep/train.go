@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"trmsweep/internal/backend"
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/open"
 	"trmsweep/internal/checkpoint"
@@ -46,7 +47,8 @@ Events go to standard output as JSON lines; the last line is the result with
 state_sha256 (all training state) and ledger_sha256 (all batches fed).
 Exit codes: 0 done, 1 failed and worth another attempt (storage that was away or
 full for longer than --patience, for one), 2 usage or configuration, 3 told to
-stop and saved, 4 another attempt owns the run, 5 final failure.
+stop and saved, 4 another attempt owns the run, 5 final failure, 6 the device is
+busy with another process.
 SIGTERM and SIGINT save at the next step boundary; a second SIGINT (Ctrl-C) kills.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -237,6 +239,8 @@ func trainExit(err error) int {
 		return train.ExitPreempted
 	case errors.Is(err, checkpoint.ErrFenced):
 		return train.ExitFenced
+	case errors.Is(err, backend.ErrBusy):
+		return train.ExitBusy
 	case errors.Is(err, train.ErrDiverged), errors.Is(err, checkpoint.ErrAllBad), errors.Is(err, checkpoint.ErrFormat):
 		return train.ExitFinal
 	case errors.Is(err, train.ErrMismatch), errors.Is(err, blob.ErrKey), train.IsUserError(err):

@@ -35,6 +35,7 @@ func TestTrainExitCodes(t *testing.T) {
 		{dataset.ErrInput, train.ExitUsage},
 		{backend.ErrUnavailable, train.ExitUsage},
 		{backend.ErrOpen, train.ExitFailed},
+		{fmt.Errorf("%w: %w", backend.ErrOpen, backend.ErrBusy), train.ExitBusy},
 		{experiment.Faults{{Key: "lr", Msg: "is odd"}}, train.ExitUsage},
 		{blob.ErrTransient, train.ExitFailed},
 		{context.Canceled, train.ExitFailed},

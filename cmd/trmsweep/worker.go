@@ -24,8 +24,10 @@ import (
 type workerFlags struct {
 	store, backend, profile string
 	metrics                 string // address
-	threads, slots          int
+	placement               string // host, chip, or empty: the profile's
+	threads, slots, chips   int
 	embedded                bool // only the stack on the state folder will do
+	slotsGiven              bool // or 0 stands for as many as fit the placement
 	patience, grace         time.Duration
 }
 
@@ -44,6 +46,7 @@ boundary before the worker ends.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a.embedded = f.embedded
+			f.slotsGiven = cmd.Flags().Changed("slots")
 			o, err := workerOptions(a, f)
 			if err == nil {
 				err = useEmbeddedStorage(a, f.store)
@@ -59,7 +62,9 @@ boundary before the worker ends.`,
 	fl.StringVar(&f.backend, "backend", envOr("TRMSWEEP_BACKEND", "auto"), "backend of training: auto, cpu, go, xla:tpu, xla:cuda, xla:cpu (environment TRMSWEEP_BACKEND)")
 	fl.StringVar(&f.profile, "profile", envOr("TRMSWEEP_PROFILE", "paper"), "profile of sweeps that name none (environment TRMSWEEP_PROFILE)")
 	fl.IntVar(&f.threads, "threads", 0, "threads of one training process (0 = all cores)")
-	fl.IntVar(&f.slots, "slots", 1, "training processes at once")
+	fl.IntVar(&f.slots, "slots", 0, "training processes at once (0 = 1, or one per chip with placement chip)")
+	fl.StringVar(&f.placement, "placement", "", "on a TPU host, what a training process has to itself: host, chip (default: the profile's placement)")
+	fl.IntVar(&f.chips, "chips", 0, "TPU chips of this host (0 = those in /dev)")
 	fl.DurationVar(&f.patience, "patience", time.Minute, "how long to wait for the server at the start")
 	fl.BoolVar(&f.embedded, "embedded", false, "use nothing but the stack on --state (set by run and up)")
 	_ = fl.MarkHidden("embedded")
@@ -72,8 +77,14 @@ boundary before the worker ends.`,
 func (f workerFlags) check(cfg fs.FS) error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if f.slots < 1 {
+	if f.slots < 1 && f.slotsGiven {
 		fault("--slots %d: want 1 or more", f.slots)
+	}
+	if !slices.Contains([]string{"", experiment.PlacementHost, experiment.PlacementChip}, f.placement) {
+		fault("--placement %q: want %s or %s", f.placement, experiment.PlacementHost, experiment.PlacementChip)
+	}
+	if f.chips < 0 {
+		fault("--chips %d: want 0 (those in /dev) or more", f.chips)
 	}
 	if f.threads < 0 {
 		fault("--threads %d: want 0 (all cores) or more", f.threads)
@@ -102,6 +113,9 @@ func workerOptions(a *app, f workerFlags) (worker.Options, error) {
 	if err == nil {
 		err = f.check(cfg)
 	}
+	if err == nil {
+		err = f.place(cfg)
+	}
 	if err != nil {
 		return worker.Options{}, err
 	}
@@ -109,5 +123,7 @@ func workerOptions(a *app, f workerFlags) (worker.Options, error) {
 	server.OwnState = !a.embedded
 	return worker.Options{Server: server, EnsureDataset: a.ensureDataset, LocalDataset: localDataset, WriteReport: writeReport, StateDir: a.stateDir, Store: f.store, Profile: f.profile, Backend: f.backend, Threads: f.threads, Slots: f.slots,
 		Configs: cfg, Environ: os.Environ(), Patience: f.patience, Grace: f.grace, MetricsAddress: f.metrics, Logger: slog.New(slog.NewTextHandler(a.stderr, nil)),
-		Checks: func(specs []experiment.Spec) []preflight.Check { return hostChecks(a, cfg, f, specs) }}, nil
+		Chips: f.chips, Checks: func(specs []experiment.Spec, env []string) []preflight.Check {
+			return hostChecks(a, cfg, f, specs, env)
+		}}, nil
 }

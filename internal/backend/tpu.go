@@ -25,6 +25,13 @@ var thisHost = tpu.Host{}
 // retryEvery is how long to wait before a busy device is asked again.
 var retryEvery = 2 * time.Second
 
+// IsTPU says that the backend called name is libtpu's, without opening it.
+func IsTPU(name string) bool {
+	kind, rest, _ := strings.Cut(name, ":")
+	which, _, _ := strings.Cut(rest, ",")
+	return kind == "xla" && (which == "tpu" || isTPU(which))
+}
+
 // isTPU says that a plugin drives TPUs.
 func isTPU(plugin string) bool {
 	return pluginName(plugin) == "tpu" || filepath.Base(plugin) == "libtpu.so"

@@ -10,6 +10,7 @@ const (
 	ExitPreempted = 3 // told to stop, saved, stopped
 	ExitFenced    = 4 // another attempt owns the run now: final for this attempt
 	ExitFinal     = 5 // NaN, out of memory, every checkpoint bad: final
+	ExitBusy      = 6 // another process holds the device: nothing is wrong with the run, another attempt may find it free
 )
 
 // What a training process is doing, for Event.State.
