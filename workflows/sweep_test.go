@@ -192,7 +192,7 @@ func TestExperimentEnds(t *testing.T) {
 		"invalid":      {temporal.NewNonRetryableApplicationError("bad spec", activities.ErrConfig, nil, p), 1, "bad spec"},
 		"diverged":     {temporal.NewNonRetryableApplicationError("loss is NaN", activities.ErrFinal, nil, p), 1, "loss is NaN"},
 		"small budget": {temporal.NewApplicationErrorWithCause("disk full", activities.ErrFailed, nil, p), workflows.MaxFailures, "disk full"},
-		"busy device": {temporal.NewApplicationErrorWithCause("process 7 holds /dev/accel0", activities.ErrBusy, nil, p), 1 + workflows.MaxWithoutProgress, "0 of them failed"},
+		"busy device":  {temporal.NewApplicationErrorWithCause("process 7 holds /dev/accel0", activities.ErrBusy, nil, p), 1 + workflows.MaxWithoutProgress, "0 of them failed"},
 		"no device": {temporal.NewApplicationErrorWithCause(`backend did not open: "xla:tpu": no such device`, activities.ErrFailed, nil, p), workflows.MaxFailures,
 			"when the cause is gone, `trmsweep retry e1_1_baseline` goes on from there; the last error (on host-7): backend did not open: \"xla:tpu\": no such device"},
 	} {
