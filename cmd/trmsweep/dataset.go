@@ -28,13 +28,16 @@ func newDatasetBuildCmd(a *app) *cobra.Command {
 	var out string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "build --source FILE|FOLDER|gs://...|hf:owner/name|generate --out DIR",
+		Use:   "build --source FILE|FOLDER|-|gs://...|hf:owner/name|generate --out DIR",
 		Short: "Build a dataset folder from puzzles, checked and reproducible",
 		Long: `Build a dataset folder in the reference's layout, with a provenance.json.
 
-A CSV has the columns source,question,answer,rating; a list has one puzzle of 81
-characters a line, and its answers and ratings are computed. One file makes the
-train split, and --test the test split; a folder has train.csv and test.csv.
+A CSV has a header with the columns question, answer, rating, or quizzes, solutions,
+or puzzle, solution, in any order; a list has one puzzle of 81 characters a line
+('.', 0, * or _ for a blank). Answers and ratings that a file does not have are
+computed. Empty lines, lines that begin with #, and a first line with the number of
+puzzles are no puzzles; .gz and .zst are unpacked. "-" is standard input. One file
+makes the train split, and --test the test split; a folder has train.csv and test.csv.
 
 Generated puzzles are minimal, have one solution and a rating of --min-rating or
 more; --profile-like aims at the ratings of a published set instead, a quarter of
@@ -47,6 +50,7 @@ which are easy puzzles with clues too many unless --minimal says otherwise.`,
 			closeAll := bucketOpener(&o)
 			defer closeAll()
 			o.CacheDir = a.path("cache")
+			o.Stdin = cmd.InOrStdin()
 			return runDatasetBuild(cmd.Context(), a, o, out, asJSON)
 		},
 	}

@@ -2,18 +2,17 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"trmsweep/internal/sudoku"
+	"trmsweep/internal/dataset"
 )
 
 func newSudokuCmd(a *app) *cobra.Command {
@@ -22,23 +21,29 @@ func newSudokuCmd(a *app) *cobra.Command {
 	solve := &cobra.Command{
 		Use:   "solve [FILE|-]",
 		Short: "Solve one puzzle a line",
-		Long: `Read one puzzle a line (81 characters, '.' or 0 for a blank; what follows a
-space or comma is ignored) and write one line each: the solution, "no solution",
-or "several solutions"; with --rate, a space and the rating (the guesses that a
-search takes back, averaged over orders) follow a solution.`,
+		Long: `Read one puzzle a line (81 characters; '.', 0, * or _ for a blank; what follows
+a space, comma, colon or semicolon is ignored), or a CSV with a column question,
+puzzle or quizzes, and write one line each: the solution, "no solution", or
+"several solutions"; with --rate, a space and the rating (the guesses that a
+search takes back, averaged over orders) follow a solution. Empty lines, lines
+that begin with #, and a first line with the number of puzzles are no puzzles;
+.gz and .zst are unpacked.`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return runSolve(a, cmd.InOrStdin(), f, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runSolve(cmd.Context(), a, cmd.InOrStdin(), f, args)
+		},
 	}
 	solve.Flags().IntVar(&f.limit, "count-limit", 2, "stop counting solutions there; 1 = any solution will do")
 	solve.Flags().BoolVar(&f.rate, "rate", false, "add the rating")
 	solve.Flags().BoolVar(&f.json, "json", false, "end with a summary as one line of JSON")
+	solve.Flags().BoolVar(&f.skipBad, "skip-bad", false, "leave faulty lines out, with a note, instead of ending there")
 	cmd.AddCommand(solve)
 	return cmd
 }
 
 type solveFlags struct {
-	limit      int
-	rate, json bool
+	limit               int
+	rate, json, skipBad bool
 }
 
 // solveSummary is the last line with --json.
@@ -47,145 +52,64 @@ type solveSummary struct {
 	Solved           int64   `json:"solved"`
 	NoSolution       int64   `json:"no_solution"`
 	SeveralSolutions int64   `json:"several_solutions"`
+	Bad              int64   `json:"bad,omitempty"` // lines left out
 	Seconds          float64 `json:"seconds"`
 	PuzzlesPerSecond float64 `json:"puzzles_per_second"`
 	Cores            int     `json:"cores"`
 }
 
-// solveChunk is one worker's portion; out is ready when done is closed.
-type solveChunk struct {
-	first int64
-	lines []string
-	out   []byte
-	sum   solveSummary
-	err   error
-	done  chan struct{}
-}
-
-func runSolve(a *app, in io.Reader, f solveFlags, args []string) error {
+func runSolve(ctx context.Context, a *app, in io.Reader, f solveFlags, args []string) error {
 	if f.limit < 1 {
 		return usagef("--count-limit is %d, must be at least 1", f.limit)
 	}
+	o := dataset.SolveOptions{Path: dataset.SourceStdin, Stdin: in, Limit: f.limit, Rate: f.rate, SkipBad: f.skipBad}
 	name := "standard input"
-	if len(args) == 1 && args[0] != "-" {
-		file, err := os.Open(args[0])
-		if err != nil {
-			return usageError{fmt.Errorf("read puzzles: %w", err)}
-		}
-		defer file.Close()
-		in, name = file, args[0]
+	if len(args) == 1 && args[0] != dataset.SourceStdin {
+		o.Path, name = args[0], args[0]
 	}
 	start := time.Now()
-	n := runtime.GOMAXPROCS(0)
-	work, ordered := make(chan *solveChunk, n), make(chan *solveChunk, 2*n)
-	var wg sync.WaitGroup
-	for range n {
-		wg.Go(func() {
-			var s sudoku.Solver
-			for c := range work {
-				c.solve(&s, f)
-				close(c.done)
-			}
-		})
-	}
-	var readErr error
-	go func() {
-		defer close(work)
-		defer close(ordered)
-		readErr = readChunks(in, func(c *solveChunk) { ordered <- c; work <- c })
-	}()
 	out := bufio.NewWriter(a.stdout)
 	var sum solveSummary
-	var firstErr error
-	for c := range ordered {
-		<-c.done
-		if firstErr != nil {
-			continue
+	err := dataset.Solve(ctx, o, func(s dataset.Solved) error {
+		if s.Fault != "" && !f.skipBad {
+			return errors.New(s.Fault)
 		}
-		if _, err := out.Write(c.out); err != nil {
-			firstErr = err
-		}
-		sum.add(c.sum)
-		if firstErr == nil && c.err != nil {
-			firstErr = fmt.Errorf("%s: %w", name, c.err)
-		}
-	}
-	wg.Wait()
-	if firstErr == nil && readErr != nil {
-		firstErr = fmt.Errorf("read %s: %w", name, readErr)
-	}
-	if firstErr == nil && f.json {
-		sum.Seconds, sum.Cores = time.Since(start).Seconds(), n
+		return sum.add(a.stderr, out, name, s, f.rate)
+	})
+	switch {
+	case errors.Is(err, dataset.ErrOptions):
+		return usageError{err}
+	case err != nil:
+		err = fmt.Errorf("%s: %w", name, err)
+	case f.json:
+		sum.Seconds, sum.Cores = time.Since(start).Seconds(), runtime.GOMAXPROCS(0)
 		sum.PuzzlesPerSecond = float64(sum.Puzzles) / sum.Seconds
-		b, err := json.Marshal(sum)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(out, "%s\n", b)
+		err = json.NewEncoder(out).Encode(sum)
 	}
-	if err := out.Flush(); firstErr == nil {
-		firstErr = err
-	}
-	return firstErr
+	return errors.Join(err, out.Flush())
 }
 
-func readChunks(in io.Reader, send func(*solveChunk)) error {
-	sc := bufio.NewScanner(in)
-	sc.Buffer(make([]byte, 1<<16), 1<<20)
-	c := &solveChunk{first: 1, done: make(chan struct{})}
-	line := int64(0)
-	for sc.Scan() {
-		line++
-		if c.lines = append(c.lines, sc.Text()); len(c.lines) == 256 {
-			send(c)
-			c = &solveChunk{first: line + 1, done: make(chan struct{})}
-		}
+// add counts a puzzle and writes its line.
+func (sum *solveSummary) add(notes, out io.Writer, name string, s dataset.Solved, rate bool) (err error) {
+	if s.Fault != "" {
+		sum.Bad++
+		fmt.Fprintf(notes, "%s: %s; left out\n", name, s.Fault)
+		return nil
 	}
-	if len(c.lines) > 0 {
-		send(c)
+	sum.Puzzles++
+	switch {
+	case s.Solutions == 0:
+		sum.NoSolution++
+		_, err = io.WriteString(out, "no solution\n")
+	case s.Solutions > 1:
+		sum.SeveralSolutions++
+		_, err = io.WriteString(out, "several solutions\n")
+	case rate:
+		sum.Solved++
+		_, err = fmt.Fprintf(out, "%s %d\n", s.Solution, s.Rating)
+	default:
+		sum.Solved++
+		_, err = io.WriteString(out, s.Solution+"\n")
 	}
-	if err := sc.Err(); err != nil {
-		return fmt.Errorf("line %d: %w; want one puzzle of 81 characters a line", line+1, err)
-	}
-	return nil
-}
-
-func (c *solveChunk) solve(s *sudoku.Solver, f solveFlags) {
-	for i, line := range c.lines {
-		line = strings.TrimSpace(line)
-		if line == "" {
-			continue
-		}
-		if len(line) > 81 && strings.ContainsRune(" ,;\t", rune(line[81])) {
-			line = line[:81]
-		}
-		q, err := sudoku.Parse(line)
-		if err != nil {
-			c.err = fmt.Errorf("line %d: %w", c.first+int64(i), err)
-			return
-		}
-		c.sum.Puzzles++
-		switch n := s.Count(&q, f.limit); {
-		case n == 0:
-			c.sum.NoSolution++
-			c.out = append(c.out, "no solution\n"...)
-		case n > 1:
-			c.sum.SeveralSolutions++
-			c.out = append(c.out, "several solutions\n"...)
-		default:
-			c.sum.Solved++
-			c.out = append(c.out, s.First().String()...)
-			if f.rate {
-				c.out = fmt.Appendf(c.out, " %d", s.Rate(&q))
-			}
-			c.out = append(c.out, '\n')
-		}
-	}
-}
-
-func (s *solveSummary) add(o solveSummary) {
-	s.Puzzles += o.Puzzles
-	s.Solved += o.Solved
-	s.NoSolution += o.NoSolution
-	s.SeveralSolutions += o.SeveralSolutions
+	return err
 }

@@ -74,6 +74,7 @@ func Build(ctx context.Context, o Options, outDir string, progress func(Progress
 	if err != nil {
 		return Summary{}, err
 	}
+	defer src.remove()
 	tmp, release, err := newPart(outDir)
 	if err != nil {
 		return Summary{}, fmt.Errorf("make output folder %s: %w", outDir, err)
@@ -123,6 +124,8 @@ func mayWrite(outDir string, force bool) error {
 type split struct {
 	name    string
 	path    string // of its source
+	address string // the same, as the user knows it
+	sha256  string // of that file
 	pick    int    // rows drawn from the source, 0 = all
 	wanted  int    // generate: puzzles
 	numAug  int
@@ -140,8 +143,8 @@ func build(ctx context.Context, o Options, src resolved, dir string, progress fu
 	tw := new(twins)
 	defer tw.close()
 	for _, s := range []split{
-		{name: "train", path: src.train, pick: o.Subsample, wanted: o.Count, numAug: o.NumAug, salt: 1, summary: &sum.Train},
-		{name: "test", path: src.test, pick: o.TestCount, wanted: o.TestCount, salt: 2, summary: &sum.Test},
+		{name: "train", path: src.train, address: addressOf(src.train, o.Source, src), sha256: src.trainSHA256, pick: o.Subsample, wanted: o.Count, numAug: o.NumAug, salt: 1, summary: &sum.Train},
+		{name: "test", path: src.test, address: addressOf(src.test, o.TestSource, src), sha256: src.testSHA256, pick: o.TestCount, wanted: o.TestCount, salt: 2, summary: &sum.Test},
 	} {
 		if !o.generates() && s.path == "" {
 			continue
@@ -158,6 +161,14 @@ func build(ctx context.Context, o Options, src resolved, dir string, progress fu
 		return sum, err
 	}
 	return sum, diskError(os.WriteFile(filepath.Join(dir, provenanceFile), append(b, '\n'), 0o644))
+}
+
+// addressOf is the file's name, but that of the source for a copy that will be gone.
+func addressOf(file, source string, src resolved) string {
+	if slices.Contains(src.spooled, file) {
+		return source
+	}
+	return file
 }
 
 func buildSplit(ctx context.Context, o Options, s split, dir string, tw *twins, sum *Summary, progress func(Progress)) error {
@@ -194,7 +205,7 @@ func buildSplit(ctx context.Context, o Options, s split, dir string, tw *twins, 
 		err = readSplit(ctx, o, s, compare, progress, add)
 	}
 	if err == nil && w.groups == 0 {
-		err = inputf("the %s split has no puzzle left (minimum rating %d) of the %d in %s", s.name, o.MinRating, s.summary.SourceRows, cmp.Or(s.path, "its source"))
+		err = inputf("the %s split has no puzzle left (minimum rating %d) of the %d in %s", s.name, o.MinRating, s.summary.SourceRows, cmp.Or(s.address, "its source"))
 	}
 	if err != nil {
 		w.abandon()

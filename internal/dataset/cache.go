@@ -93,7 +93,7 @@ func LocalHash(ctx context.Context, o Options) (string, error) {
 	if err != nil {
 		return "", ctx.Err()
 	}
-	return o.identity(src), nil
+	return o.identity(src), nil // nothing was spooled: o has no Stdin
 }
 
 // obtain is Ensure for a known hash; make, which fills the folder, may be nil.

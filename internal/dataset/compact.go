@@ -139,7 +139,7 @@ func (s *Set) mapCompact(path string, want []byte) bool {
 
 // writeCompact writes the file beside and renames it: processes may do so at the same time.
 func (s *Set) writeCompact(path string, identity []byte) error {
-	f, err := os.CreateTemp(s.dir, ".part-*")
+	f, err := createPart(s.dir)
 	if err != nil {
 		return err
 	}
@@ -159,9 +159,6 @@ func (s *Set) writeCompact(path string, identity []byte) error {
 	head := make([]byte, compactHeader)
 	binary.LittleEndian.PutUint32(head[copy(head, identity):], sum)
 	if _, err := f.WriteAt(head, 0); err != nil {
-		return err
-	}
-	if err := f.Chmod(0o644); err != nil {
 		return err
 	}
 	if err := f.Close(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"trmsweep/internal/blob"
@@ -65,9 +66,10 @@ type Options struct {
 	SkipBad      bool // leave faulty rows out instead of failing
 	Force        bool // replace what is at the output folder
 
-	Workers  int    // 0 = all cores; never changes the bytes
-	Opener   Opener // needed for gs://
-	CacheDir string // for downloads; empty = the system's folder of caches
+	Workers  int       // 0 = all cores; never changes the bytes
+	Stdin    io.Reader // read for the source "-"; where it is set, files may be pipes too. For Build only
+	Opener   Opener    // needed for gs://
+	CacheDir string    // for downloads; empty = the system's folder of caches
 }
 
 func (o Options) generates() bool { return o.Source == SourceGenerate }

@@ -130,16 +130,16 @@ func TestFaultsOfSources(t *testing.T) {
 		edit func(l []string)
 		want []string
 	}{
-		{"wrong answer", func(l []string) { l[3] = swapAnswer(l[3]) }, []string{"row 3", "no valid grid"}},
+		{"wrong answer", func(l []string) { l[3] = swapAnswer(l[3]) }, []string{"line 4", "no valid grid"}},
 		{"answer of another puzzle", func(l []string) {
 			a, b := strings.Split(l[2], ","), strings.Split(l[4], ",")
 			l[2] = strings.Join([]string{a[0], a[1], b[2], a[3]}, ",")
-		}, []string{"row 2", "does not solve"}},
-		{"short question", func(l []string) { l[1] = "x,12," + strings.SplitN(l[1], ",", 3)[2] }, []string{"row 1", "2 characters"}},
-		{"rating", func(l []string) { l[5] += "x" }, []string{"row 5", "rating"}},
-		{"columns", func(l []string) { l[5] += ",1" }, []string{"row 5", "5 columns"}},
-		{"header", func(l []string) { l[0] = "question,answer" }, []string{"header", "source,question,answer,rating"}},
-		{"two faults", func(l []string) { l[5] += ",1"; l[2] += ",1" }, []string{"2 faulty rows of 6", "row 2", "row 5"}},
+		}, []string{"line 3", "does not solve"}},
+		{"short question", func(l []string) { l[1] = "x,12," + strings.SplitN(l[1], ",", 3)[2] }, []string{"line 2", "2 characters"}},
+		{"rating", func(l []string) { l[5] += "x" }, []string{"line 6", "rating"}},
+		{"columns", func(l []string) { l[5] += ",1" }, []string{"line 6", "5 columns"}},
+		{"header", func(l []string) { l[0] = "a,b" }, []string{"line 1 is neither", "source,question,answer,rating"}},
+		{"two faults", func(l []string) { l[5] += ",1"; l[2] += ",1" }, []string{"2 faulty rows of 6", "line 3", "line 6"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := csvOf(t, "x.csv", 6, c.edit)
@@ -183,7 +183,7 @@ func TestVerifyUnique(t *testing.T) {
 		l[2] = strings.Join(f, ",")
 	})
 	_, err := Build(context.Background(), Options{Source: path, VerifyUnique: true}, filepath.Join(t.TempDir(), "set"), nil)
-	if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "row 2: the question has more than one solution") {
+	if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "line 3: the question has more than one solution") {
 		t.Errorf("error %v", err)
 	}
 }

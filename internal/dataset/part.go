@@ -1,6 +1,9 @@
 package dataset
 
 import (
+	"crypto/rand"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,7 +33,11 @@ func newPart(dir string) (path string, release func(), err error) {
 	}
 	sweepParts(parent, prefix)
 	// Locked before it has the name that sweepParts looks for.
-	hidden, err := os.MkdirTemp(parent, ".new-")
+	var hidden string
+	_, err = withFreeName(func(suffix string) (*os.File, error) {
+		hidden = filepath.Join(parent, ".new-"+suffix)
+		return nil, os.Mkdir(hidden, 0o755)
+	})
 	if err != nil {
 		return "", nil, diskError(err)
 	}
@@ -38,9 +45,7 @@ func newPart(dir string) (path string, release func(), err error) {
 	f, err := os.Open(hidden)
 	if err == nil {
 		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) // some file systems have none
-		if err = os.Chmod(hidden, 0o755); err == nil {
-			err = os.Rename(hidden, path)
-		}
+		err = os.Rename(hidden, path)
 	}
 	release = func() {
 		os.RemoveAll(path)
@@ -51,6 +56,17 @@ func newPart(dir string) (path string, release func(), err error) {
 		return "", nil, diskError(err)
 	}
 	return path, release, nil
+}
+
+// withFreeName calls make with suffixes until one is free. os.MkdirTemp and
+// os.CreateTemp choose permissions that shut everybody else out, whatever the umask says.
+func withFreeName(make func(suffix string) (*os.File, error)) (f *os.File, err error) {
+	for range 100 {
+		if f, err = make(rand.Text()[:10]); !errors.Is(err, fs.ErrExist) {
+			break
+		}
+	}
+	return f, err
 }
 
 // sweepParts removes this machine's folders with the prefix that no living process holds.

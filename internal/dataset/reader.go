@@ -4,60 +4,61 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"runtime"
 	"slices"
-	"strings"
+	"strconv"
 	"sync"
 
 	"trmsweep/internal/sudoku"
 )
 
-// reader passes the rows of one source through its checks, on all cores, in order.
+// reader passes the puzzles of one file through its checks, on all cores, in order.
+// The file is a CSV whose header is known (see columnNames), or a list: one puzzle
+// a line, perhaps after a line with their number. Empty lines and lines that begin
+// with '#' are no puzzles, in both.
 type reader struct {
 	unique  bool // prove that every question has one solution
-	rate    bool // rate the puzzles of a list
+	rate    bool // rate what the file has no rating of
 	prints  bool // compute fingerprints
+	skipBad bool // faulty rows are left out: a first line that is neither a puzzle nor a header is one of a list
+	limit   int  // above 0: count so many solutions of every question, which may have none or several, and look at nothing else
 	workers int  // 0 = all cores
 
-	list bool // one puzzle a line; else a CSV
+	list bool    // else a CSV
+	cols columns // of the CSV
 }
 
-// block is a portion of a source, checked by one worker.
+// block is a portion of a file, whole rows, checked by one worker.
 type block struct {
-	first int64 // row
-	lines []byte
-	// records take the place of lines from the first quote of a CSV on; nil stands
-	// for one that cannot be parsed, with its fault in parseFaults.
-	records     [][]string
-	parseFaults map[int]string
-
-	rows   []row
+	text   []byte
+	rows   []row     // their numbers are counted from the block's begin
 	faults []*errRow // of each row
+	lines  int64
 	done   chan struct{}
 }
 
-// blockBytes is about what a worker takes at once.
+// blockBytes is about what a worker takes at once, and the most that a row may have.
 const blockBytes = 1 << 16
 
-// read calls yield for every row of r, a CSV with the header
-// source,question,answer,rating or a list of one puzzle a line. A row that is at
-// fault comes with its fault; any other error ends the reading. Nothing runs on
-// after it returned.
+// errReading is why reading ends before the file does, at the line after those that were read.
+type errReading struct{ error }
+
+func (e errReading) Unwrap() error { return e.error }
+
+var errLong = fmt.Errorf("is longer than %d bytes (or a quote is not closed)", blockBytes)
+
+// read calls yield for every row of r. A row that is at fault comes with its fault;
+// any other error ends the reading. Nothing runs on after it returned.
 func (d reader) read(ctx context.Context, r io.Reader, yield func(row, *errRow) error) error {
 	br := bufio.NewReaderSize(r, 1<<20)
-	head, err := br.Peek(81)
-	if len(head) == 0 {
-		if err == io.EOF {
-			return errors.New("the file is empty")
-		}
+	h, err := d.readHead(ctx, br)
+	if err != nil {
 		return err
 	}
-	_, perr := sudoku.Parse(head)
-	d.list = perr == nil
+	d.list, d.cols = h.list, h.cols
 	n := d.workers
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
@@ -80,7 +81,7 @@ func (d reader) read(ctx context.Context, r io.Reader, yield func(row, *errRow) 
 	wg.Go(func() {
 		defer close(ordered)
 		defer close(work)
-		readErr = d.split(ctx, br, func(b *block) error {
+		readErr = d.split(ctx, br, h.rest, func(b *block) error {
 			b.done = make(chan struct{})
 			select {
 			case ordered <- b:
@@ -91,63 +92,179 @@ func (d reader) read(ctx context.Context, r io.Reader, yield func(row, *errRow) 
 			return nil
 		})
 	})
+	lines, rows := h.lines, int64(0)
 	for b := range ordered {
 		<-b.done
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		for i := range b.rows {
-			if err := yield(b.rows[i], b.faults[i]); err != nil {
+			p := &b.rows[i]
+			p.line += lines
+			p.index = rows
+			if d.list {
+				p.index = p.line - 1
+			}
+			rows++
+			if b.faults[i] != nil {
+				b.faults[i].line = p.line
+			}
+			if err := yield(*p, b.faults[i]); err != nil {
 				return err
 			}
 		}
+		lines += b.lines
 	}
-	return readErr
+	var at errReading
+	switch {
+	case readErr == errLong: //nolint:errorlint // it is the sentence's end
+		return fmt.Errorf("line %d %w", lines+1, readErr)
+	case errors.As(readErr, &at):
+		return fmt.Errorf("after line %d: %w", lines, at.error)
+	case readErr != nil:
+		return readErr
+	case h.countLine > 0 && h.count != rows:
+		return fmt.Errorf("line %d says that %d puzzles follow, and %d do: the file was cut, or that line is no count", h.countLine, h.count, rows)
+	}
+	return nil
 }
 
-var csvHeader = []string{"source", "question", "answer", "rating"}
+// head is what comes before the rows.
+type head struct {
+	list      bool
+	cols      columns
+	lines     int64  // that were read
+	rest      []byte // the first row, where it had to be read
+	count     int64  // of puzzles, said by countLine
+	countLine int64  // 0 = there is none
+}
 
-// split cuts the source into blocks of whole rows.
-func (d reader) split(ctx context.Context, br *bufio.Reader, send func(*block) error) error {
-	if !d.list {
-		head, err := br.ReadSlice('\n')
+// readHead finds out what the file is.
+func (d reader) readHead(ctx context.Context, br *bufio.Reader) (head, error) {
+	var h head
+	for {
+		if err := ctx.Err(); err != nil {
+			return h, err
+		}
+		line, err := br.ReadSlice('\n')
 		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
-			return fmt.Errorf("header: %w", err)
+			return h, fmt.Errorf("after line %d: %w", h.lines, err)
 		}
-		line := strings.ReplaceAll(strings.TrimRight(strings.TrimPrefix(string(head), "\ufeff"), "\r\n"), `"`, "")
-		if line != strings.Join(csvHeader, ",") {
-			return fmt.Errorf("the header is %q, want %q (a list has a puzzle of 81 characters as its first line)", shorten(line), strings.Join(csvHeader, ","))
+		h.lines++
+		if len(line) > blockBytes {
+			return h, fmt.Errorf("line %d %w", h.lines, errLong)
 		}
+		if h.lines == 1 {
+			line = bytes.TrimPrefix(line, []byte("\ufeff"))
+		}
+		text := bytes.TrimSpace(line)
+		if len(text) == 0 || text[0] == '#' {
+			if err == io.EOF && h.lines == 1 && len(text) == 0 {
+				return h, errors.New("the file is empty")
+			}
+			if err == io.EOF {
+				return h, errors.New("there is no puzzle in the file")
+			}
+			continue
+		}
+		if n, cerr := strconv.ParseUint(string(text), 10, 63); cerr == nil && len(text) < 81 && h.countLine == 0 {
+			h.count, h.countLine = int64(n), h.lines
+			continue
+		}
+		_, perr := sudoku.Parse(listPuzzle(text))
+		h.list = perr == nil
+		if !h.list {
+			h.cols, err = parseHeader(line)
+			if err == nil {
+				return h, nil
+			}
+			if h.list = errors.Is(err, errNoHeader) && d.skipBad; !h.list {
+				return h, headError(h.lines, text, err)
+			}
+		}
+		h.lines--
+		h.rest = slices.Clone(line)
+		return h, nil
 	}
-	next := int64(0)
-	var rest []byte // the begin of a row
+}
+
+func headError(line int64, text []byte, err error) error {
+	if !errors.Is(err, errNoHeader) {
+		return fmt.Errorf("line %d: %w", line, err)
+	}
+	return fmt.Errorf("line %d is neither a puzzle nor a header: it has %d characters in %d columns; a list has a puzzle of 81 characters a line, a CSV a header such as source,question,answer,rating or quizzes,solutions",
+		line, len(text), bytes.Count(text, comma)+1)
+}
+
+// split cuts the file into blocks of whole rows; rest is what was read already.
+func (d reader) split(ctx context.Context, br *bufio.Reader, rest []byte, send func(*block) error) error {
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		b := &block{first: next, lines: append(make([]byte, 0, blockBytes), rest...)}
-		n, err := fill(br, b.lines[len(rest):blockBytes])
-		b.lines = b.lines[:len(rest)+n]
+		b := &block{text: append(make([]byte, 0, blockBytes), rest...)}
+		n, err := fill(br, b.text[len(rest):blockBytes])
+		b.text = b.text[:len(rest)+n]
 		last := err == io.EOF
 		if err != nil && !last {
-			return fmt.Errorf("after row %d: %w", next, err)
-		}
-		if !d.list && bytes.IndexByte(b.lines, '"') >= 0 {
-			return d.splitQuoted(ctx, io.MultiReader(bytes.NewReader(b.lines), br), next, send)
+			return errReading{err}
 		}
 		if !last {
-			end := bytes.LastIndexByte(b.lines, '\n') + 1
+			end := d.wholeRows(b.text)
 			if end == 0 {
-				return fmt.Errorf("row %d is longer than %d bytes", next+1, blockBytes)
+				return errLong
 			}
-			rest = slices.Clone(b.lines[end:])
-			b.lines = b.lines[:end]
+			rest = slices.Clone(b.text[end:])
+			b.text = b.text[:end]
 		}
-		next += int64(countLines(b.lines, !d.list))
 		if err := send(b); err != nil || last {
 			return err
 		}
 	}
+}
+
+// wholeRows is where the last whole row ends.
+func (d reader) wholeRows(b []byte) int {
+	if d.list || bytes.IndexByte(b, '"') < 0 {
+		return bytes.LastIndexByte(b, '\n') + 1
+	}
+	at := 0
+	var fields [][]byte
+	for at < len(b) {
+		_, n, _, ended := d.record(b[at:], fields[:0])
+		if !ended {
+			break
+		}
+		at += n
+	}
+	return at
+}
+
+// record is csvRecord, without fields for a line that is no row.
+func (d reader) record(b []byte, fields [][]byte) (rec [][]byte, n int, fault string, ended bool) {
+	line, n := b, len(b)
+	if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		line, n, ended = b[:i], i+1, true
+	}
+	line = bytes.TrimSuffix(line, []byte{'\r'})
+	// A row may begin with '#' too: it then has the columns of one.
+	if len(line) > 0 && line[0] == '#' && bytes.Count(line, comma)+1 != d.cols.n {
+		return nil, n, "", ended
+	}
+	if bytes.IndexByte(line, '"') >= 0 {
+		rec, n, fault, ended = csvRecord(b, fields)
+	} else {
+		rec = fields
+		for more := true; more; {
+			var f []byte
+			f, line, more = bytes.Cut(line, comma)
+			rec = append(rec, f)
+		}
+	}
+	if fault == "" && len(rec) == 1 && len(bytes.TrimSpace(rec[0])) == 0 {
+		rec = nil
+	}
+	return rec, n, fault, ended
 }
 
 // fill reads until p is full. It is io.ReadFull, but with io.EOF for the end of r
@@ -162,74 +279,4 @@ func fill(r io.Reader, p []byte) (n int, err error) {
 		err = nil
 	}
 	return n, err
-}
-
-func shorten(s string) string {
-	if len(s) > 100 {
-		return s[:100] + "..."
-	}
-	return s
-}
-
-// eachLine calls f without line ends; a CSV's empty lines are no rows.
-func eachLine(lines []byte, skipEmpty bool, f func([]byte)) {
-	for len(lines) > 0 {
-		line := lines
-		if i := bytes.IndexByte(lines, '\n'); i >= 0 {
-			line, lines = lines[:i], lines[i+1:]
-		} else {
-			lines = nil
-		}
-		line = bytes.TrimSuffix(line, []byte{'\r'})
-		if len(line) > 0 || !skipEmpty {
-			f(line)
-		}
-	}
-}
-
-func countLines(lines []byte, skipEmpty bool) (n int) {
-	eachLine(lines, skipEmpty, func([]byte) { n++ })
-	return n
-}
-
-// splitQuoted goes on with a CSV that has quotes: its rows need not be lines.
-func (d reader) splitQuoted(ctx context.Context, r io.Reader, next int64, send func(*block) error) error {
-	c := csv.NewReader(r)
-	c.FieldsPerRecord = -1
-	for {
-		b := &block{first: next, records: make([][]string, 0, 256)}
-		var end error
-		for len(b.records) < cap(b.records) && end == nil {
-			rec, err := c.Read()
-			var perr *csv.ParseError
-			switch {
-			case err == nil:
-			case err == io.EOF:
-				end = err
-				continue
-			case errors.As(err, &perr):
-				if b.parseFaults == nil {
-					b.parseFaults = map[int]string{}
-				}
-				rec, b.parseFaults[len(b.records)] = nil, perr.Err.Error()
-			default:
-				end = fmt.Errorf("after row %d: %w", next+int64(len(b.records)), err)
-				continue
-			}
-			b.records = append(b.records, rec)
-		}
-		next += int64(len(b.records))
-		if err := send(b); err != nil {
-			return err
-		}
-		if end == io.EOF {
-			return nil
-		}
-		if end != nil {
-			return end
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-	}
 }

@@ -2,17 +2,13 @@ package dataset
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
-
-	"github.com/klauspost/compress/zstd"
 
 	"trmsweep/internal/sudoku"
 )
@@ -20,126 +16,126 @@ import (
 // row is one puzzle of a source.
 type row struct {
 	sudoku.Puzzle
-	index int64  // 0-based in the source, without the header
-	print uint64 // fingerprint of the question, where it is wanted; 0 = not computed
+	index     int64  // which draws are keyed by: the number of the row in a CSV, of the line in a list, from 0
+	line      int64  // of the file, from 1
+	print     uint64 // fingerprint of the question, where it is wanted; 0 = not computed
+	solutions int    // where they are counted
 }
 
-// errRow is a fault of one row; reading may go on after it.
+// errRow is a fault of one row; reading may go on after it. It does not repeat what the file has.
 type errRow struct {
-	index int64
-	msg   string
+	line int64
+	msg  string
 }
 
-func (e errRow) Error() string { return fmt.Sprintf("row %d: %s", e.index+1, e.msg) }
+func (e errRow) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.msg) }
 
-// openSource opens a file, unpacking .gz and .zst.
-func openSource(path string) (io.ReadCloser, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, inputf("read source: %v", err)
-	}
-	switch {
-	case strings.HasSuffix(path, ".gz"):
-		z, err := gzip.NewReader(f)
-		if err != nil {
-			f.Close()
-			return nil, inputf("read source %s: %v", path, err)
-		}
-		return struct {
-			io.Reader
-			io.Closer
-		}{z, f}, nil
-	case strings.HasSuffix(path, ".zst"):
-		z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
-		if err != nil {
-			f.Close()
-			return nil, inputf("read source %s: %v", path, err)
-		}
-		return struct {
-			io.Reader
-			io.Closer
-		}{z, closers{z.IOReadCloser(), f}}, nil
-	}
-	return f, nil
-}
-
-type closers []io.Closer
-
-func (c closers) Close() error {
-	var errs []error
-	for _, x := range c {
-		errs = append(errs, x.Close())
-	}
-	return errors.Join(errs...)
-}
+// maxRating of a row: far beyond what any puzzle has, and far from where sums overflow.
+const maxRating = math.MaxInt32
 
 // check fills in the rows of a block and their faults.
 func (d reader) check(ctx context.Context, b *block, s *sudoku.Solver) {
-	add := func(p row, msg string) {
-		p.index = b.first + int64(len(b.rows))
-		if msg == "" && d.unique && !d.list && !s.Unique(&p.Question) {
-			msg = "the question has more than one solution"
-		}
-		if msg == "" && d.prints {
-			p.print = p.Question.Fingerprint()
-		}
-		var fault *errRow
-		if msg != "" {
-			fault = &errRow{p.index, msg}
-		}
-		b.rows, b.faults = append(b.rows, p), append(b.faults, fault)
-	}
 	var fields [][]byte
-	eachLine(b.lines, !d.list, func(line []byte) {
+	for text := b.text; len(text) > 0 && ctx.Err() == nil; {
 		var p row
-		switch {
-		case ctx.Err() != nil:
-		case d.list:
-			msg := p.solve(line, s, d.rate)
-			add(p, msg)
-		default:
-			fields = fields[:0]
-			for more := true; more; {
-				var f []byte
-				f, line, more = bytes.Cut(line, comma)
-				fields = append(fields, f)
+		var msg string
+		n, there := 0, false
+		if d.list {
+			var line []byte
+			line, n = cutLine(text)
+			if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
+				there, msg = true, p.parseList(line)
 			}
-			msg := parseRow(&p, fields)
-			add(p, msg)
+		} else {
+			var fault string
+			fields, n, fault, _ = d.record(text, fields[:0])
+			if there = fault != "" || len(fields) > 0; there {
+				if msg = fault; msg == "" {
+					msg = d.parseRow(&p, fields)
+				}
+			}
 		}
-	})
-	for i, rec := range b.records {
-		if ctx.Err() != nil {
-			return
+		if there {
+			if msg == "" {
+				msg = d.complete(&p, s)
+			}
+			p.line = b.lines + 1
+			var fault *errRow
+			if msg != "" {
+				fault = &errRow{msg: msg}
+			}
+			b.rows, b.faults = append(b.rows, p), append(b.faults, fault)
 		}
-		var p row
-		msg, bad := b.parseFaults[i]
-		if !bad {
-			msg = parseRow(&p, rec)
-		}
-		add(p, msg)
+		b.lines += int64(bytes.Count(text[:n], newline))
+		text = text[n:]
 	}
 }
 
-var comma = []byte{','}
+var comma, newline = []byte{','}, []byte{'\n'}
+
+func cutLine(b []byte) (line []byte, n int) {
+	if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		return b[:i], i + 1
+	}
+	return b, len(b)
+}
+
+// complete computes what the file does not have of a puzzle.
+func (d reader) complete(p *row, s *sudoku.Solver) (msg string) {
+	switch {
+	case d.limit > 0:
+		if p.solutions = s.Count(&p.Question, d.limit); p.solutions == 1 {
+			p.Answer = s.First()
+		}
+		if d.rate && p.solutions == 1 {
+			p.Rating = s.Rate(&p.Question)
+		}
+		return ""
+	case d.list || d.cols.answer < 0:
+		switch s.Count(&p.Question, 2) {
+		case 0:
+			return "has no solution"
+		case 2:
+			return "has several solutions"
+		}
+		p.Answer = s.First()
+	case d.unique && !s.Unique(&p.Question):
+		return "the question has more than one solution"
+	}
+	if d.rate && (d.list || d.cols.rating < 0) {
+		p.Rating = s.Rate(&p.Question)
+	}
+	if d.prints {
+		p.print = p.Question.Fingerprint()
+	}
+	return ""
+}
 
 // parseRow reads the columns of a CSV into p; it returns what is wrong with them.
-func parseRow[T string | []byte](p *row, rec []T) string {
-	if len(rec) != len(csvHeader) {
-		return fmt.Sprintf("has %d columns, want %d", len(rec), len(csvHeader))
+func (d reader) parseRow(p *row, rec [][]byte) string {
+	if len(rec) != d.cols.n {
+		return fmt.Sprintf("has %d columns, want %d", len(rec), d.cols.n)
 	}
 	var err error
-	if p.Question, err = sudoku.Parse(rec[1]); err != nil {
+	if p.Question, err = sudoku.Parse(bytes.TrimSpace(rec[d.cols.question])); err != nil {
 		return "question: " + err.Error()
 	}
-	if p.Answer, err = sudoku.Parse(rec[2]); err != nil {
+	if d.limit > 0 {
+		return ""
+	}
+	if d.cols.rating >= 0 {
+		if p.Rating, err = strconv.Atoi(string(bytes.TrimSpace(rec[d.cols.rating]))); err != nil && !errors.Is(err, strconv.ErrRange) {
+			return "rating is no whole number"
+		}
+		if p.Rating < 0 || p.Rating > maxRating {
+			return fmt.Sprintf("rating is not in 0 to %d", maxRating)
+		}
+	}
+	if d.cols.answer < 0 {
+		return ""
+	}
+	if p.Answer, err = sudoku.Parse(bytes.TrimSpace(rec[d.cols.answer])); err != nil {
 		return "answer: " + err.Error()
-	}
-	if p.Rating, err = strconv.Atoi(string(rec[3])); err != nil {
-		return fmt.Sprintf("rating %q is no whole number", rec[3])
-	}
-	if p.Rating < 0 {
-		return fmt.Sprintf("rating %d is negative", p.Rating)
 	}
 	if !p.Answer.Complete() {
 		return "the answer is no valid grid: a digit is missing or twice in a row, column or box"
@@ -150,24 +146,19 @@ func parseRow[T string | []byte](p *row, rec []T) string {
 	return ""
 }
 
-// solve reads a line of a list and computes its answer, and its rating on request.
-func (p *row) solve(line []byte, s *sudoku.Solver, rate bool) string {
-	line = bytes.TrimSpace(line)
-	if len(line) > 81 && bytes.IndexByte([]byte(" ,;\t"), line[81]) >= 0 {
+// listPuzzle is the puzzle of a list's line: what follows it is of no interest.
+func listPuzzle(line []byte) []byte {
+	if len(line) > 81 && bytes.IndexByte([]byte(" ,;:\t"), line[81]) >= 0 {
 		line = line[:81]
 	}
+	return line
+}
+
+// parseList reads a line of a list.
+func (p *row) parseList(line []byte) string {
 	var err error
-	if p.Question, err = sudoku.Parse(line); err != nil {
+	if p.Question, err = sudoku.Parse(listPuzzle(line)); err != nil {
 		return err.Error()
-	}
-	switch s.Count(&p.Question, 2) {
-	case 0:
-		return "has no solution"
-	case 2:
-		return "has several solutions"
-	}
-	if p.Answer = s.First(); rate {
-		p.Rating = s.Rate(&p.Question)
 	}
 	return ""
 }

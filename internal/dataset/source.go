@@ -17,12 +17,22 @@ type resolved struct {
 	train, test             string // empty: not given
 	trainSHA256, testSHA256 string
 	revision                string
+	spooled                 []string // files to remove at the end
 }
 
-// resolve brings the source's files to this machine.
-func resolve(ctx context.Context, o Options, progress func(Progress)) (resolved, error) {
-	var r resolved
-	var err error
+func (r resolved) remove() {
+	for _, file := range r.spooled {
+		os.Remove(file)
+	}
+}
+
+// resolve brings the source's files to this machine; the caller removes what was spooled.
+func resolve(ctx context.Context, o Options, progress func(Progress)) (r resolved, err error) {
+	defer func() {
+		if err != nil {
+			r.remove()
+		}
+	}()
 	switch {
 	case o.generates():
 		return r, nil
@@ -32,6 +42,8 @@ func resolve(ctx context.Context, o Options, progress func(Progress)) (resolved,
 		}
 	case strings.HasPrefix(o.Source, "hf:"):
 		r, err = fetchHub(ctx, o, progress)
+	case o.Stdin != nil && once(o.Source):
+		r.train, err = r.spool(ctx, o, o.Source)
 	default:
 		r.train, r.test, err = localFiles(o)
 	}
@@ -39,6 +51,8 @@ func resolve(ctx context.Context, o Options, progress func(Progress)) (resolved,
 	case err != nil:
 	case strings.HasPrefix(o.TestSource, gsScheme):
 		r.test, err = fetchObject(ctx, o, o.TestSource, progress)
+	case o.Stdin != nil && once(o.TestSource):
+		r.test, err = r.spool(ctx, o, o.TestSource)
 	case o.TestSource != "":
 		if r.test = o.TestSource; !exists(r.test) {
 			err = optionsf("read test source: there is no file %s", r.test)
@@ -58,13 +72,22 @@ func resolve(ctx context.Context, o Options, progress func(Progress)) (resolved,
 	return r, nil
 }
 
+// spool is the function of that name for a file that goes with r.
+func (r *resolved) spool(ctx context.Context, o Options, path string) (string, error) {
+	file, err := spool(ctx, o, path)
+	if err == nil {
+		r.spooled = append(r.spooled, file)
+	}
+	return file, err
+}
+
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
 
 func hashFile(ctx context.Context, path string) (string, error) {
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return "", err
 	}
@@ -99,22 +122,35 @@ func (o Options) downloads() (string, error) {
 
 // copyAtomic writes r beside dest and renames it, or leaves nothing.
 func copyAtomic(dest string, r io.Reader) error {
-	if err := os.MkdirAll(filepath.Dir(dest), 0o755); err != nil {
+	part, err := copyToPart(filepath.Dir(dest), r)
+	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(dest), ".part-*")
-	if err != nil {
-		return diskError(err)
+	if err := os.Rename(part, dest); err != nil {
+		os.Remove(part)
+		return err
 	}
-	defer os.Remove(f.Name())
+	return nil
+}
+
+// copyToPart writes r to a new file of dir, or leaves nothing.
+func copyToPart(dir string, r io.Reader) (string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", diskError(err)
+	}
+	f, err := createPart(dir)
+	if err != nil {
+		return "", diskError(err)
+	}
 	_, err = io.Copy(f, r)
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
-	if err == nil {
-		err = os.Rename(f.Name(), dest)
+	if err != nil {
+		os.Remove(f.Name())
+		return "", diskError(err)
 	}
-	return diskError(err)
+	return f.Name(), nil
 }
 
 // identity is everything that decides the bytes of the dataset.
@@ -150,5 +186,6 @@ func (o Options) Hash(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	defer r.remove()
 	return o.identity(r), nil
 }

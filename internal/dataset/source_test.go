@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -134,6 +135,106 @@ func TestListGivesTheSameBytes(t *testing.T) {
 	}
 }
 
+// What can be read once is copied first, and the copy goes.
+func TestPipesAsSources(t *testing.T) {
+	csv, err := os.ReadFile(csvOf(t, "x.csv", 8, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	plain := writeFile(t, filepath.Join(dir, "a.csv"), csv)
+	out, _ := mustBuild(t, Options{Source: plain, TestSource: plain})
+	want := mustHash(t, out)
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		o    Options
+	}{
+		{"standard input", Options{Source: "-", TestSource: plain, Stdin: bytes.NewReader(csv)}},
+		{"packed standard input", Options{Source: plain, TestSource: "-", Stdin: bytes.NewReader(gzipped(t, csv))}},
+		{"a pipe", Options{Source: pipe, TestSource: plain, Stdin: bytes.NewReader(nil)}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.o.Source == pipe {
+				go func() { _ = os.WriteFile(pipe, csv, 0) }()
+			}
+			c.o.CacheDir = filepath.Join(dir, "cache")
+			out, sum := mustBuild(t, c.o)
+			if mustHash(t, out) != want || sum.Source != c.o.Source {
+				t.Errorf("other bytes than from the plain file, or another name: %s", sum.Source)
+			}
+			if left := entries(t, filepath.Join(dir, "cache", "sources", "spooled")); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		})
+	}
+	// The copy has no name that a user knows.
+	_, err = Build(t.Context(), Options{Source: "-", Stdin: strings.NewReader("x\n"), CacheDir: dir}, filepath.Join(dir, "set"), nil)
+	if !errors.Is(err, ErrInput) || !strings.HasPrefix(err.Error(), "source -: line 1") {
+		t.Error(err)
+	}
+}
+
+// Whatever a file is, opening it does not wait, and what has no end is not read.
+func TestOnlyRegularFilesAreSources(t *testing.T) {
+	dir := t.TempDir()
+	plain := csvOf(t, "x.csv", 2, nil)
+	for _, name := range []string{"pipe", "folder/train.csv", "folder/test.csv"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Mkfifo(filepath.Join(dir, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct{ name, source, test, want string }{
+		{"a pipe", filepath.Join(dir, "pipe"), "", "is a pipe, want a regular file"},
+		{"a pipe in a folder", filepath.Join(dir, "folder"), "", "is a pipe, want a regular file"},
+		{"a device", "/dev/zero", "", "is a device, want a regular file"},
+		{"a test folder", plain, dir, "is a folder, want a regular file"},
+		{"the environment", "/proc/self/environ", "", "the file is empty"},
+		{"standard input", "-", "", "no such file"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Build(t.Context(), Options{Source: c.source, TestSource: c.test, CacheDir: dir}, filepath.Join(dir, "set"), nil)
+			if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "PATH") {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// A file that is written to between its hash and its rows gives no dataset under the old hash.
+func TestSourceThatChangesIsRefused(t *testing.T) {
+	path := csvOf(t, "x.csv", 40, nil)
+	ctx := t.Context()
+	o, err := Options{Source: path}.normal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := resolve(ctx, o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{"appended": append(bytes.Clone(b), '\n'), "cut": b[:bytes.LastIndexByte(b[:len(b)-1], '\n')+1]} {
+		writeFile(t, path, text)
+		if _, err = build(ctx, o, src, t.TempDir(), func(Progress) {}); !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "was changed while it was read") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	writeFile(t, path, b)
+	if _, err = build(ctx, o, src, t.TempDir(), func(Progress) {}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestSourcesThatCannotBeRead(t *testing.T) {
 	csv, err := os.ReadFile(csvOf(t, "x.csv", 2000, nil))
 	if err != nil {
@@ -153,7 +254,7 @@ func TestSourcesThatCannotBeRead(t *testing.T) {
 		{"missing test", plain, filepath.Join(dir, "no.csv"), true, []string{"test source", "no.csv"}},
 		{"a folder without test.csv", filepath.Join(dir, "half"), "", false, []string{"half", "no test.csv"}},
 		{"empty", write("empty.csv", nil), "", false, []string{"empty.csv", "the file is empty"}},
-		{"cut gzip", write("cut.csv.gz", gzipped(t, csv)[:9000]), "", false, []string{"cut.csv.gz", "after row", "unexpected EOF"}},
+		{"cut gzip", write("cut.csv.gz", gzipped(t, csv)[:9000]), "", false, []string{"cut.csv.gz", "after line", "unexpected EOF"}},
 		{"cut zstd", write("cut.csv.zst", zstded(t, csv)[:9000]), "", false, []string{"cut.csv.zst", "unexpected EOF"}},
 		{"no gzip", write("no.csv.gz", csv), "", false, []string{"no.csv.gz", "gzip"}},
 		{"no zstd", write("no.csv.zst", csv), "", false, []string{"no.csv.zst", "magic number"}},

@@ -22,7 +22,7 @@ func readSplit(ctx context.Context, o Options, s split, prints bool, progress fu
 	}
 	defer f.Close()
 	draw := drawing{keep: s.pick}
-	read := reader{unique: o.VerifyUnique, rate: true, prints: prints && s.pick == 0, workers: o.Workers}
+	read := reader{unique: o.VerifyUnique, rate: true, prints: prints && s.pick == 0, skipBad: o.SkipBad, workers: o.Workers}
 	err = read.read(ctx, f, func(p row, fault *errRow) error {
 		sum.SourceRows++
 		if sum.SourceRows%4096 == 0 {
@@ -47,17 +47,20 @@ func readSplit(ctx context.Context, o Options, s split, prints bool, progress fu
 		return add(p)
 	})
 	if err != nil && !isOurs(err) {
-		err = inputf("source %s: %v", s.path, err)
+		err = inputf("source %s: %v", s.address, err)
+	}
+	if err == nil {
+		err = f.unchanged(s.sha256)
 	}
 	if err == nil && sum.BadRows > 0 && !o.SkipBad {
 		more := ""
 		if n := sum.BadRows - int64(len(sum.Faults)); n > 0 {
 			more = fmt.Sprintf("; and %d more", n)
 		}
-		err = inputf("source %s has %d faulty rows of %d: %s%s (skip-bad leaves them out)", s.path, sum.BadRows, sum.SourceRows, strings.Join(sum.Faults, "; "), more)
+		err = inputf("source %s has %d faulty rows of %d: %s%s (skip-bad leaves them out)", s.address, sum.BadRows, sum.SourceRows, strings.Join(sum.Faults, "; "), more)
 	}
 	if err == nil && s.pick > len(draw.rows) && s.name == "train" {
-		err = inputf("source %s has %d puzzles of rating %d or more, but %d are asked for", s.path, len(draw.rows), o.MinRating, s.pick)
+		err = inputf("source %s has %d puzzles of rating %d or more, but %d are asked for", s.address, len(draw.rows), o.MinRating, s.pick)
 	}
 	if err != nil {
 		return err

@@ -11,7 +11,8 @@ import (
 // Grid holds 81 cells in row-major order: 0 is blank, 1..9 a digit.
 type Grid [81]uint8
 
-// Parse reads 81 cells: 1..9, and '.' or '0' for a blank.
+// Parse reads 81 cells: 1..9, and for a blank any of the signs that public lists
+// have: '.', '0', '*' and '_'. Errors do not repeat the text.
 func Parse[T string | []byte](s T) (Grid, error) {
 	var g Grid
 	if len(s) != 81 {
@@ -19,11 +20,11 @@ func Parse[T string | []byte](s T) (Grid, error) {
 	}
 	for i := range 81 {
 		switch c := s[i]; {
-		case c == '.' || c == '0':
+		case c == '.' || c == '0' || c == '*' || c == '_':
 		case c >= '1' && c <= '9':
 			g[i] = c - '0'
 		default:
-			return g, fmt.Errorf("puzzle has %q at position %d, want a digit or '.'", c, i+1)
+			return g, fmt.Errorf("puzzle has neither a digit nor a blank ('.', 0, '*' or '_') at position %d", i+1)
 		}
 	}
 	return g, nil
