@@ -20,8 +20,8 @@ import (
 func newProbeCmd(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "probe-backend NAME", Short: "Open a backend and print what it is, as JSON", Args: cobra.ExactArgs(1), Hidden: true,
-		RunE: func(_ *cobra.Command, args []string) error {
-			b, info, err := backend.New(args[0], 0)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			b, info, err := backend.Open(cmd.Context(), args[0], backend.Options{Patience: probeTimeout * 3 / 4})
 			if err != nil {
 				return usageError{err}
 			}
@@ -31,7 +31,7 @@ func newProbeCmd(a *app) *cobra.Command {
 	}
 }
 
-// probeTimeout is how long one backend may take to open.
+// probeTimeout is how long one backend may take to open. The process gives up before it, and says why.
 const probeTimeout = time.Minute
 
 // probe asks a process of this program, with env added to its environment, what a backend is.

@@ -31,7 +31,7 @@ type trainFlags struct {
 	seed                                                       int64
 	threads                                                    int
 	maxSteps                                                   int64
-	patience, grace                                            time.Duration
+	patience, grace, devicePatience                            time.Duration
 	noMetadata                                                 bool
 	fault                                                      error // in them
 }
@@ -52,7 +52,7 @@ busy with another process.
 SIGTERM and SIGINT save at the next step boundary; a second SIGINT (Ctrl-C) kills.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f.fault = cmp.Or(atLeast(cmd, 0, "threads", "max-steps", "seed", "patience", "grace"), badDuration("TRMSWEEP_GRACE"))
+			f.fault = cmp.Or(atLeast(cmd, 0, "threads", "max-steps", "seed", "patience", "device-patience", "grace"), badDuration("TRMSWEEP_GRACE"))
 			return runTrain(cmd.Context(), a, f, args)
 		},
 	}
@@ -69,6 +69,7 @@ SIGTERM and SIGINT save at the next step boundary; a second SIGINT (Ctrl-C) kill
 	fl.IntVar(&f.threads, "threads", 0, "threads of the CPU backend (0 = all cores)")
 	fl.Int64Var(&f.maxSteps, "max-steps", 0, "stop with a checkpoint once this step is done (0 = train to the end)")
 	fl.DurationVar(&f.patience, "patience", 10*time.Minute, "how long storage may be away before the attempt fails")
+	fl.DurationVar(&f.devicePatience, "device-patience", 3*time.Minute, "how long a device that another process holds is waited for")
 	fl.DurationVar(&f.grace, "grace", envDuration("TRMSWEEP_GRACE", time.Hour), "age at which objects that no checkpoint names are collected (environment TRMSWEEP_GRACE)")
 	fl.StringVar(&f.owner, "owner", "", "who runs this, as JSON (set by the worker)")
 	fl.BoolVar(&f.noMetadata, "no-metadata", false, "do not ask the cloud's metadata server for preemption notices")
@@ -129,7 +130,7 @@ func trainOptions(ctx context.Context, a *app, f trainFlags, args []string, even
 		return train.Options{}, nil, err
 	}
 	o := train.Options{Spec: spec, Run: f.run, CacheDir: f.cache, DataDir: f.data, Backend: f.backend, Threads: f.threads,
-		MaxSteps: f.maxSteps, Patience: f.patience, Grace: f.grace, Logger: slog.New(slog.NewTextHandler(a.stderr, nil))}
+		MaxSteps: f.maxSteps, Patience: f.patience, DevicePatience: f.devicePatience, Grace: f.grace, Logger: slog.New(slog.NewTextHandler(a.stderr, nil))}
 	if o.CacheDir == "" {
 		o.CacheDir = a.path("cache")
 	}
@@ -241,7 +242,7 @@ func trainExit(err error) int {
 		return train.ExitFenced
 	case errors.Is(err, backend.ErrBusy):
 		return train.ExitBusy
-	case errors.Is(err, train.ErrDiverged), errors.Is(err, checkpoint.ErrAllBad), errors.Is(err, checkpoint.ErrFormat):
+	case errors.Is(err, train.ErrDiverged), errors.Is(err, backend.ErrTooLarge), errors.Is(err, checkpoint.ErrAllBad), errors.Is(err, checkpoint.ErrFormat):
 		return train.ExitFinal
 	case errors.Is(err, train.ErrMismatch), errors.Is(err, blob.ErrKey), train.IsUserError(err):
 		return train.ExitUsage

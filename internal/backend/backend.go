@@ -4,6 +4,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,7 @@ var ErrOpen = errors.New("backend did not open")
 // errNoAnswer: a plugin neither opened nor failed.
 var errNoAnswer = errors.New("no answer")
 
-// patience is how long a plugin may take to open its devices.
+// patience is how long a plugin may take to open its devices where Options do not say.
 var patience = 3 * time.Minute
 
 // Info describes a backend that was made.
@@ -62,6 +63,8 @@ type Options struct {
 	// Threads <= 0 leaves the number of threads to the backend; otherwise it limits
 	// the whole process, since no backend takes the number for itself.
 	Threads int
+	// Patience is how long a plugin may take to open its devices, a busy one included; 0 = 3 minutes.
+	Patience time.Duration
 }
 
 // New is Open without options other than the number of threads.
@@ -140,7 +143,7 @@ func open(ctx context.Context, name string, o Options) (backends.Backend, Info, 
 		prepareCUDA(plugin)
 		construct = func() (backends.Backend, error) { return openXLA(plugin, x) }
 	}
-	b, err := openDevices(ctx, construct, plugin)
+	b, err := openDevices(ctx, construct, plugin, cmp.Or(o.Patience, patience))
 	if err != nil {
 		return nil, Info{}, fmt.Errorf("%w: %q: %w", ErrOpen, name, err)
 	}

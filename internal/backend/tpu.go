@@ -55,7 +55,7 @@ func placeOnTPU() {
 }
 
 // waitForTPU waits until no other process holds the chips of this one, at most until deadline. ErrBusy names the process.
-func waitForTPU(deadline time.Time) error {
+func waitForTPU(ctx context.Context, deadline time.Time) error {
 	chip := tpu.VisibleChip(os.LookupEnv)
 	for told := false; ; told = true {
 		holders := thisHost.Holders(chip)
@@ -68,7 +68,9 @@ func waitForTPU(deadline time.Time) error {
 		if !told {
 			slog.Warn("the TPU is busy, waiting", "holder", holders[0].String(), "until", deadline.Format(time.TimeOnly))
 		}
-		time.Sleep(min(retryEvery, max(time.Until(deadline), time.Millisecond)))
+		if err := sleep(ctx, min(retryEvery, max(time.Until(deadline), time.Millisecond))); err != nil {
+			return err
+		}
 	}
 	if chip != tpu.AllChips {
 		return nil
@@ -91,12 +93,24 @@ func saysBusy(err error) bool {
 	return false
 }
 
-// openDevices opens a PJRT plugin's devices. A busy device is waited for and asked again until patience is used up.
-func openDevices(ctx context.Context, construct func() (backends.Backend, error), plugin string) (backends.Backend, error) {
-	deadline := time.Now().Add(patience)
+// sleep waits, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}
+
+// openDevices opens a PJRT plugin's devices. A busy device is waited for and asked again for so long.
+func openDevices(ctx context.Context, construct func() (backends.Backend, error), plugin string, wait time.Duration) (backends.Backend, error) {
+	deadline := time.Now().Add(wait)
 	if isTPU(plugin) {
 		placeOnTPU()
-		if err := waitForTPU(deadline); err != nil {
+		if err := waitForTPU(ctx, deadline); err != nil {
 			return nil, err
 		}
 	}
@@ -106,23 +120,25 @@ func openDevices(ctx context.Context, construct func() (backends.Backend, error)
 		case err == nil:
 			return b, nil
 		case errors.Is(err, errNoAnswer) && isTPU(plugin):
-			return nil, noAnswerOfTPU()
+			return nil, noAnswerOfTPU(wait)
 		case !saysBusy(err):
 			return nil, err
 		case time.Now().Add(retryEvery).After(deadline):
-			return nil, fmt.Errorf("%w for %s: %w%s", ErrBusy, patience, err, namedHolder())
+			return nil, fmt.Errorf("%w for %s: %w%s", ErrBusy, wait, err, namedHolder())
 		}
 		if !told {
 			slog.Warn("the device is busy, trying again", "error", err, "until", deadline.Format(time.TimeOnly))
 		}
-		time.Sleep(retryEvery)
+		if err := sleep(ctx, retryEvery); err != nil {
+			return nil, err
+		}
 	}
 }
 
 // noAnswerOfTPU tells a process that holds the chips apart from libtpu waiting for the other hosts of a slice.
-func noAnswerOfTPU() error {
+func noAnswerOfTPU(wait time.Duration) error {
 	if holders := thisHost.Holders(tpu.VisibleChip(os.LookupEnv)); len(holders) > 0 {
-		return fmt.Errorf("%w: no answer within %s, and %s", ErrBusy, patience, holders[0])
+		return fmt.Errorf("%w: no answer within %s, and %s", ErrBusy, wait, holders[0])
 	}
 	placed := strings.Join(tpu.Placed(os.LookupEnv), " ")
 	n := tpu.Processes(os.LookupEnv)

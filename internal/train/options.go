@@ -46,6 +46,8 @@ type Options struct {
 
 	Backend string // see internal/backend
 	Threads int    // 0 = all cores
+	// DevicePatience is how long a device that another process holds is waited for; 0 = 3 minutes.
+	DevicePatience time.Duration
 
 	MaxSteps int64         // stop, with a checkpoint, once this step is done; 0 = the whole run
 	Patience time.Duration // how long storage may be away before the attempt fails; 0 = 10 minutes

@@ -69,8 +69,11 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	r.state(StateStarting)
 
 	res, done, err := r.prepare(ctx)
+	if errors.Is(err, errTold) {
+		err = fmt.Errorf("%w before anything was trained: %s", ErrPreempted, r.notice)
+	}
 	if done || err != nil {
-		return res, err
+		return res, backend.ExplainMemory(err)
 	}
 	go r.guard(ctx, cancel)
 	if err := r.restore(ctx); err != nil {
@@ -83,7 +86,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		err = r.preempted(ctx)
 	}
 	if err != nil {
-		return r.result(), err
+		return r.result(), backend.ExplainMemory(err)
 	}
 	return res, nil
 }

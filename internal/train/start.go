@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -65,19 +66,40 @@ func (r *run) acquire(ctx context.Context, there *checkpoint.Manifest) (err erro
 	if err != nil {
 		return err
 	}
-	be, info, err := backend.New(name, r.o.Threads)
-	if err != nil {
-		return r.unopened(name, there, err)
+	return r.untilTold(ctx, func(ctx context.Context) error {
+		be, info, err := backend.Open(ctx, name, backend.Options{Threads: r.o.Threads, Patience: r.o.DevicePatience})
+		if err != nil {
+			return r.unopened(name, there, err)
+		}
+		for _, why := range info.Passed {
+			r.o.Logger.Warn("a backend is installed and does not open; another one trains", "error", why, "backend", info.Name)
+		}
+		r.info = info
+		r.model, err = trm.New(be, trm.ConfigFromSpec(r.spec, r.train.NumPuzzleIdentifiers()))
+		if err != nil {
+			return fmt.Errorf("build model of %s: %w", r.spec.Name, err)
+		}
+		return nil
+	})
+}
+
+// untilTold runs f, whose context ends with errTold when a notice arrives: a busy device is not waited for any longer then.
+func (r *run) untilTold(ctx context.Context, f func(ctx context.Context) error) (err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = f(ctx)
+	}()
+	select {
+	case why := <-r.o.Notice:
+		r.notice = cmp.Or(why, "told to stop")
+		cancel(errTold)
+		<-done
+	case <-done:
 	}
-	for _, why := range info.Passed {
-		r.o.Logger.Warn("a backend is installed and does not open; another one trains", "error", why, "backend", info.Name)
-	}
-	r.info = info
-	r.model, err = trm.New(be, trm.ConfigFromSpec(r.spec, r.train.NumPuzzleIdentifiers()))
-	if err != nil {
-		return fmt.Errorf("build model of %s: %w", r.spec.Name, err)
-	}
-	return nil
+	return err
 }
 
 // openData makes sure of the dataset and opens both splits.
