@@ -1,6 +1,7 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -36,5 +37,12 @@ func TestTrialIsNoLottery(t *testing.T) {
 func TestTrialRefusesWhatDoesNotLearn(t *testing.T) {
 	if _, err := trialOf(t, "lr=1e6"); err == nil || !strings.Contains(err.Error(), "loss") {
 		t.Errorf("error %v, want one about the loss", err)
+	}
+}
+
+// A step that is not finite fails a trial, and the error says which step.
+func TestTrialRefusesWhatIsNotFinite(t *testing.T) {
+	if _, err := trialOf(t, "lr=1e38"); !errors.Is(err, ErrDiverged) || !strings.Contains(err.Error(), "step 2 of") {
+		t.Errorf("error %v, want ErrDiverged at step 2", err)
 	}
 }

@@ -113,6 +113,6 @@ func (m *Model) evalGraph(n int) func(*Graph, paramFunc) ([]string, []*Node) {
 		}
 		w, _ := c.pieces(params)
 		newH, newL, logits, qHalt, _ := c.forward(w, zH, zL, c.embed(w, inputs, local))
-		return []string{"z_H", "z_L", "preds", "q_halt"}, []*Node{newH, newL, ArgMax(logits, -1, dtypes.Int32), qHalt}
+		return []string{"z_H", "z_L", "preds", "q_halt"}, []*Node{newH, newL, argMax(logits), qHalt}
 	}
 }

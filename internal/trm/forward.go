@@ -28,10 +28,15 @@ func rmsNorm(x *Node, eps float64) *Node {
 	return ConvertDType(Div(y, Sqrt(AddScalar(mean, eps))), x.DType())
 }
 
-// swiglu is down(silu(gate(x)) * up(x)). Silu rounds once.
+// silu is x*sigmoid(x), rounded once.
+func silu(x *Node) *Node {
+	y := ConvertDType(x, dtypes.Float32)
+	return ConvertDType(Mul(y, Logistic(y)), x.DType())
+}
+
+// swiglu is down(silu(gate(x)) * up(x)).
 func swiglu(x, gate, up, down *Node) *Node {
-	g := ConvertDType(linear(x, gate), dtypes.Float32)
-	return linear(Mul(ConvertDType(Mul(g, Logistic(g)), x.DType()), linear(x, up)), down)
+	return linear(Mul(silu(linear(x, gate)), linear(x, up)), down)
 }
 
 // scaled is x times a number that is not rounded to the type of x.
@@ -63,6 +68,12 @@ func ropeTables(length, size int, theta float64) (cos, sin []float32) {
 	return cos, sin
 }
 
+// softmax is over the last axis, in float32; the largest score becomes 0 first, so that no exponential overflows.
+func softmax(scores *Node) *Node {
+	e := Exp(Sub(scores, StopGradient(ReduceAndKeep(scores, ReduceMax, -1))))
+	return Div(e, ReduceAndKeep(e, ReduceSum, -1))
+}
+
 // attention is softmax(q·kᵀ/√size)·v per head, without mask or bias. cos may be nil: no positions.
 func attention(x, wq, wk, wv, wo *Node, heads int, cos, sin *Node) *Node {
 	b, l, d := x.Shape().Dimensions[0], x.Shape().Dimensions[1], x.Shape().Dimensions[2]
@@ -73,8 +84,7 @@ func attention(x, wq, wk, wv, wo *Node, heads int, cos, sin *Node) *Node {
 		q, k = rotate(q, cos, sin), rotate(k, cos, sin)
 	}
 	scores := MulScalar(ConvertDType(matmul(q, k), dtypes.Float32), 1/math.Sqrt(float64(size)))
-	scores = Exp(Sub(scores, StopGradient(ReduceAndKeep(scores, ReduceMax, -1))))
-	p := ConvertDType(Div(scores, ReduceAndKeep(scores, ReduceSum, -1)), x.DType())
+	p := ConvertDType(softmax(scores), x.DType())
 	out := dotSpec{batch: 2, bT: true}.apply(p, v)
 	return linear(Reshape(TransposeAllAxes(out, 0, 2, 1, 3), b, l, d), wo)
 }

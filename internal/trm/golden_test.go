@@ -1,6 +1,7 @@
 package trm
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"math"
@@ -12,7 +13,9 @@ import (
 	"strings"
 	"testing"
 
-	"trmsweep/internal/backend"
+	"github.com/gomlx/gomlx/backends"
+
+	"trmsweep/internal/backend/backendtest"
 	"trmsweep/internal/tensor"
 )
 
@@ -254,21 +257,31 @@ func manifest(t *testing.T, into any) {
 	}
 }
 
+// backendEnv names the backend of the tests that do not name theirs.
+const backendEnv = "TRM_BACKEND"
+
+// testBackend is the one of onEach, or cpu.
+func testBackend(t *testing.T) backends.Backend {
+	t.Helper()
+	return backendtest.Open(t, cmp.Or(os.Getenv(backendEnv), "cpu"))
+}
+
+// onEach runs the test on every backend.
+func onEach(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	backendtest.Each(t, func(t *testing.T, name string) {
+		t.Setenv(backendEnv, name)
+		f(t)
+	})
+}
+
 func testModel(t *testing.T, c Config) *Model {
 	t.Helper()
-	name := os.Getenv("TRM_BACKEND")
-	if name == "" {
-		name = "auto"
-	}
-	be, _, err := backend.New(name, 0)
+	m, err := New(testBackend(t), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := New(be, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.Close(); be.Finalize() })
+	t.Cleanup(m.Close)
 	return m
 }
 

@@ -126,8 +126,8 @@ func TestGoldenTraining(t *testing.T) {
 
 func goldenTraining(t *testing.T, g goldenCase) {
 	c := g.config()
-	if g.Loss.Type == "stablemax_cross_entropy" && g.Loss.Epsilon != stablemaxEpsilon || g.Loss.QWeight != qHaltWeight {
-		t.Fatalf("stablemax epsilon %v and q weight %v, the model has %v and %v", g.Loss.Epsilon, g.Loss.QWeight, stablemaxEpsilon, qHaltWeight)
+	if g.Loss.Epsilon >= lostEpsilon || g.Loss.QWeight != qHaltWeight {
+		t.Fatalf("stablemax epsilon %v and q weight %v, the model has none and %v", g.Loss.Epsilon, g.Loss.QWeight, qHaltWeight)
 	}
 	if order := []string{"sign_sgd", "adam_atan2", "ema"}; !slices.Equal(g.Train.Order, order) {
 		t.Fatalf("optimizers in the order %v, the model's is %v", g.Train.Order, order)

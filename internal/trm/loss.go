@@ -5,34 +5,42 @@ import (
 	. "github.com/gomlx/gomlx/pkg/core/graph" //nolint:staticcheck // graphs read as formulas
 )
 
-// stablemaxEpsilon keeps 1/(1-x) finite at x = 1, in the branch that is not taken.
-const stablemaxEpsilon = 1e-30
-
 // qHaltWeight is the share of the q losses in the loss.
 const qHaltWeight = 0.5
 
-// crossEntropy is the negative log probability [B, cells] in float64; target is the one-hot label.
+// A TPU has no float64: its compiler computes with pairs of float32, which have 48 bits and the range of float32. So no value of a
+// loss or a gradient may leave that range. The branch of a Where that is not taken must be finite too: it is differentiated all the
+// same, and its gradient is zero only as a product with zero.
+
+// crossEntropy is the negative log probability [B, cells] in the type of target, the one-hot label.
 func (c Config) crossEntropy(logits, target *Node) *Node {
-	x := ConvertDType(logits, dtypes.Float64)
+	x := ConvertDType(logits, target.DType())
 	var s, picked *Node
 	if c.LossType == "softmax_cross_entropy" {
 		x = Sub(x, StopGradient(ReduceAndKeep(x, ReduceMax, -1)))
 		s = ReduceSum(Exp(x), -1)
 		return Sub(Log(s), ReduceSum(Mul(x, target), -1))
 	}
-	one := OnesLike(x)
-	s = Where(LessThan(x, ZerosLike(x)), Div(one, AddScalar(Sub(one, x), stablemaxEpsilon)), Add(x, one))
+	one, zero := OnesLike(x), ZerosLike(x)
+	negative := LessThan(x, zero)
+	below := Where(negative, x, zero) // 1/(1-x) has a pole at 1; the reference's 1e-30 beside it is lost in 1-x >= 1
+	s = Where(negative, Div(one, Sub(one, below)), Add(x, one))
 	picked = ReduceSum(Mul(s, target), -1)
 	return Neg(Log(Div(picked, ReduceSum(s, -1)))) // the reference's order: it rounds where a probability is nearly one
 }
 
-// bce is the sum of binary cross-entropies of logits x against targets t in float64.
+// bce is the binary cross-entropy of logits x against targets t, each, in the type of t.
 func bce(x, t *Node) *Node {
-	x, t = ConvertDType(x, dtypes.Float64), StopGradient(ConvertDType(t, dtypes.Float64))
+	x, t = ConvertDType(x, t.DType()), StopGradient(t)
 	up := GreaterThan(x, ZerosLike(x))
 	soft := Log1p(Exp(Where(up, Neg(x), x))) // not Abs: its gradient at 0 would be lost
 	positive := Where(up, x, ZerosLike(x))
-	return ReduceAllSum(Add(Sub(positive, Mul(x, t)), soft))
+	return Add(Sub(positive, Mul(x, t)), soft)
+}
+
+// argMax is the first of the largest along the last axis. XLA's ArgMax of GoMLX takes no bfloat16.
+func argMax(logits *Node) *Node {
+	return ArgMax(ConvertDType(logits, dtypes.Float32), -1, dtypes.Int32)
 }
 
 // losses are the sums over the batch and the metrics in the order of metricNames.
@@ -48,7 +56,7 @@ func (c Config) lossHead(logits, labels, qHalt, qContinue, targetQ, halted, step
 	b := logits.Shape().Dimensions[0]
 	f64 := func(n *Node) *Node { return ConvertDType(n, dtypes.Float64) }
 	labels = ConvertDType(labels, dtypes.Int32)
-	preds := ArgMax(logits, -1, dtypes.Int32)
+	preds := argMax(logits)
 	mask := NotEqual(labels, ZerosLike(labels))
 	right := f64(LogicalAnd(mask, Equal(preds, labels)))
 	count := ReduceSum(f64(mask), -1)
@@ -60,11 +68,11 @@ func (c Config) lossHead(logits, labels, qHalt, qContinue, targetQ, halted, step
 	perCell := c.crossEntropy(logits, target)
 	perCell = Where(mask, perCell, ZerosLike(perCell))
 	lm := ReduceAllSum(Div(ReduceSum(perCell, -1), divisor))
-	qh := bce(qHalt, rowRight)
+	qh := ReduceAllSum(bce(qHalt, f64(rowRight)))
 	q := qh
 	qc := ScalarZero(logits.Graph(), dtypes.Float64)
 	if targetQ != nil {
-		qc = bce(qContinue, targetQ)
+		qc = ReduceAllSum(bce(qContinue, f64(targetQ)))
 		q = Add(qh, qc)
 	}
 	total := Add(lm, MulScalar(q, qHaltWeight))

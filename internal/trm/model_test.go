@@ -2,7 +2,9 @@ package trm
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/gomlx/gomlx/backends"
@@ -192,31 +194,42 @@ func TestWrongInputIsAnError(t *testing.T) {
 	}
 }
 
-// TestNotFiniteChangesNothing: a step whose loss, or only whose gradients, are
+// TestNotFiniteChangesNothing: a step whose loss, or only whose gradients, or only whose gradients' squares are
 // not finite leaves weights and carry, and nothing to apply.
-func TestNotFiniteChangesNothing(t *testing.T) {
+func TestNotFiniteChangesNothing(t *testing.T) { onEach(t, notFiniteChangesNothing) }
+
+func notFiniteChangesNothing(t *testing.T) {
 	fill := func(a tensor.Array, v float32) {
 		for i := range a.Len() {
 			binary.LittleEndian.PutUint32(a.Data[4*i:], math.Float32bits(v))
 		}
 	}
-	for name, c := range map[string]struct {
+	nothingButTheHead := func(s tensor.State) { // zeros through norms with a tiny epsilon
+		for name, a := range s {
+			if kind, _ := cutKind(name); (kind == "param" || kind == "const") && name != "param/lm_head.weight" {
+				fill(a, 0)
+			}
+		}
+	}
+	models := map[float64]*Model{}
+	for _, c := range []struct {
+		name  string
+		eps   float64
 		spoil func(s tensor.State)
 		loss  bool // finite
 	}{
-		"loss": {func(s tensor.State) { fill(s["param/lm_head.weight"], float32(math.NaN())) }, false},
-		"gradients": {func(s tensor.State) { // zeros through norms with a tiny epsilon
-			for name, a := range s {
-				if kind, _ := cutKind(name); (kind == "param" || kind == "const") && name != "param/lm_head.weight" {
-					fill(a, 0)
-				}
-			}
-		}, true},
+		{"loss", 1e-36, func(s tensor.State) { fill(s["param/lm_head.weight"], float32(math.NaN())) }, false},
+		{"gradients", 1e-36, nothingButTheHead, true},
+		{"squares", 1e-15, nothingButTheHead, true},
 	} {
-		t.Run(name, func(t *testing.T) {
-			cfg := tinyConfig()
-			cfg.RMSNormEps = 1e-36
-			m := testModel(t, cfg)
+		cfg := tinyConfig()
+		cfg.RMSNormEps = c.eps
+		m := models[c.eps]
+		if m == nil {
+			m = testModel(t, cfg)
+			models[c.eps] = m
+		}
+		t.Run(c.name, func(t *testing.T) {
 			s := m.InitState(1)
 			c.spoil(s)
 			if err := m.Load(s); err != nil {
@@ -257,5 +270,17 @@ func TestOutputsOnlyWhenAsked(t *testing.T) {
 	out, err := m.LastOutputs()
 	if err != nil || out["logits"].Len() != c.BatchSize*c.SeqLen*c.VocabSize {
 		t.Errorf("outputs %v, %v", out.Names(), err)
+	}
+}
+
+// TestBenchRefusesWhatIsNotFinite: a time of steps that train nothing would look like any other.
+func TestBenchRefusesWhatIsNotFinite(t *testing.T) {
+	c := tinyConfig()
+	if _, err := testModel(t, c).BenchStep(1); err != nil {
+		t.Fatal(err)
+	}
+	c.RMSNormEps = math.NaN()
+	if _, err := testModel(t, c).BenchStep(1); !errors.Is(err, ErrNotFinite) || !strings.Contains(err.Error(), "step 1 ") {
+		t.Errorf("error %v, want ErrNotFinite at step 1", err)
 	}
 }

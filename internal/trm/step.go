@@ -25,7 +25,7 @@ type StepInput struct {
 
 // Metrics are sums over the batch as in the reference. The accuracies and Steps
 // count only the Count rows that halted in this step. Finite says that the loss,
-// every gradient and the new carry are.
+// every gradient's square and the new carry are.
 type Metrics struct {
 	Loss, LMLoss, QHaltLoss, QContinueLoss        float64
 	Count, Accuracy, ExactAccuracy, QHaltAccuracy float64
@@ -204,10 +204,16 @@ func (m *Model) gradientGraph(g *Graph, param paramFunc) (names []string, nodes 
 	loss := c.lossHead(logits, labels, qHalt, qContinue, targetQ, newHalted, steps)
 
 	m.gradients(out, loss.total, cut, local)
-	faulty := append(nodes[:len(nodes):len(nodes)], newH, newL) // zero times infinity is not a number
-	for i, n := range faulty {
-		faulty[i] = Reshape(ConvertDType(ReduceAllSum(MulScalar(ConvertDType(n, dtypes.Float32), 0)), dtypes.Float64), 1)
+	// Zero times infinity is not a number. Of gradients the squares count: infinite ones would spoil the second moment for good.
+	var faulty []*Node
+	notFinite := func(n *Node) {
+		faulty = append(faulty, Reshape(ConvertDType(ReduceAllSum(MulScalar(n, 0)), dtypes.Float64), 1))
 	}
+	for _, grad := range nodes {
+		notFinite(Mul(grad, grad))
+	}
+	notFinite(ConvertDType(newH, dtypes.Float32))
+	notFinite(ConvertDType(newL, dtypes.Float32))
 	type output struct {
 		name string
 		n    *Node

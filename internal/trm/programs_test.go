@@ -1,0 +1,108 @@
+package trm
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"trmsweep/internal/backend/backendtest"
+	"trmsweep/internal/tensor"
+)
+
+// programsCase is a configuration whose three programs run on every backend.
+type programsCase struct {
+	name   string
+	change func(*Config)
+}
+
+// programsCases: both mixers, both types, EMA on and off; the other settings are spread over them.
+func programsCases() []programsCase {
+	mlp := func(c *Config) { c.MLPT, c.PosEncodings = true, "none" }
+	rope := func(c *Config) { c.MLPT, c.PosEncodings = false, "rope" }
+	var all []programsCase
+	for _, dtype := range []string{"float32", "bfloat16"} {
+		with := func(name string, changes ...func(*Config)) {
+			all = append(all, programsCase{dtype + ", " + name, func(c *Config) {
+				c.ForwardDType = dtype
+				for _, change := range changes {
+					change(c)
+				}
+			}})
+		}
+		with("mlp, EMA", mlp)
+		with("mlp, no EMA, softmax, no puzzles", mlp, func(c *Config) { c.EMA, c.LossType, c.PuzzleEmbNDim = false, "softmax_cross_entropy", 0 })
+		with("attention, EMA, target Q", rope, func(c *Config) { c.NoACTContinue = false })
+		with("attention, no EMA, learned positions", rope, func(c *Config) { c.EMA, c.PosEncodings = false, "learned" })
+	}
+	return all
+}
+
+// programsRun is what one backend made of a case.
+type programsRun struct {
+	metrics []Metrics
+	rows    EvalRows
+	state   tensor.State
+}
+
+// runPrograms makes two steps on a batch whose last row is padding, and an evaluation of three rows.
+func runPrograms(t *testing.T, backend string, c Config) (r programsRun) {
+	t.Helper()
+	m := freshModel(t, backendtest.Open(t, backend), c)
+	defer m.Close()
+	in := tinyBatch(c)
+	clear(in.Labels[(c.BatchSize-1)*c.SeqLen:])
+	in.LR, in.PuzzleEmbLR = 1e-3, 1e-3
+	for in.Step = 1; in.Step <= 2; in.Step++ {
+		mt, err := m.Step(in)
+		if err != nil || !mt.Finite {
+			t.Fatalf("step %d: %+v, %v", in.Step, mt, err)
+		}
+		r.metrics = append(r.metrics, mt)
+	}
+	twice := func(v []uint8) []uint8 { return slices.Concat(v, v[:c.SeqLen]) }
+	var err error
+	if r.rows, err = m.Eval(twice(in.Inputs), twice(in.Labels), make([]int32, c.BatchSize+1)); err != nil {
+		t.Fatal(err)
+	}
+	r.state = mustSnapshot(t, m)
+	for name, a := range r.state {
+		if slices.ContainsFunc(floats(t, a), func(v float64) bool { return !finite(v) }) {
+			t.Errorf("%s is not finite", name)
+		}
+	}
+	return r
+}
+
+// TestEveryProgramOnEveryBackend builds and runs gradients, apply and evaluation; every backend gives what backend cpu gives.
+func TestEveryProgramOnEveryBackend(t *testing.T) {
+	for _, pc := range programsCases() {
+		t.Run(pc.name, func(t *testing.T) {
+			c := tinyConfig()
+			c.HCycles, c.WeightDecay = 1, 0.1
+			pc.change(&c)
+			want := runPrograms(t, "cpu", c)
+			bound := 1e-5
+			if c.ForwardDType == "bfloat16" {
+				bound = 0x1p-7 // that many units of 2^-8 in a row of products
+			}
+			backendtest.Each(t, func(t *testing.T, name string) {
+				got := runPrograms(t, name, c)
+				for i, mt := range got.metrics {
+					if w := want.metrics[i]; !(math.Abs(mt.Loss-w.Loss) <= bound*w.Loss) || mt.Count != w.Count || mt.Steps != w.Steps {
+						t.Errorf("step %d: %+v, want %+v", i+1, mt, w)
+					}
+				}
+				for i, q := range got.rows.QHalt {
+					if w := want.rows.QHalt[i]; !(math.Abs(float64(q-w)) <= 10*bound) || got.rows.Cells[i] != want.rows.Cells[i] {
+						t.Errorf("evaluated row %d: %v with %d cells, want %v with %d", i, q, got.rows.Cells[i], w, want.rows.Cells[i])
+					}
+				}
+				for name, a := range want.state {
+					if rel := distanceOf(floats(t, got.state[name]), floats(t, a)); !(rel <= 20*bound) {
+						t.Errorf("%s: off by %g of its length", name, rel)
+					}
+				}
+			})
+		})
+	}
+}
