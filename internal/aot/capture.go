@@ -13,9 +13,11 @@ import (
 	"sync"
 	"unsafe"
 
-	"github.com/gomlx/go-xla/pkg/pjrt"
 	"github.com/gomlx/gomlx/backends"
 	"github.com/gomlx/gomlx/backends/xla"
+
+	"trmsweep/internal/backend"
+	"trmsweep/internal/pjrt"
 )
 
 // capturePath is where GoMLX finds the plugin: an absolute path keeps it from loading every plugin on its search path.
@@ -23,7 +25,7 @@ const capturePath = "/trmsweep/capture"
 
 // registered puts the plugin into go-xla's table, once.
 var registered = sync.OnceValue(func() error {
-	return pjrt.RegisterPreloadedPlugin(capturePath, uintptr(C.capture_api()))
+	return pjrt.Register(capturePath, unsafe.Pointer(C.capture_api()))
 })
 
 // capturing keeps two captures apart: the plugin has one list.
@@ -36,13 +38,13 @@ func Capture(build func(backends.Backend) error) (programs []Program, err error)
 	if err := registered(); err != nil {
 		return nil, fmt.Errorf("register the capturing plugin: %w", err)
 	}
-	backend, err := xla.NewWithOptions(capturePath, nil)
+	b, err := xla.NewWithOptions(capturePath, nil)
 	if err != nil {
 		return nil, fmt.Errorf("open the capturing plugin: %w", err)
 	}
-	defer backend.Finalize()
+	defer b.Finalize()
 	C.capture_free(C.capture_take())
-	err = build(backend)
+	err = build(backend.Aliasing(b))
 	list := C.capture_take()
 	defer C.capture_free(list)
 	if err != nil {
@@ -51,7 +53,7 @@ func Capture(build func(backends.Backend) error) (programs []Program, err error)
 	for c := list; c != nil; c = c.next {
 		programs = append(programs, Program{
 			Format:  C.GoStringN(c.format, C.int(c.format_size)),
-			Code:    C.GoBytes(unsafe.Pointer(c.code), C.int(c.code_size)),
+			Code:    pjrt.Finish(C.GoBytes(unsafe.Pointer(c.code), C.int(c.code_size))),
 			Options: C.GoBytes(unsafe.Pointer(c.options), C.int(c.options_size)),
 		})
 	}

@@ -18,6 +18,7 @@ import (
 	_ "github.com/gomlx/gomlx/backends/simplego" // registers "go"
 
 	_ "trmsweep/internal/cpu" // registers "cpu"
+	"trmsweep/internal/pjrt"
 )
 
 // ErrUnavailable says that the backend asked for is not in this program or not on this machine.
@@ -65,6 +66,10 @@ type Options struct {
 	Threads int
 	// Patience is how long a plugin may take to open its devices, a busy one included; 0 = 3 minutes.
 	Patience time.Duration
+	// Cache keeps what XLA compiles, for the next process; nil compiles everything.
+	Cache *pjrt.Cache
+	// Compiled is told of every program of XLA that is ready, by several goroutines; nil for nobody.
+	Compiled func(pjrt.Compiled)
 }
 
 // New is Open without options other than the number of threads.
@@ -141,7 +146,7 @@ func open(ctx context.Context, name string, o Options) (backends.Backend, Info, 
 			return nil, Info{}, fmt.Errorf("%w: %q: %w", ErrUnavailable, name, err)
 		}
 		prepareCUDA(plugin)
-		construct = func() (backends.Backend, error) { return openXLA(plugin, x) }
+		construct = func() (backends.Backend, error) { return openXLA(plugin, x, o) }
 	}
 	b, err := openDevices(ctx, construct, plugin, cmp.Or(o.Patience, patience))
 	if err != nil {

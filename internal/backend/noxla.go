@@ -9,6 +9,6 @@ import (
 )
 
 // openXLA is not reached: Check refuses the name.
-func openXLA(string, xlaName) (backends.Backend, error) {
+func openXLA(string, xlaName, Options) (backends.Backend, error) {
 	return nil, errors.New("built without cgo")
 }

@@ -114,8 +114,12 @@ func openDevices(ctx context.Context, construct func() (backends.Backend, error)
 			return nil, err
 		}
 	}
+	var busy error // what the device said before
 	for told := false; ; told = true {
 		b, err := patiently(ctx, construct, time.Until(deadline))
+		if errors.Is(err, errNoAnswer) && busy != nil {
+			err = busy // the last try was cut short
+		}
 		switch {
 		case err == nil:
 			return b, nil
@@ -126,6 +130,7 @@ func openDevices(ctx context.Context, construct func() (backends.Backend, error)
 		case time.Now().Add(retryEvery).After(deadline):
 			return nil, fmt.Errorf("%w for %s: %w%s", ErrBusy, wait, err, namedHolder())
 		}
+		busy = err
 		if !told {
 			slog.Warn("the device is busy, trying again", "error", err, "until", deadline.Format(time.TimeOnly))
 		}

@@ -41,25 +41,28 @@ type xlaBackend struct {
 	description, arithmetic string
 }
 
+// Builder starts a program; it is an Aliaser.
+func (b *xlaBackend) Builder(name string) backends.Builder { return newAliasBuilder(b.Backend, name) }
+
 func (b *xlaBackend) Description() string { return b.description }
 
 // Arithmetic names the compiler, the device and, on a CPU, what else decides how sums are cut.
 func (b *xlaBackend) Arithmetic() string { return b.arithmetic }
 
 // openXLA opens the plugin in a file.
-func openXLA(path string, x xlaName) (backends.Backend, error) {
-	pool := 0
+func openXLA(path string, x xlaName, o Options) (backends.Backend, error) {
+	settings := pjrt.Settings{Cache: o.Cache, Compiled: o.Compiled}
 	options := xlapjrt.NamedValuesMap{}
 	if x.devices > 0 {
 		options["cpu_device_count"] = int64(x.devices)
-		pool = pinPool()
+		settings.Pool = pinPool()
 	}
 	p, err := pjrt.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	b := &xlaBackend{}
-	client, err := p.NewClient(func() (err error) {
+	client, err := p.NewClient(settings, func() (err error) {
 		b.Backend, err = xla.NewWithOptions(p.Path+x.gomlx, options)
 		return err
 	})
@@ -67,7 +70,7 @@ func openXLA(path string, x xlaName) (backends.Backend, error) {
 		return nil, err
 	}
 	b.description = fmt.Sprintf("%s through PJRT %d.%d, %s", client.Platform, p.Major, p.Minor, p.Path)
-	if b.arithmetic, err = client.Arithmetic(pool, x.devices); err != nil {
+	if b.arithmetic, err = client.Arithmetic(); err != nil {
 		return nil, err
 	}
 	return b, nil

@@ -72,9 +72,12 @@ func hashFile(path, remember string) (string, error) {
 	return now.SHA256, nil
 }
 
+// newPrefix begins the names of files that are being written.
+const newPrefix = ".new-"
+
 // writeAtomically replaces a file by one that only its owner can read.
 func writeAtomically(path string, parts ...[]byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	f, err := os.CreateTemp(filepath.Dir(path), newPrefix+"*")
 	if err != nil {
 		return err
 	}

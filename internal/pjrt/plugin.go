@@ -46,8 +46,17 @@ type Client struct {
 	Devices  int      // of all processes
 	Kinds    []string // of the devices of this process
 
-	plugin  *Plugin
-	created bool
+	plugin   *Plugin
+	settings Settings
+	created  bool
+	mute     sync.Once // of what need be said once
+}
+
+// Settings of a client.
+type Settings struct {
+	Pool     int            // threads of a CPU client, 0 = not known
+	Cache    *Cache         // nil: every program is compiled
+	Compiled func(Compiled) // is told of every program; nil for nobody
 }
 
 // registry guards the plugins of this process, and go-xla's own map of them: RegisterPreloadedPlugin writes it without a lock.
@@ -97,6 +106,13 @@ func Open(path string) (*Plugin, error) {
 	return p.registered()
 }
 
+// Register makes another table known to go-xla, under a path that starts with a slash.
+func Register(path string, table unsafe.Pointer) error {
+	registry.Lock()
+	defer registry.Unlock()
+	return xla.RegisterPreloadedPlugin(path, uintptr(table))
+}
+
 // registered makes the plugin known to go-xla, which initializes it. One that does not initialize may do so later: its device may be busy.
 func (p *Plugin) registered() (*Plugin, error) {
 	if p.known {
@@ -110,10 +126,10 @@ func (p *Plugin) registered() (*Plugin, error) {
 }
 
 // NewClient runs open, which makes go-xla create a client of this plugin, and says what was created.
-func (p *Plugin) NewClient(open func() error) (*Client, error) {
+func (p *Plugin) NewClient(settings Settings, open func() error) (*Client, error) {
 	p.opening.Lock()
 	defer p.opening.Unlock()
-	c := &Client{plugin: p}
+	c := &Client{plugin: p, settings: settings}
 	p.next = c
 	// Until it creates the client go-xla reads its map of plugins: nothing may be registered meanwhile.
 	registry.Lock()
@@ -128,14 +144,14 @@ func (p *Plugin) NewClient(open func() error) (*Client, error) {
 	return c, nil
 }
 
-// SHA256 is the hash of the plugin's file.
-func (p *Plugin) SHA256() (string, error) { return hashFile(p.Path, "") }
+// SHA256 is the hash of the plugin's file; the cache may remember it.
+func (p *Plugin) SHA256(cache *Cache) (string, error) { return hashFile(p.Path, cache.hashes()) }
 
 // Arithmetic names what decides the last bit of a result: the compiler, its flags,
 // the device, and for a CPU its instructions and the threads and devices among
 // which sums are cut.
-func (c *Client) Arithmetic(pool, devices int) (string, error) {
-	sum, err := c.plugin.SHA256()
+func (c *Client) Arithmetic() (string, error) {
+	sum, err := c.plugin.SHA256(c.settings.Cache)
 	if err != nil {
 		return "", err
 	}
@@ -146,7 +162,7 @@ func (c *Client) Arithmetic(pool, devices int) (string, error) {
 	s := fmt.Sprintf("xla %s %s on %s", c.Platform, sum[:12], kind)
 	if c.Platform == "cpu" {
 		cpu := thisProcessor()
-		s += fmt.Sprintf(" %s features %s, pool %d, devices %d", cpu.model, short(cpu.vectors), pool, devices)
+		s += fmt.Sprintf(" %s features %s, pool %d, devices %d", cpu.model, short(cpu.vectors), c.settings.Pool, c.Devices)
 	}
 	if f := flags(os.Getenv); f != "" {
 		s += ", flags " + short(f)
@@ -188,13 +204,6 @@ func (p *Plugin) describe(client *C.PJRT_Client) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.clients[client] = c
-}
-
-// trmsweepCompile stands for PJRT_Client_Compile. Whatever goes wrong here, the plugin's own function is called.
-//
-//export trmsweepCompile
-func trmsweepCompile(slot C.int, args *C.PJRT_Client_Compile_Args) *C.PJRT_Error {
-	return C.trm_compile(slot, args)
 }
 
 // unharmed keeps a panic from running into C, which would end the process.

@@ -72,7 +72,7 @@ func TestTable(t *testing.T) {
 		"ours":       {nil, "this plugin lacks a PJRT function"},
 		"the plugin": {xla.NamedValuesMap{"x": int64(1)}, "the plugin's own error"},
 	} {
-		if _, err := p.NewClient(create(c.options)); err == nil || !strings.Contains(err.Error(), c.message) {
+		if _, err := p.NewClient(Settings{}, create(c.options)); err == nil || !strings.Contains(err.Error(), c.message) {
 			t.Errorf("%s: %v; want %q", name, err, c.message)
 		}
 	}

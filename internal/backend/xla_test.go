@@ -1,0 +1,308 @@
+//go:build cgo && (linux || darwin)
+
+package backend_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+
+	xlapjrt "github.com/gomlx/go-xla/pkg/pjrt"
+	"github.com/gomlx/gomlx/backends"
+	"github.com/gomlx/gomlx/pkg/core/dtypes"
+	"github.com/gomlx/gomlx/pkg/core/shapes"
+
+	"trmsweep/internal/backend"
+	"trmsweep/internal/backend/backendtest"
+	"trmsweep/internal/pjrt"
+)
+
+// opened is a backend of XLA and what it has compiled.
+type opened struct {
+	backends.Backend
+	mu       sync.Mutex
+	programs []pjrt.Compiled
+}
+
+// openXLA opens XLA's CPU backend, seen as several devices. The test is skipped where there is none.
+func openXLA(t *testing.T, devices int, cache *pjrt.Cache) *opened {
+	t.Helper()
+	path := backendtest.Info(t, backendtest.XLA(t)).Plugin
+	x := &opened{}
+	name := fmt.Sprintf("xla:%s,devices=%d", path, devices)
+	if err := backend.Check(name); err != nil {
+		t.Skipf("NOT RUN: %v", err)
+	}
+	var err error
+	x.Backend, _, err = backend.Open(t.Context(), name, backend.Options{Cache: cache, Compiled: func(c pjrt.Compiled) {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.programs = append(x.programs, c)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(x.Finalize)
+	return x
+}
+
+// from says where the programs came from, in the order of the alphabet.
+func (x *opened) from() []string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var all []string
+	for _, p := range x.programs {
+		all = append(all, p.From)
+	}
+	slices.Sort(all)
+	return all
+}
+
+var vector = shapes.Make(dtypes.Float32, 1024)
+
+// sum compiles x+y and x-y on so many devices, where the sum takes x's memory.
+func sum(t testing.TB, b backends.Backend, devices int) backends.Executable {
+	t.Helper()
+	builder := b.Builder("sum")
+	if devices > 1 {
+		if err := builder.DistributedSPMD(devices); err != nil {
+			t.Fatal(err)
+		}
+		if err := builder.DeviceAssignment([]backends.DeviceNum{0, 1, 2, 3}[:devices]...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x, err := builder.Parameter("x", vector, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	y, err := builder.Parameter("y", vector, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plus, err := builder.Add(x, y)
+	if err != nil {
+		t.Fatal(err)
+	}
+	minus, err := builder.Sub(x, y)
+	if err != nil {
+		t.Fatal(err)
+	}
+	builder.(backend.Aliaser).Alias(0, 0)
+	exec, err := builder.Compile([]backends.Op{plus, minus}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(exec.Finalize)
+	return exec
+}
+
+func upload(t testing.TB, b backends.Backend, device int, value float32) backends.Buffer {
+	t.Helper()
+	buf, err := b.BufferFromFlatData(backends.DeviceNum(device), slices.Repeat([]float32{value}, vector.Size()), vector)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return buf
+}
+
+// address is where a buffer of a CPU lies.
+func address(t testing.TB, b backends.Buffer) uintptr {
+	t.Helper()
+	p, err := b.(*xlapjrt.Buffer).UnsafePointer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uintptr(p)
+}
+
+// want checks that all values of a buffer are one.
+func want(t testing.TB, b backends.Backend, buf backends.Buffer, what string, value float32) {
+	t.Helper()
+	got := make([]float32, vector.Size())
+	if err := b.BufferToFlatData(buf, got); err != nil {
+		t.Errorf("%s: %v", what, err)
+		return
+	}
+	for i := range got {
+		if got[i] != value {
+			t.Errorf("%s: value %d is %g, want %g", what, i, got[i], value)
+			return
+		}
+	}
+}
+
+func TestAliasSharesMemory(t *testing.T) {
+	b := openXLA(t, 1, nil)
+	exec := sum(t, b, 1)
+	if got, want := b.programs[0].Memory.Alias, int64(vector.Memory()); got != want || b.programs[0].Program != "sum" {
+		t.Errorf("%+v: the compiler aliases %d bytes, want %d", b.programs[0], got, want)
+	}
+	x, y := upload(t, b, 0, 3), upload(t, b, 0, 2)
+	kept, err := exec.Execute([]backends.Buffer{x, y}, []bool{false, false}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := address(t, x)
+	if address(t, kept[0]) == before {
+		t.Error("a parameter that was not donated was used up")
+	}
+	want(t, b, x, "the parameter", 3)
+	out, err := exec.Execute([]backends.Buffer{x, y}, []bool{true, false}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if address(t, out[0]) != before {
+		t.Error("the result does not lie in the donated parameter's memory")
+	}
+	want(t, b, out[0], "sum", 5)
+	want(t, b, out[1], "difference", 1)
+	want(t, b, y, "the other parameter", 2)
+}
+
+// TestDonationOnSeveralDevices: donated on all devices a parameter's memory is used on all; one that any device keeps is kept on all.
+func TestDonationOnSeveralDevices(t *testing.T) {
+	const devices = 4
+	b := openXLA(t, devices, nil)
+	exec := sum(t, b, devices)
+	for name, donated := range map[string]func(device int) bool{
+		"everywhere":      func(int) bool { return true },
+		"nowhere":         func(int) bool { return false },
+		"on one device":   func(d int) bool { return d == 0 },
+		"but on the last": func(d int) bool { return d != devices-1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var in []backends.Buffer
+			var donate []bool
+			var before []uintptr
+			for d := range devices {
+				in = append(in, upload(t, b, d, float32(10*d)), upload(t, b, d, 1))
+				donate = append(donate, donated(d), false)
+				before = append(before, address(t, in[2*d]))
+			}
+			out, err := exec.Execute(in, donate, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for d := range devices {
+				on := fmt.Sprintf("device %d: ", d)
+				want(t, b, out[2*d], on+"sum", float32(10*d+1))
+				want(t, b, out[2*d+1], on+"difference", float32(10*d-1))
+				want(t, b, in[2*d+1], on+"y", 1)
+				if !donated(d) {
+					want(t, b, in[2*d], on+"x, which it kept,", float32(10*d))
+				}
+				if used := address(t, out[2*d]) == before[d]; used != (name == "everywhere") {
+					t.Errorf("%sthe memory of x was used: %v", on, used)
+				}
+			}
+		})
+	}
+}
+
+// memory is a store.
+type memory struct {
+	mu sync.Mutex
+	m  map[string][]byte
+}
+
+func (s *memory) Get(_ context.Context, name string) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	data, ok := s.m[name]
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
+	}
+	return slices.Clone(data), nil
+}
+
+func (s *memory) Put(_ context.Context, name string, data []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.m[name] = slices.Clone(data)
+	return nil
+}
+
+func (s *memory) Has(_ context.Context, name string) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.m[name] != nil, nil
+}
+
+func openCache(t *testing.T, dir string, store pjrt.Store) *pjrt.Cache {
+	t.Helper()
+	cache, err := pjrt.OpenCache(pjrt.CacheOptions{Dir: dir, Store: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cache
+}
+
+// TestCompiledOnce: what one client compiled others load, from the folder or from the store, and it computes the same.
+func TestCompiledOnce(t *testing.T) {
+	dir, store := filepath.Join(t.TempDir(), "compiled"), &memory{m: map[string][]byte{}}
+	use := func(t *testing.T, dir, from string) {
+		t.Helper()
+		cache := openCache(t, dir, store)
+		b := openXLA(t, 1, cache)
+		exec := sum(t, b, 1)
+		cache.Wait(t.Context())
+		if got := b.programs[0]; got.From != from || got.Memory.Alias == 0 || got.Key == "" {
+			t.Errorf("the program came from %s, want %s: %+v", got.From, from, got)
+		}
+		x := upload(t, b, 0, 3)
+		out, err := exec.Execute([]backends.Buffer{x, upload(t, b, 0, 2)}, []bool{true, false}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, b, out[0], "sum", 5)
+		want(t, b, out[1], "difference", 1)
+	}
+	entry := func() string {
+		entries, err := filepath.Glob(filepath.Join(dir, "????????????????????????????????????????????????????????????????"))
+		if err != nil || len(entries) != 1 {
+			t.Fatalf("entries %v, %v", entries, err)
+		}
+		return entries[0]
+	}
+	use(t, dir, pjrt.FromCompiler)
+	use(t, dir, pjrt.FromFolder)
+	if len(store.m) != 1 {
+		t.Errorf("%d programs in the store", len(store.m))
+	}
+	use(t, filepath.Join(t.TempDir(), "other"), pjrt.FromStore)
+
+	data, err := os.ReadFile(entry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)-1] ^= 1
+	if err := os.WriteFile(entry(), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	use(t, dir, pjrt.FromStore) // the damaged one was dropped
+	clear(store.m)
+	if err := os.Truncate(entry(), 100); err != nil {
+		t.Fatal(err)
+	}
+	use(t, dir, pjrt.FromCompiler)
+	use(t, dir, pjrt.FromFolder)
+}
+
+// TestOneCompiles: of several goroutines that want a program one compiles it.
+func TestOneCompiles(t *testing.T) {
+	b := openXLA(t, 1, openCache(t, filepath.Join(t.TempDir(), "compiled"), nil))
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() { sum(t, b, 1) })
+	}
+	all.Wait()
+	if got := b.from(); !slices.Equal(got, []string{pjrt.FromCompiler, pjrt.FromFolder, pjrt.FromFolder, pjrt.FromFolder}) {
+		t.Errorf("programs from %v", got)
+	}
+}

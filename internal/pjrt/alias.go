@@ -1,0 +1,183 @@
+package pjrt
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"strconv"
+	"sync"
+)
+
+// Module carries what GoMLX cannot say about a program: which results may take
+// the memory of which parameters. GoMLX writes the program's text, so the module
+// travels in the program's name, and Finish puts what it says into the text.
+type Module struct {
+	name    string
+	number  int
+	aliases []alias
+}
+
+type alias struct{ parameter, result int }
+
+const moduleMark = "__alias"
+
+// modules are those with aliases, by number. They stay: a process builds few programs.
+var modules struct {
+	sync.Mutex
+	next int
+	by   map[int][]alias
+}
+
+// NewModule prepares for a program of that name.
+func NewModule(name string) *Module {
+	modules.Lock()
+	defer modules.Unlock()
+	modules.next++
+	return &Module{name: name, number: modules.next}
+}
+
+// Name is the name to build the program under.
+func (m *Module) Name() string { return m.name + moduleMark + strconv.Itoa(m.number) }
+
+// Original is the program's own name.
+func (m *Module) Original() string { return m.name }
+
+// Alias lets a result take the memory of a parameter of its type, where an execution
+// donates the parameter. Both are counted from 0, in the order of the program's.
+// It is called before the program is compiled.
+func (m *Module) Alias(parameter, result int) {
+	m.aliases = append(m.aliases, alias{parameter, result})
+	modules.Lock()
+	defer modules.Unlock()
+	if modules.by == nil {
+		modules.by = map[int][]alias{}
+	}
+	modules.by[m.number] = slices.Clone(m.aliases)
+}
+
+var marked = regexp.MustCompile(`^module @(\w+?)` + moduleMark + `(\d+)\b`)
+
+// Finish returns the text of a program under its own name and with its aliases. What has no mark is returned as it is.
+func Finish(code []byte) []byte {
+	at := marked.FindSubmatchIndex(code)
+	if at == nil {
+		return code
+	}
+	number, err := strconv.Atoi(string(code[at[4]:at[5]]))
+	plain := slices.Concat(code[:at[3]], code[at[5]:])
+	if err != nil {
+		return plain
+	}
+	modules.Lock()
+	aliases := modules.by[number]
+	modules.Unlock()
+	if len(aliases) == 0 {
+		return plain
+	}
+	aliased, err := writeAliases(plain, aliases)
+	if err != nil {
+		slog.Warn("a program is compiled without aliases: it needs more memory", "program", string(code[at[2]:at[3]]), "error", err)
+		return plain
+	}
+	return aliased
+}
+
+// value is a parameter or result in the text of a function's signature.
+type value struct {
+	kind string // its type
+	end  int    // of its type, in the text
+	dict int    // begin of its attributes' braces, -1 without
+}
+
+// writeAliases gives parameters of the main function the attribute tf.aliasing_output.
+func writeAliases(code []byte, aliases []alias) ([]byte, error) {
+	const head = "func.func @main("
+	begin := bytes.Index(code, []byte(head))
+	if begin < 0 {
+		return nil, fmt.Errorf("no main function")
+	}
+	parameters, end, err := parseValues(code, begin+len(head))
+	if err != nil {
+		return nil, err
+	}
+	rest, ok := bytes.CutPrefix(code[end:], []byte(") -> "))
+	if !ok {
+		return nil, fmt.Errorf("the main function's results are not where they were expected")
+	}
+	from := len(code) - len(rest)
+	if code[from] == '(' {
+		from++
+	}
+	results, _, err := parseValues(code, from)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(aliases, func(a, b alias) int { return a.parameter - b.parameter })
+	var out []byte
+	done := 0
+	for _, a := range aliases {
+		if a.parameter < 0 || a.parameter >= len(parameters) || a.result < 0 || a.result >= len(results) {
+			return nil, fmt.Errorf("alias of parameter %d and result %d in a program of %d and %d", a.parameter, a.result, len(parameters), len(results))
+		}
+		p, r := parameters[a.parameter], results[a.result]
+		if p.kind != r.kind {
+			return nil, fmt.Errorf("parameter %d is %s and result %d is %s: they cannot share memory", a.parameter, p.kind, a.result, r.kind)
+		}
+		attribute := fmt.Sprintf("tf.aliasing_output = %d : i32", a.result)
+		if p.dict < 0 {
+			out = append(append(out, code[done:p.end]...), " { "+attribute+" }"...)
+			done = p.end
+		} else {
+			out = append(append(out, code[done:p.dict+1]...), " "+attribute+","...)
+			done = p.dict + 1
+		}
+	}
+	return append(out, code[done:]...), nil
+}
+
+// parseValues reads "%name: type {attributes}, ..." or "type {attributes}, ..." up to the closing
+// parenthesis or the function's body, and returns where that stands.
+func parseValues(code []byte, from int) (values []value, end int, err error) {
+	depth, inString := 0, false
+	v := value{dict: -1}
+	begin := from // of the type
+	finish := func(i int) {
+		if v.dict < 0 {
+			v.end = i
+		}
+		v.kind = string(bytes.TrimSpace(code[begin:v.end]))
+		v.end = begin + len(bytes.TrimRight(code[begin:v.end], " \n"))
+		if v.kind != "" {
+			values = append(values, v)
+		}
+		v, begin = value{dict: -1}, i+1
+	}
+	for i := from; i < len(code); i++ {
+		switch c := code[i]; {
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == ':' && depth == 0:
+			begin = i + 1
+		case c == ',' && depth == 0:
+			finish(i)
+		case c == ')' && depth == 0:
+			finish(i)
+			return values, i, nil
+		case c == '{' && depth == 0:
+			if bytes.HasPrefix(code[i:], []byte("{\n")) && code[from-1] != '(' { // the body, after one result without parentheses
+				finish(i)
+				return values, i, nil
+			}
+			v.dict, v.end = i, i
+			depth++
+		case c == '<' || c == '{' || c == '[' || c == '(':
+			depth++
+		case c == '>' || c == '}' || c == ']' || c == ')':
+			depth--
+		}
+	}
+	return nil, 0, fmt.Errorf("the main function's signature has no end")
+}

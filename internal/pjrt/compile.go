@@ -1,0 +1,173 @@
+//go:build cgo && (linux || darwin)
+
+package pjrt
+
+/*
+#include "table.h"
+*/
+import "C"
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"regexp"
+	"runtime"
+	"time"
+	"unsafe"
+)
+
+// trmsweepCompile stands for PJRT_Client_Compile. Whatever goes wrong here, the plugin's own function is called.
+//
+//export trmsweepCompile
+func trmsweepCompile(slot C.int, args *C.PJRT_Client_Compile_Args) (e *C.PJRT_Error) {
+	answered := false
+	func() {
+		defer unharmed("compile a program")
+		e = slots[slot].Load().compile(args)
+		answered = true
+	}()
+	if !answered {
+		return C.trm_compile(slot, args)
+	}
+	return e
+}
+
+// job is one program to be compiled.
+type job struct {
+	plugin *Plugin
+	client *Client
+	args   *C.PJRT_Client_Compile_Args
+	code   []byte // finished
+	key    string // in the cache
+	begin  time.Time
+}
+
+func (p *Plugin) compile(args *C.PJRT_Client_Compile_Args) *C.PJRT_Error {
+	p.mu.Lock()
+	client := p.clients[args.client]
+	p.mu.Unlock()
+	given := C.GoBytes(unsafe.Pointer(args.program.code), C.int(args.program.code_size))
+	j := job{plugin: p, client: client, args: args, code: Finish(given), begin: time.Now()}
+	if client == nil || client.settings.Cache == nil {
+		return j.compile()
+	}
+	format := C.GoStringN(args.program.format, C.int(args.program.format_size))
+	options := C.GoBytes(unsafe.Pointer(args.compile_options), C.int(args.compile_options_size))
+	var err error
+	if j.key, err = client.key(format, j.code, options); err != nil {
+		client.settings.Cache.log.Warn("compiled programs are not kept", "error", err)
+		return j.compile()
+	}
+	defer client.settings.Cache.lock(j.key)() // one compiles, others then load
+	if !dumps(os.Getenv) && j.load() {
+		return nil
+	}
+	e := j.compile()
+	if e == nil {
+		j.save()
+	}
+	return e
+}
+
+// key names everything that decides what the compiler makes.
+func (c *Client) key(format string, code, options []byte) (string, error) {
+	sum, err := c.plugin.SHA256(c.settings.Cache)
+	if err != nil {
+		return "", err
+	}
+	parts := []any{cacheFormat, format, code, options, sum, c.plugin.Major, c.plugin.Minor, c.Platform, c.Version, c.Devices, c.Kinds, flags(os.Getenv)}
+	if c.Platform == "cpu" {
+		cpu := thisProcessor()
+		parts = append(parts, runtime.GOOS, cpu.model, cpu.features, runtime.NumCPU(), c.settings.Pool)
+	}
+	h := sha256.New()
+	for _, part := range parts {
+		text, ok := part.([]byte)
+		if !ok {
+			text = fmt.Append(nil, part)
+		}
+		fmt.Fprintf(h, "%d\n", len(text))
+		h.Write(text)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// compile has the plugin compile.
+func (j *job) compile() *C.PJRT_Error {
+	e := C.trm_compile_code(j.plugin.slot, j.args, chars(j.code), C.size_t(len(j.code)))
+	if e == nil {
+		j.tell(FromCompiler, j.args.executable)
+	}
+	return e
+}
+
+// load takes the program from the cache. False: it must be compiled.
+func (j *job) load() bool {
+	cache := j.client.settings.Cache
+	found := cache.get(j.key)
+	if found == nil {
+		return false
+	}
+	done, err := cache.loading(j.key, found.hash)
+	if err != nil {
+		cache.log.Warn("a compiled program is not loaded: a mark that it is could not be made", "error", err)
+		return false
+	}
+	defer done()
+	var loaded *C.PJRT_LoadedExecutable
+	if err := j.plugin.err(C.trm_load(j.plugin.slot, j.args.client, chars(found.program), C.size_t(len(found.program)), &loaded)); err != nil {
+		cache.drop(j.key, fmt.Errorf("the plugin refuses it: %w", err))
+		return false
+	}
+	var memory C.trm_memory
+	if err := j.plugin.err(C.trm_memory_of(j.plugin.slot, loaded, &memory)); err != nil { // go-xla asks for it
+		C.trm_unload(j.plugin.slot, loaded)
+		cache.drop(j.key, fmt.Errorf("the plugin says nothing of its memory: %w", err))
+		return false
+	}
+	j.args.executable = loaded
+	j.tell(found.from, loaded)
+	return true
+}
+
+// save keeps what was compiled. A plugin that cannot serialize says so once.
+func (j *job) save() {
+	defer unharmed("keep a compiled program")
+	cache := j.client.settings.Cache
+	var b C.trm_bytes
+	err := j.plugin.err(C.trm_serialize(j.plugin.slot, j.args.executable, &b))
+	defer C.trm_free(unsafe.Pointer(b.data))
+	switch {
+	case err != nil:
+		j.client.mute.Do(func() {
+			cache.log.Info("this plugin cannot hand out compiled programs: every start compiles", "plugin", j.plugin.Path, "error", err)
+		})
+	case b.size > 0:
+		cache.put(j.key, unsafe.Slice((*byte)(unsafe.Pointer(b.data)), int(b.size)))
+	}
+}
+
+// chars hands bytes to a C function for the time of the call.
+func chars(b []byte) *C.char { return (*C.char)(unsafe.Pointer(unsafe.SliceData(b))) }
+
+var moduleName = regexp.MustCompile(`^\s*module @(\w+)`)
+
+// tell says that the program is ready.
+func (j *job) tell(from string, loaded *C.PJRT_LoadedExecutable) {
+	if j.client == nil || j.client.settings.Compiled == nil {
+		return
+	}
+	defer unharmed("tell of a program")
+	done := Compiled{From: from, Key: j.key, Seconds: time.Since(j.begin).Seconds()}
+	if m := moduleName.FindSubmatch(j.code[:min(len(j.code), 1000)]); m != nil {
+		done.Program = string(bytes.Clone(m[1]))
+	}
+	var m C.trm_memory
+	if j.plugin.err(C.trm_memory_of(j.plugin.slot, loaded, &m)) == nil {
+		done.Memory = Memory{Code: int64(m.code), Arguments: int64(m.arguments), Outputs: int64(m.outputs), Alias: int64(m.alias), Temporary: int64(m.temporary)}
+	}
+	j.client.settings.Compiled(done)
+}
