@@ -6,6 +6,7 @@ ARG BASE=gcr.io/distroless/static-debian12
 FROM golang:1.26.8 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
+COPY internal/guard/go.mod internal/guard/
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
 ARG CGO_ENABLED=0

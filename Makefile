@@ -31,7 +31,7 @@ stack: build ## the embedded stack in the foreground; Ctrl-C stops it
 	bin/devstack --state $(STATE)
 
 test: ## every test; no network but 127.0.0.1
-	go test -timeout 40m ./...
+	go test -timeout 40m ./... trmsweep/internal/guard
 	cd cmd/devstack && go test -vet=off . # lint vets it: facts of the whole server take minutes
 
 # Those that share memory between goroutines and are done in seconds without the detector.
@@ -55,7 +55,7 @@ bench: ## training steps of every size against this machine's matrix product, an
 
 lint: ## format and vet
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
-	go vet ./...
+	go vet ./... trmsweep/internal/guard
 	cd cmd/devstack && go vet .
 
 determinism: ## workflows do nothing that a replay would do otherwise

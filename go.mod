@@ -27,6 +27,7 @@ require (
 	gonum.org/v1/plot v0.17.0
 	google.golang.org/api v0.307.0
 	google.golang.org/protobuf v1.36.12
+	trmsweep/internal/guard v0.0.0
 )
 
 require (
@@ -115,3 +116,5 @@ require (
 	google.golang.org/grpc v1.84.0 // indirect
 	k8s.io/klog/v2 v2.130.1 // indirect
 )
+
+replace trmsweep/internal/guard => ./internal/guard

@@ -64,23 +64,6 @@ type stack struct {
 // is gone when the test ends.
 func startStack(t *testing.T, state string, args ...string) *stack {
 	t.Helper()
-	// Between the choice of a free port and its use another program may take it:
-	// that ends the stack, and whoever keeps it alive starts it again.
-	const tries = 3
-	for try := 1; ; try++ {
-		s, err := tryStack(t, state, args...)
-		if err == nil {
-			return s
-		}
-		if try == tries || !strings.Contains(err.Error(), "address already in use") {
-			t.Fatal(err)
-		}
-	}
-}
-
-// tryStack is one start.
-func tryStack(t *testing.T, state string, args ...string) (*stack, error) {
-	t.Helper()
 	s := &stack{State: state, ended: make(chan error, 1)}
 	s.cmd = exec.Command(filepath.Join(bin, "devstack"), append([]string{"--state", state, "--die-with-parent"}, args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
@@ -89,12 +72,10 @@ func tryStack(t *testing.T, state string, args ...string) (*stack, error) {
 	}
 	go func() { s.ended <- s.cmd.Wait() }()
 	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
-	var ended error
 	eventually(t, "the stack to be ready", func() error {
 		select {
 		case err := <-s.ended:
-			ended = fmt.Errorf("devstack ended at start (%v):\n%s", err, s.output.String())
-			return nil
+			t.Fatalf("devstack ended at start (%v):\n%s", err, s.output.String())
 		default:
 		}
 		data, err := os.ReadFile(filepath.Join(state, "devstack.json"))
@@ -109,7 +90,7 @@ func tryStack(t *testing.T, state string, args ...string) (*stack, error) {
 		}
 		return nil
 	})
-	return s, ended
+	return s
 }
 
 // signal sends a signal and waits for the end; it returns the exit error.

@@ -5,6 +5,7 @@ import (
 
 	"go.temporal.io/sdk/client"
 
+	"trmsweep/internal/guard"
 	"trmsweep/internal/metrics"
 )
 
@@ -14,8 +15,12 @@ func serveMetrics(ctx context.Context, o Options) (func(*client.Options), error)
 	if o.MetricsAddress == "" {
 		return func(*client.Options) {}, nil
 	}
+	g, err := guard.New(o.AllowHosts...)
+	if err != nil {
+		return nil, err
+	}
 	registry := metrics.New()
-	address, err := registry.Serve(ctx, o.MetricsAddress)
+	address, err := registry.Serve(ctx, o.MetricsAddress, g)
 	if err != nil {
 		return nil, err
 	}

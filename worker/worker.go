@@ -50,6 +50,8 @@ type Options struct {
 	Command []string // training program; empty = this binary, `train`
 	// MetricsAddress is host:port of GET /metrics for Prometheus; empty = none.
 	MetricsAddress string
+	// AllowHosts are names under which it may be addressed, beside localhost, 127.0.0.1 and [::1].
+	AllowHosts []string
 
 	EnsureDataset func(ctx context.Context, b blob.Bucket, s experiment.Spec, progress func(any)) (hash string, built bool, err error)
 	LocalDataset  func(ctx context.Context, s experiment.Spec) (hash string, err error)

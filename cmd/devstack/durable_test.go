@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,31 +32,33 @@ import (
 // asProgram makes this test binary the program itself.
 const asProgram = "DEVSTACK_TEST_PROGRAM"
 
+// portToLose is a taken port that the program chooses at its first two starts.
+const portToLose = "DEVSTACK_TEST_PORT"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
+		if port, err := strconv.Atoi(os.Getenv(portToLose)); err == nil && attempt() < 2 {
+			internalPorts = func(ip string, n int) ([]int, error) {
+				found, err := freePorts(ip, n)
+				found[n-1-attempt()] = port // of gRPC at the second start, of the members at the first
+				return found, err
+			}
+		}
 		main()
 		return
 	}
 	os.Exit(m.Run())
 }
 
-// launch starts a stack as a process of its own on free ports and waits until it is announced.
-func launch(t *testing.T, state string) (*exec.Cmd, ready) {
+// launch starts a stack as a process of its own, on free ports or at the addresses
+// of the one before, and waits until it is announced.
+func launch(t *testing.T, state string, more ...string) (*exec.Cmd, ready) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"--state", state}
-	if _, err := os.Stat(readyPath(state)); err != nil { // else at the addresses of the one before
-		for _, name := range []string{"--temporal-port", "--ui-port", "--gcs-port"} {
-			port, err := freePort("127.0.0.1")
-			if err != nil {
-				t.Fatal(err)
-			}
-			args = append(args, name, fmt.Sprint(port))
-		}
-	}
+	args := append([]string{"--state", state, "--free-ports"}, more...)
 	cmd := exec.CommandContext(t.Context(), self, args...)
 	var output bytes.Buffer
 	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), asProgram+"=1"), &output, &output

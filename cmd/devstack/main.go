@@ -2,7 +2,7 @@
 // a Temporal server with its history in a SQLite file, its Web UI, and a Google
 // Cloud Storage emulator with its objects on disk. All state lies in one folder
 // and survives kill -9. It is a module of its own because the Temporal server
-// triples build time and size, and it imports nothing of the main module.
+// triples build time and size, and it requires nothing of the main module but its guard.
 package main
 
 import (
@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"trmsweep/internal/guard"
 )
 
 // usageError marks what the user typed as the fault: exit code 2.
@@ -39,7 +41,9 @@ func main() {
 type options struct {
 	state, ip, logLevel string
 	ports               ports
+	freePorts           bool
 	attributes          attributeList
+	guard               *guard.Guard
 	dieWithParent       bool
 	storageOnly         bool
 }
@@ -52,6 +56,12 @@ func execute(ctx context.Context, args []string) error {
 	fs.IntVar(&o.ports.temporal, "temporal-port", 0, "port of Temporal (0 = 7233, or a free one when taken)")
 	fs.IntVar(&o.ports.ui, "ui-port", 0, "port of the Web UI (0 = 8233, or a free one when taken)")
 	fs.IntVar(&o.ports.gcs, "gcs-port", 0, "port of the storage emulator (0 = 4443, or a free one when taken)")
+	fs.BoolVar(&o.freePorts, "free-ports", false, "take free ports where none is named, instead of the usual ones")
+	var names []string
+	fs.Func("allow-host", "host `name` under which the Web UI and the storage may be addressed, beside localhost, 127.0.0.1 and [::1], as through a tunnel (repeatable)", func(name string) error {
+		names = append(names, name)
+		return nil
+	})
 	fs.StringVar(&o.logLevel, "log-level", "warn", "least level that goes to STATE/logs/devstack.log: debug, info, warn, error")
 	fs.Var(&o.attributes, "search-attribute", "Name=Type to register beside the built-in ones (repeatable)")
 	fs.BoolVar(&o.dieWithParent, "die-with-parent", false, "stop when the process that started this one is gone")
@@ -65,6 +75,10 @@ func execute(ctx context.Context, args []string) error {
 	}
 	if fs.NArg() > 0 {
 		return usageError{fmt.Errorf("unexpected argument %q; devstack takes flags only, see `devstack -help`", fs.Arg(0))}
+	}
+	var err error
+	if o.guard, err = guard.New(names...); err != nil {
+		return usageError{err}
 	}
 	if *list {
 		fmt.Println(strings.ReplaceAll(o.attributes.String(), ",", "\n"))
@@ -97,11 +111,11 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	p, err := choosePorts(o.ip, o.ports, previousPorts(state))
+	l, err := listen(o, previousPorts(state))
 	if err != nil {
 		return err
 	}
-	s := &stack{ip: o.ip, ports: p, state: state, attributes: o.attributes, logger: logger}
+	s := &stack{ip: o.ip, listeners: l, ports: l.ports(), state: state, attributes: o.attributes, logger: logger, guard: o.guard}
 	if o.storageOnly {
 		return s.serveStorage(ctx)
 	}

@@ -12,13 +12,12 @@ import (
 	"time"
 
 	"github.com/fsouza/fake-gcs-server/fakestorage"
-	uiserver "github.com/temporalio/ui-server/v2/server"
-	uiconfig "github.com/temporalio/ui-server/v2/server/config"
-	"github.com/temporalio/ui-server/v2/server/server_options"
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
 	tlog "go.temporal.io/server/common/log"
 	"go.temporal.io/server/temporal"
+
+	"trmsweep/internal/guard"
 )
 
 const (
@@ -29,13 +28,15 @@ const (
 // stack is the three services of one process.
 type stack struct {
 	ip         string
-	ports      ports
+	listeners  listeners
+	ports      ports // of the listeners
 	state      string
 	attributes attributeList
 	logger     tlog.Logger
+	guard      *guard.Guard // in front of every HTTP handler
 
 	temporal temporal.Server
-	ui       *uiserver.Server
+	ui       *http.Server
 	gcs      *http.Server
 	failed   chan error // a service that ended by itself
 }
@@ -99,22 +100,24 @@ func (s *stack) startGCS() error {
 	if err := os.MkdirAll(filepath.Join(s.state, "gcs", bucket), 0o700); err != nil {
 		return fmt.Errorf("create bucket %s: %w", bucket, err)
 	}
-	l, err := net.Listen("tcp", s.hostPort(s.ports.gcs))
-	if err != nil {
-		return fmt.Errorf("start storage emulator: %w", err)
-	}
-	s.gcs = &http.Server{Handler: emulator.HTTPHandler(), ReadHeaderTimeout: time.Minute}
+	s.gcs = s.serve("storage emulator", s.listeners.gcs, guard.Storage(emulator.HTTPHandler()))
+	return nil
+}
+
+// serve serves the handler, behind the guard, until the server is stopped.
+func (s *stack) serve(what string, l net.Listener, h http.Handler) *http.Server {
+	server := &http.Server{Handler: s.guard.Handler(h), ReadHeaderTimeout: time.Minute}
 	go func() {
-		if err := s.gcs.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			s.failed <- fmt.Errorf("storage emulator: %w", err)
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- fmt.Errorf("%s: %w", what, err)
 		}
 	}()
-	return nil
+	return server
 }
 
 // startTemporal starts the server and waits until the namespace and its search attributes can be used.
 func (s *stack) startTemporal(ctx context.Context) error {
-	srv, err := newTemporal(s.state, s.ip, s.ports.temporal, s.attributes, s.logger)
+	srv, err := newTemporal(s.state, s.ip, s.listeners.temporal, s.attributes, s.logger)
 	if err != nil {
 		return err
 	}
@@ -137,15 +140,11 @@ func (s *stack) startTemporal(ctx context.Context) error {
 
 // startUI serves the Web UI and waits until it answers.
 func (s *stack) startUI(ctx context.Context) error {
-	s.ui = uiserver.NewServer(server_options.WithConfigProvider(&uiconfig.Config{
-		TemporalGRPCAddress: s.temporalAddress(), Host: s.ip, Port: s.ports.ui, EnableUI: true, DefaultNamespace: namespace,
-		CORS: uiconfig.CORS{CookieInsecure: true}, HideLogs: true, DisableNewsFetch: true,
-	}))
-	go func() {
-		if err := s.ui.Start(); err != nil {
-			s.failed <- fmt.Errorf("start Web UI: %w", err)
-		}
-	}()
+	h, err := webUI(s.temporalAddress())
+	if err != nil {
+		return err
+	}
+	s.ui = s.serve("Web UI", s.listeners.ui, h)
 	return until(ctx, "Web UI", func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.uiAddress()+"/healthz", nil)
 		if err != nil {
@@ -166,7 +165,7 @@ func (s *stack) startUI(ctx context.Context) error {
 // stop ends the services; it may be called on a half-started stack.
 func (s *stack) stop() {
 	if s.ui != nil {
-		s.ui.Stop()
+		_ = s.ui.Close()
 	}
 	if s.gcs != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)

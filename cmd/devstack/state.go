@@ -86,7 +86,7 @@ func openLog(state, level string) (tlog.Logger, error) {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	log.SetOutput(f)
-	return loudLogger{tlog.NewZapLogger(tlog.BuildZapLogger(tlog.Config{Level: level, OutputFile: path})), os.Stderr, path}, nil
+	return loudLogger{tlog.NewZapLogger(tlog.BuildZapLogger(tlog.Config{Level: level, OutputFile: path})), os.Stderr, path, startAgain}, nil
 }
 
 // loudLogger says on standard error too what ends the process.
@@ -94,9 +94,11 @@ type loudLogger struct {
 	tlog.Logger
 	stderr io.Writer
 	path   string
+	again  func() error // starts the process again; returns where it cannot
 }
 
-// Fatal ends the process, as the server does where, for example, a port was taken meanwhile.
+// Fatal ends the process, unless a port that was free when it was chosen is taken
+// now: then the process starts again with others.
 func (l loudLogger) Fatal(msg string, tags ...tag.Tag) {
 	for _, t := range tags {
 		if err, ok := t.Value().(error); ok {
@@ -104,6 +106,10 @@ func (l loudLogger) Fatal(msg string, tags ...tag.Tag) {
 		} else if t.Key() == "error" {
 			msg += fmt.Sprintf(": %v", t.Value())
 		}
+	}
+	if strings.Contains(msg, unix.EADDRINUSE.Error()) { // tags hold errors as text
+		l.Logger.Warn("starting again with other ports", tag.NewStringTag("reason", msg))
+		msg += fmt.Sprintf("; %v", l.again())
 	}
 	fmt.Fprintf(l.stderr, "devstack: %s (log: %s)\n", msg, l.path)
 	l.Logger.Fatal(msg, tags...)
@@ -134,60 +140,103 @@ func portOf(address string) int {
 	return n
 }
 
-// choosePorts settles every port: the asked one or an error, else the previous
-// one, else the usual one, else any free one.
-func choosePorts(ip string, asked, previous ports) (ports, error) {
-	taken := map[int]bool{}
-	pick := func(flagName string, asked, previous, usual int) (int, error) {
-		if asked != 0 {
-			if taken[asked] || !free(ip, asked) {
-				return 0, fmt.Errorf("--%s %d: the port is taken; choose another or leave the flag out", flagName, asked)
-			}
-			taken[asked] = true
-			return asked, nil
-		}
-		for _, p := range []int{previous, usual} {
-			if p != 0 && !taken[p] && free(ip, p) {
-				taken[p] = true
-				return p, nil
-			}
-		}
-		for {
-			p, err := freePort(ip)
-			if err != nil {
-				return 0, fmt.Errorf("find a free port on %s: %w", ip, err)
-			}
-			if !taken[p] {
-				taken[p] = true
-				return p, nil
-			}
-		}
+// listeners hold the ports of the three services from the moment they are chosen.
+type listeners struct{ temporal, ui, gcs net.Listener }
+
+func (l listeners) ports() ports {
+	return ports{portOfListener(l.temporal), portOfListener(l.ui), portOfListener(l.gcs)}
+}
+
+func portOfListener(l net.Listener) int {
+	if l == nil {
+		return 0
 	}
-	var p ports
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// listen settles every port: the asked one or an error, else the previous one,
+// else the usual one, else any free one.
+func listen(o options, previous ports) (listeners, error) {
+	usual := ports{7233, 8233, 4443}
+	if o.freePorts {
+		usual = ports{}
+	}
+	var l listeners
 	var err error
-	if p.temporal, err = pick("temporal-port", asked.temporal, previous.temporal, 7233); err != nil {
-		return p, err
+	if l.gcs, err = listenOne(o.ip, "gcs-port", o.ports.gcs, previous.gcs, usual.gcs); err != nil || o.storageOnly {
+		return l, err
 	}
-	if p.ui, err = pick("ui-port", asked.ui, previous.ui, 8233); err != nil {
-		return p, err
+	if l.temporal, err = listenOne(o.ip, "temporal-port", o.ports.temporal, previous.temporal, usual.temporal); err != nil {
+		return l, err
 	}
-	p.gcs, err = pick("gcs-port", asked.gcs, previous.gcs, 4443)
-	return p, err
+	l.ui, err = listenOne(o.ip, "ui-port", o.ports.ui, previous.ui, usual.ui)
+	return l, err
 }
 
-func free(ip string, port int) bool {
-	l, err := net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(port)))
-	if err != nil {
-		return false
+func listenOne(ip, flagName string, asked int, others ...int) (net.Listener, error) {
+	on := func(port int) (net.Listener, error) {
+		return net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(port)))
 	}
-	return l.Close() == nil
+	if asked != 0 {
+		l, err := on(asked)
+		if errors.Is(err, unix.EADDRINUSE) {
+			return nil, fmt.Errorf("--%s %d: the port is taken; choose another or leave the flag out", flagName, asked)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("--%s %d: %w", flagName, asked, err)
+		}
+		return l, nil
+	}
+	for _, port := range others {
+		if port == 0 {
+			continue
+		}
+		if l, err := on(port); err == nil {
+			return l, nil
+		}
+	}
+	l, err := on(0)
+	if err != nil {
+		return nil, fmt.Errorf("find a free port on %s: %w", ip, err)
+	}
+	return l, nil
 }
 
-func freePort(ip string) (int, error) {
-	l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
-	if err != nil {
-		return 0, err
+// freePorts are ports that were free a moment ago, no two the same.
+func freePorts(ip string, n int) ([]int, error) {
+	var found []int
+	for range n {
+		l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
+		if err != nil {
+			return nil, fmt.Errorf("find a free port on %s: %w", ip, err)
+		}
+		defer l.Close() // held until all are found
+		found = append(found, portOfListener(l))
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return found, nil
+}
+
+// attemptVariable counts the starts of one process.
+const attemptVariable = "TRMSWEEP_DEVSTACK_ATTEMPT"
+
+func attempt() int {
+	n, _ := strconv.Atoi(os.Getenv(attemptVariable))
+	return n
+}
+
+// startAgain replaces the process by a new one with the same arguments, which
+// chooses its ports anew. It returns where it cannot.
+func startAgain() error {
+	const most = 5
+	if attempt() == most {
+		return fmt.Errorf("%d starts found their ports taken", most)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("start again: %w", err)
+	}
+	if err := os.Setenv(attemptVariable, strconv.Itoa(attempt()+1)); err != nil {
+		return err
+	}
+	return fmt.Errorf("start again: %w", unix.Exec(self, os.Args, os.Environ()))
 }

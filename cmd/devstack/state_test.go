@@ -2,7 +2,9 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -11,31 +13,53 @@ import (
 	"go.temporal.io/server/common/log/tag"
 )
 
-func TestChoosePorts(t *testing.T) {
+func TestListen(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	taken := l.Addr().(*net.TCPAddr).Port
-	open, err := freePort("127.0.0.1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	taken := portOfListener(l)
 
-	if _, err := choosePorts("127.0.0.1", ports{ui: taken}, ports{}); err == nil {
-		t.Error("an asked port that is taken was accepted")
+	local := options{ip: "127.0.0.1", freePorts: true}
+	asked := local
+	asked.ports.ui = taken
+	if _, err := listen(asked, ports{}); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("--ui-port %d: the port is taken", taken)) {
+		t.Errorf("an asked port that is taken: %v", err)
 	}
-	p, err := choosePorts("127.0.0.1", ports{}, ports{temporal: open, ui: taken})
+	first, err := listen(local, ports{ui: taken})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.temporal != open {
-		t.Errorf("temporal port %d, want the previous one, %d", p.temporal, open)
-	}
+	p := first.ports()
 	if p.ui == taken || p.ui == p.temporal || p.gcs == p.ui || p.gcs == 0 {
 		t.Errorf("ports %+v with %d taken", p, taken)
 	}
+	for _, l := range []net.Listener{first.temporal, first.ui, first.gcs} {
+		l.Close()
+	}
+	again, err := listen(local, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := again.ports(); got != p {
+		t.Errorf("ports %+v, want the previous ones, %+v", got, p)
+	}
+}
+
+// A port that is lost between its choice and its use costs another start, not the stack.
+func TestLostPorts(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	t.Setenv(portToLose, strconv.Itoa(portOfListener(l)))
+	cmd, r := launch(t, t.TempDir())
+	if r.PID != cmd.Process.Pid {
+		t.Errorf("the stack is process %d, not the one that was started, %d", r.PID, cmd.Process.Pid)
+	}
+	dial(t, r)
 }
 
 func TestPortOf(t *testing.T) {
@@ -86,10 +110,23 @@ type silent struct{ tlog.Logger }
 func (silent) Fatal(string, ...tag.Tag) {}
 
 func TestWhatEndsTheServerIsSaid(t *testing.T) {
-	var said strings.Builder
-	logger := tlog.With(loudLogger{silent{tlog.NewNoopLogger()}, &said, "devstack.log"}, tag.Error(errors.New("not this one")))
-	logger.Fatal("failed to start gRPC listener", tag.Error(errors.New("listen tcp 127.0.0.1:7233: bind: address already in use")))
-	if got := said.String(); !strings.Contains(got, "failed to start gRPC listener") || !strings.Contains(got, "address already in use") || !strings.Contains(got, "devstack.log") {
-		t.Errorf("%q", got)
+	for _, c := range []struct {
+		reason string
+		starts int
+	}{
+		{"no such device", 0},
+		{"listen tcp 127.0.0.1:7233: bind: address already in use", 1},
+	} {
+		var said strings.Builder
+		starts := 0
+		again := func() error { starts++; return errors.New("5 starts in vain") }
+		logger := tlog.With(loudLogger{silent{tlog.NewNoopLogger()}, &said, "devstack.log", again}, tag.Error(errors.New("not this one")))
+		logger.Fatal("failed to start gRPC listener", tag.Error(errors.New(c.reason)))
+		if got := said.String(); !strings.Contains(got, "failed to start gRPC listener") || !strings.Contains(got, c.reason) || !strings.Contains(got, "devstack.log") {
+			t.Errorf("%q", got)
+		}
+		if starts != c.starts {
+			t.Errorf("%s: started again %d times, want %d", c.reason, starts, c.starts)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -97,8 +98,10 @@ func checkVersion(path, versionPath string) error {
 }
 
 // newTemporal is a server of all four services on one SQLite file, with the
-// default namespace in it. Only the frontend listens on ip; the rest is local.
-func newTemporal(state, ip string, port int, attributes attributeList, logger tlog.Logger) (temporal.Server, error) {
+// default namespace in it. Only the frontend listens on ip, at the port that is
+// held for it; the rest is local. The server binds its ports itself: where one is
+// lost between here and there, the process starts again (see loudLogger).
+func newTemporal(state, ip string, held net.Listener, attributes attributeList, logger tlog.Logger) (temporal.Server, error) {
 	sql, err := database(state)
 	if err != nil {
 		return nil, err
@@ -114,9 +117,12 @@ func newTemporal(state, ip string, port int, attributes attributeList, logger tl
 	if err := sqlite.CreateNamespaces(sql, ns); err != nil {
 		return nil, fmt.Errorf("create namespace %s in %s: %w", namespace, sql.DatabaseName, err)
 	}
-	cfg, err := serverConfig(sql, ip, port)
+	cfg, err := serverConfig(sql, ip, portOfListener(held))
 	if err != nil {
 		return nil, err
+	}
+	if err := held.Close(); err != nil {
+		return nil, fmt.Errorf("make Temporal server: %w", err)
 	}
 	srv, err := temporal.NewServer(
 		temporal.WithConfig(cfg),
@@ -152,21 +158,21 @@ func forgetMembers(cfg *config.SQL, logger tlog.Logger) error {
 	return nil
 }
 
+// internalPorts chooses the ports that the server's parts talk through. A test lets one be lost.
+var internalPorts = freePorts
+
 func serverConfig(sql *config.SQL, ip string, port int) (*config.Config, error) {
 	const local = "127.0.0.1"
+	names := []string{"frontend", "history", "matching", "worker"}
+	free, err := internalPorts(local, 2*len(names))
+	if err != nil {
+		return nil, err
+	}
 	services := map[string]config.Service{}
-	for i, name := range []string{"frontend", "history", "matching", "worker"} {
-		grpc, err := freePort(local)
-		if err != nil {
-			return nil, err
-		}
-		membership, err := freePort(local)
-		if err != nil {
-			return nil, err
-		}
-		rpc := config.RPC{GRPCPort: grpc, MembershipPort: membership, BindOnLocalHost: true}
+	for i, name := range names {
+		rpc := config.RPC{GRPCPort: free[2*i], MembershipPort: free[2*i+1], BindOnLocalHost: true}
 		if i == 0 {
-			rpc = config.RPC{GRPCPort: port, MembershipPort: membership, BindOnIP: ip}
+			rpc = config.RPC{GRPCPort: port, MembershipPort: free[1], BindOnIP: ip}
 		}
 		services[name] = config.Service{RPC: rpc}
 	}

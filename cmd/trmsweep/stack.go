@@ -19,6 +19,16 @@ type stackFlags struct {
 	backend        string
 	slots, threads int
 	profile        string
+	allowHosts     []string
+}
+
+// allowed are the --allow-host flags for a child.
+func (f stackFlags) allowed() []string {
+	var args []string
+	for _, name := range f.allowHosts {
+		args = append(args, "--allow-host", name)
+	}
+	return args
 }
 
 // check finds what is wrong with the flags, and with what the worker takes from
@@ -29,7 +39,7 @@ func (f stackFlags) check(a *app) error {
 		return err
 	}
 	return workerFlags{store: envOr("TRMSWEEP_STORE", "gs://trmsweep"), backend: f.backend, profile: f.profile, threads: f.threads, slots: f.slots, slotsGiven: true,
-		metrics: envOr("TRMSWEEP_METRICS_ADDRESS", "")}.check(cfg)
+		metrics: envOr("TRMSWEEP_METRICS_ADDRESS", ""), allowHosts: f.allowHosts}.check(cfg)
 }
 
 // localStack is the embedded stack and one worker, kept alive until stop.
@@ -87,7 +97,7 @@ func startStack(ctx context.Context, a *app, f stackFlags) (*localStack, error) 
 	base := context.WithoutCancel(ctx)
 	serversCtx, stopServers := context.WithCancel(base)
 	workerCtx, stopWorker := context.WithCancel(base)
-	keep(serversCtx, supervise.Process{Name: "devstack", Path: devstack, Args: []string{"--state", state}, Log: filepath.Join(logs, "devstack.out")})
+	keep(serversCtx, supervise.Process{Name: "devstack", Path: devstack, Args: append([]string{"--state", state}, f.allowed()...), Log: filepath.Join(logs, "devstack.out")})
 	var workerDone chan struct{}
 	s.stop = func() {
 		stopWorker()
@@ -107,6 +117,7 @@ func startStack(ctx context.Context, a *app, f stackFlags) (*localStack, error) 
 	if a.configDir != "" {
 		args = append(args, "--configs", a.configDir)
 	}
+	args = append(args, f.allowed()...)
 	workerDone = keep(workerCtx, supervise.Process{Name: "worker", Path: self, Args: args, Log: filepath.Join(logs, "worker.log"),
 		Env: []string{"STORAGE_EMULATOR_HOST=" + s.GCS}, Stop: 3 * time.Minute})
 	return s, nil

@@ -24,6 +24,7 @@ func (f *stackFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.backend, "backend", envOr("TRMSWEEP_BACKEND", "auto"), "backend of the training processes")
 	fl.IntVar(&f.slots, "slots", 1, "training processes at once")
 	fl.IntVar(&f.threads, "threads", 0, "threads of each training process (0 = all cores)")
+	addAllowHost(cmd, &f.allowHosts)
 }
 
 func newUpCmd(a *app) *cobra.Command {

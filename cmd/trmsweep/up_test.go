@@ -200,11 +200,39 @@ func putDevstack(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.Remove(devstack) })
-	if _, err := f.WriteString("#!/bin/sh\nexit 1\n"); err != nil {
+	if _, err := f.WriteString("#!/bin/sh\necho \"$@\" >>\"$2/arguments\"\nexit 1\n"); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestAllowedHostsReachTheStack(t *testing.T) {
+	putDevstack(t)
+	dir := t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	found := make(chan string, 1)
+	go func() {
+		defer cancel()
+		for ctx.Err() == nil {
+			if data, err := os.ReadFile(filepath.Join(dir, "arguments")); err == nil && len(data) > 0 {
+				found <- string(data)
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	var out bytes.Buffer
+	execute(ctx, []string{"up", "--state", dir, "--allow-host", "studio.example", "--allow-host", "10.0.0.7"}, &out, &out)
+	select {
+	case got := <-found:
+		if !strings.Contains(got, "--allow-host studio.example --allow-host 10.0.0.7\n") {
+			t.Errorf("the stack is started with %q", got)
+		}
+	default:
+		t.Errorf("no stack was started: %s", out.String())
 	}
 }
 

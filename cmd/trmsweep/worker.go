@@ -16,6 +16,7 @@ import (
 	"trmsweep/internal/backend"
 	"trmsweep/internal/blob/open"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/guard"
 	"trmsweep/internal/preflight"
 	"trmsweep/worker"
 )
@@ -24,6 +25,7 @@ import (
 type workerFlags struct {
 	store, backend, profile string
 	metrics                 string // address
+	allowHosts              []string
 	placement               string // host, chip, or empty: the profile's
 	threads, slots, chips   int
 	embedded                bool // only the stack on the state folder will do
@@ -70,7 +72,13 @@ boundary before the worker ends.`,
 	_ = fl.MarkHidden("embedded")
 	fl.DurationVar(&f.grace, "grace", 2*time.Minute, "time that training has to save after SIGTERM")
 	fl.StringVar(&f.metrics, "metrics-address", envOr("TRMSWEEP_METRICS_ADDRESS", ""), "host:port of GET /metrics for Prometheus; empty = none (environment TRMSWEEP_METRICS_ADDRESS)")
+	addAllowHost(cmd, &f.allowHosts)
 	return cmd
+}
+
+func addAllowHost(cmd *cobra.Command, names *[]string) {
+	cmd.Flags().StringArrayVar(names, "allow-host", nil,
+		"host `name` under which what is served here may be addressed, beside localhost, 127.0.0.1 and [::1], as through a tunnel (repeatable)")
 }
 
 // check finds what is wrong with the flags before anything is started.
@@ -98,6 +106,9 @@ func (f workerFlags) check(cfg fs.FS) error {
 	if _, _, err := net.SplitHostPort(f.metrics); f.metrics != "" && err != nil {
 		fault("--metrics-address: %w; want HOST:PORT", err)
 	}
+	if _, err := guard.New(f.allowHosts...); err != nil {
+		faults = append(faults, err)
+	}
 	profiles, err := experiment.Profiles(cfg)
 	if err == nil && f.profile != "" && !slices.Contains(profiles, f.profile) {
 		err = fmt.Errorf("--profile: unknown profile %q (known: %s)", f.profile, strings.Join(profiles, ", "))
@@ -122,7 +133,7 @@ func workerOptions(a *app, f workerFlags) (worker.Options, error) {
 	server := a.server()
 	server.OwnState = !a.embedded
 	return worker.Options{Server: server, EnsureDataset: a.ensureDataset, LocalDataset: localDataset, WriteReport: writeReport, StateDir: a.stateDir, Store: f.store, Profile: f.profile, Backend: f.backend, Threads: f.threads, Slots: f.slots,
-		Configs: cfg, Environ: os.Environ(), Patience: f.patience, Grace: f.grace, MetricsAddress: f.metrics, Logger: slog.New(slog.NewTextHandler(a.stderr, nil)),
+		Configs: cfg, Environ: os.Environ(), Patience: f.patience, Grace: f.grace, MetricsAddress: f.metrics, AllowHosts: f.allowHosts, Logger: slog.New(slog.NewTextHandler(a.stderr, nil)),
 		Chips: f.chips, Checks: func(specs []experiment.Spec, env []string) []preflight.Check {
 			return hostChecks(a, cfg, f, specs, env)
 		}}, nil

@@ -151,6 +151,7 @@ func TestRulesCatch(t *testing.T) {
 		{"internal/train", "go.temporal.io/sdk/client", true},
 		{"internal/sudoku", "golang.org/x/sys/cpu", true},
 		{"cmd/devstack", "trmsweep/internal/queues", true},
+		{"cmd/devstack", "trmsweep/internal/guard", false},
 	} {
 		if got := byRoom[tc.room].forbidden(tc.path); got != tc.want {
 			t.Errorf("%s importing %s: forbidden %v, want %v", tc.room, tc.path, got, tc.want)

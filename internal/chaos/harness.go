@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,7 +40,7 @@ type harness struct {
 	bucket blob.Bucket
 	wg     sync.WaitGroup
 
-	ports []string // of the stack, for ever: no other stack or client of this machine uses them
+	ports []string // flags of the stack's ports: free ones at the first start, those for ever
 
 	mu    sync.Mutex
 	pids  map[string]int
@@ -52,19 +51,16 @@ type harness struct {
 // start brings the stack and the worker up, and keeps them up until ctx ends.
 func (h *harness) start(ctx context.Context) error {
 	h.pids = map[string]int{}
-	for _, flag := range []string{"--temporal-port", "--ui-port", "--gcs-port"} {
-		port, err := freePort()
-		if err != nil {
-			return err
-		}
-		h.ports = append(h.ports, flag, port)
-	}
+	h.ports = []string{"--free-ports"}
 	h.keep(ctx, devstack, func() *exec.Cmd {
+		h.mu.Lock()
+		defer h.mu.Unlock()
 		return exec.Command(filepath.Join(h.o.Bin, devstack), append([]string{"--state", h.state}, h.ports...)...)
 	})
 	if err := h.ready(ctx); err != nil {
 		return err
 	}
+	h.keepPorts()
 	h.keep(ctx, workers, func() *exec.Cmd {
 		return exec.Command(filepath.Join(h.o.Bin, "trmsweep"), "worker", "--state", h.state, "--store", store, "--profile", "smoke", "--backend", "cpu",
 			"--slots", strconv.Itoa(h.slots()), "--threads", "1", "--grace", "10s")
@@ -72,14 +68,14 @@ func (h *harness) start(ctx context.Context) error {
 	return nil
 }
 
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// keepPorts makes every later start of the stack listen where the first one does.
+func (h *harness) keepPorts() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ports = nil
+	for flag, address := range map[string]string{"--temporal-port": h.stack.Temporal, "--ui-port": h.stack.UI, "--gcs-port": h.stack.GCS} {
+		h.ports = append(h.ports, flag, address[strings.LastIndexByte(address, ':')+1:])
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
 }
 
 // slots is how many runs train at once.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"trmsweep/internal/guard"
 	"trmsweep/internal/metrics"
 )
 
@@ -25,11 +26,40 @@ func scrape(t *testing.T, address string) string {
 	return string(data)
 }
 
+func local(t *testing.T) *guard.Guard {
+	t.Helper()
+	g, err := guard.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func TestGuarded(t *testing.T) {
+	address, err := metrics.New().Serve(t.Context(), "127.0.0.1:0", local(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequest(http.MethodGet, "http://"+address+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = "evil.example"
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusForbidden {
+		t.Errorf("a rebound name: %s", resp.Status)
+	}
+}
+
 func TestScrape(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	r := metrics.New()
-	address, err := r.Serve(ctx, "127.0.0.1:0")
+	address, err := r.Serve(ctx, "127.0.0.1:0", local(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,11 +95,11 @@ func TestScrape(t *testing.T) {
 func TestServeTakenAddress(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	address, err := metrics.New().Serve(ctx, "127.0.0.1:0")
+	address, err := metrics.New().Serve(ctx, "127.0.0.1:0", local(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := metrics.New().Serve(ctx, address); err == nil || !strings.Contains(err.Error(), "--metrics-address") {
+	if _, err := metrics.New().Serve(ctx, address, local(t)); err == nil || !strings.Contains(err.Error(), "--metrics-address") {
 		t.Errorf("taken address: %v", err)
 	}
 }

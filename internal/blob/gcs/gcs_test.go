@@ -12,15 +12,16 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/blobtest"
 	"trmsweep/internal/blob/gcs"
+	"trmsweep/internal/guard"
 )
 
-// emulate starts the emulator in this process and points the client at it.
+// emulate starts the emulator in this process, behind the guard of cmd/devstack, and points the client at it.
 func emulate(t *testing.T) *httptest.Server {
 	s, err := fakestorage.NewServerWithOptions(fakestorage.Options{NoListener: true, StorageRoot: t.TempDir(), PublicHost: "127.0.0.1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	web := httptest.NewServer(s.HTTPHandler())
+	web := httptest.NewServer(guard.Storage(s.HTTPHandler()))
 	t.Cleanup(web.Close)
 	t.Setenv("STORAGE_EMULATOR_HOST", web.URL)
 	return web

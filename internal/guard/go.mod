@@ -1,0 +1,3 @@
+module trmsweep/internal/guard
+
+go 1.26.0
