@@ -59,17 +59,9 @@ func (a *Activities) Status(ctx context.Context, it Item) (RunStatus, error) {
 func (a *Activities) status(ctx context.Context, it Item) (RunStatus, error) {
 	b := blob.Prefix(a.Bucket, "runs/"+it.Run+"/")
 	var st RunStatus
-	data, _, err := blob.ReadAll(ctx, b, report.ResultFile, 0)
+	r, err := report.ReadResult(ctx, a.Bucket, report.Identity{Run: it.Run, SpecHash: it.SpecHash, Seed: it.Seed})
 	switch {
 	case err == nil:
-		r, err := report.DecodeResult(data)
-		if err != nil {
-			return st, fmt.Errorf("read result of run %s: %w", it.Run, err)
-		}
-		if r.SpecHash != it.SpecHash || r.Seed != it.Seed {
-			return st, temporal.NewNonRetryableApplicationError(fmt.Sprintf("runs/%s/%s belongs to spec %s seed %d, not to %s seed %d: move it away",
-				it.Run, report.ResultFile, r.SpecHash, r.Seed, it.SpecHash, it.Seed), ErrConfig, nil)
-		}
 		if err := a.sameData(ctx, it, r.DatasetHash); err != nil {
 			return st, err
 		}
@@ -77,11 +69,14 @@ func (a *Activities) status(ctx context.Context, it Item) (RunStatus, error) {
 		if n := len(r.Curve); n > 0 {
 			st.Loss = r.Curve[n-1][1]
 		}
+	case errors.Is(err, report.ErrNewer):
+		return st, temporal.NewNonRetryableApplicationError(err.Error(), ErrConfig, nil)
+	case errors.Is(err, report.ErrResult): // damaged, or another run's: training writes it anew
 	case !errors.Is(err, blob.ErrNotExist):
-		return st, fmt.Errorf("read result of run %s: %w", it.Run, err)
+		return st, fmt.Errorf("look for the result of run %s: %w", it.Run, err)
 	}
 	h, err := checkpoint.ReadHead(ctx, b)
-	if errors.Is(err, blob.ErrNotExist) {
+	if errors.Is(err, blob.ErrNotExist) || errors.Is(err, checkpoint.ErrHead) { // the next attempt makes one that is damaged anew
 		return st, nil
 	}
 	if err != nil {

@@ -30,7 +30,7 @@ func newCompareCmd(a *app) *cobra.Command {
 			defer func() { err = errors.Join(err, closer.Close()) }()
 			var results [2]report.RunResult
 			for i, run := range args {
-				results[i], err = report.ReadResult(cmd.Context(), bucket, run)
+				results[i], err = report.ReadResult(cmd.Context(), bucket, report.Identity{Run: run})
 				if errors.Is(err, blob.ErrNotExist) {
 					return usagef("run %q has no result in the store; `trmsweep plan --json` shows the names of runs", run)
 				}
@@ -71,6 +71,9 @@ func printComparison(a *app, c report.Comparison) {
 	if c.CodeA != c.CodeB {
 		fmt.Fprintf(w, "code version (differs)\t%s\t%s\n", c.CodeA, c.CodeB)
 	}
+	if c.ImportedA != nil || c.ImportedB != nil {
+		fmt.Fprintf(w, "weights at the start\t%s\t%s\n", origin(c.ImportedA), origin(c.ImportedB))
+	}
 	for _, d := range c.Differences {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", d.Key, d.A, d.B)
 	}
@@ -89,4 +92,12 @@ func printComparison(a *app, c report.Comparison) {
 	if len(c.Differences) == 0 {
 		fmt.Fprintln(a.stdout, "their specs are the same")
 	}
+}
+
+// origin says where a run's weights at step 0 come from.
+func origin(i *report.Imported) string {
+	if i == nil {
+		return "from the seed"
+	}
+	return "imported from " + i.String()
 }

@@ -114,7 +114,7 @@ func hintOtherRuns(ctx context.Context, a *app, b blob.Bucket, rows []report.Row
 			return err
 		}
 		if run, ok := strings.CutSuffix(strings.TrimPrefix(attr.Key, "runs/"), "/"+report.ResultFile); ok {
-			r, err := report.ReadResult(ctx, b, run)
+			r, err := report.ReadResult(ctx, b, report.Identity{Run: run})
 			if err != nil {
 				continue // told where the run itself is asked for
 			}

@@ -28,12 +28,14 @@ import (
 const Format = 1
 
 var (
-	// ErrFenced: another attempt has acquired the run. Final for this attempt:
-	// nothing that it does can be committed any more, so it should stop.
-	ErrFenced = errors.New("fenced: another attempt owns this run")
+	// ErrFenced: another attempt has acquired the run, or HEAD is gone. Final for this
+	// attempt: nothing that it does can be committed any more, so it should stop.
+	ErrFenced = errors.New("fenced")
 	// ErrAllBad: checkpoints exist and none can be read. Final: starting again
 	// from step 0 would silently lose the run, so that is left to a person.
 	ErrAllBad = errors.New("every checkpoint is bad")
+	// ErrDamaged: a checkpoint cannot be read as it was written; trying again does not help.
+	ErrDamaged = errors.New("damaged checkpoint")
 	// ErrFormat: written by a version of the program that this one cannot read.
 	ErrFormat = errors.New("unknown checkpoint format version")
 )
@@ -97,12 +99,13 @@ type Snapshot struct {
 
 // Commit is a finished Save.
 type Commit struct {
-	ID    string // <step>-<epoch>-<nonce>
-	Step  int64
-	Epoch int64 // fence epoch
-	Entry Entry
-	Bytes int64         // written
-	Took  time.Duration // from the first write to HEAD
+	ID          string // <step>-<epoch>-<nonce>
+	Step        int64
+	Epoch       int64 // fence epoch
+	Entry       Entry
+	Bytes       int64         // written
+	StateSHA256 string        // of rank 0's state
+	Took        time.Duration // from the first write to HEAD
 }
 
 // Checkpoint is a restored commit. State belongs to the caller.
@@ -127,6 +130,8 @@ type Head struct {
 	Created time.Time `json:"created"` // first acquisition, by that writer's clock; for people and rates
 	Commit  string    `json:"commit"`  // random name of the last change
 	Entries []Entry   `json:"entries"` // oldest first
+	// Forgotten is the epoch of the last Forget: what was committed up to it is no part of the run.
+	Forgotten int64 `json:"forgotten,omitempty"`
 
 	// Generation of the object that this was read from.
 	Generation int64 `json:"-"`

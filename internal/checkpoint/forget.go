@@ -18,7 +18,7 @@ import (
 // after any error. ErrFenced: a later attempt of the same workflow has the run, or
 // another owner came meanwhile; nothing of theirs is deleted, however late this comes.
 func Forget(ctx context.Context, b blob.Bucket, owner Owner, also []string, opts ...Option) error {
-	opts = append(slices.Clone(opts), func(w *Writer) { w.yield = owner.before })
+	opts = append(slices.Clone(opts), WithYield(owner.before))
 	w, err := Acquire(ctx, b, owner, opts...)
 	if errors.Is(err, ErrAllBad) { // nothing that could be rebuilt: as good as no HEAD
 		if err := beginAnew(ctx, b, owner); err != nil {
@@ -31,7 +31,7 @@ func Forget(ctx context.Context, b blob.Bucket, owner Owner, also []string, opts
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.swap(ctx, func(h *Head) { h.Entries, h.Created = nil, time.Time{} }); err != nil {
+	if err := w.swap(ctx, func(h *Head) { h.Entries, h.Created, h.Forgotten = nil, time.Time{}, w.epoch }); err != nil {
 		return fmt.Errorf("forget run: %w", err)
 	}
 	for _, key := range also {
@@ -62,7 +62,7 @@ func beginAnew(ctx context.Context, b blob.Bucket, owner Owner) error {
 	} else if !errors.Is(err, blob.ErrNotExist) {
 		return fmt.Errorf("read HEAD.json: %w", err)
 	}
-	h, _, err := rebuild(ctx, b)
+	h, _, err := rebuild(ctx, b, 0)
 	if err != nil {
 		return err
 	}

@@ -119,7 +119,7 @@ func TestForgetTooLate(t *testing.T) {
 				result(t, b)
 			}
 			late.before[c.when] = comes
-			if c.damaged { // not yet where it tries to take the run, but where it has found that there is nothing to take
+			if c.damaged || c.when == "list ckpt/" { // not yet where it tries to take the run, but where it has taken it, or found that there is nothing to take
 				late.before[c.when] = func() { late.before[c.when] = comes }
 			}
 			err := Forget(t.Context(), late, first, []string{"result.json"}, quiet)

@@ -12,7 +12,8 @@ import (
 )
 
 // Restore reads the newest checkpoint of the run that is wholly valid. Newer
-// ones that are not are marked in HEAD and listed in Skipped. It returns
+// ones that are not are marked in HEAD and listed in Skipped. Where HEAD lists none that is
+// valid, HEAD is made anew from those that lie beside it. It returns
 // (nil, nil) only for a run in which nothing was ever committed. Errors:
 // ErrAllBad and ErrFormat (final), ErrFenced (final), blob.ErrTransient.
 func (w *Writer) Restore(ctx context.Context) (*Checkpoint, error) {
@@ -28,14 +29,19 @@ func (w *Writer) Restore(ctx context.Context) (*Checkpoint, error) {
 		return nil, fmt.Errorf("restore: %w", err)
 	}
 	if c == nil {
-		return nil, fmt.Errorf("restore: %w (%d of %d tried); bring the objects back, or delete the run to start it again: %s",
+		if c, found, err = w.restoreUnlisted(ctx, &entries, &reasons); err != nil {
+			return nil, fmt.Errorf("restore: %w", err)
+		}
+	}
+	if c == nil {
+		return nil, fmt.Errorf("restore: %w (%d of %d tried, and there are no others); bring the objects back, or delete the run to start it again: %s",
 			ErrAllBad, len(reasons), len(entries), strings.Join(reasons, "; "))
 	}
 	for _, e := range entries[found+1:] {
 		c.Skipped = append(c.Skipped, e)
 		w.log.Warn("checkpoint skipped", "step", e.Step, "manifest", e.Manifest, "why", e.Bad)
 	}
-	if !slices.EqualFunc(entries, w.head.Entries, func(a, b Entry) bool { return a.Bad == b.Bad }) {
+	if !slices.EqualFunc(entries, w.head.Entries, func(a, b Entry) bool { return a.Manifest == b.Manifest && a.Bad == b.Bad }) {
 		markBest(entries, c.Manifest.Meta.BestStep)
 		if err := w.swap(ctx, func(h *Head) { h.Entries = entries }); err != nil {
 			return nil, fmt.Errorf("restore: %w", err)
@@ -45,12 +51,28 @@ func (w *Writer) Restore(ctx context.Context) (*Checkpoint, error) {
 	return c, nil
 }
 
+// restoreUnlisted tries the checkpoints that HEAD does not list, and puts them in the place of entries where one is valid.
+func (w *Writer) restoreUnlisted(ctx context.Context, entries *[]Entry, reasons *[]string) (*Checkpoint, int, error) {
+	lying, err := unlisted(ctx, w.b, w.head)
+	if err != nil {
+		return nil, 0, err
+	}
+	c, found, err := w.firstGood(ctx, lying, reasons)
+	if c == nil || err != nil {
+		return nil, 0, err
+	}
+	w.log.Warn("HEAD.json is rebuilt from the manifests", "why", noneWhole, "checkpoints", len(lying))
+	*entries = lying
+	return c, found, nil
+}
+
 // firstGood tries the entries newest first, those marked bad by others last, and marks what it finds.
 func (w *Writer) firstGood(ctx context.Context, entries []Entry, reasons *[]string) (*Checkpoint, int, error) {
+	before := slices.Clone(entries)
 	for _, marked := range []bool{false, true} {
 		for i := len(entries) - 1; i >= 0; i-- {
 			e := &entries[i]
-			if (w.head.Entries[i].Bad != "") != marked {
+			if (before[i].Bad != "") != marked {
 				continue
 			}
 			c, err := LoadState(ctx, w.b, *e)

@@ -11,7 +11,8 @@ import (
 
 // Report is the result of Verify.
 type Report struct {
-	Head        Head
+	Head        Head       // as an Acquire would find it
+	Rebuilt     string     // why that is not what HEAD.json says; empty where it is
 	Checkpoints []Verified // as HEAD lists them
 	// Newest is the newest valid manifest; nil where there is none.
 	Newest  *Manifest
@@ -19,7 +20,7 @@ type Report struct {
 	Orphans []Orphan // stored and referred to by nothing; not a fault
 	Objects int      // checked
 	Bytes   int64
-	OK      bool // every entry that is not marked bad is whole, and so are the logs
+	OK      bool // HEAD is right, every entry that is not marked bad is whole, and so are the logs
 }
 
 // Verified is the result for one checkpoint.
@@ -30,29 +31,34 @@ type Verified struct {
 }
 
 // Verify reads every byte that HEAD refers to and compares it with what was
-// recorded. It changes nothing. An error means that it could not finish;
-// damage is in the report.
+// recorded. It changes nothing. An error means that it could not finish
+// (blob.ErrNotExist: there is no run; ErrAllBad: no HEAD, and none can be rebuilt); damage is in the report.
 func Verify(ctx context.Context, b blob.Bucket) (Report, error) {
-	h, err := ReadHead(ctx, b)
+	found, _, _, err := look(ctx, b)
 	if err != nil {
 		return Report{}, fmt.Errorf("verify: %w", err)
 	}
-	r := Report{Head: h, OK: true}
-	for _, e := range h.Entries {
-		v, err := r.checkpoint(ctx, b, e)
-		if err != nil {
-			return Report{}, fmt.Errorf("verify: %w", err)
-		}
-		if e.Bad == "" && len(v.Faults) > 0 {
-			r.OK = false
-		}
-		if e.Bad == "" && len(v.Faults) == 0 {
-			r.Newest = v.Manifest
-		}
-		r.Checkpoints = append(r.Checkpoints, v)
+	h := found.Head
+	if h.Generation == 0 && len(h.Entries) == 0 {
+		return Report{}, fmt.Errorf("verify: read HEAD.json: %w", blob.ErrNotExist)
+	}
+	r := Report{Head: h, Rebuilt: found.rebuilt, OK: found.rebuilt == ""}
+	if err := r.checkpoints(ctx, b, h.Entries); err != nil {
+		return Report{}, fmt.Errorf("verify: %w", err)
 	}
 	if len(h.Entries) > 0 && r.Newest == nil {
 		r.OK = false
+		lying, err := unlisted(ctx, b, h)
+		if err == nil {
+			err = r.checkpoints(ctx, b, lying)
+		}
+		if err != nil {
+			return Report{}, fmt.Errorf("verify: %w", err)
+		}
+		if r.Newest != nil {
+			r.Rebuilt = noneWhole
+			h.Entries = slices.Concat(h.Entries, lying)
+		}
 	}
 	if r.Newest != nil {
 		for _, c := range slices.Concat(r.Newest.Metrics, r.Newest.TFEvents) {
@@ -70,6 +76,24 @@ func Verify(ctx context.Context, b blob.Bucket) (Report, error) {
 		return Report{}, fmt.Errorf("verify: %w", err)
 	}
 	return r, nil
+}
+
+// checkpoints reads the checkpoints of entries, oldest first.
+func (r *Report) checkpoints(ctx context.Context, b blob.Bucket, entries []Entry) error {
+	for _, e := range entries {
+		v, err := r.checkpoint(ctx, b, e)
+		if err != nil {
+			return err
+		}
+		if e.Bad == "" && len(v.Faults) > 0 {
+			r.OK = false
+		}
+		if e.Bad == "" && len(v.Faults) == 0 {
+			r.Newest = v.Manifest
+		}
+		r.Checkpoints = append(r.Checkpoints, v)
+	}
+	return nil
 }
 
 func (r *Report) checkpoint(ctx context.Context, b blob.Bucket, e Entry) (Verified, error) {

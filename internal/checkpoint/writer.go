@@ -72,6 +72,9 @@ func WithGrace(d time.Duration) Option { return func(w *Writer) { w.grace = d } 
 // WithLogger replaces slog.Default.
 func WithLogger(l *slog.Logger) Option { return func(w *Writer) { w.log = l } }
 
+// WithYield lets refuse look at HEAD before it is taken from whoever has it; its error is Acquire's.
+func WithYield(refuse func(Head) error) Option { return func(w *Writer) { w.yield = refuse } }
+
 // WithClock replaces time.Now; it is only written down, never compared.
 func WithClock(now func() time.Time) Option { return func(w *Writer) { w.now = now } }
 
@@ -161,13 +164,13 @@ func (w *Writer) mine(h Head) error {
 	if h.Lease == w.lease {
 		return nil
 	}
-	return fmt.Errorf("%w: epoch %d (%s) follows epoch %d", ErrFenced, h.Epoch, h.Owner, w.epoch)
+	return fmt.Errorf("%w: another attempt owns this run: epoch %d (%s) follows epoch %d", ErrFenced, h.Epoch, h.Owner, w.epoch)
 }
 
 // lost explains a HEAD that this writer wrote and can no longer read.
 func (w *Writer) lost(err error) error {
 	if errors.Is(err, blob.ErrNotExist) {
-		return fmt.Errorf("%w: HEAD.json was deleted", ErrFenced)
+		return fmt.Errorf("%w: HEAD.json of this run was deleted while it was trained, and with it the proof that the run is this attempt's; the next attempt makes it anew and goes on from the newest checkpoint", ErrFenced)
 	}
 	return err
 }

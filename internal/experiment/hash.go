@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 )
 
 // hashFormat is part of every hash; raise it when a value that keeps its key
@@ -19,6 +20,9 @@ var unhashed = []string{
 	"name", "phase", "description", "reference", "profile", "paper_exact_accuracy", "paper_note",
 	"checkpoint_every_steps", "keep_checkpoints", "log_every_steps", "xla_metrics_every_steps", "placement", "seed",
 }
+
+// Hashed says whether a key decides what a run computes.
+func Hashed(key string) bool { return !slices.Contains(unhashed, key) }
 
 // Hash is the hex SHA-256 of everything that decides what a run computes, except
 // its seed: canonical JSON (sorted keys, no spaces) of the other fields with a
@@ -34,14 +38,7 @@ func (s Spec) Hash() string {
 	if err := d.Decode(&m); err != nil {
 		panic(fmt.Sprintf("decode spec of %s: %v", s.Name, err))
 	}
-	maps.DeleteFunc(m, func(k string, _ any) bool {
-		for _, u := range unhashed {
-			if u == k {
-				return true
-			}
-		}
-		return false
-	})
+	maps.DeleteFunc(m, func(k string, _ any) bool { return !Hashed(k) })
 	m["format"] = hashFormat
 	if data, err = json.Marshal(m); err != nil {
 		panic(fmt.Sprintf("marshal hashed fields of %s: %v", s.Name, err))

@@ -126,6 +126,8 @@ type Comparison struct {
 	SameState   bool         `json:"same_state"`  // bit for bit the same training state
 	CodeA       string       `json:"code_version_a"`
 	CodeB       string       `json:"code_version_b"`
+	ImportedA   *Imported    `json:"imported_a,omitempty"` // where the weights at step 0 come from; nil: from the seed
+	ImportedB   *Imported    `json:"imported_b,omitempty"`
 }
 
 // ErrTestSets: two runs were not judged on the same test puzzles.
@@ -139,7 +141,8 @@ func Compare(a, b RunResult, sets Datasets) (Comparison, error) {
 	bestB, _ := b.best()
 	c := Comparison{RunA: a.Run, RunB: b.Run, FinalA: a.Final.ExactAccuracy, FinalB: b.Final.ExactAccuracy, BestA: bestA.ExactAccuracy, BestB: bestB.ExactAccuracy,
 		Delta: a.Final.ExactAccuracy - b.Final.ExactAccuracy, SameState: a.StateSHA256 != "" && a.StateSHA256 == b.StateSHA256,
-		Differences: differences(a.Spec, b.Spec), CodeA: a.CodeVersion, CodeB: b.CodeVersion, Puzzles: a.Final.Puzzles}
+		Differences: Differences(a.Spec, b.Spec), CodeA: a.CodeVersion, CodeB: b.CodeVersion, Puzzles: a.Final.Puzzles,
+		ImportedA: a.Imported, ImportedB: b.Imported}
 	if !sets.sameTest(a, b) {
 		return c, fmt.Errorf("compare %s with %s: %w: their datasets are %.12s and %.12s; runs can be compared if data_source, data_test_puzzles and data_seed are the same", a.Run, b.Run, ErrTestSets, a.DatasetHash, b.DatasetHash)
 	}

@@ -14,8 +14,8 @@ type Difference struct {
 	B   string `json:"b"`
 }
 
-// differences lists the configuration keys in which two specs differ, names aside.
-func differences(a, b experiment.Spec) []Difference {
+// Differences lists the configuration keys in which two specs differ, names aside.
+func Differences(a, b experiment.Spec) []Difference {
 	out := []Difference{}
 	va, vb := reflect.ValueOf(a), reflect.ValueOf(b)
 	for i := range va.NumField() {

@@ -160,7 +160,7 @@ func TestDamagedResultFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	entries, err := report.ReadEntries(ctx, b, []experiment.Spec{s})
-	if err != nil || len(entries) != 1 || !strings.Contains(entries[0].Failure, "decode result") {
+	if err != nil || len(entries) != 1 || !strings.Contains(entries[0].Failure, "unexpected end of JSON input") {
 		t.Errorf("%+v, %v", entries, err)
 	}
 }

@@ -4,11 +4,17 @@
 package report
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
 
+	"trmsweep/internal/blob"
 	"trmsweep/internal/experiment"
 )
 
@@ -55,7 +61,17 @@ type RunResult struct {
 	CodeVersion  string `json:"code_version"`
 	Backend      string `json:"backend"` // of the last attempt
 	Computed     []Part `json:"computed,omitempty"`
+	// Imported is where the weights at step 0 come from; nil: from the seed.
+	Imported *Imported `json:"imported,omitempty"`
 }
+
+// Imported is the file of weights that a run was begun with.
+type Imported struct {
+	File   string `json:"file"`
+	SHA256 string `json:"sha256"`
+}
+
+func (i Imported) String() string { return fmt.Sprintf("%s (SHA-256 %.12s)", i.File, i.SHA256) }
 
 // Eval is one evaluation over held-out puzzles.
 type Eval struct {
@@ -90,8 +106,63 @@ func (r RunResult) Encode() ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
-// ErrResult: a result file is damaged or newer than this program.
-var ErrResult = errors.New("decode result")
+var (
+	// ErrResult: a result file cannot be used: it is damaged, of another run, or newer than this program.
+	ErrResult = errors.New("no usable result")
+	// ErrNewer is the ErrResult of a file that a newer version of the program wrote.
+	ErrNewer = fmt.Errorf("%w: written by a newer version of this program", ErrResult)
+)
+
+// Identity is whose result is looked for. Without SpecHash, only the run's name is known.
+type Identity struct {
+	Run      string
+	SpecHash string
+	Seed     int64
+}
+
+// runName is the name that a run has where nobody chose another: see experiment.Spec.RunName.
+var runName = regexp.MustCompile(`^([0-9a-f]{16})-s(-?\d+)$`)
+
+// ReadResult reads the result of a run and checks that it is of that run, spec and seed.
+// Errors: blob.ErrNotExist where the run is not finished, ErrResult (training the run again
+// writes the file anew, except for ErrNewer), storage.
+func ReadResult(ctx context.Context, b blob.Bucket, of Identity) (RunResult, error) {
+	key := path.Join("runs", of.Run, ResultFile)
+	data, _, err := blob.ReadAll(ctx, b, key, 0)
+	if errors.Is(err, blob.ErrCorrupt) {
+		err = fmt.Errorf("%w: %w", ErrResult, err)
+	}
+	var r RunResult
+	if err == nil {
+		r, err = DecodeResult(data)
+	}
+	if err == nil {
+		err = r.belongs(of)
+	}
+	switch {
+	case errors.Is(err, ErrResult) && !errors.Is(err, ErrNewer):
+		return RunResult{}, fmt.Errorf("%s: %w; the next `trmsweep train` of run %s writes it anew", key, err, of.Run)
+	case err != nil:
+		return RunResult{}, fmt.Errorf("read result %s: %w", key, err)
+	}
+	return r, nil
+}
+
+// belongs is an error where the result is not that of the run.
+func (r RunResult) belongs(of Identity) error {
+	name := runName.FindStringSubmatch(of.Run)
+	foreign := r.Run != of.Run
+	switch {
+	case of.SpecHash != "":
+		foreign = foreign || r.SpecHash != of.SpecHash || r.Seed != of.Seed
+	case name != nil:
+		foreign = foreign || !strings.HasPrefix(r.SpecHash, name[1]) || strconv.FormatInt(r.Seed, 10) != name[2]
+	}
+	if !foreign {
+		return nil
+	}
+	return fmt.Errorf("%w: it is the result of run %s (spec %.12s, seed %d), copied there", ErrResult, r.Run, r.SpecHash, r.Seed)
+}
 
 // DecodeResult reads result.json; a newer format is refused. Its errors are ErrResult.
 func DecodeResult(data []byte) (RunResult, error) {
@@ -99,8 +170,11 @@ func DecodeResult(data []byte) (RunResult, error) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return RunResult{}, fmt.Errorf("%w: %w", ErrResult, err)
 	}
-	if r.Format < 1 || r.Format > ResultFormat {
-		return RunResult{}, fmt.Errorf("%w: format %d, this program reads 1 to %d", ErrResult, r.Format, ResultFormat)
+	if r.Format < 1 {
+		return RunResult{}, fmt.Errorf("%w: no format in it", ErrResult)
+	}
+	if r.Format > ResultFormat {
+		return RunResult{}, fmt.Errorf("%w: format %d, this one reads 1 to %d", ErrNewer, r.Format, ResultFormat)
 	}
 	return r, nil
 }

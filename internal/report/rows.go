@@ -207,6 +207,9 @@ func (r *Row) summarize() {
 		r.StateSHA256 = append(r.StateSHA256, x.StateSHA256)
 		books.add(r.books(x))
 		r.PredictedHours += orElse(x.PredictedHours, planned)
+		if x.Imported != nil {
+			r.note("seed %d started from imported weights: %s", x.Seed, *x.Imported)
+		}
 		if !slices.Contains(codes, x.CodeVersion) {
 			codes = append(codes, x.CodeVersion)
 		}

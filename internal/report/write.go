@@ -117,20 +117,6 @@ func keptBooks(ctx context.Context, b blob.Bucket, sweepID string, rows []Row) (
 	return json.MarshalIndent(books, "", "  ")
 }
 
-// ReadResult reads runs/<run>/result.json; blob.ErrNotExist where the run is not finished.
-func ReadResult(ctx context.Context, b blob.Bucket, run string) (RunResult, error) {
-	key := path.Join("runs", run, ResultFile)
-	data, _, err := blob.ReadAll(ctx, b, key, 0)
-	if err != nil {
-		return RunResult{}, fmt.Errorf("read result %s: %w", key, err)
-	}
-	r, err := DecodeResult(data)
-	if err != nil {
-		return RunResult{}, fmt.Errorf("read result %s: %w", key, err)
-	}
-	return r, nil
-}
-
 // Told is what the newest results.json about a run or spec says beside its result.
 type Told struct {
 	Failures map[string]string // run -> why
@@ -187,10 +173,10 @@ func ReadTold(ctx context.Context, b blob.Bucket) (Told, error) {
 }
 
 // Entry pairs a spec with the result that the store has, else with why there is
-// none. A result that cannot be decoded is a failure of that run alone.
+// none. A result that is damaged or another run's is a failure of that run alone.
 func (t Told) Entry(ctx context.Context, b blob.Bucket, s experiment.Spec) (Entry, error) {
 	e := Entry{Spec: s}
-	r, err := ReadResult(ctx, b, s.RunName())
+	r, err := ReadResult(ctx, b, Identity{Run: s.RunName(), SpecHash: s.Hash(), Seed: s.Seed})
 	switch {
 	case err == nil:
 		e.Result = &r

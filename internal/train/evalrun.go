@@ -2,7 +2,6 @@ package train
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -48,7 +47,7 @@ func Evaluate(ctx context.Context, o EvalOptions) (Evaluation, error) {
 	if err := r.openData(ctx); err != nil {
 		return Evaluation{}, err
 	}
-	if err := r.matches(ck.Manifest.Meta, r.meta.DatasetHash); err != nil {
+	if err := r.matches(ctx, ck.Manifest.Meta, r.meta.DatasetHash); err != nil {
 		return Evaluation{}, err
 	}
 	be, info, err := backend.New(o.Backend, o.Threads)
@@ -79,30 +78,31 @@ var ErrNoCheckpoint = errors.New("no such checkpoint")
 
 // checkpointAt reads the run's spec and one of its checkpoints.
 func (r *run) checkpointAt(ctx context.Context, at string) (*checkpoint.Checkpoint, error) {
-	head, err := checkpoint.ReadHead(ctx, r.runs)
-	if errors.Is(err, blob.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s", ErrNoRun, r.o.Run)
-	}
+	ck, err := LoadCheckpoint(ctx, r.bucket, r.o.Run, at)
 	if err != nil {
-		return nil, fmt.Errorf("look at run %s: %w", r.o.Run, err)
+		return nil, err
 	}
-	text, _, err := blob.ReadAll(ctx, r.runs, "spec.json", 0)
-	if err != nil {
+	if err := finite(ck.State); err != nil {
+		return nil, fmt.Errorf("checkpoint of step %d of run %s cannot be evaluated: %w", ck.Step, r.o.Run, err)
+	}
+	if r.spec, err = readSpec(ctx, r.runs); err != nil {
 		return nil, fmt.Errorf("spec of run %s: %w", r.o.Run, err)
 	}
-	if err := json.Unmarshal(text, &r.spec); err != nil {
-		return nil, fmt.Errorf("spec of run %s: %w", r.o.Run, err)
-	}
-	if err := r.spec.Validate(); err != nil {
-		return nil, fmt.Errorf("spec of run %s: %w", r.o.Run, err)
-	}
-	e, err := chooseEntry(head, at)
-	if err != nil {
-		return nil, fmt.Errorf("run %s: %w", r.o.Run, err)
-	}
-	ck, err := checkpoint.LoadState(ctx, r.runs, e)
-	if err != nil {
-		return nil, fmt.Errorf("read checkpoint of step %d: %w", e.Step, err)
+	return ck, nil
+}
+
+// LoadCheckpoint reads a checkpoint of a run, which may be training: the newest, the best,
+// or the one of a step. Errors: ErrNoRun, ErrNoCheckpoint, storage and damage.
+func LoadCheckpoint(ctx context.Context, b blob.Bucket, run, at string) (*checkpoint.Checkpoint, error) {
+	runs := blob.Prefix(b, "runs/"+run+"/")
+	ck, err := checkpoint.Load(ctx, runs, func(h checkpoint.Head) (checkpoint.Entry, error) { return chooseEntry(h, at) })
+	switch {
+	case errors.Is(err, blob.ErrNotExist) && !errors.Is(err, checkpoint.ErrDamaged):
+		return nil, fmt.Errorf("%w: %s", ErrNoRun, run)
+	case errors.Is(err, ErrNoCheckpoint):
+		return nil, fmt.Errorf("run %s: %w", run, err)
+	case err != nil:
+		return nil, fmt.Errorf("read run %s: %w", run, err)
 	}
 	return ck, nil
 }
@@ -129,6 +129,9 @@ func chooseEntry(head checkpoint.Head, at string) (checkpoint.Entry, error) {
 			return e, nil
 		}
 		steps = append(steps, e.Step)
+	}
+	if at == "best" {
+		return newest, fmt.Errorf("%w: none of those that are kept was evaluated; kept are steps %v", ErrNoCheckpoint, steps)
 	}
 	return newest, fmt.Errorf("%w: %s; kept are steps %v", ErrNoCheckpoint, at, steps)
 }

@@ -2,8 +2,10 @@ package train
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
+	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/report"
@@ -55,6 +57,27 @@ func TestEvaluate(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a state that is not finite", func(t *testing.T) {
+		damaged := clone(t, b)
+		w, err := checkpoint.Acquire(t.Context(), blob.Prefix(damaged, "runs/r/"), checkpoint.Owner{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ck, err := w.Restore(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"const/L_init", "param/lm_head.weight"} {
+			copy(ck.State[name].Data, []byte{0, 0, 0xc0, 0x7f})
+		}
+		if _, err := w.Save(t.Context(), checkpoint.Snapshot{Step: 24, State: ck.State, Meta: ck.Manifest.Meta}); err != nil {
+			t.Fatal(err)
+		}
+		_, err = eval(func(o *EvalOptions) { o.Bucket = damaged })
+		if err == nil || !strings.Contains(err.Error(), "NaN or infinity in const/L_init, param/lm_head.weight") {
+			t.Errorf("%v", err)
+		}
+	})
 	if after := head(t, b); after.Epoch != before.Epoch || after.Generation != before.Generation {
 		t.Errorf("evaluating changed the run: %+v, then %+v", before, after)
 	}

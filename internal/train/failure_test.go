@@ -2,6 +2,7 @@ package train
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"math"
 	"reflect"
@@ -65,6 +66,11 @@ func TestStatesThatAreNotFinite(t *testing.T) {
 			}
 		}
 	}
+	both := f32(float32(math.NaN()))
+	both["carry/z"] = bf16(float32(math.Inf(1)))["carry/z"]
+	if err := finite(both); err == nil || !strings.Contains(err.Error(), "carry/z, param/w") {
+		t.Errorf("not all are named: %v", err)
+	}
 }
 
 // Whoever asks for something else by the name of a run is told so, and the run's owner is left alone.
@@ -80,15 +86,18 @@ func TestMismatch(t *testing.T) {
 	if _, err := dataset.Build(t.Context(), opts, other, nil); err != nil {
 		t.Fatal(err)
 	}
-	for name, change := range map[string]func(*Options){
-		"spec":    func(o *Options) { o.Spec = tiny(t, "lr=0.02") },
-		"seed":    func(o *Options) { o.Spec = tiny(t, "seed=7") },
-		"dataset": func(o *Options) { o.DataDir = other },
-		"built":   func(o *Options) { o.DataDir, o.CacheDir = "", t.TempDir() },
+	for name, c := range map[string]struct {
+		change func(*Options)
+		says   string
+	}{
+		"spec":    {func(o *Options) { o.Spec = tiny(t, "lr=0.02", "ema_rate=0.9") }, "started with lr=0.01 and is now asked for 0.02, with puzzle_emb_lr=0.01 and is now asked for 0.02, with ema_rate=0.95 and is now asked for 0.9;"},
+		"seed":    {func(o *Options) { o.Spec = tiny(t, "seed=7", "keep_checkpoints=2") }, "started with seed=42 and is now asked for 7;"},
+		"dataset": {func(o *Options) { o.DataDir = other }, "started on dataset"},
+		"built":   {func(o *Options) { o.DataDir, o.CacheDir = "", t.TempDir() }, "started on dataset"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := attempt(t, b, tiny(t), change)
-			if !errors.Is(a.err, ErrMismatch) || !strings.Contains(a.err.Error(), "another --run") {
+			a := attempt(t, b, tiny(t), c.change)
+			if !errors.Is(a.err, ErrMismatch) || !strings.Contains(a.err.Error(), "another --run") || !strings.Contains(a.err.Error(), c.says) {
 				t.Fatal(a.err)
 			}
 			if !reflect.DeepEqual(before, head(t, b)) {
@@ -97,6 +106,129 @@ func TestMismatch(t *testing.T) {
 		})
 	}
 	same(t, b, attempt(t, b, tiny(t, "keep_checkpoints=2"))) // operation, not content
+}
+
+// The owner is left alone also where the newest manifest, or HEAD.json, is damaged.
+func TestMismatchBesideDamage(t *testing.T) {
+	for name, damaged := range map[string]func(checkpoint.Head) string{
+		"manifest": func(h checkpoint.Head) string { return h.Entries[len(h.Entries)-1].Manifest },
+		"HEAD":     func(checkpoint.Head) string { return "HEAD.json" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := mem.New(nil)
+			if a := attempt(t, b, tiny(t), func(o *Options) { o.MaxSteps = 7 }); a.err != nil {
+				t.Fatal(a.err)
+			}
+			b.Tamper("runs/r/"+damaged(head(t, b)), func([]byte) []byte { return nil })
+			before, err := b.Stat(t.Context(), "runs/r/HEAD.json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a := attempt(t, b, tiny(t, "lr=0.02")); !errors.Is(a.err, ErrMismatch) {
+				t.Error(a.err)
+			}
+			if after, err := b.Stat(t.Context(), "runs/r/HEAD.json"); err != nil || after.Generation != before.Generation {
+				t.Errorf("HEAD.json was changed: %+v, %v", after, err)
+			}
+			same(t, b, attempt(t, b, tiny(t)))
+		})
+	}
+}
+
+// A HEAD.json that is an older copy, or another run's, costs nothing; verify names it before and is content after.
+func TestWrongHeadCostsNothing(t *testing.T) {
+	other := mem.New(nil)
+	if a := attempt(t, other, tiny(t), func(o *Options) { o.MaxSteps = 6 }); a.err != nil {
+		t.Fatal(a.err)
+	}
+	for _, name := range []string{"older", "other"} {
+		t.Run(name, func(t *testing.T) {
+			b := mem.New(nil)
+			from := other
+			for _, steps := range []int64{5, 20} {
+				if a := attempt(t, b, tiny(t, "keep_checkpoints=1"), func(o *Options) { o.MaxSteps = steps }); a.err != nil {
+					t.Fatal(a.err)
+				}
+				if name == "older" && steps == 5 {
+					from = clone(t, b)
+				}
+			}
+			text, _, err := blob.ReadAll(t.Context(), from, "runs/r/HEAD.json", 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := blob.PutBytes(t.Context(), b, "runs/r/HEAD.json", text, blob.Any); err != nil {
+				t.Fatal(err)
+			}
+			v := verify(t, b)
+			if v.OK || v.Step != 20 || len(v.Orphans) > 0 || !strings.Contains(strings.Join(v.Faults, "\n"), "next attempt makes it anew") {
+				t.Errorf("%+v", v)
+			}
+			a := attempt(t, b, tiny(t, "keep_checkpoints=1"))
+			same(t, b, a)
+			if v := verify(t, b); !v.OK || a.res.RestoredFromStep != 20 {
+				t.Errorf("restored from %d; %v", a.res.RestoredFromStep, v.Faults)
+			}
+		})
+	}
+}
+
+// A finished run whose last checkpoint is destroyed is trained to its end again from an older one.
+func TestFinishedRunIsMended(t *testing.T) {
+	b := mem.New(nil)
+	if a := attempt(t, b, tiny(t)); a.err != nil {
+		t.Fatal(a.err)
+	}
+	e, _ := newestGood(head(t, b))
+	b.Tamper("runs/r/"+strings.Replace(e.Manifest, "MANIFEST.json", "rank-00000-of-00001.safetensors", 1), func([]byte) []byte { return nil })
+	a := attempt(t, b, tiny(t))
+	same(t, b, a)
+	if v := verify(t, b); !v.OK || a.res.RestoredFromStep == 24 || len(a.of(EventStorage)) == 0 {
+		t.Errorf("from step %d, said %+v; %v", a.res.RestoredFromStep, a.of(EventStorage), v.Faults)
+	}
+}
+
+// spec.json is written again where it is lost, damaged or another run's: by an attempt that goes on, and by one that finds the run finished.
+func TestSpecIsWrittenAgain(t *testing.T) {
+	const key = "runs/r/spec.json"
+	other, err := json.Marshal(tiny(t, "lr=0.02"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, damage := range map[string]func(*mem.Bucket) error{
+		"lost": func(b *mem.Bucket) error { return b.Delete(t.Context(), key, blob.Any) },
+		"flipped": func(b *mem.Bucket) error {
+			b.Tamper(key, func(d []byte) []byte { d[len(d)/2] ^= 4; return d })
+			return nil
+		},
+		"cut": func(b *mem.Bucket) error {
+			_, err := blob.PutBytes(t.Context(), b, key, []byte(`{"name":`), blob.Any)
+			return err
+		},
+		"another run's": func(b *mem.Bucket) error {
+			_, err := blob.PutBytes(t.Context(), b, key, other, blob.Any)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := mem.New(nil)
+			if a := attempt(t, b, tiny(t), func(o *Options) { o.MaxSteps = 20 }); a.err != nil {
+				t.Fatal(a.err)
+			}
+			for range 2 { // in the middle, and at the end
+				if err := damage(b); err != nil {
+					t.Fatal(err)
+				}
+				if v := verify(t, b); v.OK || !strings.Contains(strings.Join(v.Faults, "\n"), "writes") {
+					t.Errorf("%v", v.Faults)
+				}
+				same(t, b, attempt(t, b, tiny(t)))
+				if v := verify(t, b); !v.OK {
+					t.Errorf("%v", v.Faults)
+				}
+			}
+		})
+	}
 }
 
 func TestUserErrors(t *testing.T) {

@@ -34,12 +34,14 @@ func (r *run) finish(ctx context.Context) (Result, error) {
 		return res(), nil
 	}
 	r.meta.Final = true
-	if _, _, err := blob.ReadAll(ctx, r.runs, report.ResultFile, 0); err == nil && !r.o.Force {
+	old, err := r.oldResult(ctx, digest)
+	if err != nil {
+		return res(), err
+	}
+	if old != nil && !r.o.Force {
 		out := res()
 		out.Result = "runs/" + r.o.Run + "/" + report.ResultFile
 		return out, nil
-	} else if err != nil && !errors.Is(err, blob.ErrNotExist) && !errors.Is(err, blob.ErrCorrupt) { // a damaged one is written anew
-		return res(), fmt.Errorf("look for the result of run %s: %w", r.o.Run, err)
 	}
 	// Before the result: whoever finds that leaves the run alone.
 	if _, err := r.writer.CleanAll(ctx); err != nil {
@@ -81,7 +83,7 @@ func (r *run) writeResult(ctx context.Context, digest string) (string, error) {
 		WallSeconds: wall, Preemptions: int(r.writer.Epoch() - 1), GoodputSeconds: goodput,
 		FLOPsPerStep: r.spec.FLOPsPerStep(), PredictedHours: r.spec.EstimatedHours(experiment.V4Chip),
 		StateSHA256: digest, LedgerSHA256: r.ledger.Digest(), DatasetHash: r.meta.DatasetHash,
-		CodeVersion: r.meta.CodeVersion, Backend: r.info.Name, Computed: r.parts,
+		CodeVersion: r.meta.CodeVersion, Backend: r.info.Name, Computed: r.parts, Imported: imported(r.meta),
 	}
 	for _, e := range r.meta.Evals {
 		result.Evals = append(result.Evals, report.Eval(e))

@@ -94,8 +94,9 @@ type Result struct {
 	Run               string  `json:"run"`
 	Step              int64   `json:"step"`
 	Total             int64   `json:"total"`
+	CommittedStep     int64   `json:"committed_step"` // what the store holds
 	Finished          bool    `json:"finished"`
-	StateSHA256       string  `json:"state_sha256"`  // of all training state
+	StateSHA256       string  `json:"state_sha256"`  // of all training state at Step
 	LedgerSHA256      string  `json:"ledger_sha256"` // of all batches fed so far
 	BestExactAccuracy float64 `json:"best_exact_accuracy"`
 	BestStep          int64   `json:"best_step"`

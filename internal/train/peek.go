@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/dataset"
+	"trmsweep/internal/experiment"
 	"trmsweep/internal/report"
 )
 
@@ -20,24 +22,15 @@ func newestGood(h checkpoint.Head) (checkpoint.Entry, bool) {
 	return checkpoint.Entry{}, false
 }
 
-// peek reads the newest manifest without taking the run from whoever has it; nil
-// where there is none, or none that can be read (acquiring and restoring say why).
-// The run of another spec is left alone.
+// peek reads the newest manifest that can be read, without taking the run from whoever
+// has it; nil where there is none. The run of another spec, and an unfinished import, are left alone.
 func (r *run) peek(ctx context.Context) (*checkpoint.Manifest, error) {
-	head, err := checkpoint.ReadHead(ctx, r.runs)
-	if errors.Is(err, blob.ErrTransient) || ctx.Err() != nil {
-		return nil, fmt.Errorf("look at run %s: %w", r.o.Run, err)
-	}
-	e, ok := newestGood(head)
-	if err != nil || !ok {
-		return nil, nil
-	}
-	m, err := checkpoint.ReadManifest(ctx, r.runs, e)
-	if errors.Is(err, blob.ErrTransient) || ctx.Err() != nil {
-		return nil, fmt.Errorf("look at run %s: %w", r.o.Run, err)
-	}
+	m, e, err := checkpoint.Newest(ctx, r.runs)
 	if err != nil {
-		return nil, nil
+		return nil, fmt.Errorf("look at run %s: %w", r.o.Run, err)
+	}
+	if m == nil {
+		return nil, notImported(ctx, r.runs, r.o.Run)
 	}
 	data := m.Meta.DatasetHash
 	if r.o.DataDir != "" {
@@ -45,14 +38,14 @@ func (r *run) peek(ctx context.Context) (*checkpoint.Manifest, error) {
 			return nil, err
 		}
 	}
-	return &m, r.matches(m.Meta, data)
+	r.newest = e
+	return m, r.matches(ctx, m.Meta, data)
 }
 
 // matches compares a run in the store with what is asked for.
-func (r *run) matches(m checkpoint.Meta, data string) error {
+func (r *run) matches(ctx context.Context, m checkpoint.Meta, data string) error {
 	if m.ConfigHash != r.spec.Hash() || m.Seed != r.spec.Seed {
-		return fmt.Errorf("%w: run %s was started with spec %.12s, seed %d, and is now asked for spec %.12s, seed %d; choose another --run",
-			ErrMismatch, r.o.Run, m.ConfigHash, m.Seed, r.spec.Hash(), r.spec.Seed)
+		return fmt.Errorf("%w: run %s was started with %s; choose another --run, or ask for the same", ErrMismatch, r.o.Run, r.otherSettings(ctx, m))
 	}
 	if m.DatasetHash != data {
 		return fmt.Errorf("%w: run %s was started on dataset %.12s, and is now given %.12s; choose another --run or the old data",
@@ -61,21 +54,33 @@ func (r *run) matches(m checkpoint.Meta, data string) error {
 	return nil
 }
 
-// complete is the result of a run that has its result.json already: nothing is acquired, loaded or computed.
+// otherSettings names what a run was started with and what is asked for: the keys that
+// differ, or the hashes where the store has lost the run's spec.
+func (r *run) otherSettings(ctx context.Context, m checkpoint.Meta) string {
+	var keys []string
+	there, err := readSpec(ctx, r.runs)
+	if err == nil && there.Hash() == m.ConfigHash && there.Seed == m.Seed {
+		for _, d := range report.Differences(there, r.spec) {
+			if experiment.Hashed(d.Key) || d.Key == "seed" {
+				keys = append(keys, fmt.Sprintf("%s=%s and is now asked for %s", d.Key, d.A, d.B))
+			}
+		}
+	}
+	if len(keys) > 0 {
+		return strings.Join(keys, ", with ")
+	}
+	return fmt.Sprintf("spec %.12s, seed %d, and is now asked for spec %.12s, seed %d", m.ConfigHash, m.Seed, r.spec.Hash(), r.spec.Seed)
+}
+
+// complete is the result of a run that has its result.json and its last checkpoint already:
+// nothing is acquired or computed. Where one of them is damaged, the run goes on from what is whole.
 func (r *run) complete(ctx context.Context, m *checkpoint.Manifest) (Result, bool, error) {
 	if m == nil || !m.Meta.Final || r.o.Force {
 		return r.result(), false, nil
 	}
-	text, _, err := blob.ReadAll(ctx, r.runs, report.ResultFile, 0)
-	if errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrCorrupt) {
-		return r.result(), false, nil
-	}
-	if err != nil {
-		return r.result(), false, fmt.Errorf("look for the result of run %s: %w", r.o.Run, err)
-	}
-	old, err := report.DecodeResult(text)
-	if err != nil {
-		return r.result(), false, fmt.Errorf("result of run %s: %w", r.o.Run, err)
+	old, err := r.oldResult(ctx, m.StateSHA256)
+	if old == nil || err != nil {
+		return r.result(), false, err
 	}
 	if r.o.DataDir == "" { // a file may have changed since
 		data, err := dataset.LocalHash(ctx, DatasetOptions(r.spec))
@@ -83,10 +88,19 @@ func (r *run) complete(ctx context.Context, m *checkpoint.Manifest) (Result, boo
 			return r.result(), false, fmt.Errorf("dataset of %s: %w", r.spec.Name, err)
 		}
 		if data != "" {
-			if err := r.matches(m.Meta, data); err != nil {
+			if err := r.matches(ctx, m.Meta, data); err != nil {
 				return r.result(), false, err
 			}
 		}
+	}
+	if _, err := checkpoint.LoadState(ctx, r.runs, r.newest); errors.Is(err, blob.ErrTransient) || ctx.Err() != nil {
+		return r.result(), false, fmt.Errorf("read the last checkpoint of run %s: %w", r.o.Run, err)
+	} else if err != nil {
+		r.o.Logger.Warn("the run was finished, and its last checkpoint is damaged: an older one is trained to the end again", "run", r.o.Run, "error", err)
+		return r.result(), false, nil
+	}
+	if err := r.mendSpec(ctx); err != nil {
+		return r.result(), false, err
 	}
 	r.step, r.restoredFrom, r.meta = m.Step, m.Step, m.Meta
 	if r.ledger, err = ParseLedger(m.Meta.LedgerSHA256); err != nil {
@@ -98,4 +112,23 @@ func (r *run) complete(ctx context.Context, m *checkpoint.Manifest) (Result, boo
 	res := r.result()
 	res.Backend, res.StateSHA256, res.Result = old.Backend, m.StateSHA256, "runs/"+r.o.Run+"/"+report.ResultFile
 	return res, true, nil
+}
+
+// oldResult is the run's result as an earlier attempt has written it of a state; nil where it
+// is missing, damaged, or that of another run or state, so that it is written anew.
+func (r *run) oldResult(ctx context.Context, state string) (*report.RunResult, error) {
+	old, err := report.ReadResult(ctx, r.bucket, report.Identity{Run: r.o.Run, SpecHash: r.spec.Hash(), Seed: r.spec.Seed})
+	switch {
+	case err == nil && old.StateSHA256 == state:
+		return &old, nil
+	case err == nil:
+		r.o.Logger.Warn("result.json is of another state, and is written anew", "run", r.o.Run, "result", old.StateSHA256, "checkpoint", state)
+		return nil, nil
+	case errors.Is(err, blob.ErrNotExist):
+		return nil, nil
+	case errors.Is(err, report.ErrResult) && !errors.Is(err, report.ErrNewer):
+		r.o.Logger.Warn("result.json is not used", "run", r.o.Run, "error", err)
+		return nil, nil
+	}
+	return nil, fmt.Errorf("look for the result of run %s: %w", r.o.Run, err)
 }

@@ -83,6 +83,70 @@ func TestDamagedResultIsWrittenAgain(t *testing.T) {
 	}
 }
 
+// A result.json that does not parse, or is another run's, is written again too, whether its checksum is right or not.
+func TestStrangeResultIsWrittenAgain(t *testing.T) {
+	whole := mem.New(nil)
+	if a := attempt(t, whole, tiny(t)); a.err != nil {
+		t.Fatal(a.err)
+	}
+	right := result(t, whole)
+	changed := func(change func(*report.RunResult)) func([]byte) []byte {
+		return func([]byte) []byte {
+			r := right
+			change(&r)
+			data, err := r.Encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return data
+		}
+	}
+	for name, strange := range map[string]func([]byte) []byte{
+		"cut":           func(d []byte) []byte { return d[:len(d)/2] },
+		"empty":         func([]byte) []byte { return nil },
+		"another run's": changed(func(r *report.RunResult) { r.Run = "s" }),
+		"another spec":  changed(func(r *report.RunResult) { r.SpecHash = strings.Repeat("0", 64) }),
+		"another seed":  changed(func(r *report.RunResult) { r.Seed++ }),
+		"another state": changed(func(r *report.RunResult) { r.StateSHA256 = strings.Repeat("0", 64) }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := clone(t, whole)
+			text, _, err := blob.ReadAll(t.Context(), b, resultKey, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := blob.PutBytes(t.Context(), b, resultKey, strange(text), blob.Any); err != nil {
+				t.Fatal(err)
+			}
+			if v := verify(t, b); v.OK {
+				t.Error("verify is content")
+			}
+			same(t, b, attempt(t, b, tiny(t)))
+			if v := verify(t, b); !v.OK {
+				t.Errorf("%v", v.Faults)
+			}
+		})
+	}
+}
+
+// A result.json of a newer version of the program is no damage, and stays.
+func TestNewerResultStays(t *testing.T) {
+	b := mem.New(nil)
+	if a := attempt(t, b, tiny(t)); a.err != nil {
+		t.Fatal(a.err)
+	}
+	newer := []byte(`{"format": 99}`)
+	if _, err := blob.PutBytes(t.Context(), b, resultKey, newer, blob.Any); err != nil {
+		t.Fatal(err)
+	}
+	if a := attempt(t, b, tiny(t)); !errors.Is(a.err, report.ErrNewer) {
+		t.Error(a.err)
+	}
+	if text, _, err := blob.ReadAll(t.Context(), b, resultKey, 0); err != nil || string(text) != string(newer) {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
 // A lost piece of the log costs the curve and not the run; verify says what is lost.
 func TestDamagedLogEnds(t *testing.T) {
 	for name, damage := range map[string]func(b blob.Bucket, key string) error{

@@ -15,6 +15,7 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/disk"
 	"trmsweep/internal/blob/mem"
+	"trmsweep/internal/checkpoint"
 )
 
 func TestResumeAfterMaxSteps(t *testing.T) {
@@ -71,8 +72,16 @@ func TestNotice(t *testing.T) {
 			if a.res.Step != c.step || len(a.of(EventNotice)) != 1 {
 				t.Fatalf("stopped at step %d with %d notices, want step %d", a.res.Step, len(a.of(EventNotice)), c.step)
 			}
-			if a.res.StateSHA256 != "" {
-				t.Error("a digest of a state that was not asked for")
+			m, _, err := checkpoint.Newest(t.Context(), blob.Prefix(b, "runs/r/"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			committed := ""
+			if m != nil { // nothing is committed of step 0
+				committed = m.StateSHA256
+			}
+			if (m == nil) != (c.step == 0) || a.res.StateSHA256 != committed || a.res.CommittedStep != c.step {
+				t.Errorf("digest %q, committed step %d; in the store %q", a.res.StateSHA256, a.res.CommittedStep, committed)
 			}
 			a = attempt(t, b, tiny(t))
 			same(t, b, a)

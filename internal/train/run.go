@@ -48,6 +48,8 @@ type run struct {
 	stepSeconds  float64
 	rows         map[evalKey]evalRows // evaluations of this process, for the result
 	notice       string               // why to stop, once told
+	newest       checkpoint.Entry     // of the manifest that peek has read
+	digest       string               // of the state that was committed or restored last
 	spare        tensor.State         // memory for the next snapshot
 }
 
@@ -66,6 +68,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	r.watch = newStopwatch(o.Now, o.Start, BucketStarting)
 	defer r.close(cancel)
 	go r.say.run(ctx)
+	r.say.progress(func(e *Event) { e.Total = r.total })
 	r.state(StateStarting)
 
 	res, done, err := r.prepare(ctx)
@@ -84,6 +87,11 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	}
 	if errors.Is(err, errTold) {
 		err = r.preempted(ctx)
+	}
+	if errors.Is(err, ErrPreempted) {
+		res = r.result()
+		res.StateSHA256 = r.digest // the current step is the committed one
+		return res, err
 	}
 	if err != nil {
 		return r.result(), backend.ExplainMemory(err)
@@ -232,7 +240,10 @@ func (r *run) state(s string) {
 func (r *run) result() Result {
 	res := Result{Run: r.o.Run, Step: r.step, Total: r.total, Finished: r.meta.Final, SpecHash: r.spec.Hash(), Seed: r.spec.Seed,
 		DatasetHash: r.meta.DatasetHash, BestExactAccuracy: r.meta.BestExactAccuracy, BestStep: r.meta.BestStep,
-		RestoredFromStep: r.restoredFrom, Backend: r.info.Name}
+		RestoredFromStep: r.restoredFrom, Backend: r.info.Name, CommittedStep: r.newest.Step}
+	if r.writer != nil {
+		res.CommittedStep = r.committed()
+	}
 	if r.ledger != nil {
 		res.LedgerSHA256 = r.ledger.Digest()
 	}

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"strings"
 	"time"
 
 	"trmsweep/internal/checkpoint"
@@ -69,6 +71,7 @@ func (r *run) ended(res checkpoint.SaveResult) error {
 		r.chooseInterval()
 	}
 	step := res.Commit.Step
+	r.digest = res.Commit.StateSHA256
 	r.say.progress(func(e *Event) { e.CommittedStep = step })
 	r.say.event(Event{Type: EventCheckpoint, Step: step, Seconds: res.Commit.Took.Seconds(), Bytes: res.Commit.Bytes})
 	return nil
@@ -164,7 +167,11 @@ func (r *run) snapshot() (checkpoint.Snapshot, error) {
 	meta := r.meta
 	meta.Evals = append([]checkpoint.Eval(nil), r.meta.Evals...)
 	meta.Final = r.step == r.total
-	meta.Extra = map[string]json.RawMessage{"goodput": goodput, computedKey: parts}
+	meta.Extra = maps.Clone(r.meta.Extra) // what was noted of the run once, as where it was imported from, stays
+	if meta.Extra == nil {
+		meta.Extra = map[string]json.RawMessage{}
+	}
+	meta.Extra["goodput"], meta.Extra[computedKey] = goodput, parts
 	jsonl, events := r.log.take()
 	return checkpoint.Snapshot{Step: r.step, State: state, Meta: meta, MetricsJSONL: jsonl, TFEvents: events, Check: finite}, nil
 }
@@ -181,6 +188,7 @@ func (r *run) preempted(ctx context.Context) error {
 // finite refuses to commit a state that no step can be taken from: an update can
 // be NaN though its loss was not.
 func finite(s tensor.State) error {
+	var all []string
 	for _, name := range s.Names() {
 		a := s[name]
 		bad := false
@@ -195,8 +203,11 @@ func finite(s tensor.State) error {
 			}
 		}
 		if bad {
-			return fmt.Errorf("%w: %s holds NaN or infinity", ErrDiverged, name)
+			all = append(all, name)
 		}
+	}
+	if len(all) > 0 {
+		return fmt.Errorf("%w: NaN or infinity in %s", ErrDiverged, strings.Join(all, ", "))
 	}
 	return nil
 }

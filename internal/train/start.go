@@ -35,7 +35,7 @@ func (r *run) prepare(ctx context.Context) (res Result, done bool, err error) {
 		return r.result(), false, err
 	}
 	if there != nil {
-		if err := r.matches(there.Meta, r.meta.DatasetHash); err != nil {
+		if err := r.matches(ctx, there.Meta, r.meta.DatasetHash); err != nil {
 			return r.result(), false, err
 		}
 	}
@@ -144,14 +144,13 @@ func (r *run) restore(ctx context.Context) error {
 	}
 	data := r.meta.DatasetHash
 	if ck == nil {
-		r.meta = checkpoint.Meta{WorldSize: 1, Seed: r.spec.Seed, ConfigHash: r.spec.Hash(), DatasetHash: data}
-		r.ledger, _ = ParseLedger("")
-		spec, err := json.MarshalIndent(r.spec, "", "  ")
-		if err != nil {
+		if err := notImported(ctx, r.runs, r.o.Run); err != nil { // it may have begun since peek
 			return err
 		}
-		if _, err := blob.PutBytes(ctx, r.runs, "spec.json", append(spec, '\n'), blob.Any); err != nil {
-			return fmt.Errorf("write spec of run %s: %w", r.o.Run, err)
+		r.meta = checkpoint.Meta{WorldSize: 1, Seed: r.spec.Seed, ConfigHash: r.spec.Hash(), DatasetHash: data}
+		r.ledger, _ = ParseLedger("")
+		if err := putSpec(ctx, r.runs, r.spec); err != nil {
+			return fmt.Errorf("begin run %s: %w", r.o.Run, err)
 		}
 		r.spare = r.model.InitState(uint64(r.spec.Seed))
 		err = r.model.Load(r.spare)
@@ -159,7 +158,10 @@ func (r *run) restore(ctx context.Context) error {
 		return err
 	}
 	r.meta = ck.Manifest.Meta
-	if err := r.matches(r.meta, data); err != nil {
+	if err := r.matches(ctx, r.meta, data); err != nil {
+		return err
+	}
+	if err := r.mendSpec(ctx); err != nil {
 		return err
 	}
 	if r.ledger, err = ParseLedger(r.meta.LedgerSHA256); err != nil {
@@ -173,6 +175,7 @@ func (r *run) restore(ctx context.Context) error {
 		return err
 	}
 	r.step, r.restoredFrom, r.lastSaved = ck.Step, ck.Step, ck.Step
+	r.digest = ck.Manifest.StateSHA256
 	for _, e := range ck.Skipped {
 		r.say.event(Event{Type: EventStorage, Step: e.Step, Message: fmt.Sprintf("checkpoint %s is bad (%s); an older one is used", e.Manifest, e.Bad)})
 	}

@@ -41,6 +41,7 @@ type Verification struct {
 	Bytes       int64                `json:"bytes"`
 	Orphans     []VerifiedOrphan     `json:"orphans"` // referred to by nothing; collected by later attempts
 	Faults      []string             `json:"faults"`
+	Imported    *report.Imported     `json:"imported,omitempty"` // where the weights at step 0 come from; nil: from the seed
 }
 
 // VerifiedCheckpoint is one checkpoint that HEAD lists.
@@ -91,12 +92,25 @@ func verifyOnce(ctx context.Context, o VerifyOptions) (Verification, int64, erro
 	v := Verification{Run: o.Run, Checkpoints: []VerifiedCheckpoint{}, Orphans: []VerifiedOrphan{}, Faults: []string{}}
 	runs := blob.Prefix(o.Bucket, "runs/"+o.Run+"/")
 	rep, err := checkpoint.Verify(ctx, runs)
-	if errors.Is(err, blob.ErrNotExist) || errors.Is(err, checkpoint.ErrHead) {
-		v, err = v.headless(ctx, runs, err)
+	switch {
+	case errors.Is(err, checkpoint.ErrAllBad):
+		v.fault("%v", err)
+		return v.done(), 0, nil
+	case errors.Is(err, blob.ErrNotExist):
+		if err := notImported(ctx, runs, o.Run); err != nil {
+			return v.unfinishedImport(err)
+		}
+		return v, 0, fmt.Errorf("%w: %s", ErrNoRun, o.Run)
+	case err != nil:
 		return v, 0, err
 	}
-	if err != nil {
-		return v, 0, err
+	if rep.Rebuilt != "" {
+		v.fault("%s; the next attempt makes it anew from the checkpoints that lie there, none of which is to be deleted", rep.Rebuilt)
+	}
+	if rep.Newest == nil && len(rep.Head.Entries) == 0 {
+		if err := notImported(ctx, runs, o.Run); err != nil {
+			return v.unfinishedImport(err)
+		}
 	}
 	v, err = v.recompute(ctx, o, runs, rep)
 	return v, rep.Head.Generation, err
@@ -111,21 +125,16 @@ func (v Verification) recompute(ctx context.Context, o VerifyOptions, runs blob.
 		}
 		return v.done(), nil
 	}
-	text, _, err := blob.ReadAll(ctx, runs, "spec.json", 0)
-	if errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrCorrupt) {
+	spec, err := readSpec(ctx, runs)
+	if errors.Is(err, errNoSpec) {
 		v.fault("spec.json: %v", err)
 		return v.done(), nil
 	}
 	if err != nil {
 		return v, err
 	}
-	var spec experiment.Spec
-	if err := json.Unmarshal(text, &spec); err != nil {
-		v.fault("spec.json: %v", err)
-		return v.done(), nil
-	}
 	if m := rep.Newest.Meta; spec.Hash() != m.ConfigHash || spec.Seed != m.Seed {
-		v.fault("spec.json is of spec %.12s, seed %d; the run was trained with spec %.12s, seed %d", spec.Hash(), spec.Seed, m.ConfigHash, m.Seed)
+		v.fault("spec.json is of spec %.12s, seed %d; the run was trained with spec %.12s, seed %d: the next `trmsweep train` of it writes the file anew", spec.Hash(), spec.Seed, m.ConfigHash, m.Seed)
 		return v.done(), nil
 	}
 	v.Total = spec.TotalSteps()
@@ -135,29 +144,19 @@ func (v Verification) recompute(ctx context.Context, o VerifyOptions, runs blob.
 	if err := v.checkLog(ctx, runs, spec, *rep.Newest); err != nil {
 		return v, err
 	}
-	if err := v.checkResult(ctx, runs, *rep.Newest); err != nil {
+	if err := v.checkResult(ctx, o.Bucket, spec, *rep.Newest); err != nil {
 		return v, err
 	}
 	return v.done(), nil
 }
 
-// headless is the result for a run without a HEAD that can be read: nothing says which checkpoints are its own.
-func (v Verification) headless(ctx context.Context, runs blob.Bucket, why error) (Verification, error) {
-	if errors.Is(why, blob.ErrNotExist) {
-		there := false
-		for _, err := range runs.List(ctx, "ckpt/") {
-			if err != nil {
-				return v, err
-			}
-			there = true
-			break
-		}
-		if !there {
-			return v, fmt.Errorf("%w: %s", ErrNoRun, v.Run)
-		}
+// unfinishedImport is the result for a run that is an import without a commit, unless err is the storage's.
+func (v Verification) unfinishedImport(err error) (Verification, int64, error) {
+	if !errors.Is(err, ErrUnfinishedImport) {
+		return v, 0, err
 	}
-	v.fault("%v; the next attempt makes it anew from the manifests", why)
-	return v.done(), nil
+	v.fault("%v", err)
+	return v.done(), 0, nil
 }
 
 func (v *Verification) fault(format string, args ...any) {
@@ -189,6 +188,7 @@ func (v *Verification) take(rep checkpoint.Report) {
 	}
 	if m := rep.Newest; m != nil {
 		v.Step, v.Finished, v.StateSHA256 = m.Step, m.Meta.Final, m.StateSHA256
+		v.Imported = imported(m.Meta)
 	}
 }
 
@@ -316,25 +316,28 @@ func (v *Verification) checkLog(ctx context.Context, runs blob.Bucket, spec expe
 	return nil
 }
 
-// checkResult compares result.json, where there is one, with the final checkpoint.
-func (v *Verification) checkResult(ctx context.Context, runs blob.Bucket, m checkpoint.Manifest) error {
-	text, attr, err := blob.ReadAll(ctx, runs, report.ResultFile, 0)
-	if errors.Is(err, blob.ErrNotExist) {
+// checkResult compares result.json with the final checkpoint; a finished run has one.
+func (v *Verification) checkResult(ctx context.Context, b blob.Bucket, spec experiment.Spec, m checkpoint.Manifest) error {
+	r, err := report.ReadResult(ctx, b, report.Identity{Run: v.Run, SpecHash: spec.Hash(), Seed: spec.Seed})
+	switch {
+	case errors.Is(err, blob.ErrNotExist) && m.Meta.Final:
+		v.fault("%s is missing though the run is at its last step: it is being written at this moment, or the next `trmsweep train` writes it", report.ResultFile)
 		return nil
-	}
-	if errors.Is(err, blob.ErrCorrupt) {
+	case errors.Is(err, blob.ErrNotExist):
+		return nil
+	case errors.Is(err, report.ErrResult):
 		v.fault("%v", err)
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	v.Objects++
+	attr, err := b.Stat(ctx, "runs/"+v.Run+"/"+report.ResultFile)
+	if err != nil {
+		return fmt.Errorf("size of %s: %w", report.ResultFile, err)
+	}
 	v.Bytes += attr.Size
-	r, err := report.DecodeResult(text)
 	switch {
-	case err != nil:
-		v.fault("%s: %v", report.ResultFile, err)
 	case !m.Meta.Final:
 		v.fault("%s exists though the newest checkpoint, step %d of %d, is not final", report.ResultFile, m.Step, v.Total)
 	case r.StateSHA256 != m.StateSHA256 || r.LedgerSHA256 != m.Meta.LedgerSHA256 || r.Steps != m.Step:

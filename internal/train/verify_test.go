@@ -84,14 +84,13 @@ func TestVerifyFindsDamage(t *testing.T) {
 	for _, c := range []struct {
 		object string
 		fault  string // how its line begins
-		spared string // a damage that is none
 	}{
-		{".safetensors", "checkpoint of step 24: ", ""},
-		{"MANIFEST.json", "checkpoint of step 24: ", ""},
-		{".jsonl", "log: ", ""},
-		{"tfevents", "log: ", ""},
-		{"spec.json", "spec.json: ", ""},
-		{"result.json", "", "missing"}, // the next attempt writes it again
+		{".safetensors", "checkpoint of step 24: "},
+		{"MANIFEST.json", "checkpoint of step 24: "},
+		{".jsonl", "log: "},
+		{"tfevents", "log: "},
+		{"spec.json", "spec.json: "},
+		{"result.json", ""},
 	} {
 		for _, d := range damages {
 			t.Run(c.object+" "+d.name, func(t *testing.T) {
@@ -108,12 +107,6 @@ func TestVerifyFindsDamage(t *testing.T) {
 					t.Fatal(err)
 				}
 				v := verify(t, b)
-				if d.name == c.spared {
-					if !v.OK {
-						t.Errorf("%v", v.Faults)
-					}
-					return
-				}
 				named := false
 				for _, f := range v.Faults {
 					named = named || strings.HasPrefix(f, c.fault) && strings.Contains(f, strings.TrimPrefix(last, "runs/r/"))
