@@ -27,8 +27,10 @@ func (l *eventLines) send(e train.Event) { l.line(e.JSON()) }
 
 // failure is the last line of a process that failed: exit codes alone cannot
 // tell a usage error from a crash of the Go runtime, which also exits with 2.
-func (l *eventLines) failure(code int, err error) {
-	l.send(train.Event{Type: train.EventError, Message: err.Error(), ExitCode: code})
+// res says how far it has come; what it does not know is 0.
+func (l *eventLines) failure(code int, err error, res train.Result) {
+	l.send(train.Event{Type: train.EventError, Message: err.Error(), ExitCode: code,
+		Step: res.Step, Total: res.Total, CommittedStep: res.CommittedStep, BestExactAccuracy: res.BestExactAccuracy})
 }
 
 // result is the last line of a process that ended well.
@@ -38,7 +40,7 @@ func (l *eventLines) result(res train.Result) {
 		train.Result
 	}{train.EventResult, res})
 	if err != nil {
-		l.failure(train.ExitFailed, err)
+		l.failure(train.ExitFailed, err, res)
 		return
 	}
 	l.line(b)

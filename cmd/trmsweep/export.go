@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
-	"trmsweep/internal/blob"
-	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/statedict"
+	"trmsweep/internal/train"
 )
 
 type exportFlags struct {
@@ -32,7 +30,11 @@ PyTorch:
   model.load_state_dict(safetensors.torch.load_file(FILE))
 
 --ema writes the averaged weights, the ones evaluation uses. The puzzle embedding
-has no average and is the live one in both.`,
+has no average and is the live one in both.
+
+--out is a new file, or a safetensors or empty file to replace. - is standard output;
+a pipe or a character device is written to. Nothing else is touched: no other file,
+no folder, no block device, and nothing behind a symbolic link.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := atLeast(cmd, 0, "step"); err != nil && cmd.Flags().Changed("step") {
@@ -43,7 +45,7 @@ has no average and is the live one in both.`,
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.store, "store", "", storeHelp)
-	fl.StringVar(&f.out, "out", "", "file to write")
+	fl.StringVar(&f.out, "out", "", "file to write, - for standard output")
 	fl.BoolVar(&f.ema, "ema", false, "the averaged weights instead of the live ones")
 	fl.BoolVar(&f.best, "best", false, "the checkpoint with the best exact accuracy instead of the newest")
 	fl.Int64Var(&f.step, "step", -1, "the checkpoint of this step instead of the newest")
@@ -62,75 +64,39 @@ func runExport(ctx context.Context, a *app, f exportFlags, run string) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, closer.Close()) }()
-	runs := blob.Prefix(b, "runs/"+run+"/")
-	head, err := checkpoint.ReadHead(ctx, runs)
-	if errors.Is(err, blob.ErrNotExist) {
+	ck, err := train.LoadCheckpoint(ctx, b, run, f.at())
+	switch {
+	case errors.Is(err, train.ErrNoRun):
 		return usagef("export: there is no run %q in %s; `trmsweep plan --json` shows the names of runs", run, storeAddress(a, f.store))
-	}
-	if err != nil {
-		return fmt.Errorf("export run %s: %w", run, err)
-	}
-	entry, err := f.choose(head)
-	if err != nil {
-		return usagef("export run %s: %w", run, err)
-	}
-	ck, err := checkpoint.LoadState(ctx, runs, entry)
-	if err != nil {
-		return fmt.Errorf("export run %s: %w", run, err)
+	case errors.Is(err, train.ErrNoCheckpoint):
+		return usagef("export: %w", err)
+	case err != nil:
+		return fmt.Errorf("export: %w", err)
 	}
 	data, err := statedict.Encode(ck.State, f.ema)
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(f.out, data); err != nil {
+	if streams(f.out) {
+		if _, err := a.stdout.Write(data); err != nil {
+			return fmt.Errorf("write to standard output: %w", err)
+		}
+		return nil
+	}
+	if err := writeWeights(f.out, data); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s: weights of run %s at step %d, %d bytes\n", f.out, run, ck.Step, len(data))
 	return err
 }
 
-// choose picks one of the run's checkpoints that can be read.
-func (f exportFlags) choose(h checkpoint.Head) (checkpoint.Entry, error) {
-	var steps []int64
-	for i := len(h.Entries) - 1; i >= 0; i-- {
-		e := h.Entries[i]
-		if e.Bad != "" {
-			continue
-		}
-		if f.best && e.Best || f.step == e.Step || !f.best && f.step < 0 {
-			return e, nil
-		}
-		steps = append(steps, e.Step)
-	}
+// at is the checkpoint that is asked for, as train.LoadCheckpoint wants it.
+func (f exportFlags) at() string {
 	switch {
-	case len(steps) == 0:
-		return checkpoint.Entry{}, errors.New("it has no checkpoint yet")
 	case f.best:
-		return checkpoint.Entry{}, errors.New("no kept checkpoint was evaluated; leave --best out for the newest one")
+		return "best"
+	case f.step >= 0:
+		return strconv.FormatInt(f.step, 10)
 	}
-	return checkpoint.Entry{}, fmt.Errorf("no checkpoint of step %d; there are %d", f.step, steps)
-}
-
-// replaceFile writes a file so that it is whole or not there at all.
-func replaceFile(name string, data []byte) (err error) {
-	if st, err := os.Stat(name); err == nil && st.IsDir() {
-		return usagef("write %s: it is a folder; name a file", name)
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.tmp")
-	if err != nil {
-		return usagef("write %s: %w", name, err)
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(tmp.Name())
-		}
-	}()
-	_, err = tmp.Write(data)
-	if err == nil {
-		err = tmp.Chmod(0o644)
-	}
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return os.Rename(tmp.Name(), name)
+	return "newest"
 }

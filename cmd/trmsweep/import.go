@@ -3,22 +3,20 @@ package main
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
 
-	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/open"
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/report"
 	"trmsweep/internal/statedict"
 	"trmsweep/internal/train"
 	"trmsweep/internal/trm"
-	"trmsweep/internal/version"
 )
 
 func newImportCmd(a *app) *cobra.Command {
@@ -34,7 +32,9 @@ the beginning. Train it with the same settings:
   trmsweep train EXPERIMENT --run NAME
 
 From PyTorch: safetensors.torch.save_file(model.state_dict(), FILE). Names may
-begin with _orig_mod. and model.inner.`,
+begin with _orig_mod., module. and model.inner., in any order. NaN and infinity
+are refused. An import that was killed or refused by the store is repeated with
+the same command; until then train refuses the run.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runImport(cmd.Context(), a, f, args[0], args[1:])
@@ -79,18 +79,16 @@ func runImport(ctx context.Context, a *app, f trainFlags, file string, args []st
 		return err
 	}
 	defer func() { err = errors.Join(err, closer.Close()) }()
-	origin, err := json.Marshal(map[string]string{"file": file, "sha256": fmt.Sprintf("%x", sha256.Sum256(data))})
-	if err != nil {
-		return err
+	host, _ := os.Hostname()
+	err = train.Import(ctx, train.ImportOptions{
+		Bucket: b, Run: f.run, Spec: spec, DatasetHash: hash, State: state,
+		From:  report.Imported{File: file, SHA256: fmt.Sprintf("%x", sha256.Sum256(data))},
+		Owner: checkpoint.Owner{Host: host, PID: os.Getpid()},
+	})
+	if errors.Is(err, train.ErrRunExists) {
+		return usagef("import: run %s exists; choose another --run", f.run)
 	}
-	meta := checkpoint.Meta{ConfigHash: spec.Hash(), DatasetHash: hash, CodeVersion: version.Code(), WorldSize: 1, Seed: spec.Seed,
-		Extra: map[string]json.RawMessage{"imported": origin}}
-	ledger, err := train.ParseLedger("")
 	if err != nil {
-		return err
-	}
-	meta.LedgerSHA256 = ledger.Digest()
-	if err := commitImport(ctx, blob.Prefix(b, "runs/"+f.run+"/"), f.run, spec, checkpoint.Snapshot{State: state, Meta: meta, Milestone: true}); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(a.stdout, "run %s: step 0 of %s with the weights of %s\n", f.run, spec.Name, file)
@@ -114,34 +112,4 @@ func importData(ctx context.Context, a *app, f trainFlags, spec experiment.Spec)
 	defer set.Close()
 	hash, err = dataset.HashDir(f.data)
 	return hash, set.NumPuzzleIdentifiers(), err
-}
-
-// commitImport makes the run; one that exists is left alone.
-func commitImport(ctx context.Context, runs blob.Bucket, run string, spec experiment.Spec, s checkpoint.Snapshot) error {
-	_, err := checkpoint.ReadHead(ctx, runs)
-	if err == nil {
-		return usagef("import: run %s exists; choose another --run", run)
-	}
-	if !errors.Is(err, blob.ErrNotExist) {
-		return fmt.Errorf("import into run %s: %w", run, err)
-	}
-	host, _ := os.Hostname()
-	w, err := checkpoint.Acquire(ctx, runs, checkpoint.Owner{Host: host, PID: os.Getpid()})
-	if err != nil {
-		return fmt.Errorf("import into run %s: %w", run, err)
-	}
-	if len(w.Head().Entries) > 0 {
-		return usagef("import: run %s exists; choose another --run", run)
-	}
-	text, err := json.MarshalIndent(spec, "", "  ")
-	if err != nil {
-		return err
-	}
-	if _, err := blob.PutBytes(ctx, runs, "spec.json", append(text, '\n'), blob.Any); err != nil {
-		return fmt.Errorf("import into run %s: %w", run, err)
-	}
-	if _, err := w.Save(ctx, s); err != nil {
-		return fmt.Errorf("import into run %s: %w", run, err)
-	}
-	return nil
 }

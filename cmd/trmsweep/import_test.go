@@ -109,6 +109,10 @@ func TestImportTrainExport(t *testing.T) {
 			}
 		}
 	}
+	streamed, _ := run(0, append(export, "-")...)
+	if data, err := os.ReadFile(path("out.safetensors")); err != nil || streamed != string(data) {
+		t.Errorf("--out -: %d bytes that are not the file's %d, %v", len(streamed), len(data), err)
+	}
 	lines, _ := run(0, append([]string{"train", "e2_2_t2_n2", "--max-steps", "1", "--no-metadata", "--backend", "cpu"}, common...)...)
 	if !strings.Contains(lines, `"type":"restored"`) {
 		t.Errorf("training did not start from the imported checkpoint: %s", lines)

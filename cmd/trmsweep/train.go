@@ -47,8 +47,8 @@ Events go to standard output as JSON lines; the last line is the result with
 state_sha256 (all training state) and ledger_sha256 (all batches fed).
 Exit codes: 0 done, 1 failed and worth another attempt (storage that was away or
 full for longer than --patience, for one), 2 usage or configuration, 3 told to
-stop and saved, 4 another attempt owns the run, 5 final failure, 6 the device is
-busy with another process.
+stop and saved, 4 another attempt owns the run, 5 final failure (loss not finite,
+every checkpoint bad, not enough memory), 6 the device is busy with another process.
 SIGTERM and SIGINT save at the next step boundary; a second SIGINT (Ctrl-C) kills.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -83,20 +83,20 @@ func runTrain(ctx context.Context, a *app, f trainFlags, args []string) error {
 	opts, closeStore, err := trainOptions(ctx, a, f, args, events)
 	if err != nil && ctx.Err() != nil { // a notice, not a wrong address
 		err = fmt.Errorf("%w before it began: %w", train.ErrPreempted, err)
-		events.failure(train.ExitPreempted, err)
+		events.failure(train.ExitPreempted, err, unstarted(opts))
 		return exitError{code: train.ExitPreempted, err: err}
 	}
 	if errors.Is(err, blob.ErrTransient) {
-		events.failure(train.ExitFailed, err)
+		events.failure(train.ExitFailed, err, unstarted(opts))
 		return exitError{code: train.ExitFailed, err: err}
 	}
 	if err != nil {
-		events.failure(train.ExitUsage, err)
+		events.failure(train.ExitUsage, err, unstarted(opts))
 		return err
 	}
 	defer closeStore()
 	if err := checkMemory(ctx, opts.Spec); err != nil {
-		events.failure(train.ExitFinal, err)
+		events.failure(train.ExitFinal, err, unstarted(opts))
 		return exitError{code: train.ExitFinal, err: err}
 	}
 	opts.Start = start
@@ -110,7 +110,7 @@ func runTrain(ctx context.Context, a *app, f trainFlags, args []string) error {
 	res, err := train.Run(work, opts)
 	code := trainExit(err)
 	if code != train.ExitDone && code != train.ExitPreempted {
-		events.failure(code, err)
+		events.failure(code, err, res)
 		return exitError{code: code, err: err}
 	}
 	if err != nil {
@@ -121,6 +121,11 @@ func runTrain(ctx context.Context, a *app, f trainFlags, args []string) error {
 		return exitError{code: code, err: err}
 	}
 	return nil
+}
+
+// unstarted is the result of a run that did not begin.
+func unstarted(o train.Options) train.Result {
+	return train.Result{Run: o.Run, Total: o.Spec.TotalSteps()}
 }
 
 // trainOptions turns flags into options; every error is the user's, unless the store is away (blob.ErrTransient).
@@ -244,7 +249,7 @@ func trainExit(err error) int {
 		return train.ExitBusy
 	case errors.Is(err, train.ErrDiverged), errors.Is(err, backend.ErrTooLarge), errors.Is(err, checkpoint.ErrAllBad), errors.Is(err, checkpoint.ErrFormat):
 		return train.ExitFinal
-	case errors.Is(err, train.ErrMismatch), errors.Is(err, blob.ErrKey), train.IsUserError(err):
+	case errors.Is(err, train.ErrMismatch), errors.Is(err, train.ErrUnfinishedImport), errors.Is(err, blob.ErrKey), train.IsUserError(err):
 		return train.ExitUsage
 	}
 	return train.ExitFailed

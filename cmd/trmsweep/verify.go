@@ -89,6 +89,9 @@ func printVerification(w io.Writer, v train.Verification, asJSON bool) error {
 		return enc.Encode(v)
 	}
 	fmt.Fprintf(w, "run %s: step %d of %d, state %.12s\n", v.Run, v.Step, v.Total, v.StateSHA256)
+	if v.Imported != nil {
+		fmt.Fprintf(w, "  weights at step 0 imported from %s\n", v.Imported)
+	}
 	for _, c := range v.Checkpoints {
 		word := "whole"
 		if c.Bad != "" {

@@ -63,8 +63,14 @@ func TestTrainAndVerify(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &v); err != nil || code != exitFailed || v.OK || len(v.Faults) == 0 {
 		t.Errorf("verify of damage: exit code %d, %v, %+v", code, err, v)
 	}
-	if _, errs, code := command(append(training, "--set", "lr=0.5")...); code != train.ExitUsage || !strings.Contains(errs, "another --run") {
+	out, errs, code = command(append(training, "--set", "lr=0.5")...)
+	if code != train.ExitUsage || !strings.Contains(errs, "another --run") || !strings.Contains(errs, "lr=") {
 		t.Errorf("train with another spec: exit code %d, %s", code, errs)
+	}
+	lines = strings.Split(strings.TrimSpace(out), "\n")
+	var failed train.Event
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &failed); err != nil || failed.Type != train.EventError || failed.CommittedStep != 3 || failed.Total <= 3 {
+		t.Errorf("its last line: %q, %v", lines[len(lines)-1], err)
 	}
 	if _, errs, code := command(training...); code != train.ExitFinal || !strings.Contains(errs, "every checkpoint is bad") {
 		t.Errorf("train on damage: exit code %d, %s", code, errs)

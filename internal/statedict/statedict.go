@@ -4,6 +4,7 @@ package statedict
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -62,25 +63,48 @@ func reference(name, kind string) (string, bool) {
 	return strings.CutPrefix(name, kind)
 }
 
+// wrappers are what PyTorch and the reference put before a weight's name, in any order and number.
+var wrappers = []string{"_orig_mod.", "module.", "model.", "inner."}
+
+// bare is a weight's name without its wrappers.
+func bare(name string) string {
+	for {
+		short := name
+		for _, w := range wrappers {
+			short = strings.TrimPrefix(short, w)
+		}
+		if short == name {
+			return name
+		}
+		name = short
+	}
+}
+
 // Decode puts the weights of a safetensors file into a copy of base, a fresh
 // state of the model they are for: parameters, EMA, constants and puzzle
-// embedding. Every weight must be there with the model's shape, and no other;
-// bfloat16 is widened to float32. Names may carry the prefixes "_orig_mod." and
-// "model.inner.".
+// embedding. Every weight must be there, finite and with the model's shape, and no other;
+// bfloat16 is widened to float32. Names may carry the prefixes "_orig_mod.", "module.",
+// "model." and "inner.". The error names everything that is wrong, one fault a line.
 func Decode(data []byte, base tensor.State) (tensor.State, error) {
 	file, err := safetensors.Deserialize(data)
 	if err != nil {
 		return nil, fmt.Errorf("import: not a safetensors file: %w", err)
 	}
-	found := map[string]safetensors.TensorView{}
-	for _, t := range file.Tensors() {
-		name := strings.TrimPrefix(strings.TrimPrefix(t.Name, "_orig_mod."), prefix)
-		if _, twice := found[name]; twice {
-			return nil, fmt.Errorf("import: %q is there twice", name)
+	var faults []string
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	found, given := map[string]safetensors.TensorView{}, map[string]string{} // by bare name
+	tensors := file.Tensors()
+	slices.SortFunc(tensors, func(a, b safetensors.NamedTensorView) int { return strings.Compare(a.Name, b.Name) })
+	for _, t := range tensors {
+		name := bare(t.Name)
+		if first, twice := given[name]; twice {
+			fault("%q and %q are one weight", first, t.Name)
+			continue
 		}
-		found[name] = t.TensorView
+		found[name], given[name] = t.TensorView, t.Name
 	}
 	out := maps.Clone(base)
+	var missing []string
 	for _, name := range base.Names() {
 		ref, ok := reference(name, "param/")
 		if !ok {
@@ -88,31 +112,57 @@ func Decode(data []byte, base tensor.State) (tensor.State, error) {
 		}
 		v, ok := found[ref]
 		if !ok {
-			return nil, fmt.Errorf("import: %q is missing", prefix+ref)
+			missing = append(missing, ref)
+			continue
 		}
 		delete(found, ref)
-		want := base[name]
-		shape := make([]int, len(v.Shape()))
-		for i, d := range v.Shape() {
-			shape[i] = int(d)
-		}
-		wide := v.DType() == safetensors.BF16 && want.DType == tensor.F32
-		if v.DType() != types[want.DType] && !wide || !slices.Equal(shape, want.Shape) {
-			return nil, fmt.Errorf("import: %q is %s %v, the model has %s %v", prefix+ref, v.DType(), shape, want.DType, want.Shape)
-		}
-		a := tensor.Array{DType: want.DType, Shape: shape, Data: slices.Clone(v.Data())}
-		if wide {
-			a = fromBF16(a)
+		a, err := decodeArray(v, base[name])
+		if err != nil {
+			fault("%q %v", given[ref], err)
+			continue
 		}
 		out[name] = a
 		if _, ok := base["ema/"+ref]; ok {
 			out["ema/"+ref] = a
 		}
 	}
-	for name := range found {
-		return nil, fmt.Errorf("import: %q is not part of this model", name)
+	for _, ref := range missing {
+		i := slices.IndexFunc(tensors, func(t safetensors.NamedTensorView) bool { return strings.HasSuffix(t.Name, "."+ref) })
+		if i < 0 {
+			fault("%q is missing", prefix+ref)
+			continue
+		}
+		delete(found, bare(tensors[i].Name))
+		fault("%q is missing; the file has %q, whose prefix is not known", prefix+ref, tensors[i].Name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		fault("%q is not part of this model", given[name])
+	}
+	if len(faults) > 0 {
+		return nil, fmt.Errorf("import: %s", strings.Join(faults, "\n  "))
 	}
 	return out, nil
+}
+
+// decodeArray is a tensor of the file as the model's state has it. Errors continue a sentence that begins with its name.
+func decodeArray(v safetensors.TensorView, want tensor.Array) (tensor.Array, error) {
+	shape := make([]int, len(v.Shape()))
+	for i, d := range v.Shape() {
+		shape[i] = int(d)
+	}
+	wide := v.DType() == safetensors.BF16 && want.DType == tensor.F32
+	typed := wide || v.DType() == types[want.DType]
+	if !typed || !slices.Equal(shape, want.Shape) {
+		return tensor.Array{}, fmt.Errorf("is %s %v, the model has %s %v", v.DType(), shape, want.DType, want.Shape)
+	}
+	a := tensor.Array{DType: want.DType, Shape: shape, Data: slices.Clone(v.Data())}
+	if wide {
+		a = fromBF16(a)
+	}
+	if !a.Finite() {
+		return tensor.Array{}, errors.New("holds NaN or infinity")
+	}
+	return a, nil
 }
 
 // toBF16 rounds float32 to bfloat16, ties to even.

@@ -69,6 +69,22 @@ func (a Array) Check() error {
 	return nil
 }
 
+// Finite reports whether no element is NaN or infinite.
+func (a Array) Finite() bool {
+	ok := true
+	switch a.DType {
+	case F32:
+		for i := 0; i+4 <= len(a.Data); i += 4 {
+			ok = ok && (a.Data[i+3]&0x7f != 0x7f || a.Data[i+2]&0x80 == 0)
+		}
+	case BF16:
+		for i := 0; i+2 <= len(a.Data); i += 2 {
+			ok = ok && (a.Data[i+1]&0x7f != 0x7f || a.Data[i]&0x80 == 0)
+		}
+	}
+	return ok
+}
+
 // State is a set of named arrays.
 type State map[string]Array
 

@@ -40,6 +40,9 @@ func TestDivergenceIsFinalAndNamesTheLastGoodCheckpoint(t *testing.T) {
 			if e, ok := newestGood(h); ok != (c.good > 0) || e.Step != c.good {
 				t.Errorf("checkpoints %+v", h.Entries)
 			}
+			if a.res.Total != 24 || a.res.CommittedStep != c.good {
+				t.Errorf("the last line would say step %d of %d, committed %d", a.res.Step, a.res.Total, a.res.CommittedStep)
+			}
 			if _, err := b.Stat(t.Context(), "runs/r/result.json"); !errors.Is(err, blob.ErrNotExist) {
 				t.Errorf("a diverged run has a result: %v", err)
 			}
@@ -99,6 +102,9 @@ func TestMismatch(t *testing.T) {
 			a := attempt(t, b, tiny(t), c.change)
 			if !errors.Is(a.err, ErrMismatch) || !strings.Contains(a.err.Error(), "another --run") || !strings.Contains(a.err.Error(), c.says) {
 				t.Fatal(a.err)
+			}
+			if a.res.Total != 24 || a.res.CommittedStep != 3 {
+				t.Errorf("of %d steps, %d committed", a.res.Total, a.res.CommittedStep)
 			}
 			if !reflect.DeepEqual(before, head(t, b)) {
 				t.Errorf("HEAD was changed: %+v", head(t, b))

@@ -190,19 +190,7 @@ func (r *run) preempted(ctx context.Context) error {
 func finite(s tensor.State) error {
 	var all []string
 	for _, name := range s.Names() {
-		a := s[name]
-		bad := false
-		switch a.DType {
-		case tensor.F32:
-			for i := 0; i+4 <= len(a.Data); i += 4 {
-				bad = bad || a.Data[i+3]&0x7f == 0x7f && a.Data[i+2]&0x80 != 0
-			}
-		case tensor.BF16:
-			for i := 0; i+2 <= len(a.Data); i += 2 {
-				bad = bad || a.Data[i+1]&0x7f == 0x7f && a.Data[i]&0x80 != 0
-			}
-		}
-		if bad {
+		if !s[name].Finite() {
 			all = append(all, name)
 		}
 	}

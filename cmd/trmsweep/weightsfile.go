@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// streams says whether a name to write to is standard output.
+func streams(name string) bool { return name == "-" || name == "/dev/stdout" }
+
+// writeWeights writes a safetensors file. A new file, or one that takes the place of a
+// safetensors or empty file, is whole or not there at all; into a pipe or a character
+// device it is written as it comes. Everything else is refused: it was not made here.
+func writeWeights(name string, data []byte) error {
+	there, err := os.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return replaceFile(name, data)
+	}
+	if err != nil {
+		return usagef("write %s: %w", name, err)
+	}
+	mode := there.Mode()
+	if mode&fs.ModeSymlink != 0 {
+		behind, err := os.Stat(name)
+		if err != nil || !isStream(behind.Mode()) { // as /dev/fd/3 leads to a pipe
+			return usagef("write %s: it is a symbolic link; name the file itself", name)
+		}
+		mode = behind.Mode()
+	}
+	switch {
+	case isStream(mode):
+		return writeStream(name, data)
+	case mode.IsDir():
+		return usagef("write %s: it is a folder; name a file", name)
+	case !mode.IsRegular():
+		return usagef("write %s: it is neither a file nor a pipe (%s); name a file", name, mode)
+	}
+	if ours, err := isWeights(name, there.Size()); err != nil {
+		return usagef("write %s: %w", name, err)
+	} else if !ours {
+		return usagef("write %s: it exists and is no safetensors file: nothing was written; name another, or remove it first", name)
+	}
+	return replaceFile(name, data)
+}
+
+// isStream says whether what is written to a file of this mode goes on elsewhere: pipes and character devices.
+func isStream(mode fs.FileMode) bool { return mode&(fs.ModeNamedPipe|fs.ModeCharDevice) != 0 }
+
+func writeStream(name string, data []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return usagef("write %s: %w", name, err)
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+// isWeights says whether a regular file is empty or begins as safetensors does: the
+// length of a JSON object, which fits into the file, and the object.
+func isWeights(name string, size int64) (bool, error) {
+	if size == 0 {
+		return true, nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	var begin [9]byte
+	if _, err := io.ReadFull(f, begin[:]); err != nil {
+		return false, nil // too short
+	}
+	length := binary.LittleEndian.Uint64(begin[:])
+	return length >= 2 && length <= uint64(size-8) && bytes.HasPrefix(begin[8:], []byte("{")), nil
+}
+
+// replaceFile writes a file so that it is whole or not there at all.
+func replaceFile(name string, data []byte) (err error) {
+	tmp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.tmp")
+	if err != nil {
+		return usagef("write %s: %w", name, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(tmp.Name())
+		}
+	}()
+	_, err = tmp.Write(data)
+	if err == nil {
+		err = tmp.Chmod(0o644)
+	}
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return os.Rename(tmp.Name(), name)
+}
