@@ -75,7 +75,7 @@ func TestModelTooLargeForAnyMemory(t *testing.T) {
 
 func TestExportToAFolder(t *testing.T) {
 	dir := t.TempDir()
-	if err := replaceFile(dir, []byte("x")); err == nil || !strings.Contains(err.Error(), dir+": it is a folder; name a file") {
+	if err := writeWeights(dir, []byte("x")); err == nil || !strings.Contains(err.Error(), dir+": it is a folder; name a file") {
 		t.Error(err)
 	}
 	left, err := filepath.Glob(dir + ".*")
