@@ -50,7 +50,7 @@ func Evaluate(ctx context.Context, o EvalOptions) (Evaluation, error) {
 	if err := r.matches(ctx, ck.Manifest.Meta, r.meta.DatasetHash); err != nil {
 		return Evaluation{}, err
 	}
-	be, info, err := backend.New(o.Backend, o.Threads)
+	be, info, err := backend.Open(ctx, o.Backend, backend.Options{Threads: o.Threads, Cache: r.compileCache(o.Backend, false), Compiled: r.compiled})
 	if err != nil {
 		return Evaluation{}, err
 	}

@@ -12,6 +12,7 @@ import (
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/pjrt"
 	"trmsweep/internal/report"
 	"trmsweep/internal/tensor"
 	"trmsweep/internal/trm"
@@ -28,6 +29,7 @@ type run struct {
 	writer  *checkpoint.Writer
 	saver   *checkpoint.Saver
 	model   *trm.Model
+	cache   *pjrt.Cache // of compiled programs
 	info    backend.Info
 	parts   []report.Part // what computed the run, in order
 	sampler *dataset.Sampler
@@ -254,11 +256,12 @@ func (r *run) result() Result {
 func (r *run) close(cancel context.CancelCauseFunc) {
 	cancel(nil)
 	r.say.close()
+	wait, stop := context.WithTimeout(context.Background(), closePatience)
+	defer stop()
 	if r.saver != nil { // nothing of an attempt reaches the store after its end
-		wait, stop := context.WithTimeout(context.Background(), closePatience)
 		_ = r.saver.Wait(wait)
-		stop()
 	}
+	r.cache.Wait(wait)
 	if r.model != nil {
 		r.model.Close()
 	}

@@ -67,7 +67,8 @@ func (r *run) acquire(ctx context.Context, there *checkpoint.Manifest) (err erro
 		return err
 	}
 	return r.untilTold(ctx, func(ctx context.Context) error {
-		be, info, err := backend.Open(ctx, name, backend.Options{Threads: r.o.Threads, Patience: r.o.DevicePatience})
+		r.cache = r.compileCache(name, true)
+		be, info, err := backend.Open(ctx, name, backend.Options{Threads: r.o.Threads, Patience: r.o.DevicePatience, Cache: r.cache, Compiled: r.compiled})
 		if err != nil {
 			return r.unopened(name, there, err)
 		}
