@@ -3,12 +3,16 @@
 package backend_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -292,6 +296,37 @@ func TestCompiledOnce(t *testing.T) {
 	}
 	use(t, dir, pjrt.FromCompiler)
 	use(t, dir, pjrt.FromFolder)
+
+	// What is whole and not a program the plugin refuses.
+	clear(store.m)
+	const rubbish = "no program at all"
+	entryOf := fmt.Sprintf("trmsweep-compiled-1 %s %x %d\n%s", filepath.Base(entry()), sha256.Sum256([]byte(rubbish)), len(rubbish), rubbish)
+	if err := os.WriteFile(entry(), []byte(entryOf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	use(t, dir, pjrt.FromCompiler)
+	use(t, dir, pjrt.FromFolder)
+}
+
+// TestPluginThatCannotSerialize compiles everything and says once why.
+func TestPluginThatCannotSerialize(t *testing.T) {
+	var said bytes.Buffer
+	cache, err := pjrt.OpenCache(pjrt.CacheOptions{Dir: filepath.Join(t.TempDir(), "compiled"), Logger: slog.New(slog.NewTextHandler(&said, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plugin := filepath.Join(backendtest.FakePlugin(t, "dumb"), "pjrt_c_api_dumb_plugin.so")
+	var from []string
+	b, _, err := backend.Open(t.Context(), "xla:"+plugin, backend.Options{Cache: cache, Compiled: func(c pjrt.Compiled) { from = append(from, c.From) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Finalize()
+	sum(t, b, 1)
+	sum(t, b, 1)
+	if !slices.Equal(from, []string{pjrt.FromCompiler, pjrt.FromCompiler}) || strings.Count(said.String(), "\n") != 1 || !strings.Contains(said.String(), "cannot hand out compiled programs") {
+		t.Errorf("programs from %v; said\n%s", from, said.String())
+	}
 }
 
 // TestOneCompiles: of several goroutines that want a program one compiles it.
