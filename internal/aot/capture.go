@@ -31,7 +31,8 @@ var registered = sync.OnceValue(func() error {
 // capturing keeps two captures apart: the plugin has one list.
 var capturing sync.Mutex
 
-// Capture calls build with a backend that compiles nothing, and returns what it was asked to compile, in that order.
+// Capture calls build with a backend that compiles nothing, and returns what it was asked to compile, in that order and
+// with the aliases that a real plugin would be given.
 func Capture(build func(backends.Backend) error) (programs []Program, err error) {
 	capturing.Lock()
 	defer capturing.Unlock()

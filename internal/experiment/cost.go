@@ -75,20 +75,22 @@ func (s Spec) EvalFLOPs() float64 {
 // over all puzzles of an unlimited test set is assumed to have.
 const SudokuExtremeTest = 422_786
 
+// EvaluatedPuzzles is the number of test puzzles of an evaluation that is limited to n of them, 0 = all.
+func (s Spec) EvaluatedPuzzles(n int) int {
+	all := s.DataTestPuzzles
+	if all == 0 {
+		all = SudokuExtremeTest
+	}
+	if n == 0 || n > all {
+		n = all
+	}
+	return n
+}
+
 // TotalFLOPs is the work of the whole run: training, an evaluation per iteration
 // and the final one.
 func (s Spec) TotalFLOPs() float64 {
-	puzzles := func(n int) float64 {
-		all := s.DataTestPuzzles
-		if all == 0 {
-			all = SudokuExtremeTest
-		}
-		if n == 0 || n > all {
-			n = all
-		}
-		return float64(n)
-	}
-	evals := float64(s.Iterations())*puzzles(s.EvalPuzzles) + puzzles(s.FinalEvalPuzzles)
+	evals := float64(s.Iterations())*float64(s.EvaluatedPuzzles(s.EvalPuzzles)) + float64(s.EvaluatedPuzzles(s.FinalEvalPuzzles))
 	return float64(s.TotalSteps())*s.FLOPsPerStep() + evals*s.EvalFLOPs()
 }
 

@@ -1,0 +1,103 @@
+package aot
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// cacheFormat is part of every key: what is kept, and how it was compiled, changed with it.
+const cacheFormat = 1
+
+// Cache keeps what the compiler said of a program in a folder, one file for a program, a libtpu and a topology.
+type Cache struct{ Dir string }
+
+// entry is a file of the cache.
+type entry struct {
+	Format   int      `json:"format"`
+	Topology string   `json:"topology"`
+	Library  string   `json:"libtpu_sha256"`
+	Program  string   `json:"program"` // its key
+	Compiled Compiled `json:"compiled"`
+}
+
+// CacheKey names a compilation: the program, the compiler, what it is told by its environment, and the topology.
+func CacheKey(program, library, topology string) string {
+	parts := []any{cacheFormat, program, library, topology, os.Getenv("LIBTPU_INIT_ARGS"), os.Getenv("XLA_FLAGS")}
+	text, _ := json.Marshal(parts) // numbers and strings
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// Get finds a compilation. A file that cannot be read or is about something else is as good as none.
+func (c Cache) Get(program, library, topology string) (Compiled, bool) {
+	e, ok := read(c.path(program, library, topology))
+	same := ok && e.Program == program && e.Library == library && e.Topology == topology
+	return e.Compiled, same
+}
+
+// read reads a file of the cache that is whole and of this format.
+func read(path string) (e entry, ok bool) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return e, false
+	}
+	err = json.Unmarshal(data, &e)
+	return e, err == nil && e.Format == cacheFormat
+}
+
+// Put keeps a compilation. Another process may put the same one at the same time.
+func (c Cache) Put(program, library, topology string, compiled Compiled) error {
+	data, err := json.MarshalIndent(entry{cacheFormat, topology, library, program, compiled}, "", " ")
+	if err != nil {
+		return fmt.Errorf("keep a compilation: %w", err)
+	}
+	path := c.path(program, library, topology)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("keep a compilation: %w", err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return fmt.Errorf("keep a compilation: %w", err)
+	}
+	defer os.Remove(f.Name()) // once renamed it is not there
+	_, err = f.Write(data)
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("keep a compilation: %w", err)
+	}
+	return nil
+}
+
+func (c Cache) path(program, library, topology string) string {
+	return filepath.Join(c.Dir, CacheKey(program, library, topology)+".json")
+}
+
+// HashFile is the SHA-256 of a file, in hexadecimal digits.
+func HashFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("hash %s: %w", path, err)
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("hash %s: %w", path, err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// Empty says that nothing was ever kept.
+func (c Cache) Empty() bool {
+	paths, _ := filepath.Glob(filepath.Join(c.Dir, "*.json"))
+	return len(paths) == 0
+}

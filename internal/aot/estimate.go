@@ -1,0 +1,141 @@
+package aot
+
+import (
+	"fmt"
+	"math"
+)
+
+// Estimate is what the compiler's figures say of an experiment on one chip. Seconds and hours are the roofline's, the
+// least that the chip's rates allow: no program is faster, and none is quite as fast.
+type Estimate struct {
+	Topology       string            `json:"topology"`
+	Libtpu         string            `json:"libtpu_sha256"`
+	Rows           int               `json:"rows"`  // that the chip computes at once
+	Parts          int               `json:"parts"` // of a batch, one after another on the chip
+	EvalRows       int               `json:"eval_rows"`
+	Programs       []ProgramEstimate `json:"programs"`
+	CompileSeconds float64           `json:"compile_seconds"` // of all programs, when each was compiled
+	CPUSeconds     float64           `json:"compile_cpu_seconds"`
+	HBMNeeded      int64             `json:"hbm_needed_bytes"`
+	HBMAvailable   int64             `json:"hbm_available_bytes"`
+	Fits           bool              `json:"fits"`
+	FLOPsPerStep   float64           `json:"flops_per_step"`
+	BytesPerStep   float64           `json:"bytes_per_step"`
+	FLOPSeconds    float64           `json:"flop_seconds_per_step"` // the bound by FLOP
+	ByteSeconds    float64           `json:"byte_seconds_per_step"` // the bound by bytes
+	StepSeconds    float64           `json:"seconds_per_step"`
+	Bound          string            `json:"bound"` // BoundFLOP or BoundBytes: which of the two a step meets
+	Hours          float64           `json:"hours"` // of the whole run, evaluations included
+}
+
+// What bounds a step.
+const (
+	BoundFLOP  = "flop"
+	BoundBytes = "bytes"
+)
+
+// ProgramEstimate is one program of an experiment.
+type ProgramEstimate struct {
+	Name string `json:"name"`
+	Key  string `json:"key"`
+	Compiled
+	HBMNeeded   int64   `json:"hbm_needed_bytes"` // while it runs: its own and the rest of the training state
+	FLOPSeconds float64 `json:"flop_seconds"`
+	ByteSeconds float64 `json:"byte_seconds"`
+}
+
+// seconds is the least time of one execution.
+func (p ProgramEstimate) seconds() float64 { return max(p.FLOPSeconds, p.ByteSeconds) }
+
+// estimate combines what the compiler said of a job's programs. After a program that was refused the others may be missing.
+func estimate(j Job, t Topology, library string, compiled map[string]Compiled) Estimate {
+	e := Estimate{Topology: t.Name, Libtpu: library, Rows: j.Rows, Parts: j.Parts(), EvalRows: j.EvalRows, HBMAvailable: t.Chip.HBM, Fits: true}
+	var code int64
+	for _, c := range compiled {
+		code += c.Code
+	}
+	byName := map[string]ProgramEstimate{}
+	for _, name := range order {
+		c, ok := compiled[name]
+		if !ok {
+			continue
+		}
+		p := ProgramEstimate{
+			Name: name, Key: j.Programs[name].Key(), Compiled: c,
+			HBMNeeded:   c.Arguments + c.Outputs - c.Aliases + c.Temporary + code + elsewhere(j, name),
+			FLOPSeconds: c.FLOPs / t.Chip.PeakFLOPs,
+			ByteSeconds: c.BytesAccessed / t.Chip.Bandwidth,
+		}
+		if c.Refused != nil {
+			p.HBMNeeded, e.HBMAvailable = c.Refused.Need, c.Refused.Have
+		}
+		byName[name] = p
+		e.Programs = append(e.Programs, p)
+		e.CompileSeconds += c.Seconds
+		e.CPUSeconds += c.CPUSeconds
+		e.HBMNeeded = max(e.HBMNeeded, p.HBMNeeded)
+	}
+	e.Fits = e.HBMNeeded <= e.HBMAvailable
+	if !e.Fits {
+		return e
+	}
+	parts := float64(e.Parts)
+	grad, app := byName[gradients], byName[apply]
+	e.FLOPsPerStep = parts*grad.FLOPs + app.FLOPs
+	e.BytesPerStep = parts*grad.BytesAccessed + app.BytesAccessed
+	e.FLOPSeconds = parts*grad.FLOPSeconds + app.FLOPSeconds
+	e.ByteSeconds = parts*grad.ByteSeconds + app.ByteSeconds
+	e.StepSeconds = parts*grad.seconds() + app.seconds()
+	e.Bound = BoundFLOP
+	if e.ByteSeconds > e.FLOPSeconds {
+		e.Bound = BoundBytes
+	}
+	e.Hours = (float64(j.Spec.TotalSteps())*e.StepSeconds + evaluations(j)*byName[evaluate].seconds()) / 3600
+	return e
+}
+
+// elsewhere are the bytes of the training state that lie on the chip and are no arguments of the program.
+func elsewhere(j Job, name string) int64 {
+	s := j.Spec
+	s.GlobalBatchSize = j.Rows
+	weights := 4 * s.Params()
+	trained := 3 * weights // with both moments
+	if s.EMA {
+		trained += weights
+	}
+	all := s.CheckpointBytes()
+	switch name {
+	case gradients:
+		return trained - weights
+	case apply:
+		return all - trained
+	default: // an evaluation has one copy of the weights
+		return all - weights
+	}
+}
+
+// evaluations is how often the program of an evaluation runs in the whole run.
+func evaluations(j Job) float64 {
+	batches := func(n int) float64 { return math.Ceil(float64(j.Spec.EvaluatedPuzzles(n)) / float64(j.EvalRows)) }
+	all := float64(j.Spec.Iterations())*batches(j.Spec.EvalPuzzles) + batches(j.Spec.FinalEvalPuzzles)
+	return all * float64(j.Spec.HaltMaxSteps)
+}
+
+// Problem says why an experiment does not fit; empty where it does.
+func (e Estimate) Problem() string {
+	if e.Fits {
+		return ""
+	}
+	for _, p := range e.Programs {
+		switch {
+		case p.Refused != nil:
+			return fmt.Sprintf("the temporary values of its program %q at %d rows need %s of HBM, the chip has %s", p.Name, e.Rows, GiB(e.HBMNeeded), GiB(e.HBMAvailable))
+		case p.HBMNeeded > e.HBMAvailable:
+			return fmt.Sprintf("with its program %q at %d rows it needs %s of HBM, the chip has %s", p.Name, e.Rows, GiB(e.HBMNeeded), GiB(e.HBMAvailable))
+		}
+	}
+	return ""
+}
+
+// GiB is a size for people, in the compiler's units.
+func GiB(bytes int64) string { return fmt.Sprintf("%.2f GiB", float64(bytes)/(1<<30)) }

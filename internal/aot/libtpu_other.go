@@ -1,0 +1,16 @@
+//go:build !cgo || !linux
+
+package aot
+
+import (
+	"io"
+	"os/exec"
+)
+
+// Supported says why this program cannot compile for a TPU.
+func Supported() error { return ErrUnsupported }
+
+// Child is not possible here.
+func Child(io.Reader) error { return ErrUnsupported }
+
+func dieTogether(*exec.Cmd) {}
