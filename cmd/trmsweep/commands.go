@@ -26,6 +26,7 @@ func addCommands(root *cobra.Command, a *app) {
 		newBenchCmd(a),
 		newProbeCmd(a),
 		newTrialCmd(a),
+		newAOTCmd(),
 	)
 	root.AddCommand(newControlCmds(a)...)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"trmsweep/internal/aot"
 	"trmsweep/internal/experiment"
 )
 
@@ -28,7 +29,16 @@ type planRow struct {
 	EstimatedHours  float64 `json:"estimated_hours"` // on one TPU v4 chip
 	Utilisation     float64 `json:"utilisation"`
 	SameAs          *string `json:"same_as"` // the experiment whose run it shares
+	HoursFrom       string  `json:"hours_from"`
+
+	Compiled *aot.Estimate `json:"compiled,omitempty"`
 }
+
+// Where the hours of a plan come from.
+const (
+	hoursFromFLOPs    = "flops"    // estimated: the work of the matrix products at an assumed fraction of the peak
+	hoursFromCompiler = "compiled" // the least that the chip's rates allow for what the TPU compiler made
+)
 
 func newPlanCmd(a *app) *cobra.Command {
 	var (
@@ -36,13 +46,22 @@ func newPlanCmd(a *app) *cobra.Command {
 		sets        []string
 		asJSON      bool
 		utilisation float64
+		compileFor  string
+		batchRows   int
 	)
 	cmd := &cobra.Command{
 		Use:   "plan [SWEEP|PHASE|EXPERIMENT]...",
 		Short: "Show what a study would train and what it would cost, without training",
 		Example: `  trmsweep plan AllAblations
-  trmsweep plan TNSweep e4_3_deeper_model --profile smoke --set epochs=20 --json`,
-		RunE: func(_ *cobra.Command, args []string) error {
+  trmsweep plan TNSweep e4_3_deeper_model --profile smoke --set epochs=20 --json
+  trmsweep plan e1_1_baseline --profile paper --compile-for v4:2x2x1 --rows 32`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if batchRows != 0 && compileFor == "" {
+				return usagef("--rows is for --compile-for: it says how many rows of a batch the chip computes at once")
+			}
+			if err := atLeast(cmd, 0, "rows"); err != nil {
+				return err
+			}
 			if !(utilisation > 0 && utilisation <= 1) {
 				return usagef("--utilisation %v: want a fraction in (0, 1]", utilisation)
 			}
@@ -57,12 +76,26 @@ func newPlanCmd(a *app) *cobra.Command {
 			hw := experiment.V4Chip
 			hw.Utilisation = utilisation
 			rows := planRows(specs, hw)
+			if compileFor == "" {
+				useCompiled(rows, knownPlan(a, specs))
+			} else {
+				estimates, err := compilePlan(cmd.Context(), a, specs, compileFor, batchRows)
+				if err != nil {
+					return err
+				}
+				useCompiled(rows, estimates)
+			}
 			if asJSON {
 				enc := json.NewEncoder(a.stdout)
 				enc.SetIndent("", "  ")
-				return enc.Encode(rows)
+				err = enc.Encode(rows)
+			} else {
+				err = printPlan(a, rows, hw, placements(specs))
 			}
-			return printPlan(a, rows, hw, placements(specs))
+			if err != nil || compileFor == "" {
+				return err
+			}
+			return tooBig(rows, compileFor)
 		},
 	}
 	fl := cmd.Flags()
@@ -70,6 +103,8 @@ func newPlanCmd(a *app) *cobra.Command {
 	fl.StringArrayVar(&sets, "set", nil, "key=value that overrides the configuration (repeatable)")
 	fl.BoolVar(&asJSON, "json", false, "print a JSON array")
 	fl.Float64Var(&utilisation, "utilisation", experiment.DefaultUtilisation, "assumed fraction of the chips' peak (12.5% is what a public replication reached on four GH200)")
+	fl.StringVar(&compileFor, "compile-for", "", "compile every program for this TPU slice with libtpu, without a TPU, and say what fits and how fast it can be: v4:2x2x1, v5e:2x2, v5p:2x2x1, v6e:2x2 ...")
+	fl.IntVar(&batchRows, "rows", 0, "rows of a batch that the chip computes at once, 0 = all (with --compile-for)")
 	return cmd
 }
 
@@ -81,6 +116,7 @@ func planRows(specs []experiment.Spec, hw experiment.Hardware) []planRow {
 			Experiment: s.Name, Phase: s.Phase, SpecHash: s.Hash(), Run: s.RunName(), Params: s.Params(), TotalSteps: s.TotalSteps(),
 			GlobalBatchSize: s.GlobalBatchSize, FLOPsPerStep: s.FLOPsPerStep(), TotalFLOPs: s.TotalFLOPs(), CheckpointBytes: s.CheckpointBytes(),
 			StoredBytes: s.CheckpointBytes() * int64(s.KeepCheckpoints), EstimatedHours: s.EstimatedHours(hw), Utilisation: hw.Utilisation,
+			HoursFrom: hoursFromFLOPs,
 		}
 		if name, shared := first[r.Run]; shared {
 			r.SameAs = &name
@@ -92,9 +128,19 @@ func planRows(specs []experiment.Spec, hw experiment.Hardware) []planRow {
 	return rows
 }
 
+// useCompiled puts the compiler's hours into the rows that it has an estimate of.
+func useCompiled(rows []planRow, estimates []*aot.Estimate) {
+	for i, e := range estimates {
+		rows[i].Compiled = e
+		if e != nil && e.Fits {
+			rows[i].EstimatedHours, rows[i].HoursFrom = e.Hours, hoursFromCompiler
+		}
+	}
+}
+
 func printPlan(a *app, rows []planRow, hw experiment.Hardware, placement string) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "PHASE\tEXPERIMENT\tPARAMS\tSTEPS\tBATCH\tGFLOP/STEP\tSTORAGE MB\tHOURS\tRUN")
+	fmt.Fprintln(w, "PHASE\tEXPERIMENT\tPARAMS\tSTEPS\tBATCH\tGFLOP/STEP\tSTORAGE MB\tHOURS\tFROM\tRUN")
 	var hours []float64
 	var bytes int64
 	for _, r := range rows {
@@ -105,7 +151,7 @@ func printPlan(a *app, rows []planRow, hw experiment.Hardware, placement string)
 			hours = append(hours, r.EstimatedHours)
 			bytes += r.StoredBytes
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%.4g\t%.1f\t%.3g\t%s\n", r.Phase, r.Experiment, r.Params, r.TotalSteps, r.GlobalBatchSize, r.FLOPsPerStep/1e9, float64(r.StoredBytes)/1e6, r.EstimatedHours, run)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%.4g\t%.1f\t%.3g\t%s\t%s\n", r.Phase, r.Experiment, r.Params, r.TotalSteps, r.GlobalBatchSize, r.FLOPsPerStep/1e9, float64(r.StoredBytes)/1e6, r.EstimatedHours, r.HoursFrom, run)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -115,10 +161,14 @@ func printPlan(a *app, rows []planRow, hw experiment.Hardware, placement string)
 		sum += h
 	}
 	slots := experiment.SlotsOfV4Slice(placement)
-	fmt.Fprintf(a.stdout, "\n%d experiments, %d runs, %.1f MB of checkpoints. Hours are on one %s at %.1f%% of its %.0f TFLOP/s, evaluations included; a run uses one chip.\n"+
-		"%.3g chip hours; %.3g h on a v4-64 with placement %s, which trains %d at once.\n",
-		len(rows), len(hours), float64(bytes)/1e6, hw.Name, 100*hw.Utilisation, hw.PeakFLOPs/1e12, sum, makespan(hours, slots), placement, slots)
-	return nil
+	fmt.Fprintf(a.stdout, "\n%d experiments, %d runs, %.1f MB of checkpoints. Hours are of one chip, on which a run computes, evaluations included; "+
+		"those from flops on a %s at %.1f%% of its %.0f TFLOP/s.\n%.3g chip hours",
+		len(rows), len(hours), float64(bytes)/1e6, hw.Name, 100*hw.Utilisation, hw.PeakFLOPs/1e12, sum)
+	if compiledForV4(rows) {
+		fmt.Fprintf(a.stdout, "; %.3g h on a v4-64 with placement %s, which trains %d at once", makespan(hours, slots), placement, slots)
+	}
+	fmt.Fprintln(a.stdout, ".")
+	return printCompiled(a, rows)
 }
 
 // placements is the placement that all specs have, or host where they differ: chips are then not shared by all.

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"trmsweep/internal/aot"
+	"trmsweep/internal/experiment"
+)
+
+func TestPlanCompileRefusesWrongInput(t *testing.T) {
+	if errors.Is(aot.Supported(), aot.ErrUnsupported) {
+		t.Skip(aot.ErrUnsupported)
+	}
+	for _, tc := range []struct {
+		name, want string
+		args       []string
+	}{
+		{"topology", "known are v4:AxBxC", []string{"--compile-for", "v9:1x1"}},
+		{"rows alone", "--rows is for --compile-for", []string{"--rows", "3"}},
+		{"rows", "--rows -3", []string{"--compile-for", "v4:2x2x1", "--rows", "-3"}},
+		{"no libtpu", "libtpu", []string{"--compile-for", "v4:2x2x1"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Setenv("PJRT_PLUGIN_LIBRARY_PATH", t.TempDir())
+			_, err := plan(t, append(tc.args, "e1_1_baseline")...)
+			if err == nil || !strings.Contains(err.Error(), tc.want) || exitCode(err, &bytes.Buffer{}) != exitUsage {
+				t.Errorf("got %v, want a usage error with %q", err, tc.want)
+			}
+		})
+	}
+}
+
+// compiledRows are two experiments of which the second does not fit.
+func compiledRows() []planRow {
+	rows := planRows([]experiment.Spec{{Name: "small", GlobalBatchSize: 64}, {Name: "large", GlobalBatchSize: 1024}}, experiment.V4Chip)
+	useCompiled(rows, []*aot.Estimate{
+		{Topology: "v4:2x2x1", Rows: 32, Parts: 2, Fits: true, Hours: 7, Bound: aot.BoundBytes, HBMNeeded: 1 << 30, HBMAvailable: 30 << 30},
+		{Topology: "v4:2x2x1", Rows: 1024, Parts: 1, HBMNeeded: 36 << 30, HBMAvailable: 30 << 30,
+			Programs: []aot.ProgramEstimate{{Name: "gradients", Compiled: aot.Compiled{Refused: &aot.TooBig{Need: 36 << 30, Have: 30 << 30}}}}},
+	})
+	return rows
+}
+
+func TestPlanSaysWhereHoursComeFrom(t *testing.T) {
+	rows := compiledRows()
+	if rows[0].HoursFrom != hoursFromCompiler || rows[0].EstimatedHours != 7 || rows[1].HoursFrom != hoursFromFLOPs || rows[1].EstimatedHours == 7 {
+		t.Errorf("%+v", rows)
+	}
+	var out bytes.Buffer
+	if err := printPlan(&app{stdout: &out}, rows, experiment.V4Chip, experiment.PlacementChip); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"compiled", "flops", "does not fit", "36.00 GiB", "has 4 chips: a run computes on one of them today", "cannot cut it yet"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
+
+func TestPlanThatDoesNotFitIsAnError(t *testing.T) {
+	rows := compiledRows()
+	err := tooBig(rows, "v4:2x2x1")
+	for _, want := range []string{"1 of 2 runs", "large: ", "36.00 GiB", "30.00 GiB", "global_batch_size", "--rows"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want %q in it", err, want)
+		}
+	}
+	if code := exitCode(err, &bytes.Buffer{}); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	if err := tooBig(rows[:1], "v4:2x2x1"); err != nil {
+		t.Errorf("what fits: %v", err)
+	}
+}
+
+// TestPlanJSONWithoutCompilations: the hours are from FLOPs and say so, and nothing else is there.
+func TestPlanJSONWithoutCompilations(t *testing.T) {
+	out, err := plan(t, "e1_1_baseline", "--json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []map[string]any
+	if err := json.Unmarshal([]byte(out), &rows); err != nil {
+		t.Fatal(err)
+	}
+	if _, compiled := rows[0]["compiled"]; compiled || rows[0]["hours_from"] != hoursFromFLOPs {
+		t.Errorf("%v", rows[0])
+	}
+}
