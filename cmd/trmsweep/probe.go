@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,8 +52,7 @@ func probe(ctx context.Context, name string, env []string) (info backend.Info, e
 	case ctx.Err() != nil:
 		return info, fmt.Errorf("%s: no answer within %s; another process may hold the device", name, probeTimeout)
 	case err != nil:
-		why, _, _ := strings.Cut(strings.TrimSpace(errs.String()), "\n")
-		return info, fmt.Errorf("%s: %s (%w)", name, strings.TrimPrefix(why, "trmsweep: "), err)
+		return info, fmt.Errorf("%s: %s (%w)", name, lastWord(errs.String()), err)
 	}
 	if err := json.Unmarshal(out.Bytes(), &info); err != nil {
 		return info, fmt.Errorf("%s: read what it printed: %w", name, err)
@@ -61,6 +61,17 @@ func probe(ctx context.Context, name string, env []string) (info backend.Info, e
 		return info, fmt.Errorf("%s: %s has no device", name, info.Description)
 	}
 	return info, nil
+}
+
+// lastWord is what this program said at its end, if it did, else the first line: a plugin may say much before.
+func lastWord(errs string) string {
+	lines := strings.Split(strings.TrimSpace(errs), "\n")
+	for _, line := range slices.Backward(lines) {
+		if word, ok := strings.CutPrefix(line, "trmsweep: "); ok {
+			return word
+		}
+	}
+	return lines[0]
 }
 
 // checkBackends lists what can train here, with plugins, versions and devices.
@@ -88,6 +99,10 @@ func checkBackends(ctx context.Context, wanted string, env []string) (string, er
 	}
 	plugins, first := backend.Plugins(), ""
 	for _, p := range plugins {
+		if none := p.NoDevice(); none != nil {
+			lines = append(lines, "xla:"+p.Name+": "+none.Error())
+			continue
+		}
 		if ask("xla:"+p.Name) && first == "" && (p.Name == "tpu" || p.Name == "cuda") {
 			first = "xla:" + p.Name
 		}

@@ -46,6 +46,7 @@ var rules = []rule{
 	{room: "internal/aot", deny: above, never: join(temporal, storage), why: "compiles; runs nothing and stores nothing but its cache"},
 	{room: "internal/tpu", deny: ours, never: join(temporal, gomlx, storage), why: "the worker and the backend both ask what a host is"},
 	{room: "internal/pjrt", deny: ours, allow: []string{"trmsweep/internal/pjrt"}, never: join(temporal, storage), why: "stands between go-xla and a plugin, for any program"},
+	{room: "internal/plugins", deny: ours, never: join(temporal, gomlx, storage), why: "files in a cache; what is in them is internal/backend's"},
 	{room: "internal/train", deny: above, never: join(temporal, storage), why: "a training process runs without an orchestrator and takes its bucket from outside"},
 	{room: "internal/collective", deny: above, never: join(temporal, gomlx), planned: true, why: "sums bytes"},
 	{room: "internal/checkpoint", deny: above, never: join(temporal, gomlx, storage), why: "the commit protocol is over a contract, not over a service"},

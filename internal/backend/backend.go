@@ -36,11 +36,12 @@ var patience = 3 * time.Minute
 
 // Info describes a backend that was made.
 type Info struct {
-	Name        string   `json:"name"`             // as New takes it; never "auto"
-	Plugin      string   `json:"plugin,omitempty"` // path of the PJRT plugin
-	Description string   `json:"description"`      // with the plugin's version
-	Arithmetic  string   `json:"arithmetic"`       // what decides the last bit of a result: two runs are bit-identical only where it is the same
-	Passed      []string `json:"passed,omitempty"` // backends that "auto" found installed and that did not open, and why
+	Name        string   `json:"name"`               // as New takes it; never "auto"
+	Plugin      string   `json:"plugin,omitempty"`   // path of the PJRT plugin
+	API         string   `json:"pjrt_api,omitempty"` // version of PJRT's API that the plugin has
+	Description string   `json:"description"`        // with the plugin's version
+	Arithmetic  string   `json:"arithmetic"`         // what decides the last bit of a result: two runs are bit-identical only where it is the same
+	Passed      []string `json:"passed,omitempty"`   // backends that "auto" found installed and that did not open, and why
 	Devices     int      `json:"devices"`
 	DeviceNames []string `json:"device_names"`
 }
@@ -112,10 +113,14 @@ func Check(name string) error {
 	return nil
 }
 
-// first opens the first of the names that does open, and says which installed ones before it did not.
+// first opens the first of the names that does open, and says which installed ones before it did not or have no device.
 func first(ctx context.Context, o Options, names ...string) (b backends.Backend, info Info, err error) {
 	var passed []string
 	for _, name := range names {
+		if p, ok := findPlugin(strings.TrimPrefix(name, "xla:")); ok && p.NoDevice() != nil {
+			passed = append(passed, fmt.Sprintf("%q: %v", name, p.NoDevice()))
+			continue
+		}
 		if b, info, err = open(ctx, name, o); err == nil {
 			break
 		}
@@ -155,6 +160,9 @@ func open(ctx context.Context, name string, o Options) (backends.Backend, Info, 
 	info := Info{Name: name, Plugin: plugin, Description: b.Description(), Devices: b.NumDevices()}
 	for i := range info.Devices {
 		info.DeviceNames = append(info.DeviceNames, b.DeviceDescription(backends.DeviceNum(i)))
+	}
+	if x, ok := b.(interface{ API() string }); ok {
+		info.API = x.API()
 	}
 	info.Arithmetic = arithmetic(b, info)
 	return b, info, nil

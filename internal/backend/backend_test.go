@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/gomlx/gomlx/backends"
+
+	"trmsweep/internal/plugins"
 )
 
 // write puts a plugin file of that name into a new folder.
@@ -148,5 +150,70 @@ func TestAccelerated(t *testing.T) {
 		if got := Accelerated(name); got != want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// TestInstalledPlugins: what `trmsweep backend install` has put into the user's cache is found, unless the environment names another.
+func TestInstalledPlugins(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	t.Setenv(plugins.DirEnv, dir)
+	t.Setenv(pathEnv, other)
+	t.Setenv("TPU_LIBRARY_PATH", "")
+	installed := map[string]string{}
+	for _, p := range plugins.Known {
+		path := p.Path(dir)
+		installed[p.Name()] = path
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("cut"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p, err := Find("cpu"); err == nil || !strings.Contains(err.Error(), "backend install xla:cpu") {
+		t.Errorf("with %s: %+v, %v", pathEnv, p, err)
+	}
+	_ = os.Unsetenv(pathEnv) // t.Setenv puts it back
+	for name, path := range installed {
+		if p, err := Find(name); err != nil || p.Path != path || p.Err == nil {
+			t.Errorf("%s: %+v, %v; want %s, which is damaged", name, p, err, path)
+		}
+	}
+	mine := write(t, "libtpu.so", []byte("mine"))
+	t.Setenv("TPU_LIBRARY_PATH", mine)
+	if p, err := Find("tpu"); err != nil || p.Path != mine {
+		t.Errorf("TPU_LIBRARY_PATH: %+v, %v", p, err)
+	}
+	if _, err := Find("other"); err == nil || !strings.Contains(err.Error(), `"other"`) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestCompilerWithoutTPU: libtpu may be installed for its compiler; "auto" does not wait for the TPU of a machine without one.
+func TestCompilerWithoutTPU(t *testing.T) {
+	root := t.TempDir()
+	old := thisHost
+	defer func() { thisHost = old }()
+	thisHost.Root = root
+	t.Setenv(plugins.DirEnv, t.TempDir())
+	t.Setenv("TPU_LIBRARY_PATH", write(t, "libtpu.so", library(t)))
+	t.Setenv(pathEnv, "")
+	_ = os.Unsetenv(pathEnv) // t.Setenv puts it back
+	p, err := Find("tpu")
+	if none := p.NoDevice(); err != nil || !errors.Is(none, ErrNoDevice) {
+		t.Fatalf("without a chip: %v, %v", err, none)
+	}
+	if registered("xla") {
+		_, info, err := New("auto", 0)
+		if err != nil || len(info.Passed) == 0 || !strings.Contains(info.Passed[0], "no chip in /dev") {
+			t.Errorf("auto: %+v, %v", info, err)
+		}
+	}
+	if err := (Plugin{Name: "tpu", Path: "/x/pjrt_c_api_tpu_plugin.so"}).NoDevice(); err != nil {
+		t.Errorf("another library: %v", err)
+	}
+	chip := filepath.Join(root, "dev", "accel0")
+	if err := errors.Join(os.Mkdir(filepath.Dir(chip), 0o700), os.WriteFile(chip, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.NoDevice(); err != nil {
+		t.Errorf("with a chip: %v", err)
 	}
 }

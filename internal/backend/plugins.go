@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"trmsweep/internal/plugins"
 )
 
 // Plugins are looked for here and not by GoMLX, which loads every plugin that
@@ -87,9 +89,6 @@ func packaged(name string) []string {
 	}
 	var paths []string
 	if name == "tpu" {
-		if path := os.Getenv("TPU_LIBRARY_PATH"); path != "" {
-			paths = append(paths, path)
-		}
 		paths = append(paths, "/usr/lib/libtpu.so", "/lib/libtpu.so")
 	}
 	roots := []string{os.Getenv("VIRTUAL_ENV"), "/usr/local", "/usr"}
@@ -106,9 +105,40 @@ func packaged(name string) []string {
 	return paths
 }
 
+// installed is where `trmsweep backend install` puts the plugin of that name.
+func installed(name string) []string {
+	p, err := plugins.Find("xla:" + name)
+	if err != nil {
+		return nil
+	}
+	if _, ok := os.LookupEnv(pathEnv); ok {
+		return nil
+	}
+	dir, err := plugins.Dir()
+	if err != nil {
+		return nil
+	}
+	return []string{p.Path(dir)}
+}
+
+// Find is the plugin that `xla:name` stands for, whole or not; an error says that there is none, and what to do.
+func Find(name string) (Plugin, error) {
+	p, ok := findPlugin(name)
+	if !ok {
+		return p, missing(name)
+	}
+	return p, nil
+}
+
 // findPlugin is the first file of that name, whole or not.
 func findPlugin(name string) (Plugin, bool) {
 	var places []string
+	if path := os.Getenv("TPU_LIBRARY_PATH"); name == "tpu" && path != "" {
+		if _, ok := os.LookupEnv(pathEnv); !ok {
+			places = append(places, path)
+		}
+	}
+	places = append(places, installed(name)...)
 	for _, dir := range pluginDirs() {
 		for _, pattern := range patterns(name) {
 			places = append(places, filepath.Join(dir, pattern))
@@ -129,16 +159,37 @@ func Locate(name string) (string, error) { return locate(name) }
 // Accelerated: the backend called name would train outside the host's memory, as far as can be said without opening it.
 func Accelerated(name string) bool {
 	if name == "auto" || name == "" {
-		return slices.ContainsFunc(Plugins(), func(p Plugin) bool { return p.Err == nil && (p.Name == "tpu" || p.Name == "cuda") })
+		return slices.ContainsFunc(Plugins(), func(p Plugin) bool {
+			return p.Err == nil && (p.Name == "tpu" || p.Name == "cuda") && p.NoDevice() == nil
+		})
 	}
 	return strings.HasPrefix(name, "xla:") && !strings.Contains(name, "cpu")
 }
 
 // missing says what to do about a plugin that is not there.
 func missing(name string) error {
-	hint := map[string]string{"tpu": "; it comes with `pip install libtpu`", "cuda": "; it comes with `pip install jax[cuda12]`"}[name]
+	hint := ""
+	if p, err := plugins.Find("xla:" + name); err == nil {
+		hint = fmt.Sprintf("; `trmsweep backend install %s` installs it", p.Backend)
+	}
+	var looked []string
+	for _, path := range installed(name) {
+		looked = append(looked, filepath.Dir(path))
+	}
 	return fmt.Errorf("no PJRT plugin %q on this machine%s; looked for pjrt_c_api_%s_plugin.so and the like in %s (%s changes that; xla:/absolute/path names a file)",
-		name, hint, name, strings.Join(pluginDirs(), ", "), pathEnv)
+		name, hint, name, strings.Join(append(looked, pluginDirs()...), ", "), pathEnv)
+}
+
+// ErrNoDevice says that a plugin is there and the kind of device that it drives is not.
+var ErrNoDevice = errors.New("no such device on this machine")
+
+// NoDevice is ErrNoDevice for Google's libtpu on a machine without a TPU: it may be
+// there for its compiler alone, and would ask the network about its TPU for minutes.
+func (p Plugin) NoDevice() error {
+	if filepath.Base(p.Path) == "libtpu.so" && len(thisHost.Devices()) == 0 {
+		return fmt.Errorf("%w: no chip in /dev (accel*, vfio/*) for %s", ErrNoDevice, p.Path)
+	}
+	return nil
 }
 
 // checkPlugin reads enough of a file to know that loading it cannot hurt: all of

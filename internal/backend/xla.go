@@ -38,11 +38,14 @@ func pinPool() int {
 // xlaBackend is GoMLX's backend on a plugin that was opened through our table.
 type xlaBackend struct {
 	*xla.Backend
-	description, arithmetic string
+	api, description, arithmetic string
 }
 
 // Builder starts a program; it is an Aliaser.
 func (b *xlaBackend) Builder(name string) backends.Builder { return newAliasBuilder(b.Backend, name) }
+
+// API is the version of PJRT's API that the plugin has.
+func (b *xlaBackend) API() string { return b.api }
 
 func (b *xlaBackend) Description() string { return b.description }
 
@@ -69,7 +72,8 @@ func openXLA(path string, x xlaName, o Options) (backends.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.description = fmt.Sprintf("%s through PJRT %d.%d, %s", client.Platform, p.Major, p.Minor, p.Path)
+	b.api = fmt.Sprintf("%d.%d", p.Major, p.Minor)
+	b.description = fmt.Sprintf("%s through PJRT %s, %s", client.Platform, b.api, p.Path)
 	if b.arithmetic, err = client.Arithmetic(); err != nil {
 		return nil, err
 	}
