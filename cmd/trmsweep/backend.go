@@ -123,7 +123,7 @@ func backendRows(ctx context.Context) ([]backendRow, error) {
 
 // open tries the backend.
 func (r *backendRow) open(ctx context.Context) {
-	info, err := probe(ctx, r.Name)
+	info, err := probe(ctx, r.Name, nil)
 	if err != nil {
 		r.Detail = strings.TrimPrefix(err.Error(), r.Name+": ")
 		return
