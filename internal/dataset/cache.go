@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -98,6 +99,9 @@ func LocalHash(ctx context.Context, o Options) (string, error) {
 
 // obtain is Ensure for a known hash; make, which fills the folder, may be nil.
 func obtain(ctx context.Context, bucket blob.Bucket, hash, cacheDir string, progress func(Progress), make func(dir string) error) (string, error) {
+	if !isHash(hash) {
+		return "", fmt.Errorf("dataset %q: %w: that is no hash", hash, blob.ErrNotExist)
+	}
 	base := filepath.Join(cacheDir, "datasets")
 	if err := os.MkdirAll(base, 0o755); err != nil {
 		return "", diskError(err)
@@ -181,8 +185,8 @@ func parseManifest(b []byte, hash string) (manifest, error) {
 		return m, fmt.Errorf("%s: %w: it is of dataset %q", manifestFile, blob.ErrCorrupt, m.Hash)
 	}
 	for _, f := range m.Files {
-		if !fs.ValidPath(f.Name) {
-			return m, fmt.Errorf("%s: %w: file name %q", manifestFile, blob.ErrCorrupt, f.Name)
+		if !fs.ValidPath(f.Name) || !isHash(f.SHA256) {
+			return m, fmt.Errorf("%s: %w: file %q with SHA-256 %q", manifestFile, blob.ErrCorrupt, f.Name, f.SHA256)
 		}
 	}
 	return m, nil
@@ -190,23 +194,16 @@ func parseManifest(b []byte, hash string) (manifest, error) {
 
 func makeManifest(ctx context.Context, dir, hash string) (manifest, error) {
 	m := manifest{FormatVersion: formatVersion, Hash: hash}
-	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), ".") { // see compactFile
-			return err
-		}
-		info, err := d.Info()
+	err := walkFiles(dir, func(path, name string) error {
+		info, err := os.Stat(path)
 		if err != nil {
 			return err
 		}
-		sum, err := hashFile(ctx, p)
+		sum, err := hashFile(ctx, path)
 		if err != nil {
 			return err
 		}
-		rel, err := filepath.Rel(dir, p)
-		if err != nil {
-			return err
-		}
-		m.Files = append(m.Files, fileInfo{filepath.ToSlash(rel), info.Size(), sum})
+		m.Files = append(m.Files, fileInfo{name, info.Size(), sum})
 		return nil
 	})
 	return m, err
@@ -349,11 +346,53 @@ func HashDir(dir string) (string, error) {
 	if err != nil {
 		return "", inputf("read dataset: %v", err)
 	}
+	return m.contents(), nil
+}
+
+// contents is HashDir of the files that are listed.
+func (m manifest) contents() string {
 	h := sha256.New()
 	for _, f := range m.Files {
 		if f.Name != provenanceFile && f.Name != manifestFile {
 			fmt.Fprintf(h, "%s %s\n", f.SHA256, f.Name)
 		}
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return hex.EncodeToString(h.Sum(nil))
 }
+
+// Same says whether two names are of one dataset. A dataset of the bucket has two: the
+// hash of what it was made from (see Options.Hash), and that of its contents (see HashDir).
+func Same(ctx context.Context, bucket blob.Bucket, a, b string) (bool, error) {
+	if a == b {
+		return true, nil
+	}
+	var contents [2]string
+	for i, name := range []string{a, b} {
+		m, err := remoteManifest(ctx, bucket, name)
+		switch {
+		case err == nil:
+			contents[i] = m.contents()
+		case errors.Is(err, blob.ErrNotExist), errors.Is(err, blob.ErrCorrupt):
+			contents[i] = name
+		default:
+			return false, fmt.Errorf("look at dataset %.12s: %w", name, err)
+		}
+	}
+	return contents[0] == contents[1], nil
+}
+
+func remoteManifest(ctx context.Context, bucket blob.Bucket, hash string) (manifest, error) {
+	if !isHash(hash) {
+		return manifest{}, blob.ErrNotExist
+	}
+	b, _, err := blob.ReadAll(ctx, bucket, "datasets/"+hash+"/"+manifestFile, 0)
+	if err != nil {
+		return manifest{}, err
+	}
+	return parseManifest(b, hash)
+}
+
+var hashText = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// isHash: names of folders and objects are made of hashes that a store or an input says.
+func isHash(s string) bool { return hashText.MatchString(s) }

@@ -36,8 +36,8 @@ const maxValue = 10
 const compactInMemory = 1 << 30
 
 // compact returns the rows as bytes. In a folder of the cache they are a mapped
-// file, made first if need be, which processes share; elsewhere (somebody's own
-// folder, where nothing is to be added) they are this process's own. The result
+// file, made first if need be, which processes share; where none can be written, and in
+// a set that was loaded, they are this process's own. The result
 // is nil where neither can be: the set itself serves then, slower.
 func (s *Set) compact() ([]byte, error) {
 	s.mu.Lock()
@@ -87,7 +87,7 @@ func (s *Set) narrow(yield func([]byte) error) error {
 		for ; n < len(buf) && i < s.rows; i++ {
 			for j, c := range []*column{&s.inputs, &s.labels} {
 				if !c.row(i, buf[n:n+81]) {
-					return inputf("open dataset: %s has a value outside 0 to %d in row %d", filepath.Join(s.dir, "all__"+[]string{"inputs", "labels"}[j]+".npy"), maxValue, i)
+					return valueError(filepath.Join(s.dir, arrayFile(rowFiles[j])), i)
 				}
 				n += 81
 			}
@@ -102,8 +102,8 @@ func (s *Set) narrow(yield func([]byte) error) error {
 // compactIdentity is the header without the sum.
 func (s *Set) compactIdentity() ([]byte, error) {
 	h := binary.LittleEndian.AppendUint64(bytes.Clone(compactMagic), uint64(s.rows))
-	for _, name := range []string{"inputs", "labels"} {
-		st, err := os.Stat(filepath.Join(s.dir, "all__"+name+".npy"))
+	for _, name := range rowFiles {
+		st, err := os.Stat(filepath.Join(s.dir, arrayFile(name)))
 		if err != nil {
 			return nil, inputf("open dataset: %v", err)
 		}
@@ -185,8 +185,17 @@ func (c *column) row(i int, out []uint8) bool {
 	return all < 16 && over < 16
 }
 
-// checkValues looks for a value of a uint8 column that the model does not know.
+// checkValues looks for a value that the model does not know.
 func (c *column) checkValues() (row int, ok bool) {
+	if c.size == 8 {
+		var out [81]uint8
+		for row := range c.rows() {
+			if !c.row(row, out[:]) {
+				return row, false
+			}
+		}
+		return 0, true
+	}
 	const high, add = 0x8080808080808080, 0x7f7f7f7f7f7f7f7f - maxValue*0x0101010101010101
 	b := c.data
 	for ; len(b) >= 8; b = b[8:] {

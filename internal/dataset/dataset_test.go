@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -237,6 +238,10 @@ func TestOpenFaults(t *testing.T) {
 		{"no npy", "all__labels.npy", func([]byte) []byte { return []byte("hello, world") }, "no .npy"},
 		{"groups", "dataset.json", func(b []byte) []byte { return []byte(strings.Replace(string(b), `groups": 24`, `groups": 23`, 1)) }, "inconsistent"},
 		{"missing", "all__puzzle_indices.npy", nil, "all__puzzle_indices.npy"},
+		{"no description", "dataset.json", nil, "dataset.json"},
+		{"a byte that is no cell", "all__inputs.npy", func(b []byte) []byte { return withCell(b, "|u1", 81*7+4, 11) }, "a value outside 0 to 10 in row 7"},
+		{"a negative int64", "all__labels.npy", func(b []byte) []byte { return withCell(b, "<i8", 81*7+4, -5) }, "a value outside 0 to 10 in row 7"},
+		{"an int64 whose last byte is a cell", "all__inputs.npy", func(b []byte) []byte { return withCell(b, "<i8", 81*95+80, 1<<40) }, "a value outside 0 to 10 in row 95"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir, _ := mustBuild(t, smoke)
@@ -257,11 +262,39 @@ func TestOpenFaults(t *testing.T) {
 			if err == nil {
 				s.Close()
 			}
-			if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.file) {
-				t.Errorf("error %v, want %q and the file %s", err, c.want, c.file)
+			f, lerr := Load(dir)
+			if lerr == nil {
+				defer f.Close()
+				_, lerr = f.Split("train")
+				if _, err := f.Split("test"); err != nil {
+					t.Errorf("the other split: %v", err)
+				}
+			}
+			for _, err := range []error{err, lerr} {
+				if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.file) {
+					t.Errorf("error %v, want %q and the file %s", err, c.want, c.file)
+				}
 			}
 		})
 	}
+}
+
+// withCell is an int64 array in the type that is asked for, with one value replaced.
+func withCell(b []byte, descr string, at int, value int64) []byte {
+	cells := b[npyHeaderLen:]
+	out := npyHeader(descr, len(cells)/8/81, 81)
+	for i := range len(cells) / 8 {
+		v := binary.LittleEndian.Uint64(cells[8*i:])
+		if i == at {
+			v = uint64(value)
+		}
+		if descr == "|u1" {
+			out = append(out, uint8(v))
+		} else {
+			out = binary.LittleEndian.AppendUint64(out, v)
+		}
+	}
+	return out
 }
 
 func TestBatchesDoNotDependOnTheWorld(t *testing.T) {
@@ -343,7 +376,7 @@ func TestEnsure(t *testing.T) {
 func FuzzParseNpy(f *testing.F) {
 	f.Add(append(npyHeader("|u1", 1, 3), 1, 2, 3))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		n, err := parseNpy(b)
+		n, err := parseNpy(b, int64(len(b)))
 		if err != nil {
 			return
 		}

@@ -232,7 +232,7 @@ func TestGoldenTestBatches(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			n, err := parseNpy(data)
+			n, err := parseNpy(data, int64(len(data)))
 			if err != nil || n.descr != "<i4" || n.rows() != l.BatchSize {
 				t.Fatalf("%s: %+v %v", f, n, err)
 			}

@@ -41,8 +41,9 @@ func (n npyInfo) rows() int { return n.shape[0] }
 
 var npyDict = regexp.MustCompile(`^\{'descr': '([^']+)', 'fortran_order': (True|False), 'shape': \(([0-9, ]*)\), \}\s*$`)
 
-// parseNpy reads the header of b and checks that all elements are there.
-func parseNpy(b []byte) (npyInfo, error) {
+// parseNpy reads the header with which b, a file or its begin, starts, and checks that a
+// file of this size has all elements.
+func parseNpy(b []byte, size int64) (npyInfo, error) {
 	var n npyInfo
 	if len(b) < 10 || string(b[:6]) != "\x93NUMPY" {
 		return n, fmt.Errorf("is no .npy file")
@@ -57,7 +58,7 @@ func parseNpy(b []byte) (npyInfo, error) {
 	}
 	m := npyDict.FindSubmatch(b[10:n.offset])
 	if m == nil {
-		return n, fmt.Errorf("has a header that is not understood: %q", b[10:n.offset])
+		return n, fmt.Errorf("has a header that is not understood")
 	}
 	if string(m[2]) == "True" {
 		return n, fmt.Errorf("is in Fortran order, want C order")
@@ -71,7 +72,7 @@ func parseNpy(b []byte) (npyInfo, error) {
 	case "<i8":
 		n.size = 8
 	default:
-		return n, fmt.Errorf("has dtype %s, want |u1, <i4 or <i8", n.descr)
+		return n, fmt.Errorf("has dtype %.20s, want |u1, <i4 or <i8", n.descr)
 	}
 	total := n.size
 	for _, f := range strings.Split(string(m[3]), ",") {
@@ -80,7 +81,7 @@ func parseNpy(b []byte) (npyInfo, error) {
 		}
 		d, err := strconv.Atoi(f)
 		if err != nil || d < 0 || (d > 0 && total > 1<<50/d) {
-			return n, fmt.Errorf("has an impossible shape (%s)", m[3])
+			return n, fmt.Errorf("has an impossible shape (%.100s)", m[3])
 		}
 		n.shape = append(n.shape, d)
 		total *= d
@@ -88,7 +89,7 @@ func parseNpy(b []byte) (npyInfo, error) {
 	if len(n.shape) == 0 {
 		return n, fmt.Errorf("holds a scalar, want an array")
 	}
-	if got := len(b) - n.offset; got != total {
+	if got := size - int64(n.offset); got != int64(total) {
 		return n, fmt.Errorf("holds %d bytes of data, want %d for %s %v: truncated or damaged", got, total, n.descr, n.shape)
 	}
 	return n, nil

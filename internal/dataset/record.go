@@ -68,7 +68,7 @@ func readRecord(ctx context.Context, bucket blob.Bucket, name string) (hash stri
 	}
 	var r record
 	err = json.Unmarshal(b, &r)
-	return r.Hash, err == nil && r.FormatVersion == formatVersion && len(r.Hash) == hex.EncodedLen(sha256.Size)
+	return r.Hash, err == nil && r.FormatVersion == formatVersion && isHash(r.Hash)
 }
 
 func writeRecord(ctx context.Context, bucket blob.Bucket, name, source, hash string) error {

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 )
 
-// Set is one split, mapped into memory: processes on one host share its pages.
-// It is safe for concurrent use until Close.
+// Set is one split, mapped into memory, where processes on one host share its pages,
+// or read into it (see Load). It is safe for concurrent use until Close.
 type Set struct {
 	dir            string
 	rows, groups   int
@@ -21,6 +23,7 @@ type Set struct {
 	puzzleIDs      column
 	groupIndices   column
 
+	own    []byte     // the rows as bytes, in place of the columns' data; see Load
 	mu     sync.Mutex // of what follows
 	maps   [][]byte
 	packed []byte // the rows as bytes, see compactFile
@@ -49,8 +52,9 @@ type metadata struct {
 	NumPuzzleIdentifiers int `json:"num_puzzle_identifiers"`
 }
 
-// Open maps the split ("train" or "test") of a dataset folder and checks that its
-// files are complete and fit each other.
+// Open maps the split ("train" or "test") of a folder of the cache and checks that its
+// files are complete and fit each other. Nobody but this program writes there: a file
+// that becomes shorter while it is mapped kills the process.
 func Open(dir, split string) (*Set, error) {
 	s := &Set{}
 	if err := s.open(filepath.Join(dir, split)); err != nil {
@@ -62,93 +66,109 @@ func Open(dir, split string) (*Set, error) {
 
 func (s *Set) open(dir string) error {
 	s.dir = dir
-	path := filepath.Join(dir, "dataset.json")
-	b, err := os.ReadFile(path)
+	meta, err := os.ReadFile(filepath.Join(dir, metaFile))
 	if err != nil {
 		return inputf("open dataset: %v (`trmsweep dataset build` makes such a folder)", err)
 	}
+	var indices column
+	for _, f := range []struct {
+		name string
+		c    *column
+	}{{"inputs", &s.inputs}, {"labels", &s.labels}, {"puzzle_identifiers", &s.puzzleIDs}, {"puzzle_indices", &indices}, {"group_indices", &s.groupIndices}} {
+		if err := s.mapFile(filepath.Join(dir, arrayFile(f.name)), f.c); err != nil {
+			return err
+		}
+	}
+	if err := s.fits(meta, &indices); err != nil {
+		return err
+	}
+	for i, c := range []*column{&s.inputs, &s.labels} {
+		if row, ok := c.checkValues(); !ok {
+			return valueError(filepath.Join(dir, arrayFile(rowFiles[i])), row)
+		}
+	}
+	return nil
+}
+
+const metaFile = "dataset.json"
+
+func arrayFile(name string) string { return "all__" + name + ".npy" }
+
+func valueError(path string, row int) error {
+	return inputf("open dataset: %s has a value outside 0 to %d in row %d", path, maxValue, row)
+}
+
+// check is of the array's dimensions and type.
+func (c *column) check(path string, dims int) error {
+	if len(c.shape) != dims || dims == 2 && c.shape[1] != 81 {
+		return inputf("open dataset: %s has shape %v, want %s", path, c.shape, map[int]string{1: "one dimension", 2: "(rows, 81)"}[dims])
+	}
+	types := map[int][]string{1: {"<i4"}, 2: {"|u1", "<i8"}}[dims]
+	if !slices.Contains(types, c.descr) {
+		return inputf("open dataset: %s has dtype %s, want %s", path, c.descr, strings.Join(types, " "))
+	}
+	return nil
+}
+
+// fits checks that the arrays are those of a Sudoku set, and belong together.
+func (s *Set) fits(metaJSON []byte, indices *column) error {
+	path := filepath.Join(s.dir, metaFile)
 	var meta metadata
-	if err := json.Unmarshal(b, &meta); err != nil {
+	if err := json.Unmarshal(metaJSON, &meta); err != nil {
 		return inputf("open dataset: %s: %v", path, err)
 	}
 	if meta.SeqLen != 81 || meta.VocabSize != 11 {
 		return inputf("open dataset: %s: seq_len %d and vocab_size %d, want 81 and 11: this is no Sudoku set", path, meta.SeqLen, meta.VocabSize)
 	}
 	s.ids = meta.NumPuzzleIdentifiers
-	var indices column
 	for _, f := range []struct {
-		name   string
-		c      *column
-		dims   int
-		dtypes string
-	}{
-		{"inputs", &s.inputs, 2, "|u1 <i8"}, {"labels", &s.labels, 2, "|u1 <i8"},
-		{"puzzle_identifiers", &s.puzzleIDs, 1, "<i4"}, {"puzzle_indices", &indices, 1, "<i4"}, {"group_indices", &s.groupIndices, 1, "<i4"},
-	} {
-		path := filepath.Join(dir, "all__"+f.name+".npy")
-		if err := s.mapFile(path, f.c); err != nil {
+		name string
+		c    *column
+		dims int
+	}{{"inputs", &s.inputs, 2}, {"labels", &s.labels, 2}, {"puzzle_identifiers", &s.puzzleIDs, 1}, {"puzzle_indices", indices, 1}, {"group_indices", &s.groupIndices, 1}} {
+		if err := f.c.check(filepath.Join(s.dir, arrayFile(f.name)), f.dims); err != nil {
 			return err
-		}
-		if len(f.c.shape) != f.dims || (f.dims == 2 && f.c.shape[1] != 81) {
-			return inputf("open dataset: %s has shape %v, want %s", path, f.c.shape, map[int]string{1: "one dimension", 2: "(rows, 81)"}[f.dims])
-		}
-		if f.dims == 1 && f.c.descr != "<i4" || f.dims == 2 && f.c.descr != "|u1" && f.c.descr != "<i8" {
-			return inputf("open dataset: %s has dtype %s, want %s", path, f.c.descr, f.dtypes)
 		}
 	}
 	s.rows, s.groups = s.inputs.rows(), s.groupIndices.rows()-1
-	fits := func(ok bool, format string, args ...any) error {
-		if ok {
-			return nil
-		}
-		return inputf("open dataset: %s is inconsistent: "+format, append([]any{dir}, args...)...)
-	}
-	for _, err := range []error{
-		fits(s.labels.rows() == s.rows, "all__labels.npy has %d rows, all__inputs.npy %d", s.labels.rows(), s.rows),
-		fits(s.puzzleIDs.rows() == s.rows, "all__puzzle_identifiers.npy has %d rows, all__inputs.npy %d", s.puzzleIDs.rows(), s.rows),
-		fits(indices.rows() == s.rows+1, "all__puzzle_indices.npy has %d entries, want %d: every puzzle is one row", indices.rows(), s.rows+1),
-		fits(s.groups >= 1 && s.groups == meta.TotalGroups, "all__group_indices.npy has %d groups, dataset.json says %d", s.groups, meta.TotalGroups),
+	for _, c := range []struct {
+		ok    bool
+		fault string
+	}{
+		{s.labels.rows() == s.rows, fmt.Sprintf("all__labels.npy has %d rows, all__inputs.npy %d", s.labels.rows(), s.rows)},
+		{s.puzzleIDs.rows() == s.rows, fmt.Sprintf("all__puzzle_identifiers.npy has %d rows, all__inputs.npy %d", s.puzzleIDs.rows(), s.rows)},
+		{indices.rows() == s.rows+1, fmt.Sprintf("all__puzzle_indices.npy has %d entries, want %d: every puzzle is one row", indices.rows(), s.rows+1)},
+		{s.groups >= 1 && s.groups == meta.TotalGroups, fmt.Sprintf("all__group_indices.npy has %d groups, dataset.json says %d", s.groups, meta.TotalGroups)},
 	} {
-		if err != nil {
-			return err
+		if !c.ok {
+			return inputf("open dataset: %s is inconsistent: %s", s.dir, c.fault)
 		}
 	}
 	for i := range s.rows + 1 {
 		if indices.int(i) != i {
-			return inputf("open dataset: %s is inconsistent: all__puzzle_indices.npy has %d at %d: every puzzle is one row", dir, indices.int(i), i)
+			return inputf("open dataset: %s is inconsistent: all__puzzle_indices.npy has %d at %d: every puzzle is one row", s.dir, indices.int(i), i)
 		}
 	}
 	for g := range s.groups {
 		if s.groupStart(g) >= s.groupStart(g+1) {
-			return inputf("open dataset: %s is inconsistent: all__group_indices.npy does not rise at group %d", dir, g)
+			return inputf("open dataset: %s is inconsistent: all__group_indices.npy does not rise at group %d", s.dir, g)
 		}
 	}
 	if s.groupStart(0) != 0 || s.groupStart(s.groups) != s.rows {
-		return inputf("open dataset: %s is inconsistent: groups cover rows %d to %d of %d", dir, s.groupStart(0), s.groupStart(s.groups), s.rows)
-	}
-	for _, f := range []struct {
-		name string
-		c    *column
-	}{{"inputs", &s.inputs}, {"labels", &s.labels}} {
-		if f.c.size > 1 {
-			continue // narrow looks at them
-		}
-		if row, ok := f.c.checkValues(); !ok {
-			return inputf("open dataset: %s has a value outside 0 to %d in row %d", filepath.Join(dir, "all__"+f.name+".npy"), maxValue, row)
-		}
+		return inputf("open dataset: %s is inconsistent: groups cover rows %d to %d of %d", s.dir, s.groupStart(0), s.groupStart(s.groups), s.rows)
 	}
 	s.oneID = true
 	for i := range s.rows {
 		s.oneID = s.oneID && s.puzzleIDs.int(i) == s.puzzleIDs.int(0)
 		if id := s.puzzleIDs.int(i); id < 0 || id >= s.ids {
-			return inputf("open dataset: %s is inconsistent: puzzle identifier %d in row %d, dataset.json allows 0 to %d", dir, id, i, s.ids-1)
+			return inputf("open dataset: %s is inconsistent: puzzle identifier %d in row %d, dataset.json allows 0 to %d", s.dir, id, i, s.ids-1)
 		}
 	}
 	return nil
 }
 
 func (s *Set) mapFile(path string, c *column) error {
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return inputf("open dataset: %v", err)
 	}
@@ -165,7 +185,7 @@ func (s *Set) mapFile(path string, c *column) error {
 		return fmt.Errorf("map %s: %w", path, err)
 	}
 	s.maps = append(s.maps, m)
-	if c.npyInfo, err = parseNpy(m); err != nil {
+	if c.npyInfo, err = parseNpy(m, int64(len(m))); err != nil {
 		return inputf("open dataset: %s %v", path, err)
 	}
 	c.data = m[c.offset:]
@@ -201,6 +221,11 @@ func (s *Set) groupStart(g int) int { return s.groupIndices.int(g) }
 // Row copies row i as the model sees it into inputs and labels (81 values each: 0 is
 // padding, 1 a blank, 2..10 digits; a label of 0 is ignored) and returns its puzzle identifier.
 func (s *Set) Row(i int, inputs, labels []uint8) int32 {
+	if s.own != nil {
+		copy(inputs[:81], s.own[compactRow*i:])
+		copy(labels[:81], s.own[compactRow*i+81:])
+		return s.id(i)
+	}
 	s.inputs.row(i, inputs)
 	s.labels.row(i, labels)
 	return s.id(i)
