@@ -105,11 +105,14 @@ func importData(ctx context.Context, a *app, f trainFlags, spec experiment.Spec)
 		hash, err = o.Hash(ctx)
 		return hash, 1, err
 	}
-	set, err := dataset.Open(f.data, "train")
+	folder, err := dataset.Load(f.data)
 	if err != nil {
 		return "", 0, usagef("--data: %w", err)
 	}
-	defer set.Close()
-	hash, err = dataset.HashDir(f.data)
-	return hash, set.NumPuzzleIdentifiers(), err
+	defer folder.Close()
+	set, err := folder.Split("train")
+	if err != nil {
+		return "", 0, usagef("--data: %w", err)
+	}
+	return folder.Hash, set.NumPuzzleIdentifiers(), nil
 }

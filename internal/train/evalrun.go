@@ -44,10 +44,7 @@ func Evaluate(ctx context.Context, o EvalOptions) (Evaluation, error) {
 	if err != nil {
 		return Evaluation{}, err
 	}
-	if err := r.openData(ctx); err != nil {
-		return Evaluation{}, err
-	}
-	if err := r.matches(ctx, ck.Manifest.Meta, r.meta.DatasetHash); err != nil {
+	if err := r.openDataOf(ctx, ck.Manifest.Meta); err != nil {
 		return Evaluation{}, err
 	}
 	be, info, err := backend.Open(ctx, o.Backend, backend.Options{Threads: o.Threads, Cache: r.compileCache(o.Backend, false), Compiled: r.compiled})

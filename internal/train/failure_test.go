@@ -96,7 +96,6 @@ func TestMismatch(t *testing.T) {
 		"spec":    {func(o *Options) { o.Spec = tiny(t, "lr=0.02", "ema_rate=0.9") }, "started with lr=0.01 and is now asked for 0.02, with puzzle_emb_lr=0.01 and is now asked for 0.02, with ema_rate=0.95 and is now asked for 0.9;"},
 		"seed":    {func(o *Options) { o.Spec = tiny(t, "seed=7", "keep_checkpoints=2") }, "started with seed=42 and is now asked for 7;"},
 		"dataset": {func(o *Options) { o.DataDir = other }, "started on dataset"},
-		"built":   {func(o *Options) { o.DataDir, o.CacheDir = "", t.TempDir() }, "started on dataset"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := attempt(t, b, tiny(t), c.change)

@@ -47,7 +47,11 @@ func (r *run) matches(ctx context.Context, m checkpoint.Meta, data string) error
 	if m.ConfigHash != r.spec.Hash() || m.Seed != r.spec.Seed {
 		return fmt.Errorf("%w: run %s was started with %s; choose another --run, or ask for the same", ErrMismatch, r.o.Run, r.otherSettings(ctx, m))
 	}
-	if m.DatasetHash != data {
+	same, err := dataset.Same(ctx, r.bucket, m.DatasetHash, data)
+	if err != nil {
+		return err
+	}
+	if !same {
 		return fmt.Errorf("%w: run %s was started on dataset %.12s, and is now given %.12s; choose another --run or the old data",
 			ErrMismatch, r.o.Run, m.DatasetHash, data)
 	}

@@ -5,14 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"trmsweep/internal/backend"
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/patient"
 	"trmsweep/internal/checkpoint"
-	"trmsweep/internal/dataset"
 	"trmsweep/internal/trm"
 	"trmsweep/internal/version"
 )
@@ -101,39 +99,6 @@ func (r *run) untilTold(ctx context.Context, f func(ctx context.Context) error) 
 	case <-done:
 	}
 	return err
-}
-
-// openData makes sure of the dataset and opens both splits.
-func (r *run) openData(ctx context.Context) error {
-	dir := r.o.DataDir
-	if dir == "" {
-		opts := DatasetOptions(r.spec)
-		opts.Opener = r.o.Opener
-		var err error
-		dir, r.meta.DatasetHash, _, err = dataset.Ensure(ctx, r.bucket, opts, r.o.CacheDir, nil)
-		if err != nil {
-			return fmt.Errorf("dataset of %s: %w", r.spec.Name, err)
-		}
-	} else {
-		h, err := dataset.HashDir(dir)
-		if err != nil {
-			return err
-		}
-		r.meta.DatasetHash = h
-	}
-	var err error
-	if r.train, err = dataset.Open(dir, "train"); err != nil {
-		return err
-	}
-	if r.test, err = dataset.Open(dir, "test"); err != nil {
-		return err
-	}
-	epochs := r.spec.EvalIntervalEpochs
-	r.sampler, err = dataset.NewSampler(r.train, uint64(r.spec.Seed), r.spec.GlobalBatchSize, epochs)
-	if err != nil {
-		return fmt.Errorf("batches from %s: %w", filepath.Join(dir, "train"), err)
-	}
-	return nil
 }
 
 // restore loads the newest good checkpoint, or the start values where there is none.

@@ -239,28 +239,16 @@ func (v *Verification) checkLedger(ctx context.Context, o VerifyOptions, spec ex
 	}
 }
 
-// openTrain opens the training split of the run's dataset: from DataDir, the cache, the store, or its source.
+// openTrain opens the training split of the run's dataset.
 func openTrain(ctx context.Context, o VerifyOptions, spec experiment.Spec, want string) (*dataset.Set, error) {
-	dir, got := o.DataDir, want
-	var err error
-	if dir != "" {
-		if got, err = dataset.HashDir(dir); err != nil {
-			return nil, err
-		}
-	} else if dir, err = dataset.Fetch(ctx, o.Bucket, want, o.CacheDir); errors.Is(err, blob.ErrNotExist) {
-		opts := DatasetOptions(spec)
-		opts.Opener = o.Opener
-		if got, err = opts.Hash(ctx); err == nil && got == want {
-			dir, got, _, err = dataset.Ensure(ctx, readOnly{o.Bucket}, opts, o.CacheDir, nil)
-		}
-	}
+	open, got, err := findData(ctx, o.Bucket, o.DataDir, o.CacheDir, o.Opener, spec, want)
 	if err != nil {
 		return nil, fmt.Errorf("dataset of run %s: %w", o.Run, err)
 	}
 	if got != want {
 		return nil, fmt.Errorf("%w: run %s was trained on %.12s, what is given or described by its spec is %.12s; name its folder with --data", ErrNeedData, o.Run, want, got)
 	}
-	return dataset.Open(dir, "train")
+	return open("train")
 }
 
 // readOnly refuses writes in the one way that says somebody else was first.
