@@ -16,12 +16,17 @@ func main() {
 	os.Exit(code)
 }
 
-// interruptible is a context that SIGINT and SIGTERM end. From then on a second
-// Ctrl-C kills; SIGTERM may come twice, from a service manager and from the worker.
+// interruptible is a context that SIGINT, SIGTERM and SIGHUP (a terminal or an ssh
+// session that went away) end; a SIGHUP that was ignored at the start, as by nohup,
+// stays ignored. From then on a second Ctrl-C kills; SIGTERM may come twice, from a
+// service manager and from the worker.
 func interruptible() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	go func() {
 		<-signals
 		signal.Reset(os.Interrupt) // before anybody is told to stop
@@ -29,3 +34,8 @@ func interruptible() (context.Context, context.CancelFunc) {
 	}()
 	return ctx, cancel
 }
+
+// unheard lets a command go on when nobody reads its output any more (`| head -1`, a
+// viewer that was closed): without it Go ends a process whose standard output is such
+// a pipe. Child processes start with the signal as it was.
+func unheard() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }

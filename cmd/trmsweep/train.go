@@ -49,9 +49,11 @@ Exit codes: 0 done, 1 failed and worth another attempt (storage that was away or
 full for longer than --patience, for one), 2 usage or configuration, 3 told to
 stop and saved, 4 another attempt owns the run, 5 final failure (loss not finite,
 every checkpoint bad, not enough memory), 6 the device is busy with another process.
-SIGTERM and SIGINT save at the next step boundary; a second SIGINT (Ctrl-C) kills.`,
+SIGTERM, SIGINT and SIGHUP save at the next step boundary; a second SIGINT (Ctrl-C)
+kills, and SIGQUIT (Ctrl-\) ends at once with the stacks of the program, nothing saved.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			unheard()
 			f.fault = cmp.Or(atLeast(cmd, 0, "threads", "max-steps", "seed", "patience", "device-patience", "grace"), badDuration("TRMSWEEP_GRACE"))
 			return runTrain(cmd.Context(), a, f, args)
 		},

@@ -51,9 +51,15 @@ func program(t *testing.T, env []string, hear func(*process, train.Event), args 
 	if err != nil {
 		t.Fatal(err)
 	}
+	return command(t, env, hear, append([]string{self}, args...)...)
+}
+
+// command is program with a command line before or around it.
+func command(t *testing.T, env []string, hear func(*process, train.Event), args ...string) *process {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), processDeadline)
 	t.Cleanup(cancel)
-	p := &process{cmd: exec.CommandContext(ctx, self, args...)}
+	p := &process{cmd: exec.CommandContext(ctx, args[0], args[1:]...)}
 	p.events = &lines{hear: func(e train.Event) {
 		if hear != nil {
 			hear(p, e)

@@ -35,6 +35,7 @@ func newUpCmd(a *app) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
+			unheard()
 			a.embedded = true
 			if err := f.check(a); err != nil {
 				return err

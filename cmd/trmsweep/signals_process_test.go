@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"trmsweep/internal/train"
+)
+
+// `train | head -1`: nobody reads the events any more, and training goes on to its end.
+func TestTrainingOutlivesItsReaders(t *testing.T) {
+	dir := t.TempDir()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), processDeadline)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, self, append(short(dir+"/store", dir), "--max-steps", "40")...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bufio.NewReaderSize(out, 16).ReadSlice('{'); err != nil {
+		t.Error(err)
+	}
+	out.Close()
+	errs.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("training ended: %v", err)
+	}
+	if got := committed(t, dir); got != 40 {
+		t.Errorf("committed step %d", got)
+	}
+}
+
+// committed is the step of the newest checkpoint of run r in dir.
+func committed(t *testing.T, dir string) int64 {
+	t.Helper()
+	var out bytes.Buffer
+	if code := execute(t.Context(), []string{"verify", "--json", "--store", dir + "/store", "--state", dir, "--run", "r"}, &out, &out); code != exitOK {
+		t.Fatalf("verify: exit code %d\n%s", code, out.String())
+	}
+	var v train.Verification
+	if err := json.Unmarshal(out.Bytes(), &v); err != nil {
+		t.Fatal(err)
+	}
+	return v.Step
+}
+
+// A dropped session is a notice: what was trained is saved. Under nohup it is nothing.
+func TestHangup(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		nohup bool
+		code  int
+	}{
+		{"session dropped", false, train.ExitPreempted},
+		{"nohup", true, train.ExitDone},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			sent := false
+			hear := func(p *process, e train.Event) {
+				if !sent && e.State == train.StateTraining {
+					sent = true
+					p.signal(syscall.SIGHUP)
+				}
+			}
+			args := short(dir+"/store", dir)
+			var p *process
+			if c.nohup {
+				self, err := os.Executable()
+				if err != nil {
+					t.Fatal(err)
+				}
+				p = command(t, nil, hear, append([]string{"sh", "-c", `trap "" HUP; exec "$@"`, "sh", self}, args...)...)
+			} else {
+				p = program(t, nil, hear, args...)
+			}
+			if code := p.end(); code != c.code || !sent {
+				t.Fatalf("exit code %d, want %d; sent %v\n%s", code, c.code, sent, p.stderr.String())
+			}
+			step := committed(t, dir)
+			if finished := step == 400; finished != c.nohup || step == 0 {
+				t.Errorf("committed step %d", step)
+			}
+		})
+	}
+}
