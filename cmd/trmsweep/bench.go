@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -39,7 +41,14 @@ func newBenchCmd(a *app) *cobra.Command {
 	var asJSON bool
 	step := &cobra.Command{
 		Use: "step", Short: "Time one training step", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return benchStep(a, l, asJSON) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			diesAtOnce()
+			err := errors.Join(between(cmd, 1, 1024, "layers", "T", "n"), between(cmd, 1, 1<<20, "hidden"), between(cmd, 1, math.MaxInt32, "batch"))
+			if err != nil {
+				return err
+			}
+			return benchStep(a, l, asJSON)
+		},
 	}
 	f := step.Flags()
 	f.IntVar(&l.Hidden, "hidden", 64, "hidden size")
@@ -57,12 +66,20 @@ func newBenchCmd(a *app) *cobra.Command {
 	return cmd
 }
 
+// benchStepsFault refuses numbers of steps that measure nothing or never end.
+func benchStepsFault(n int) error {
+	if n < 1 || n > 1_000_000 {
+		return usagef("--steps %d: want 1 to 1000000", n)
+	}
+	return nil
+}
+
 func benchStep(a *app, l benchLine, asJSON bool) error {
 	if l.Mixer != "mlp" && l.Mixer != "attention" {
 		return usagef("--mixer %q is not mlp or attention", l.Mixer)
 	}
-	if l.Steps < 1 {
-		return usagef("--steps %d: at least 1 is needed", l.Steps)
+	if err := errors.Join(benchStepsFault(l.Steps), threadsFault(l.Threads)); err != nil {
+		return err
 	}
 	spec := experiment.Spec{HCycles: l.T, LCycles: l.N, LLayers: l.Layers, HiddenSize: l.Hidden, NumHeads: max(1, l.Hidden/64), Expansion: 4,
 		MLPT: l.Mixer == "mlp", PosEncodings: "none", PuzzleEmbNDim: l.Hidden, PuzzleEmbLen: 16, HaltMaxSteps: 16, NoACTContinue: true,

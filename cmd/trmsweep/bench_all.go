@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -42,8 +43,8 @@ func newBenchAllCmd(a *app) *cobra.Command {
 			"three just before; CPU share is the same per second of processor time, which a busy machine disturbs less. Backend cpu uses the best\n" +
 			"kernels of the machine; " + kernel.LevelVariable + " asks for others: generic, avx2, avx512, avx512bf16, amx or neon.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if steps < 1 {
-				return usagef("--steps %d: at least 1 is needed", steps)
+			if err := errors.Join(benchStepsFault(steps), threadsFault(threads)); err != nil {
+				return err
 			}
 			if threads < 1 {
 				threads = runtime.GOMAXPROCS(0)

@@ -12,6 +12,7 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/open"
 	"trmsweep/internal/blob/patient"
+	"trmsweep/internal/experiment"
 	"trmsweep/internal/train"
 )
 
@@ -32,7 +33,8 @@ Exit codes: 0 fine, 1 failed, 2 no such run or checkpoint, or usage.`,
 			if o.Run == "" {
 				return usagef("eval needs --run NAME; `trmsweep status` and the folder runs/ of the store list them")
 			}
-			if err := atLeast(cmd, 0, "puzzles", "steps", "threads"); err != nil {
+			err := errors.Join(atLeast(cmd, 0, "puzzles"), between(cmd, 0, experiment.MaxSupervisionSteps, "steps"), threadsFault(o.Threads))
+			if err != nil {
 				return err
 			}
 			ctx := cmd.Context()
@@ -58,6 +60,9 @@ Exit codes: 0 fine, 1 failed, 2 no such run or checkpoint, or usage.`,
 			res, err := train.Evaluate(ctx, o)
 			if errors.Is(err, train.ErrNoRun) || errors.Is(err, train.ErrNoCheckpoint) || errors.Is(err, train.ErrMismatch) || train.IsUserError(err) {
 				return usageError{fmt.Errorf("eval: %w", err)}
+			}
+			if err != nil && ctx.Err() != nil {
+				return fmt.Errorf("eval: stopped by a signal before its end: %w", err)
 			}
 			if err != nil {
 				return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"time"
 
@@ -62,6 +63,11 @@ func exitCode(err error, stderr io.Writer) int {
 
 // atLeast refuses numbers of flags that are too small, all at once.
 func atLeast(cmd *cobra.Command, least float64, flags ...string) error {
+	return between(cmd, least, math.Inf(1), flags...)
+}
+
+// between refuses numbers of flags that are too small or too large, all at once.
+func between(cmd *cobra.Command, least, most float64, flags ...string) error {
 	var faults []error
 	for _, name := range flags {
 		text := cmd.Flags().Lookup(name).Value.String()
@@ -70,8 +76,12 @@ func atLeast(cmd *cobra.Command, least float64, flags ...string) error {
 			d, _ := time.ParseDuration(text)
 			value = d.Seconds()
 		}
-		if value < least {
+		switch {
+		case value >= least && value <= most:
+		case math.IsInf(most, 1):
 			faults = append(faults, fmt.Errorf("--%s %s: want %g or more", name, text, least))
+		default:
+			faults = append(faults, fmt.Errorf("--%s %s: want %.0f to %.0f", name, text, least, most))
 		}
 	}
 	if err := errors.Join(faults...); err != nil {

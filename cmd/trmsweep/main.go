@@ -35,6 +35,10 @@ func interruptible() (context.Context, context.CancelFunc) {
 	return ctx, cancel
 }
 
+// diesAtOnce lets signals end the process at once again: for commands that hold
+// nothing worth saving and would look for a notice only now and then.
+func diesAtOnce() { signal.Reset(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) }
+
 // unheard lets a command go on when nobody reads its output any more (`| head -1`, a
 // viewer that was closed): without it Go ends a process whose standard output is such
 // a pipe. Child processes start with the signal as it was.

@@ -115,8 +115,7 @@ func planRows(specs []experiment.Spec, hw experiment.Hardware) []planRow {
 		r := planRow{
 			Experiment: s.Name, Phase: s.Phase, SpecHash: s.Hash(), Run: s.RunName(), Params: s.Params(), TotalSteps: s.TotalSteps(),
 			GlobalBatchSize: s.GlobalBatchSize, FLOPsPerStep: s.FLOPsPerStep(), TotalFLOPs: s.TotalFLOPs(), CheckpointBytes: s.CheckpointBytes(),
-			StoredBytes: s.CheckpointBytes() * int64(s.KeepCheckpoints), EstimatedHours: s.EstimatedHours(hw), Utilisation: hw.Utilisation,
-			HoursFrom: hoursFromFLOPs,
+			StoredBytes: s.StoredBytes(), EstimatedHours: s.EstimatedHours(hw), Utilisation: hw.Utilisation, HoursFrom: hoursFromFLOPs,
 		}
 		if name, shared := first[r.Run]; shared {
 			r.SameAs = &name
@@ -142,14 +141,14 @@ func printPlan(a *app, rows []planRow, hw experiment.Hardware, placement string)
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "PHASE\tEXPERIMENT\tPARAMS\tSTEPS\tBATCH\tGFLOP/STEP\tSTORAGE MB\tHOURS\tFROM\tRUN")
 	var hours []float64
-	var bytes int64
+	var bytes float64
 	for _, r := range rows {
 		run := r.Run
 		if r.SameAs != nil {
 			run = "same as " + *r.SameAs
 		} else {
 			hours = append(hours, r.EstimatedHours)
-			bytes += r.StoredBytes
+			bytes += float64(r.StoredBytes)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%.4g\t%.1f\t%.3g\t%s\t%s\n", r.Phase, r.Experiment, r.Params, r.TotalSteps, r.GlobalBatchSize, r.FLOPsPerStep/1e9, float64(r.StoredBytes)/1e6, r.EstimatedHours, r.HoursFrom, run)
 	}
@@ -161,6 +160,7 @@ func printPlan(a *app, rows []planRow, hw experiment.Hardware, placement string)
 		sum += h
 	}
 	slots := experiment.SlotsOfV4Slice(placement)
+<<<<<<< HEAD
 	fmt.Fprintf(a.stdout, "\n%d experiments, %d runs, %.1f MB of checkpoints. Hours are of one chip, on which a run computes, evaluations included; "+
 		"those from flops on a %s at %.1f%% of its %.0f TFLOP/s.\n%.3g chip hours",
 		len(rows), len(hours), float64(bytes)/1e6, hw.Name, 100*hw.Utilisation, hw.PeakFLOPs/1e12, sum)
@@ -169,6 +169,12 @@ func printPlan(a *app, rows []planRow, hw experiment.Hardware, placement string)
 	}
 	fmt.Fprintln(a.stdout, ".")
 	return printCompiled(a, rows)
+=======
+	fmt.Fprintf(a.stdout, "\n%d experiments, %d runs, %.1f MB of checkpoints. Hours are on one %s at %.1f%% of its %.0f TFLOP/s, evaluations included; a run uses one chip.\n"+
+		"%.3g chip hours; %.3g h on a v4-64 with placement %s, which trains %d at once.\n",
+		len(rows), len(hours), bytes/1e6, hw.Name, 100*hw.Utilisation, hw.PeakFLOPs/1e12, sum, makespan(hours, slots), placement, slots)
+	return nil
+>>>>>>> 4dd352c (Every loop looks at its context, every number has a bound, and a held lock of a store is told and waited for within patience)
 }
 
 // placements is the placement that all specs have, or host where they differ: chips are then not shared by all.

@@ -54,7 +54,7 @@ kills, and SIGQUIT (Ctrl-\) ends at once with the stacks of the program, nothing
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			unheard()
-			f.fault = cmp.Or(atLeast(cmd, 0, "threads", "max-steps", "seed", "patience", "device-patience", "grace"), badDuration("TRMSWEEP_GRACE"))
+			f.fault = cmp.Or(errors.Join(threadsFault(f.threads), atLeast(cmd, 0, "max-steps", "seed", "patience", "device-patience", "grace")), badDuration("TRMSWEEP_GRACE"))
 			return runTrain(cmd.Context(), a, f, args)
 		},
 	}

@@ -82,21 +82,35 @@ func addAllowHost(cmd *cobra.Command, names *[]string) {
 		"host `name` under which what is served here may be addressed, beside localhost, 127.0.0.1 and [::1], as through a tunnel (repeatable)")
 }
 
+// maxSlots is more training processes than any host has chips or memory for.
+const maxSlots = 1024
+
+// threadsFault refuses a number of threads that no host has.
+func threadsFault(n int) error {
+	if n < 0 || n > backend.MaxThreads {
+		return usagef("--threads %d: want 0 (all cores) to %d", n, backend.MaxThreads)
+	}
+	return nil
+}
+
 // check finds what is wrong with the flags before anything is started.
 func (f workerFlags) check(cfg fs.FS) error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if f.slots < 1 && f.slotsGiven {
-		fault("--slots %d: want 1 or more", f.slots)
+	if f.slotsGiven && (f.slots < 1 || f.slots > maxSlots) {
+		fault("--slots %d: want 1 to %d", f.slots, maxSlots)
 	}
 	if !slices.Contains([]string{"", experiment.PlacementHost, experiment.PlacementChip}, f.placement) {
 		fault("--placement %q: want %s or %s", f.placement, experiment.PlacementHost, experiment.PlacementChip)
 	}
-	if f.chips < 0 {
-		fault("--chips %d: want 0 (those in /dev) or more", f.chips)
+	if f.chips < 0 || f.chips > maxSlots {
+		fault("--chips %d: want 0 (those in /dev) to %d", f.chips, maxSlots)
 	}
-	if f.threads < 0 {
-		fault("--threads %d: want 0 (all cores) or more", f.threads)
+	if f.patience < 0 || f.grace < 0 {
+		fault("--patience %s, --grace %s: want 0 or more", f.patience, f.grace)
+	}
+	if err := threadsFault(f.threads); err != nil {
+		faults = append(faults, err)
 	}
 	if err := backend.Check(f.backend); err != nil {
 		fault("--backend: %w", err)

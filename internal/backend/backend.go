@@ -31,6 +31,9 @@ var ErrOpen = errors.New("backend did not open")
 // errNoAnswer: a plugin neither opened nor failed.
 var errNoAnswer = errors.New("no answer")
 
+// MaxThreads is more than any host has cores: a larger number is a slip, and costs minutes of starting threads.
+const MaxThreads = 1024
+
 // patience is how long a plugin may take to open its devices where Options do not say.
 var patience = 3 * time.Minute
 
@@ -84,6 +87,9 @@ func New(name string, threads int) (backends.Backend, Info, error) {
 // commas: "xla:cpu,devices=4" is a CPU that is seen as four devices (it is one by
 // default), "xla:cuda,tf32" one of GoMLX's options.
 func Open(ctx context.Context, name string, o Options) (backends.Backend, Info, error) {
+	if o.Threads > MaxThreads {
+		return nil, Info{}, fmt.Errorf("%d threads: want at most %d", o.Threads, MaxThreads)
+	}
 	if o.Threads > 0 {
 		runtime.GOMAXPROCS(o.Threads)
 	}

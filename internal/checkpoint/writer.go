@@ -202,7 +202,7 @@ func (w *Writer) swap(ctx context.Context, change func(*Head)) error {
 		case now.Commit != w.head.Commit:
 			w.adopt(now, attr)
 			return errLate
-		case try >= 2 || !errors.Is(err, blob.ErrTransient) && !errors.Is(err, blob.ErrPrecondition):
+		case try >= 2 || !errors.Is(err, blob.ErrPrecondition): // the bucket has waited for storage that is away
 			return fmt.Errorf("write HEAD.json: %w", err)
 		}
 		next.Generation = attr.Generation // unchanged content: the same or a touched object

@@ -111,6 +111,15 @@ func (s Spec) CheckpointBytes() int64 {
 	return 4*(copies*s.Params()+int64(s.PuzzleEmbNDim)+2*h) + carry
 }
 
+// StoredBytes is the size of the checkpoints that are kept of the run.
+func (s Spec) StoredBytes() int64 {
+	one, kept := s.CheckpointBytes(), int64(max(s.KeepCheckpoints, 1))
+	if one > math.MaxInt64/kept {
+		return math.MaxInt64
+	}
+	return one * kept
+}
+
 // Hardware is what a time estimate assumes.
 type Hardware struct {
 	Name        string

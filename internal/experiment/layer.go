@@ -52,11 +52,21 @@ func readMapping(configs fs.FS, file string) (*yaml.Node, error) {
 
 func at(file string, n *yaml.Node) string { return fmt.Sprintf("%s:%d", file, n.Line) }
 
+// plain is what a node stands for: an alias is its anchor's value, in its own place.
+func plain(n *yaml.Node) *yaml.Node {
+	if n.Kind != yaml.AliasNode || n.Alias == nil {
+		return n
+	}
+	value := *n.Alias
+	value.Line, value.Column = n.Line, n.Column
+	return &value
+}
+
 // each calls fn for every key of a mapping; a repeated key is a fault.
 func each(file string, m *yaml.Node, faults *Faults, fn func(key string, k, v *yaml.Node)) {
 	first := map[string]int{}
 	for i := 0; i+1 < len(m.Content); i += 2 {
-		k, v := m.Content[i], m.Content[i+1]
+		k, v := plain(m.Content[i]), plain(m.Content[i+1])
 		if line, dup := first[k.Value]; dup {
 			*faults = append(*faults, Fault{at(file, k), k.Value, fmt.Sprintf("given twice, first in line %d", line)})
 			continue

@@ -32,11 +32,15 @@ func Resolve(configs fs.FS, name, profileName string, sets, environ []string) (S
 	}
 	base := read(readLayer(configs, "base.yaml"))
 	exp := read(readLayer(configs, "experiments/"+name+".yaml"))
+	unread := slices.ContainsFunc(faults, func(f Fault) bool { return f.Key == "" }) // a whole file
 	env := read(environment(environ))
 	set := read(assignments("--set", sets))
 	prof, err := readProfile(configs, profileName)
 	faults.merge(err)
 	if err != nil { // its values would only be found wrong because they are not scaled
+		return Spec{}, faults
+	}
+	if unread { // what the file would have set is not wrong
 		return Spec{}, faults
 	}
 	spec, origins, err := compose(base, exp, prof, env, set)

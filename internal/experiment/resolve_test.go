@@ -284,3 +284,30 @@ func TestEveryFileLoads(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A file that cannot be parsed is one fault; the keys that it would have set are not wrong.
+func TestUnreadableFileIsOneFault(t *testing.T) {
+	for name, text := range map[string]string{"not YAML": "a: b: c", "a list": "- 1\n", "a second document": "phase: ablations\n---\nphase: ablations\n"} {
+		_, err := experiment.Resolve(files(t, map[string]string{"experiments/e2_1_ema_off.yaml": text}), "e2_1_ema_off", "paper", nil, nil)
+		var list experiment.Faults
+		if !errors.As(err, &list) || len(list) != 1 || !strings.HasPrefix(list[0].Origin, "experiments/e2_1_ema_off.yaml") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAliasesOfYAML(t *testing.T) {
+	const file = "experiments/e9_alias.yaml"
+	s, err := experiment.Resolve(files(t, map[string]string{file: "phase: &p advanced\nnum_heads: &n 4\nh_cycles: *n\ndescription: *p\n"}), "e9_alias", "paper", nil, nil)
+	if err != nil || s.NumHeads != 4 || s.HCycles != 4 || s.Description != "advanced" {
+		t.Errorf("%d heads, %d cycles, %q, %v", s.NumHeads, s.HCycles, s.Description, err)
+	}
+	_, err = experiment.Resolve(files(t, map[string]string{file: "phase: advanced\nnum_heads: &n [4]\nh_cycles: *n\n"}), "e9_alias", "paper", nil, nil)
+	if err == nil || !strings.Contains(err.Error(), file+":3: h_cycles: a list or mapping is not a whole number") {
+		t.Error(err)
+	}
+	names, err := experiment.Expand(files(t, map[string]string{"sweeps/Two.yaml": "experiments: [&a e2_1_ema_off, *a]\n"}), []string{"Two"})
+	if err != nil || len(names) != 1 || names[0] != "e2_1_ema_off" {
+		t.Errorf("sweep with an alias: %v, %v", names, err)
+	}
+}

@@ -101,6 +101,7 @@ func sweepMembers(configs fs.FS, name string, experiments []string) ([]string, e
 			return
 		}
 		for _, item := range v.Content {
+			item = plain(item)
 			if !slices.Contains(known, item.Value) {
 				faults = append(faults, Fault{at(file, item), key, fmt.Sprintf("unknown name %q; the nearest known one is %s", item.Value, nearest(item.Value, known))})
 				continue

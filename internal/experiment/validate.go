@@ -17,6 +17,21 @@ func (s Spec) Validate() error {
 	return f.orNil()
 }
 
+// The most that a model may be: far beyond what any machine trains, and small enough
+// for parameters, bytes and steps to be whole numbers of 64 bits.
+const (
+	// MaxSupervisionSteps bounds halt_max_steps, and the steps of an evaluation; the paper makes 16.
+	MaxSupervisionSteps = 4096
+
+	maxCycles    = 1024
+	maxLayers    = 1024
+	maxWidth     = 1 << 20
+	maxPositions = 4096
+	maxBatch     = 1 << 24
+	maxKept      = 10_000
+	anyNumber    = math.MaxInt32
+)
+
 func oneOf(f *Faults, key, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
 		f.add(key, "%q is not one of %s; the nearest is %s", value, strings.Join(allowed, ", "), nearest(value, allowed))
@@ -28,23 +43,27 @@ func (s Spec) validateNumbers(f *Faults) {
 		key   string
 		value int
 		least int
+		most  int
 	}{
-		{"h_cycles", s.HCycles, 1}, {"l_cycles", s.LCycles, 1}, {"l_layers", s.LLayers, 1},
-		{"hidden_size", s.HiddenSize, 1}, {"num_heads", s.NumHeads, 1},
-		{"puzzle_emb_ndim", s.PuzzleEmbNDim, 0}, {"puzzle_emb_len", s.PuzzleEmbLen, 0}, {"halt_max_steps", s.HaltMaxSteps, 1},
-		{"global_batch_size", s.GlobalBatchSize, 1}, {"num_workers", s.NumWorkers, 1},
-		{"epochs", s.Epochs, 1}, {"eval_interval_epochs", s.EvalIntervalEpochs, 1}, {"eval_batch_size", s.EvalBatchSize, 1},
-		{"eval_puzzles", s.EvalPuzzles, 0}, {"final_eval_puzzles", s.FinalEvalPuzzles, 0}, {"lr_warmup_steps", s.LRWarmupSteps, 0},
-		{"data_puzzles", s.DataPuzzles, 1}, {"data_augmentations", s.DataAugmentations, 0},
-		{"data_min_rating", s.DataMinRating, 0}, {"data_test_puzzles", s.DataTestPuzzles, 0},
-		{"checkpoint_every_steps", s.CheckpointEverySteps, 0}, {"keep_checkpoints", s.KeepCheckpoints, 1},
-		{"log_every_steps", s.LogEverySteps, 1}, {"xla_metrics_every_steps", s.XLAMetricsEverySteps, 0},
+		{"h_cycles", s.HCycles, 1, maxCycles}, {"l_cycles", s.LCycles, 1, maxCycles}, {"l_layers", s.LLayers, 1, maxLayers},
+		{"hidden_size", s.HiddenSize, 1, maxWidth}, {"num_heads", s.NumHeads, 1, maxWidth},
+		{"puzzle_emb_ndim", s.PuzzleEmbNDim, 0, maxWidth}, {"puzzle_emb_len", s.PuzzleEmbLen, 0, maxPositions},
+		{"halt_max_steps", s.HaltMaxSteps, 1, MaxSupervisionSteps},
+		{"global_batch_size", s.GlobalBatchSize, 1, maxBatch}, {"num_workers", s.NumWorkers, 1, maxBatch},
+		{"epochs", s.Epochs, 1, anyNumber}, {"eval_interval_epochs", s.EvalIntervalEpochs, 1, anyNumber},
+		{"eval_batch_size", s.EvalBatchSize, 1, maxBatch},
+		{"eval_puzzles", s.EvalPuzzles, 0, anyNumber}, {"final_eval_puzzles", s.FinalEvalPuzzles, 0, anyNumber},
+		{"lr_warmup_steps", s.LRWarmupSteps, 0, anyNumber},
+		{"data_puzzles", s.DataPuzzles, 1, anyNumber}, {"data_augmentations", s.DataAugmentations, 0, anyNumber},
+		{"data_min_rating", s.DataMinRating, 0, anyNumber}, {"data_test_puzzles", s.DataTestPuzzles, 0, anyNumber},
+		{"checkpoint_every_steps", s.CheckpointEverySteps, 0, anyNumber}, {"keep_checkpoints", s.KeepCheckpoints, 1, maxKept},
+		{"log_every_steps", s.LogEverySteps, 1, anyNumber}, {"xla_metrics_every_steps", s.XLAMetricsEverySteps, 0, anyNumber},
 	} {
 		switch {
 		case c.value < c.least:
 			f.add(c.key, "%d is too small, the least is %d", c.value, c.least)
-		case c.value > math.MaxInt32:
-			f.add(c.key, "%d is too large, the most is %d", c.value, math.MaxInt32)
+		case c.value > c.most:
+			f.add(c.key, "%d is too large, the most is %d", c.value, c.most)
 		}
 	}
 	if s.Seed < 0 {
@@ -99,6 +118,8 @@ func (s Spec) validateModel(f *Faults) {
 		f.add("expansion", "%v times hidden_size %d leaves no inner width", s.Expansion, s.HiddenSize)
 	}
 	switch {
+	case s.PuzzleEmbPositions() > maxPositions && s.PuzzleEmbLen == 0:
+		f.add("puzzle_emb_ndim", "%d fills %d positions of hidden_size %d, the most is %d", s.PuzzleEmbNDim, s.PuzzleEmbPositions(), s.HiddenSize, maxPositions)
 	case s.PuzzleEmbNDim == 0 && s.PuzzleEmbLen > 0:
 		f.add("puzzle_emb_len", "%d positions but puzzle_emb_ndim is 0: set both to 0 for a model without a puzzle embedding", s.PuzzleEmbLen)
 	case s.PuzzleEmbLen > 0 && s.PuzzleEmbNDim > s.PuzzleEmbLen*s.HiddenSize:

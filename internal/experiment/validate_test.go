@@ -19,6 +19,13 @@ func TestValidate(t *testing.T) {
 		{"paper", func(*experiment.Spec) {}, "", ""},
 		{"hidden zero", func(s *experiment.Spec) { s.HiddenSize, s.PuzzleEmbNDim, s.PuzzleEmbLen = 0, 0, 0 }, "hidden_size", "too small"},
 		{"too large", func(s *experiment.Spec) { s.EvalBatchSize = math.MaxInt32 + 1 }, "eval_batch_size", "too large"},
+		{"layers", func(s *experiment.Spec) { s.LLayers = 1025 }, "l_layers", "the most is 1024"},
+		{"cycles", func(s *experiment.Spec) { s.HCycles = math.MaxInt32 }, "h_cycles", "the most is 1024"},
+		{"width", func(s *experiment.Spec) { s.HiddenSize = math.MaxInt32 }, "hidden_size", "the most is 1048576"},
+		{"supervision without end", func(s *experiment.Spec) { s.HaltMaxSteps = 1_000_000_000 }, "halt_max_steps", "the most is 4096"},
+		{"embedding of many positions", func(s *experiment.Spec) {
+			s.HiddenSize, s.NumHeads, s.PuzzleEmbNDim, s.PuzzleEmbLen = 1, 1, 1<<20, 0
+		}, "puzzle_emb_ndim", "the most is 4096"},
 		{"odd rope head", func(s *experiment.Spec) { s.MLPT, s.PosEncodings, s.HiddenSize, s.NumHeads = false, "rope", 510, 34 }, "num_heads", "even head size"},
 		{"rope without attention", func(s *experiment.Spec) { s.PosEncodings = "rope" }, "pos_encodings", "mlp_t"},
 		{"learned with mlp_t", func(s *experiment.Spec) { s.PosEncodings = "learned" }, "", ""},
@@ -64,5 +71,29 @@ func TestValidate(t *testing.T) {
 				t.Errorf("got %v, want %s: ...%s...", err, tc.key, tc.msg)
 			}
 		})
+	}
+}
+
+// The largest model that is valid has costs that are whole numbers, not what is left of an overflow.
+func TestLargestModelHasCosts(t *testing.T) {
+	s := resolve(t, "e1_3_batch_1024", "paper")
+	s.HiddenSize, s.NumHeads, s.LLayers, s.Expansion = 1<<20, 1, 1024, 64
+	s.PuzzleEmbNDim, s.PuzzleEmbLen, s.GlobalBatchSize, s.KeepCheckpoints = 1<<20, 4096, 1<<24, 10_000
+	s.HCycles, s.LCycles, s.HaltMaxSteps, s.EvalBatchSize = 1024, 1024, experiment.MaxSupervisionSteps, 1<<24
+	s.Epochs, s.EvalIntervalEpochs, s.DataPuzzles, s.LRWarmupSteps = math.MaxInt32, math.MaxInt32, math.MaxInt32, 0
+	for _, mlpT := range []bool{true, false} {
+		s.MLPT, s.ForwardDType = mlpT, "float32"
+		if err := s.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		least := int64(1) << 57
+		if p, c, kept := s.Params(), s.CheckpointBytes(), s.StoredBytes(); p < least || c < 4*p || kept < c {
+			t.Errorf("mlp_t %v: %d parameters, %d bytes, %d bytes kept", mlpT, p, c, kept)
+		}
+		for name, x := range map[string]float64{"FLOPs a step": s.FLOPsPerStep(), "FLOPs": s.TotalFLOPs(), "FLOPs of a puzzle": s.EvalFLOPs(), "steps": float64(s.TotalSteps())} {
+			if !(x > 0) || math.IsInf(x, 0) {
+				t.Errorf("mlp_t %v: %s %v", mlpT, name, x)
+			}
+		}
 	}
 }

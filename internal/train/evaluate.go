@@ -74,6 +74,17 @@ func evalSubset(rows, n int) []int {
 	return out
 }
 
+// goOn is why to stop what can be made up for later, nil where nothing says so.
+func (r *run) goOn(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if r.told() {
+		return errTold
+	}
+	return nil
+}
+
 // evaluate runs the model, with the weights that evaluation uses, on n test puzzles (0 = all).
 // An evaluation of the same weights that this process has made already is not repeated.
 func (r *run) evaluate(ctx context.Context, m *trm.Model, step int64, n int) (evalRows, error) {
@@ -88,12 +99,6 @@ func (r *run) evaluate(ctx context.Context, m *trm.Model, step int64, n int) (ev
 	rows := evalRows{exact: make([]bool, 0, len(subset))}
 	var cells, correct, exact, qRight int64
 	for begin := 0; begin < len(subset); begin += size {
-		if ctx.Err() != nil {
-			return evalRows{}, context.Cause(ctx)
-		}
-		if r.told() {
-			return evalRows{}, errTold
-		}
 		batch := subset[begin:min(begin+size, len(subset))]
 		clear(inputs) // the rows past the end are padding, and are not counted
 		clear(labels)
@@ -101,7 +106,10 @@ func (r *run) evaluate(ctx context.Context, m *trm.Model, step int64, n int) (ev
 		for i, row := range batch {
 			ids[i] = r.test.Row(row, inputs[i*trm.SeqLen:(i+1)*trm.SeqLen], labels[i*trm.SeqLen:(i+1)*trm.SeqLen])
 		}
-		out, err := m.Eval(inputs, labels, ids)
+		out, err := m.EvalWhile(func() error { return r.goOn(ctx) }, inputs, labels, ids)
+		if err != nil && r.goOn(ctx) != nil {
+			return evalRows{}, r.goOn(ctx)
+		}
 		if err != nil {
 			return evalRows{}, fmt.Errorf("evaluate step %d: %w", step, err)
 		}

@@ -21,6 +21,7 @@ import (
 // run is the state of one training process.
 type run struct {
 	o       Options
+	life    context.Context // of the whole attempt
 	spec    experiment.Spec
 	say     *announcer
 	watch   *stopwatch
@@ -73,16 +74,9 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	r.say.progress(func(e *Event) { e.Total = r.total })
 	r.state(StateStarting)
 
-	res, done, err := r.prepare(ctx)
-	if errors.Is(err, errTold) {
-		err = fmt.Errorf("%w before anything was trained: %s", ErrPreempted, r.notice)
-	}
+	res, done, err := r.begin(ctx, cancel)
 	if done || err != nil {
 		return res, backend.ExplainMemory(err)
-	}
-	go r.guard(ctx, cancel)
-	if err := r.restore(ctx); err != nil {
-		return r.result(), err
 	}
 	if err = r.loop(ctx); err == nil {
 		res, err = r.finish(ctx)
@@ -99,6 +93,26 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		return r.result(), backend.ExplainMemory(err)
 	}
 	return res, nil
+}
+
+// begin does what comes before the first step. A notice ends it at once, whatever it
+// waits for: there is nothing to save yet. done: the run was complete before.
+func (r *run) begin(ctx context.Context, cancel context.CancelCauseFunc) (res Result, done bool, err error) {
+	r.life = ctx
+	err = r.untilTold(ctx, func(ctx context.Context) (err error) {
+		if res, done, err = r.prepare(ctx); done || err != nil {
+			return err
+		}
+		go r.guard(r.life, cancel)
+		err = r.restore(ctx)
+		res = r.result()
+		return err
+	})
+	if err != nil && r.notice != "" {
+		r.say.event(Event{Type: EventNotice, Step: r.step, Message: r.notice})
+		err = fmt.Errorf("%w before anything was trained: %s", ErrPreempted, r.notice)
+	}
+	return res, done, err
 }
 
 // errTold: a notice has arrived in the middle of something that need not be finished.

@@ -58,31 +58,29 @@ func (r *run) acquire(ctx context.Context, there *checkpoint.Manifest) (err erro
 	if err != nil {
 		return fmt.Errorf("acquire run %s: %w", r.o.Run, err)
 	}
-	r.saver = checkpoint.NewSaver(ctx, r.writer)
+	r.saver = checkpoint.NewSaver(r.life, r.writer)
 	r.state(StateCompiling)
 	name, err := r.backendFor(there)
 	if err != nil {
 		return err
 	}
-	return r.untilTold(ctx, func(ctx context.Context) error {
-		r.cache = r.compileCache(name, true)
-		be, info, err := backend.Open(ctx, name, backend.Options{Threads: r.o.Threads, Patience: r.o.DevicePatience, Cache: r.cache, Compiled: r.compiled})
-		if err != nil {
-			return r.unopened(name, there, err)
-		}
-		for _, why := range info.Passed {
-			r.o.Logger.Warn("a backend is installed and does not open; another one trains", "error", why, "backend", info.Name)
-		}
-		r.info = info
-		r.model, err = trm.New(be, trm.ConfigFromSpec(r.spec, r.train.NumPuzzleIdentifiers()))
-		if err != nil {
-			return fmt.Errorf("build model of %s: %w", r.spec.Name, err)
-		}
-		return nil
-	})
+	r.cache = r.compileCache(name, true)
+	be, info, err := backend.Open(ctx, name, backend.Options{Threads: r.o.Threads, Patience: r.o.DevicePatience, Cache: r.cache, Compiled: r.compiled})
+	if err != nil {
+		return r.unopened(name, there, err)
+	}
+	for _, why := range info.Passed {
+		r.o.Logger.Warn("a backend is installed and does not open; another one trains", "error", why, "backend", info.Name)
+	}
+	r.info = info
+	r.model, err = trm.New(be, trm.ConfigFromSpec(r.spec, r.train.NumPuzzleIdentifiers()))
+	if err != nil {
+		return fmt.Errorf("build model of %s: %w", r.spec.Name, err)
+	}
+	return nil
 }
 
-// untilTold runs f, whose context ends with errTold when a notice arrives: a busy device is not waited for any longer then.
+// untilTold runs f, whose context ends with errTold when a notice arrives: neither a busy device nor storage is waited for any longer then.
 func (r *run) untilTold(ctx context.Context, f func(ctx context.Context) error) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

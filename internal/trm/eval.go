@@ -21,6 +21,11 @@ type EvalRows struct {
 // weights (where EMA is on) and the live puzzle embedding. The number of rows
 // is free; each number is compiled once.
 func (m *Model) Eval(inputs, labels []uint8, ids []int32) (EvalRows, error) {
+	return m.EvalWhile(func() error { return nil }, inputs, labels, ids)
+}
+
+// EvalWhile is Eval that asks look before every supervision step, and ends with its error.
+func (m *Model) EvalWhile(look func() error, inputs, labels []uint8, ids []int32) (EvalRows, error) {
 	c := m.cfg
 	n := len(ids)
 	if !m.loaded {
@@ -42,7 +47,7 @@ func (m *Model) Eval(inputs, labels []uint8, ids []int32) (EvalRows, error) {
 	}
 	preds := make([]int32, n*c.SeqLen)
 	rows := EvalRows{Correct: make([]int32, n), Cells: make([]int32, n), Exact: make([]bool, n), QHalt: make([]float32, n)}
-	if err := m.supervise(p, inputs, ids, preds, rows.QHalt); err != nil {
+	if err := m.supervise(look, p, inputs, ids, preds, rows.QHalt); err != nil {
 		return EvalRows{}, fmt.Errorf("evaluate: %w", err)
 	}
 	for i, label := range labels {
@@ -61,7 +66,7 @@ func (m *Model) Eval(inputs, labels []uint8, ids []int32) (EvalRows, error) {
 }
 
 // supervise makes the supervision steps of an evaluation and reads what the last one says.
-func (m *Model) supervise(p *program, inputs []uint8, ids []int32, preds []int32, qHalt []float32) error {
+func (m *Model) supervise(look func() error, p *program, inputs []uint8, ids []int32, preds []int32, qHalt []float32) error {
 	defer func() {
 		for _, a := range p.own {
 			m.dev.drop(a)
@@ -76,6 +81,9 @@ func (m *Model) supervise(p *program, inputs []uint8, ids []int32, preds []int32
 		}
 	}
 	for step := range m.cfg.HaltMaxSteps {
+		if err := look(); err != nil {
+			return err
+		}
 		if err := feed(m.dev, p.own["fresh"], []bool{step == 0}); err != nil {
 			return err
 		}

@@ -37,6 +37,8 @@ const (
 type Bucket struct {
 	dir string
 	now func() time.Time
+	// lockWait is how long one operation waits for a lock.
+	lockWait time.Duration
 	// write fills a temporary file; tests replace it to fail as a full disk does.
 	write func(dst io.Writer, src io.Reader) (int64, error)
 }
@@ -49,7 +51,7 @@ func Open(dir string) (*Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
-	b := &Bucket{dir: dir, now: time.Now, write: copyBuffer}
+	b := &Bucket{dir: dir, now: time.Now, lockWait: lockWait, write: copyBuffer}
 	for _, d := range []string{sumsDir, lockDir, tempDir} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o777); err != nil {
 			return nil, b.explain("open store", dir, err)
@@ -68,7 +70,7 @@ func OpenExisting(dir string) (*Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
-	b := &Bucket{dir: dir, now: time.Now, write: copyBuffer}
+	b := &Bucket{dir: dir, now: time.Now, lockWait: lockWait, write: copyBuffer}
 	st, err := os.Stat(dir)
 	if err == nil && !st.IsDir() {
 		err = syscall.ENOTDIR

@@ -15,9 +15,14 @@ import (
 	"trmsweep/internal/blob"
 )
 
+// lockWait is how long an operation waits for a lock by itself: longer than a disk
+// takes to make an object durable, short enough for whoever waits to hear of it.
+const lockWait = 3 * time.Second
+
 // lock takes the lock of the key's shard, waiting for other processes and
-// goroutines until ctx ends. The lock file's own modification time is the last
-// generation that was given out under it.
+// goroutines until ctx ends, or for lockWait: then it fails with blob.ErrTransient and
+// names who holds it. The lock file's own modification time is the last generation
+// that was given out under it.
 func (b *Bucket) lock(ctx context.Context, key string) (unlock func(), file *os.File, err error) {
 	h := fnv.New32a()
 	h.Write([]byte(key))
@@ -26,6 +31,7 @@ func (b *Bucket) lock(ctx context.Context, key string) (unlock func(), file *os.
 	if err != nil {
 		return nil, nil, err
 	}
+	begin := time.Now()
 	for pause := time.Millisecond; ; pause = min(2*pause, 20*time.Millisecond) {
 		err := flock(f, syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
@@ -34,6 +40,11 @@ func (b *Bucket) lock(ctx context.Context, key string) (unlock func(), file *os.
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			f.Close()
 			return nil, nil, fmt.Errorf("lock %s (this file system may lack flock): %w", path, err)
+		}
+		if waited := time.Since(begin); waited > b.lockWait {
+			who := holder(f)
+			f.Close()
+			return nil, nil, fmt.Errorf("lock %s is held by %s: %w", path, who, blob.ErrTransient)
 		}
 		select {
 		case <-time.After(pause):
