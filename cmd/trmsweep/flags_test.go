@@ -19,7 +19,7 @@ func TestFlagsOutOfRange(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ args, want string }{
-		{"train e2_2_t2_n2 --profile smoke --threads -1 --max-steps -2 --patience -1s", "--threads -1: want 0 or more\n--max-steps -2: want 0 or more\n--patience -1s: want 0 or more"},
+		{"train e2_2_t2_n2 --profile smoke --threads -1 --max-steps -2 --patience -1s", "--threads -1: want 0 (all cores) to 1024\n--max-steps -2: want 0 or more\n--patience -1s: want 0 or more"},
 		{"train e2_2_t2_n2 --profile smoke --seed -1", "--seed -1: want 0 or more"},
 		{"train e2_2_t2_n2 --profile smoke --set seed=-1", "seed: -1 is too small, the least is 0"},
 		{"train e2_2_t2_n2 --profile smoke --set =3", "--set =3: want KEY=VALUE"},
@@ -33,7 +33,17 @@ func TestFlagsOutOfRange(t *testing.T) {
 		{"start TNSweep --experiments nope", `unknown sweep, phase or experiment "nope"`},
 		{"verify --run r --patience -1s", "--patience -1s: want 0 or more"},
 		{"verify --run ..", `invalid object key "runs/../`},
-		{"eval --run r --puzzles -1 --threads -3", "--puzzles -1: want 0 or more\n--threads -3: want 0 or more"},
+		{"eval --run r --puzzles -1 --threads -3", "--puzzles -1: want 0 or more\n--threads -3: want 0 (all cores) to 1024"},
+		{"eval --run r --steps 1000000000", "--steps 1000000000: want 0 to 4096"},
+		{"train e2_2_t2_n2 --profile smoke --threads 100000", "--threads 100000: want 0 (all cores) to 1024"},
+		{"worker --threads 100000 --slots 5000", "--slots 5000: want 1 to 1024\n--threads 100000: want 0 (all cores) to 1024"},
+		{"run --profile smoke --threads 100000", "--threads 100000: want 0 (all cores) to 1024"},
+		{"up --threads 100000", "--threads 100000: want 0 (all cores) to 1024"},
+		{"preflight --threads 100000", "--threads 100000: want 0 (all cores) to 1024"},
+		{"bench step --steps 1000000001 --threads 100000", "--steps 1000000001: want 1 to 1000000\n--threads 100000: want 0"},
+		{"bench step --layers 1000000", "--layers 1000000: want 1 to 1024"},
+		{"bench all --steps 0", "--steps 0: want 1 to 1000000"},
+		{"plan e1_1_baseline --set hidden_size=2147483646 --set l_layers=2147483647", "hidden_size: 2147483646 is too large, the most is 1048576"},
 		{"eval --run ../x", `invalid object key "runs/../`},
 		{"export r --out x --step -5", "--step -5: want 0 or more"},
 		{"report --seeds -1", "--seeds [-1]: want 0 or more"},

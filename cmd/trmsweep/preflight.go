@@ -44,6 +44,9 @@ Exit code 1 where a check fails. Sweeps do the same as their first step.`,
 			if err != nil {
 				return err
 			}
+			if err := f.check(cfg); err != nil {
+				return err
+			}
 			if err := useEmbeddedStorage(a, f.store); err != nil {
 				return err
 			}

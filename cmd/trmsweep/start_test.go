@@ -59,12 +59,12 @@ func TestClientsKnowEveryWorkflowType(t *testing.T) {
 func TestWorkerFlagsAreCheckedFirst(t *testing.T) {
 	for _, command := range []string{"up", "run --sweep TNSweep", "worker"} {
 		for more, want := range map[string]string{
-			"--slots 0":                               "--slots 0: want 1 or more",
+			"--slots 0":                               "--slots 0: want 1 to 1024",
 			"--threads -1":                            "--threads -1: want 0",
 			"--allow-host http://a --allow-host b:1":  `--allow-host "http://a": want one host name`,
 			"--backend abacus":                        `no backend is called "abacus"`,
 			"--profile smok --configs " + t.TempDir(): "base.yaml",
-			"--backend xla --slots -1":                "--slots -1: want 1 or more\n--backend: backend not available: say which plugin",
+			"--backend xla --slots -1":                "--slots -1: want 1 to 1024\n--backend: backend not available: say which plugin",
 			"TRMSWEEP_STORE=s3://x":                   `"s3://x": want gs://BUCKET`,
 			"TRMSWEEP_STORE=gs:///x":                  "the bucket's name is missing",
 			"TRMSWEEP_METRICS_ADDRESS=nonsense":       "--metrics-address: address nonsense: missing port",

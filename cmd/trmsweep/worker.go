@@ -97,7 +97,7 @@ func threadsFault(n int) error {
 func (f workerFlags) check(cfg fs.FS) error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if f.slotsGiven && (f.slots < 1 || f.slots > maxSlots) {
+	if wrong := f.slots < 1 || f.slots > maxSlots; f.slotsGiven && wrong {
 		fault("--slots %d: want 1 to %d", f.slots, maxSlots)
 	}
 	if !slices.Contains([]string{"", experiment.PlacementHost, experiment.PlacementChip}, f.placement) {

@@ -170,3 +170,31 @@ func TestLostAnswerIsNoFailure(t *testing.T) {
 		restored(t, b, 1)
 	}
 }
+
+// awayHead is a store that refuses HEAD once it exists, as one that is away for longer than patience does.
+type awayHead struct {
+	blob.Bucket
+	tries int
+	away  bool
+}
+
+func (b *awayHead) Put(ctx context.Context, key string, body io.ReaderAt, size, gen int64) (blob.Attr, error) {
+	if b.away && key == "HEAD.json" {
+		b.tries++
+		return blob.Attr{}, fmt.Errorf("put %s: %w", key, blob.ErrTransient)
+	}
+	return b.Bucket.Put(ctx, key, body, size, gen)
+}
+
+// The bucket under a writer is the one that waits: what it gives up is not tried again.
+func TestHeadIsWaitedForOnce(t *testing.T) {
+	b := &awayHead{Bucket: mem.New(nil)}
+	w := acquire(t, b)
+	save(t, w, 1)
+	b.away = true
+	if _, err := w.Save(t.Context(), snap(2)); !errors.Is(err, blob.ErrTransient) || b.tries != 1 {
+		t.Errorf("%d tries, %v", b.tries, err)
+	}
+	b.away = false
+	save(t, acquire(t, b), 2)
+}

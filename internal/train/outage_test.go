@@ -3,6 +3,7 @@ package train
 import (
 	"errors"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -121,5 +122,26 @@ func TestOutageTakesNoMemory(t *testing.T) {
 	}
 	if state := spec.CheckpointBytes(); early == 0 || late-early > 10*state {
 		t.Errorf("the heap grew from %d to %d bytes in 59 steps of an outage; a state has %d", early, late, state)
+	}
+}
+
+// What comes before the first step waits for storage no longer than until a notice: there is nothing to save.
+func TestNoticeEndsTheStart(t *testing.T) {
+	for _, allowed := range []int{0, 1, 2, 3, 4} {
+		d := &dying{Bucket: mem.New(nil), left: allowed}
+		notice := make(chan string, 1)
+		a := attempt(t, d, tiny(t), func(o *Options) {
+			o.Patience, o.Notice = time.Hour, notice
+			record := o.Events
+			o.Events = func(e Event) {
+				record(e)
+				if e.Type == EventStorage && len(notice) == 0 {
+					notice <- "signal"
+				}
+			}
+		})
+		if !errors.Is(a.err, ErrPreempted) || !strings.Contains(a.err.Error(), "signal") || len(a.of(EventNotice)) != 1 || a.res.Step != 0 {
+			t.Errorf("%d operations: %+v, %v", allowed, a.res, a.err)
+		}
 	}
 }

@@ -284,3 +284,27 @@ func TestBenchRefusesWhatIsNotFinite(t *testing.T) {
 		t.Errorf("error %v, want ErrNotFinite at step 1", err)
 	}
 }
+
+// An evaluation can be ended before each of its supervision steps.
+func TestEvalLooksBeforeEveryStep(t *testing.T) {
+	c := tinyConfig()
+	m := testModel(t, c)
+	if err := m.Load(m.InitState(1)); err != nil {
+		t.Fatal(err)
+	}
+	in := tinyBatch(c)
+	stop := errors.New("told to stop")
+	for at := range c.HaltMaxSteps + 1 {
+		looks := 0
+		look := func() error {
+			if looks++; looks > at {
+				return stop
+			}
+			return nil
+		}
+		_, err := m.EvalWhile(look, in.Inputs, in.Labels, in.PuzzleIDs)
+		if wantErr := at < c.HaltMaxSteps; errors.Is(err, stop) != wantErr || looks != min(at+1, c.HaltMaxSteps) {
+			t.Errorf("told before step %d: %v after %d looks", at+1, err, looks)
+		}
+	}
+}
