@@ -160,21 +160,14 @@ func printPlan(a *app, rows []planRow, hw experiment.Hardware, placement string)
 		sum += h
 	}
 	slots := experiment.SlotsOfV4Slice(placement)
-<<<<<<< HEAD
 	fmt.Fprintf(a.stdout, "\n%d experiments, %d runs, %.1f MB of checkpoints. Hours are of one chip, on which a run computes, evaluations included; "+
 		"those from flops on a %s at %.1f%% of its %.0f TFLOP/s.\n%.3g chip hours",
-		len(rows), len(hours), float64(bytes)/1e6, hw.Name, 100*hw.Utilisation, hw.PeakFLOPs/1e12, sum)
+		len(rows), len(hours), bytes/1e6, hw.Name, 100*hw.Utilisation, hw.PeakFLOPs/1e12, sum)
 	if compiledForV4(rows) {
 		fmt.Fprintf(a.stdout, "; %.3g h on a v4-64 with placement %s, which trains %d at once", makespan(hours, slots), placement, slots)
 	}
 	fmt.Fprintln(a.stdout, ".")
 	return printCompiled(a, rows)
-=======
-	fmt.Fprintf(a.stdout, "\n%d experiments, %d runs, %.1f MB of checkpoints. Hours are on one %s at %.1f%% of its %.0f TFLOP/s, evaluations included; a run uses one chip.\n"+
-		"%.3g chip hours; %.3g h on a v4-64 with placement %s, which trains %d at once.\n",
-		len(rows), len(hours), bytes/1e6, hw.Name, 100*hw.Utilisation, hw.PeakFLOPs/1e12, sum, makespan(hours, slots), placement, slots)
-	return nil
->>>>>>> 4dd352c (Every loop looks at its context, every number has a bound, and a held lock of a store is told and waited for within patience)
 }
 
 // placements is the placement that all specs have, or host where they differ: chips are then not shared by all.
