@@ -22,6 +22,8 @@ var (
 	ErrPrecondition = errors.New("object generation does not match")
 	// ErrTransient marks errors that may pass by themselves: timeouts, 429, 5xx, cut connections, a full disk.
 	ErrTransient = errors.New("storage temporarily unavailable")
+	// ErrFull is the ErrTransient of a store without room: somebody may make some.
+	ErrFull = fmt.Errorf("%w: no room", ErrTransient)
 	// ErrCorrupt: what came back is not what was stored (size or CRC32C differ).
 	ErrCorrupt = errors.New("object is corrupt")
 )
@@ -34,6 +36,17 @@ type Attr struct {
 	CRC32C     uint32    // Castagnoli, of the whole object
 	Updated    time.Time // by the storage's clock
 }
+
+type failWhenFull struct{}
+
+// FailWhenFull marks the operations of a caller that can make room itself: they are to fail
+// with ErrFull at once, where they would otherwise wait for somebody else to make some.
+func FailWhenFull(ctx context.Context) context.Context {
+	return context.WithValue(ctx, failWhenFull{}, true)
+}
+
+// FailsWhenFull says whether ctx comes from FailWhenFull.
+func FailsWhenFull(ctx context.Context) bool { return ctx.Value(failWhenFull{}) != nil }
 
 // Generations with a meaning of their own in Put.
 const (

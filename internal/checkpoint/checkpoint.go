@@ -95,6 +95,8 @@ type Snapshot struct {
 	Check func(tensor.State) error
 	// Ticket names the commit in advance; needed only when Meta.WorldSize > 1, see Writer.Begin.
 	Ticket Ticket
+
+	created time.Time // when Save began: a second try writes the same manifest
 }
 
 // Commit is a finished Save.

@@ -79,22 +79,24 @@ func (w *Writer) clean(ctx context.Context, all bool) (Cleaned, error) {
 // retractTime is how long a fenced writer tries to take its files back; those that stay are collected by the run's owner.
 const retractTime = 5 * time.Second
 
-// retract deletes what this writer, fenced, has stored for commits whose
-// manifest it never sent. Nobody can refer to them, and the owner may be done.
+// retract deletes what this writer, fenced or without room for the rest, has stored for
+// commits whose manifest it never sent. Nobody can refer to them, and the owner may be done.
 func (w *Writer) retract(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), retractTime)
 	defer cancel()
+	var sent []*attempt
 	for _, a := range w.failed {
 		if a.m != nil {
+			sent = append(sent, a)
 			continue
 		}
 		for _, key := range a.keys {
 			if err := w.b.Delete(ctx, key, blob.Any); err != nil && !errors.Is(err, blob.ErrNotExist) {
-				w.log.Warn("take back a file of a fenced save", "key", key, "error", err)
+				w.log.Warn("take back a file of a failed save", "key", key, "error", err)
 			}
 		}
 	}
-	w.failed = nil
+	w.failed = sent
 }
 
 // empty deletes checkpoints that HEAD no longer lists, each manifest first. What fails is left for Clean.

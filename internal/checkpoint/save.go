@@ -30,6 +30,7 @@ type attempt struct {
 // Save commits a snapshot: files, then MANIFEST, then HEAD. When it returns an
 // error the commit before is still live, or this one is if only the answer was
 // lost; the next Save finds out. Log bytes of a failed Save go into the next.
+// Where the store is full, checkpoints are deleted first that this commit makes superfluous.
 // Errors: ErrFenced (final), blob.ErrTransient (call again, with a newer snapshot if there is one).
 func (w *Writer) Save(ctx context.Context, s Snapshot) (Commit, error) {
 	w.mu.Lock()
@@ -40,11 +41,12 @@ func (w *Writer) Save(ctx context.Context, s Snapshot) (Commit, error) {
 			return Commit{}, fmt.Errorf("save step %d: %w", s.Step, err)
 		}
 	}
+	s.created = w.now().UTC()
 	for try := 0; ; try++ {
 		var c Commit
 		err := w.settle(ctx)
 		if err == nil {
-			c, err = w.commit(ctx, s)
+			c, err = w.commitWithRoom(ctx, &s)
 		}
 		if err == nil {
 			c.Took = time.Since(start)
@@ -109,7 +111,7 @@ func (w *Writer) commit(ctx context.Context, s Snapshot) (Commit, error) {
 	a := &attempt{id: t.ID, logs: logSizes{len(w.pending.metrics) + len(s.MetricsJSONL), len(w.pending.tfevents) + len(s.TFEvents)}}
 	w.failed = append(w.failed, a)
 	m := Manifest{
-		Format: Format, Commit: t.ID, Step: s.Step, Epoch: w.epoch, Owner: w.owner, Created: w.now().UTC(),
+		Format: Format, Commit: t.ID, Step: s.Step, Epoch: w.epoch, Owner: w.owner, Created: s.created,
 		Milestone: s.Milestone, Meta: s.Meta,
 	}
 	digest := make(chan string, 1)
@@ -223,6 +225,9 @@ func (w *Writer) putManifest(ctx context.Context, a *attempt, m Manifest) (Entry
 	key := "ckpt/" + a.id + "/" + manifestName
 	a.keys, a.m = append(a.keys, key), &m
 	attr, sum, err := putNew(ctx, w.b, key, bytes.NewReader(data), int64(len(data)))
+	if errors.Is(err, blob.ErrFull) { // it is certain that it is not there
+		a.m = nil
+	}
 	if err != nil {
 		return Entry{}, 0, err
 	}

@@ -106,7 +106,7 @@ func (b *Bucket) explain(op, key string, err error) error {
 	kind := error(nil)
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		hint, kind = fmt.Sprintf("no space left in %s; free some and it goes on", b.dir), blob.ErrTransient
+		hint, kind = fmt.Sprintf("no space left in %s; free some and it goes on", b.dir), blob.ErrFull
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.EIO),
 		errors.Is(err, syscall.ESTALE), errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EBUSY):
 		hint, kind = "the file system is in trouble", blob.ErrTransient

@@ -55,7 +55,7 @@ func TestFullDisk(t *testing.T) {
 		return n, syscall.ENOSPC
 	}
 	_, err := blob.PutBytes(t.Context(), b, "x/k", []byte("hello"), blob.Any)
-	if !errors.Is(err, blob.ErrTransient) || !strings.Contains(err.Error(), "no space left in "+b.Dir()) {
+	if !errors.Is(err, blob.ErrTransient) || !errors.Is(err, blob.ErrFull) || !strings.Contains(err.Error(), "no space left in "+b.Dir()) {
 		t.Fatal(err)
 	}
 	left, _ := os.ReadDir(filepath.Join(b.dir, tempDir))

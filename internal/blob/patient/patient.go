@@ -32,7 +32,7 @@ type bucket struct {
 	sleep    func(context.Context, time.Duration) error
 }
 
-// New wraps b. notify (may be nil; called from the operation's goroutine) hears of every
+// New wraps b. What is marked with blob.FailWhenFull does not wait for room. notify (may be nil; called from the operation's goroutine) hears of every
 // failed try and how long the operation has been failing, and with a nil error that it
 // has got an answer after all. Patience counts per operation from its first failure; the
 // last error comes back once it is used up.
@@ -74,6 +74,9 @@ func (t *trial) again(ctx context.Context, err error) (bool, error) {
 	}
 	if err == nil || !errors.Is(err, blob.ErrTransient) {
 		t.answered()
+		return false, err
+	}
+	if errors.Is(err, blob.ErrFull) && blob.FailsWhenFull(ctx) {
 		return false, err
 	}
 	now := t.b.now()
