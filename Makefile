@@ -6,6 +6,7 @@ SWEEP   ?= AllAblations
 PROFILE ?= smoke
 KILLS   ?= 100
 SEED    ?= 1
+BACKEND ?= cpu
 
 .PHONY: run run-clean up down build stack test race e2e chaos bench lint lint-full determinism
 
@@ -30,7 +31,8 @@ build: ## bin/trmsweep, bin/tctl, bin/devstack
 stack: build ## the embedded stack in the foreground; Ctrl-C stops it
 	bin/devstack --state $(STATE)
 
-test: ## every test; no network but 127.0.0.1
+test: ## every test; no network but 127.0.0.1. Those of XLA need `trmsweep backend install xla:cpu`
+	@go run ./cmd/trmsweep backend path xla:cpu >/dev/null 2>&1 || echo "NOT RUN: the tests of XLA: there is no xla:cpu here; bin/trmsweep backend install xla:cpu"
 	go test -timeout 40m ./... trmsweep/internal/guard
 	cd cmd/devstack && go test -vet=off . # lint vets it: facts of the whole server take minutes
 
@@ -44,8 +46,8 @@ race: ## tests of what runs concurrently, with the race detector; needs a C comp
 e2e: ## the real binaries, driven as a user does
 	go test -count=1 -timeout 40m ./e2e/
 
-chaos: ## a sweep while its processes are killed: KILLS= SEED=; then every hash is compared with an undisturbed run
-	go test -count=1 -timeout 4h -v -run TestChaos ./internal/chaos/ -args -kills $(KILLS) -seed $(SEED)
+chaos: ## a sweep while its processes are killed: KILLS= SEED= BACKEND=; then every hash is compared with an undisturbed run
+	go test -count=1 -timeout 4h -v -run TestChaos ./internal/chaos/ -args -kills $(KILLS) -seed $(SEED) -backend $(BACKEND)
 
 bench: ## training steps of every size against this machine's matrix product, and checkpoints of the paper's; BENCH=--short for the quick ones
 	@mkdir -p bin

@@ -28,6 +28,7 @@ type Options struct {
 	Kills       int      // rounds are added until so many have happened
 	Experiments []string // trained at once, in every round with another seed
 	Overrides   []string // key=value
+	Backend     string   // of the training processes
 	Sweep       string   // a sweep type that trains them; empty: each as a workflow of its own
 	// Heartbeat is the time after which the server gives a silent worker up; only without Sweep.
 	Heartbeat time.Duration

@@ -12,6 +12,7 @@ import (
 var (
 	kills = flag.Int("kills", 0, "run the long version until so many kills have happened")
 	seed  = flag.Uint64("seed", 174, "seed of when and what is killed")
+	onto  = flag.String("backend", "cpu", "backend of the training processes")
 	keep  = flag.String("keep", "", "folder for state and logs, instead of one that is deleted")
 )
 
@@ -47,7 +48,7 @@ func binaries(t *testing.T) string {
 }
 
 func options(t *testing.T) Options {
-	o := Options{Bin: binaries(t), Dir: t.TempDir(), Seed: *seed, Overrides: tiny, Heartbeat: 3 * time.Second, Logf: t.Logf}
+	o := Options{Bin: binaries(t), Dir: t.TempDir(), Seed: *seed, Overrides: tiny, Backend: *onto, Heartbeat: 3 * time.Second, Logf: t.Logf}
 	if *keep != "" {
 		o.Dir = *keep
 		if err := os.MkdirAll(o.Dir, 0o755); err != nil {

@@ -19,6 +19,7 @@ import (
 	"trmsweep/internal/blob/open"
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/endpoint"
+	"trmsweep/internal/plugins"
 	"trmsweep/internal/train"
 
 	"trmsweep/internal/blob"
@@ -29,6 +30,9 @@ const (
 	devstack = "devstack"
 	workers  = "worker"
 )
+
+// workerThreads is how many threads each training process of the worker has.
+const workerThreads = "1"
 
 // store is where the worker keeps its runs; every embedded stack has this bucket.
 const store = "gs://trmsweep"
@@ -62,8 +66,8 @@ func (h *harness) start(ctx context.Context) error {
 	}
 	h.keepPorts()
 	h.keep(ctx, workers, func() *exec.Cmd {
-		return exec.Command(filepath.Join(h.o.Bin, "trmsweep"), "worker", "--state", h.state, "--store", store, "--profile", "smoke", "--backend", "cpu",
-			"--slots", strconv.Itoa(h.slots()), "--threads", "1", "--grace", "10s")
+		return exec.Command(filepath.Join(h.o.Bin, "trmsweep"), "worker", "--state", h.state, "--store", store, "--profile", "smoke", "--backend", h.o.Backend,
+			"--slots", strconv.Itoa(h.slots()), "--threads", workerThreads, "--grace", "10s")
 	})
 	return nil
 }
@@ -133,10 +137,13 @@ func (h *harness) once(ctx context.Context, name string, cmd *exec.Cmd) error {
 	return err
 }
 
-// environ is this process's environment without what points at another stack.
+// environ is this process's environment without what points at another stack. XLA's plugins are found as here.
 func (h *harness) environ() []string {
 	var env []string
 	for _, kv := range os.Environ() {
+		if strings.HasPrefix(kv, plugins.DirEnv+"=") {
+			env = append(env, kv)
+		}
 		if !strings.HasPrefix(kv, "TEMPORAL_") && !strings.HasPrefix(kv, "TRMSWEEP_") && !strings.HasPrefix(kv, "STORAGE_EMULATOR_HOST=") {
 			env = append(env, kv)
 		}
@@ -159,9 +166,17 @@ func (h *harness) run(ctx context.Context, name string, args ...string) ([]byte,
 	return stdout.Bytes(), nil
 }
 
+// threads of an undisturbed run: other than the worker's where they change no bit, the same where they may.
+func (h *harness) threads() string {
+	if h.o.Backend == "cpu" {
+		return "2"
+	}
+	return workerThreads
+}
+
 // undisturbed trains a target without Temporal in a store of its own.
 func (h *harness) undisturbed(ctx context.Context, t target) (res train.Result, err error) {
-	args := []string{"train", t.experiment, "--profile", "smoke", "--backend", "cpu", "--threads", "2", "--no-metadata", "--seed", strconv.FormatInt(t.seed, 10),
+	args := []string{"train", t.experiment, "--profile", "smoke", "--backend", h.o.Backend, "--threads", h.threads(), "--no-metadata", "--seed", strconv.FormatInt(t.seed, 10),
 		"--state", filepath.Join(h.o.Dir, "undisturbed"), "--store", filepath.Join(h.o.Dir, "undisturbed", "store")}
 	for _, kv := range h.o.Overrides {
 		args = append(args, "--set", kv)
