@@ -52,7 +52,10 @@ func dotted(y, dy *Node) *Node { return ReduceAllSum(Mul(y, dy)) }
 // lostEpsilon is what float64 loses when it is added to 1 or more: the reference adds less to 1-x where x is negative, the model nothing.
 const lostEpsilon = 0x1p-53
 
-func TestGoldenStablemax(t *testing.T) {
+func TestGoldenStablemax(t *testing.T) { onEach(t, goldenStablemax) }
+
+func goldenStablemax(t *testing.T) {
+	t.Helper()
 	var m struct {
 		Units struct {
 			S struct {
@@ -103,7 +106,10 @@ func TestGoldenStablemax(t *testing.T) {
 	nearEach(t, u.Grad, out[2], grad, 1e-6, 1e-15)
 }
 
-func TestGoldenLossHead(t *testing.T) {
+func TestGoldenLossHead(t *testing.T) { onEach(t, goldenLossHead) }
+
+func goldenLossHead(t *testing.T) {
+	t.Helper()
 	var m struct {
 		Units struct {
 			L struct {
@@ -165,7 +171,10 @@ func TestGoldenLossHead(t *testing.T) {
 	}
 }
 
-func TestGoldenRMSNorm(t *testing.T) {
+func TestGoldenRMSNorm(t *testing.T) { onEach(t, goldenRMSNorm) }
+
+func goldenRMSNorm(t *testing.T) {
+	t.Helper()
 	var m struct {
 		Units struct {
 			R struct {
@@ -190,7 +199,10 @@ func TestGoldenRMSNorm(t *testing.T) {
 	}
 }
 
-func TestGoldenRoPE(t *testing.T) {
+func TestGoldenRoPE(t *testing.T) { onEach(t, goldenRoPE) }
+
+func goldenRoPE(t *testing.T) {
+	t.Helper()
 	var m struct {
 		Units struct {
 			R struct {
@@ -284,7 +296,10 @@ func rowsOf(w *Node, part, parts int) *Node {
 	return sliceAxis(w, 0, part*n, (part+1)*n)
 }
 
-func TestGoldenSwiGLU(t *testing.T) {
+func TestGoldenSwiGLU(t *testing.T) { onEach(t, goldenSwiGLU) }
+
+func goldenSwiGLU(t *testing.T) {
+	t.Helper()
 	var m struct {
 		Units struct{ SwiGLU goldenLayer }
 	}
@@ -299,7 +314,10 @@ func TestGoldenSwiGLU(t *testing.T) {
 	})
 }
 
-func TestGoldenAttention(t *testing.T) {
+func TestGoldenAttention(t *testing.T) { onEach(t, goldenAttention) }
+
+func goldenAttention(t *testing.T) {
+	t.Helper()
 	var m struct {
 		Units struct{ Attention goldenLayer }
 	}

@@ -8,14 +8,20 @@ import (
 	"trmsweep/internal/statedict"
 )
 
-// TestGoldenStateDict exports the reference's start values and reads them back:
-// the names and shapes are the reference's, the bytes survive.
-func TestGoldenStateDict(t *testing.T) {
+// TestGoldenStateDict exports the reference's start values from the device and reads them back onto it: the names and shapes are the
+// reference's, the bytes survive.
+func TestGoldenStateDict(t *testing.T) { onEach(t, goldenStateDict) }
+
+func goldenStateDict(t *testing.T) {
+	t.Helper()
 	var m struct{ Cases map[string]goldenCase }
 	manifest(t, &m)
 	for name, g := range m.Cases {
 		model := testModel(t, g.config())
-		state := g.startState(t, model)
+		if err := model.Load(g.startState(t, model)); err != nil {
+			t.Fatal(err)
+		}
+		state := mustSnapshot(t, model)
 		data, err := statedict.Encode(state, false)
 		if err != nil {
 			t.Fatal(err)
@@ -36,6 +42,10 @@ func TestGoldenStateDict(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := model.Load(back); err != nil {
+			t.Fatal(err)
+		}
+		back = mustSnapshot(t, model)
 		for ref := range g.Init {
 			key := stateName("param/", ref)
 			if string(back[key].Data) != string(state[key].Data) {

@@ -19,8 +19,11 @@ import (
 	"trmsweep/internal/tensor"
 )
 
+// goldenEnv names another folder than the reference's.
+const goldenEnv = "TRM_GOLDEN_DIR"
+
 func goldenDir() string {
-	if d := os.Getenv("TRM_GOLDEN_DIR"); d != "" {
+	if d := os.Getenv(goldenEnv); d != "" {
 		return d
 	}
 	return filepath.Join("..", "..", "testdata", "golden")

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"testing"
 
@@ -113,18 +114,37 @@ func (g goldenCase) startState(t *testing.T, model *Model) tensor.State {
 	return state
 }
 
+// TestGoldenTraining trains the reference's cases on every backend; a folder that the oracle wrote it trains on one.
 func TestGoldenTraining(t *testing.T) {
+	if os.Getenv(goldenEnv) != "" {
+		eachCase(t, func(t *testing.T, g goldenCase) { goldenTraining(t, g) })
+		return
+	}
+	eachCase(t, func(t *testing.T, g goldenCase) {
+		exact := g.traceOracle(t)
+		onEach(t, func(t *testing.T) {
+			t.Run("float32", func(t *testing.T) { g.againstOracle(t, goldenTraining(t, g), exact) })
+			t.Run("bfloat16", func(t *testing.T) { g.bfloat16Step(t, exact[0]) })
+		})
+	})
+}
+
+// eachCase runs f on the training cases of the manifest.
+func eachCase(t *testing.T, f func(t *testing.T, g goldenCase)) {
+	t.Helper()
 	var m struct{ Cases map[string]goldenCase }
 	manifest(t, &m)
 	if len(m.Cases) == 0 {
 		t.Fatal("the manifest has no training cases")
 	}
-	for name, c := range m.Cases {
-		t.Run(name, func(t *testing.T) { goldenTraining(t, c) })
+	for name, g := range m.Cases {
+		t.Run(name, func(t *testing.T) { f(t, g) })
 	}
 }
 
-func goldenTraining(t *testing.T, g goldenCase) {
+// goldenTraining compares with the reference step by step and returns what the model computed.
+func goldenTraining(t *testing.T, g goldenCase) (trace []traced) {
+	t.Helper()
 	c := g.config()
 	if g.Loss.Epsilon >= lostEpsilon || g.Loss.QWeight != qHaltWeight {
 		t.Fatalf("stablemax epsilon %v and q weight %v, the model has none and %v", g.Loss.Epsilon, g.Loss.QWeight, qHaltWeight)
@@ -153,15 +173,15 @@ func goldenTraining(t *testing.T, g goldenCase) {
 	}
 	for k, step := range g.Steps {
 		tol := g.Tolerance[k]
-		in := StepInput{Inputs: bytesOf(inputs[k*cells : (k+1)*cells]), Labels: bytesOf(labels[k*cells : (k+1)*cells]),
-			PuzzleIDs: intsOf(ids[k*c.BatchSize : (k+1)*c.BatchSize])}
-		mt, err := model.Gradients(in)
+		mt, err := model.Gradients(g.batchOf(t, k))
 		if err != nil {
 			t.Fatal(err)
 		}
 		at := func(what string) string { return fmt.Sprintf("step %d %s", k+1, what) }
-		g.checkOutputs(t, at, model, step, mt, tol)
-		checkGradients(t, at, model, step, tol["grad_abs_over_tensor_absmax"])
+		tensors := traced{}
+		trace = append(trace, tensors)
+		g.checkOutputs(t, at, model, step, mt, tol, tensors)
+		checkGradients(t, at, model, step, tol["grad_abs_over_tensor_absmax"], tensors)
 		if err := model.Apply(int64(k+1), g.Train.LR, g.Train.PuzzleLR); err != nil {
 			t.Fatal(err)
 		}
@@ -171,6 +191,11 @@ func goldenTraining(t *testing.T, g goldenCase) {
 		}
 		if k == 0 {
 			overwriteFragile(t, model, g, state, after)
+		}
+		for name, a := range after {
+			if kind, _ := cutKind(name); kind == "param" {
+				tensors[name] = floats(t, a)
+			}
 		}
 		for name, s := range step.Params {
 			s.near(t, at(name), after[stateName("param/", name)], tol["param_abs"])
@@ -184,13 +209,17 @@ func goldenTraining(t *testing.T, g goldenCase) {
 			}
 		}
 	}
+	return trace
 }
 
-func checkGradients(t *testing.T, at func(string) string, model *Model, step goldenStep, rel float64) {
+func checkGradients(t *testing.T, at func(string) string, model *Model, step goldenStep, rel float64, trace traced) {
 	t.Helper()
 	grads, err := model.LastGradients()
 	if err != nil {
 		t.Fatal(err)
+	}
+	for name, a := range grads {
+		trace["grad/"+name] = floats(t, a)
 	}
 	if len(step.Grads)+len(step.GradsStats) != len(grads) {
 		t.Errorf("%s: %d with values, %d with statistics, the model has %d", at("gradients"), len(step.Grads), len(step.GradsStats), len(grads))
@@ -229,7 +258,7 @@ func overwriteFragile(t *testing.T, model *Model, g goldenCase, before, after te
 	}
 }
 
-func (g goldenCase) checkOutputs(t *testing.T, at func(string) string, model *Model, step goldenStep, mt Metrics, tol map[string]float64) {
+func (g goldenCase) checkOutputs(t *testing.T, at func(string) string, model *Model, step goldenStep, mt Metrics, tol map[string]float64, trace traced) {
 	t.Helper()
 	out, err := model.LastOutputs()
 	if err != nil {
@@ -239,10 +268,13 @@ func (g goldenCase) checkOutputs(t *testing.T, at func(string) string, model *Mo
 	if err != nil {
 		t.Fatal(err)
 	}
+	trace["logits"], trace["q_halt"] = floats(t, out["logits"]), floats(t, out["q_halt"])
 	sampled{File: step.Logits}.near(t, at("logits"), out["logits"], tol["logits_abs"])
 	near(t, at("q_halt"), floats(t, out["q_halt"]), step.QHalt, tol["q_halt_abs"], false)
 	near(t, at("q_continue"), floats(t, out["q_continue"]), step.QContinue, tol["q_halt_abs"], false)
-	g.checkMetrics(t, at, model.Config(), state, step, mt, tol)
+	reference, _ := npy(t, step.Logits)
+	explained := g.lossSlope(trace["logits"], state["carry/labels"].Data) * distance(trace["logits"], reference)
+	g.checkMetrics(t, at, model.Config(), state, step, mt, tol, explained)
 
 	near(t, at("carry steps"), floats(t, state["carry/steps"]), step.Steps, 0, false)
 	near(t, at("ids"), floats(t, state["carry/puzzle_ids"]), step.IDs, 0, false)
@@ -274,20 +306,45 @@ func (g goldenCase) checkOutputs(t *testing.T, at func(string) string, model *Mo
 // loose says that rounding may decide a prediction.
 func (s goldenStep) loose(tol map[string]float64) bool { return s.Gap < 2*tol["logits_abs"] }
 
-func (g goldenCase) checkMetrics(t *testing.T, at func(string) string, c Config, state tensor.State, step goldenStep, mt Metrics, tol map[string]float64) {
-	t.Helper()
-	rel := tol["loss_rel"]
-	if tol["step"] > 3 { // the folder's README: an independent float32 replay is close to the tolerance here, 1e-5 is fair
-		rel = max(rel, 1e-5)
+// lossSlope is the length of the gradient of lm_loss by the logits.
+func (g goldenCase) lossSlope(logits []float64, labels []byte) float64 {
+	c, squares := g.config(), 0.0
+	for i, label := range labels {
+		if label == 0 {
+			continue
+		}
+		row := labels[i/c.SeqLen*c.SeqLen : (i/c.SeqLen+1)*c.SeqLen]
+		_, grad, _ := stableLoss(c.LossType, logits[i*c.VocabSize:(i+1)*c.VocabSize], int(label))
+		for _, d := range grad {
+			d /= float64(c.SeqLen - count(row, 0))
+			squares += d * d
+		}
 	}
-	near(t, at("loss"), []float64{mt.Loss}, []float64{step.Loss}, rel, true)
-	near(t, at("lm_loss"), []float64{mt.LMLoss}, []float64{step.LMLoss}, rel, true)
+	return math.Sqrt(squares)
+}
+
+// distance is the length of the difference.
+func distance(a, b []float64) float64 {
+	squares := 0.0
+	for i := range a {
+		squares += (a[i] - b[i]) * (a[i] - b[i])
+	}
+	return math.Sqrt(squares)
+}
+
+// checkMetrics takes from the losses what the difference of the logits explains: one sum of thousands of rounding errors may come
+// out near zero by chance, and so did those from which the manifest's loss_rel was made.
+func (g goldenCase) checkMetrics(t *testing.T, at func(string) string, c Config, state tensor.State, step goldenStep, mt Metrics, tol map[string]float64, explained float64) {
+	t.Helper()
 	q := float64(c.BatchSize)*tol["q_halt_abs"] + 1e-6*step.QHaltLoss // the slope of the loss is at most one
+	lm := explained + 1e-7*step.LMLoss                                // the reference rounds its losses to float32
+	near(t, at("loss"), []float64{mt.Loss}, []float64{step.Loss}, lm+q/2+1e-7*step.Loss, false)
+	near(t, at("lm_loss"), []float64{mt.LMLoss}, []float64{step.LMLoss}, lm, false)
 	near(t, at("q_halt_loss"), []float64{mt.QHaltLoss}, []float64{step.QHaltLoss}, q, false)
 
 	got := map[string]float64{"count": mt.Count, "accuracy": mt.Accuracy, "exact_accuracy": mt.ExactAccuracy, "q_halt_accuracy": mt.QHaltAccuracy,
 		"steps": mt.Steps, "lm_loss": mt.LMLoss, "q_halt_loss": mt.QHaltLoss, "q_continue_loss": mt.QContinueLoss}
-	near1 := map[string]float64{"accuracy": 1e-6 * float64(c.BatchSize), "lm_loss": rel * step.LMLoss, "q_halt_loss": q, "q_continue_loss": q}
+	near1 := map[string]float64{"accuracy": 1e-6 * float64(c.BatchSize), "lm_loss": lm, "q_halt_loss": q, "q_continue_loss": q}
 	if step.loose(tol) {
 		least := c.SeqLen
 		for row := range slices.Chunk(state["carry/labels"].Data, c.SeqLen) {

@@ -155,7 +155,10 @@ func tinyConfig() Config {
 		Beta1: 0.9, Beta2: 0.95, EMA: true, EMARate: 0.9}
 }
 
-func TestGoldenAdamATan2(t *testing.T) {
+func TestGoldenAdamATan2(t *testing.T) { onEach(t, goldenAdamATan2) }
+
+func goldenAdamATan2(t *testing.T) {
+	t.Helper()
 	var m struct {
 		Units struct {
 			A struct {
@@ -220,7 +223,10 @@ func TestGoldenAdamATan2(t *testing.T) {
 	}
 }
 
-func TestGoldenSignSGD(t *testing.T) {
+func TestGoldenSignSGD(t *testing.T) { onEach(t, goldenSignSGD) }
+
+func goldenSignSGD(t *testing.T) {
+	t.Helper()
 	var m struct {
 		Units struct {
 			S struct {

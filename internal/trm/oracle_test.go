@@ -39,10 +39,10 @@ func TestFoldersOfOtherSizes(t *testing.T) {
 			change(&c)
 			f := newFolder(t)
 			f.manifest(map[string]any{"cases": map[string]any{"case": f.training("case", c, 4)}})
-			t.Setenv("TRM_GOLDEN_DIR", f.dir)
+			t.Setenv(goldenEnv, f.dir)
 			t.Run("files", TestGoldenFiles)
 			t.Run("training", TestGoldenTraining)
-			t.Run("state dict", TestGoldenStateDict)
+			t.Run("state dict", goldenStateDict)
 		})
 	}
 }
@@ -58,7 +58,7 @@ func TestDamagedFoldersFail(t *testing.T) {
 		t.Helper()
 		f.manifest(map[string]any{"cases": map[string]any{"case": kase}})
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^(TestGoldenFiles|TestGoldenTraining)$")
-		cmd.Env = append(os.Environ(), "TRM_GOLDEN_DIR="+f.dir)
+		cmd.Env = append(os.Environ(), goldenEnv+"="+f.dir)
 		out, err := cmd.CombinedOutput()
 		if err != nil && !strings.Contains(string(out), "--- FAIL") {
 			t.Fatalf("%v: %s", err, out)

@@ -238,10 +238,10 @@ func (f *folder) truncUnit() map[string]any {
 func TestUnitsOfOtherSizes(t *testing.T) {
 	f := newFolder(t)
 	f.manifest(map[string]any{"units": f.units()})
-	t.Setenv("TRM_GOLDEN_DIR", f.dir)
-	for name, test := range map[string]func(*testing.T){"files": TestGoldenFiles, "stablemax": TestGoldenStablemax, "loss head": TestGoldenLossHead,
-		"rms norm": TestGoldenRMSNorm, "rope": TestGoldenRoPE, "swiglu": TestGoldenSwiGLU, "attention": TestGoldenAttention,
-		"trunc normal": TestGoldenTruncNormal, "adam-atan2": TestGoldenAdamATan2, "sign sgd": TestGoldenSignSGD} {
+	t.Setenv(goldenEnv, f.dir)
+	for name, test := range map[string]func(*testing.T){"files": TestGoldenFiles, "stablemax": goldenStablemax, "loss head": goldenLossHead,
+		"rms norm": goldenRMSNorm, "rope": goldenRoPE, "swiglu": goldenSwiGLU, "attention": goldenAttention,
+		"trunc normal": TestGoldenTruncNormal, "adam-atan2": goldenAdamATan2, "sign sgd": goldenSignSGD} {
 		t.Run(name, test)
 	}
 }
