@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -57,8 +58,11 @@ func (a *Activities) Status(ctx context.Context, it Item) (RunStatus, error) {
 }
 
 func (a *Activities) status(ctx context.Context, it Item) (RunStatus, error) {
-	b := blob.Prefix(a.Bucket, "runs/"+it.Run+"/")
 	var st RunStatus
+	b, err := a.runOf(it.Run)
+	if err != nil {
+		return st, err
+	}
 	r, err := report.ReadResult(ctx, a.Bucket, report.Identity{Run: it.Run, SpecHash: it.SpecHash, Seed: it.Seed})
 	switch {
 	case err == nil:
@@ -191,15 +195,22 @@ func (a *Activities) Report(ctx context.Context, in ReportInput) (res ReportResu
 	}
 	ctx, _, stop := a.beating(ctx)
 	defer stop()
+	faults := SweepFaults(in.Sweep)
+	for _, it := range in.Items {
+		faults = append(faults, it.Faults()...)
+	}
+	if len(faults) > 0 {
+		return ReportResult{}, temporal.NewNonRetryableApplicationError(strings.Join(faults, "; "), ErrConfig, nil)
+	}
 	keys, err := a.WriteReport(ctx, in)
 	return ReportResult{Keys: keys}, err
 }
 
 func (a *Activities) readSpec(ctx context.Context, key string) (experiment.Spec, error) {
 	var s experiment.Spec
-	data, _, err := blob.ReadAll(ctx, a.Bucket, key, 0)
+	data, err := a.specText(ctx, key)
 	if err != nil {
-		return s, fmt.Errorf("read spec %s: %w", key, err)
+		return s, err
 	}
 	if err := json.Unmarshal(data, &s); err != nil {
 		return s, temporal.NewNonRetryableApplicationError(fmt.Sprintf("spec %s: %v", key, err), ErrConfig, err)

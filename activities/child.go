@@ -172,6 +172,9 @@ func (c Child) openLog(name string) (*os.File, error) {
 		}
 		return f, err
 	}
+	if err := checkRun(name); err != nil { // its log lies in LogDir and nowhere else
+		return nil, err
+	}
 	if err := os.MkdirAll(c.LogDir, 0o755); err != nil {
 		return nil, fmt.Errorf("make log folder: %w", err)
 	}

@@ -57,7 +57,14 @@ func (a *Activities) Extend(ctx context.Context, in ExtendInput) (Item, error) {
 func (a *Activities) Fork(ctx context.Context, in ForkInput) error {
 	ctx, _, stop := a.beating(ctx)
 	defer stop()
-	from, to := blob.Prefix(a.Bucket, "runs/"+in.From.Run+"/"), blob.Prefix(a.Bucket, "runs/"+in.To.Run+"/")
+	from, err := a.runOf(in.From.Run)
+	if err != nil {
+		return err
+	}
+	to, err := a.runOf(in.To.Run)
+	if err != nil {
+		return err
+	}
 	h, err := checkpoint.ReadHead(ctx, to)
 	if err == nil && len(h.Entries) > 0 {
 		return nil

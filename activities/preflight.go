@@ -76,9 +76,9 @@ func (a *Activities) Trial(ctx context.Context, in TrialInput) (preflight.Row, e
 	defer stop()
 	ctx, cancel := untilWorkerStops(ctx)
 	defer cancel()
-	spec, _, err := blob.ReadAll(ctx, a.Bucket, in.SpecKey, 0)
+	spec, err := a.specText(ctx, in.SpecKey)
 	if err != nil {
-		return preflight.Row{}, fmt.Errorf("read spec %s: %w", in.SpecKey, err)
+		return preflight.Row{}, err
 	}
 	key := a.trialKey(spec)
 	if row, ok := a.passed(ctx, key); ok {

@@ -76,10 +76,12 @@ func (a *Activities) prepare(ctx context.Context, in TrainInput, owner checkpoin
 		case <-ctx.Done():
 		}
 	}()
-	spec, _, err := blob.ReadAll(ctx, a.Bucket, in.Item.SpecKey, 0)
-	if err != nil {
-		err = fmt.Errorf("read spec %s: %w", in.Item.SpecKey, err)
-	} else if in.Forget || in.Force && in.Attempt == 1 { // the second: asked by an older workflow
+	if err := checkRun(in.Item.Run); err != nil {
+		return nil, err
+	}
+	spec, err := a.specText(ctx, in.Item.SpecKey)
+	forget := in.Forget || in.Force && in.Attempt == 1 // the second: asked by an older workflow
+	if err == nil && forget {
 		err = a.forgetOnce(ctx, in.Item.Run, owner, tr)
 	}
 	select {
@@ -197,6 +199,8 @@ func (t *tracker) fault(err error) error {
 		return temporal.NewApplicationErrorWithCause(err.Error(), ErrPreempted, nil, p)
 	case errors.Is(err, checkpoint.ErrFenced):
 		return temporal.NewApplicationErrorWithCause(err.Error(), ErrFenced, nil, p)
+	case errors.Is(err, blob.ErrKey):
+		return temporal.NewNonRetryableApplicationError(err.Error(), ErrConfig, err, p)
 	}
 	return temporal.NewApplicationErrorWithCause(err.Error(), ErrFailed, err, p)
 }

@@ -16,6 +16,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
@@ -137,7 +138,7 @@ func wire(c client.Client, b blob.Bucket, host string, o Options) *activities.Ac
 
 // serve runs the three workers of a host until ctx ends.
 func serve(ctx context.Context, c client.Client, o Options, a *activities.Activities) error {
-	common := worker.Options{WorkerStopTimeout: o.Grace + 10*time.Second}
+	common := worker.Options{WorkerStopTimeout: o.Grace + 10*time.Second, Interceptors: []interceptor.WorkerInterceptor{activities.Interceptor()}}
 	patient := common
 	patient.DeadlockDetectionTimeout = 10 * time.Second // training may use every core
 	flows := worker.New(c, queues.Workflows, patient)

@@ -24,6 +24,10 @@ var acts *activities.Activities
 func Experiment(ctx workflow.Context, raw json.RawMessage) (ExperimentResult, error) {
 	var in ExperimentInput
 	wrong := read(raw, &in)
+	if in.Item != nil {
+		wrong = append(wrong, in.Item.Faults()...)
+	}
+	wrong = append(wrong, in.Timeouts.faults()...)
 	x := &training{in: in, wrong: wrong, paused: in.Paused}
 	if in.Carried != nil {
 		x.res = *in.Carried

@@ -80,8 +80,9 @@ func Check(in activities.SweepInput) []string {
 	if in.Parallelism < 0 {
 		fault("parallelism %d (0 or more)", in.Parallelism)
 	}
-	if in.BudgetHours < 0 {
-		fault("budget_hours %g (0 or more)", in.BudgetHours)
+	const mostHours = 1e6 // of a time.Duration there are 2.5 million
+	if !(in.BudgetHours >= 0 && in.BudgetHours <= mostHours) {
+		fault("budget_hours %g (0 to %g)", in.BudgetHours, mostHours)
 	}
 	if in.Priority < 0 || in.Priority > 5 {
 		fault("priority %d (0 to 5)", in.Priority)

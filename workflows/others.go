@@ -24,7 +24,7 @@ type DatasetGenerationInput struct {
 func DatasetGeneration(ctx workflow.Context, raw json.RawMessage) (activities.DatasetResult, error) {
 	var in DatasetGenerationInput
 	var out activities.DatasetResult
-	wrong := read(raw, &in)
+	wrong := append(read(raw, &in), activities.SpecKeyFaults(in.SpecKeys)...)
 	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (activities.DatasetResult, error) { return out, nil }); err != nil {
 		return out, err
 	}

@@ -72,6 +72,12 @@ func runSweep(ctx workflow.Context, name string, raw json.RawMessage) (SweepResu
 		phaseOf: map[int]string{}, phases: map[string]bool{}, ended: map[string]bool{}, reached: map[rung]bool{}}
 	s.wrong = read(raw, &s.in)
 	s.wrong = append(s.wrong, Check(s.in.SweepInput)...)
+	s.wrong = append(s.wrong, activities.SweepFaults(s.res.Sweep)...)
+	if s.in.Carried != nil {
+		for _, r := range s.in.Carried.Experiments {
+			s.wrong = append(s.wrong, r.Item.Faults()...)
+		}
+	}
 	if s.in.Held == nil {
 		s.in.Held = map[string]bool{}
 	}
@@ -148,7 +154,7 @@ func (s *sweep) stage(ctx workflow.Context, name string) {
 
 // layOut makes a row for every experiment, out of the plan or what came before.
 func (s *sweep) layOut(ctx workflow.Context, name string) error {
-	if s.in.Carried != nil {
+	if s.in.Carried != nil && len(s.wrong) == 0 {
 		s.res = *s.in.Carried
 		for i, r := range s.res.Experiments {
 			s.index[r.Item.ID] = i

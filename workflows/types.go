@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"fmt"
 	"time"
 
 	"trmsweep/activities"
@@ -73,6 +74,17 @@ type ExperimentInput struct {
 type Timeouts struct {
 	Heartbeat time.Duration `json:"heartbeat,omitempty"` // 30 s
 	Backoff   time.Duration `json:"backoff,omitempty"`   // 5 s, before a retry after a failure
+}
+
+// faults are what the server would refuse at every attempt, or wait for for ever.
+func (t Timeouts) faults() []string {
+	var faults []string
+	for _, d := range []time.Duration{t.Heartbeat, t.Backoff} {
+		if d < 0 || d > 24*time.Hour {
+			faults = append(faults, fmt.Sprintf("input: timeouts: %s (0 to 24h)", d))
+		}
+	}
+	return faults
 }
 
 // ExperimentResult is where an experiment stands or how it ended.
