@@ -9,7 +9,7 @@ import (
 // exactly one of them. The caller above adds queued, lost and its own starting time.
 const (
 	BucketStarting   = "starting"   // process start, dataset, acquiring the run
-	BucketCompiling  = "compiling"  // building graphs, first execution of each
+	BucketCompiling  = "compiling"  // opening the backend, building graphs, compiling or loading them
 	BucketRestoring  = "restoring"  // reading and loading a checkpoint
 	BucketTraining   = "training"   // optimizer steps
 	BucketSaving     = "saving"     // the loop waiting for a save

@@ -156,9 +156,15 @@ func (r *run) loop(ctx context.Context) error {
 	if r.o.MaxSteps > 0 {
 		last = min(last, r.o.MaxSteps)
 	}
-	r.state(StateCompiling) // the first step of a process compiles
 	feed, stop := r.feed(r.step, last)
 	defer stop()
+	if r.step < last {
+		r.state(StateCompiling)
+		if err := r.model.Prepare(r.spec.EvalBatchSize); err != nil {
+			return fmt.Errorf("compile the programs of %s: %w", r.spec.Name, err)
+		}
+	}
+	r.state(StateTraining)
 	if r.evalDue() && !r.evaluated() {
 		if err := r.evalStep(ctx); err != nil {
 			return err
@@ -233,7 +239,7 @@ func (r *run) trainStep(ctx context.Context, feed <-chan fed) error {
 	return nil
 }
 
-// observe keeps a running mean of the step time; the first step, which compiles, does not count.
+// observe keeps a running mean of the step time; the first step of a process does not count.
 func (r *run) observe(seconds float64) {
 	switch {
 	case r.step == r.restoredFrom+1:
