@@ -42,8 +42,8 @@ func compilePlan(ctx context.Context, a *app, specs []experiment.Spec, topologyN
 	if err := aot.Supported(); err != nil {
 		return nil, usageError{err}
 	}
-	library, err := backend.Locate("tpu")
-	if err != nil {
+	libtpu, err := backend.Find("tpu")
+	if err = errors.Join(err, libtpu.Err); err != nil {
 		return nil, usageError{err}
 	}
 	exe, err := os.Executable()
@@ -55,7 +55,7 @@ func compilePlan(ctx context.Context, a *app, specs []experiment.Spec, topologyN
 		return nil, err
 	}
 	planner := aot.Planner{
-		Compiler: aot.Compiler{Library: library, Topology: topology, Command: []string{exe, "aot-compile"}},
+		Compiler: aot.Compiler{Library: libtpu.Path, Topology: topology, Command: []string{exe, "aot-compile"}},
 		Cache:    aot.Cache{Dir: a.path("cache", "aot")},
 		Progress: func(p aot.Progress) { fmt.Fprintln(a.stderr, compileProgress(p)) },
 	}
@@ -158,8 +158,8 @@ func compiledNotes(runs []planRow) string {
 		return err.Error()
 	}
 	chip := topology.Chip
-	notes := []string{fmt.Sprintf("Compiled for %s by libtpu. A %s chip makes %.0f TFLOP/s in bfloat16 and moves %.0f GB/s; seconds and hours are the least that these rates allow.",
-		topology.Name, chip.Kind, chip.PeakFLOPs/1e12, chip.Bandwidth/1e9)}
+	notes := []string{fmt.Sprintf("Compiled for %s by libtpu %.12s. A %s chip makes %.0f TFLOP/s in bfloat16 and moves %.0f GB/s; seconds and hours are the least that these rates allow.",
+		topology.Name, runs[0].Compiled.Libtpu, chip.Kind, chip.PeakFLOPs/1e12, chip.Bandwidth/1e9)}
 	if topology.Chips > 1 {
 		notes = append(notes, fmt.Sprintf("%s has %d chips: a run computes on one of them today, and these figures are of that one.", topology.Name, topology.Chips))
 	}

@@ -153,9 +153,6 @@ func findPlugin(name string) (Plugin, bool) {
 	return Plugin{Name: name}, false
 }
 
-// Locate is the file of the plugin called name: tpu, cuda, cpu or an absolute path. It looks whole, or there is an error that says what to do.
-func Locate(name string) (string, error) { return locate(name) }
-
 // Accelerated: the backend called name would train outside the host's memory, as far as can be said without opening it.
 func Accelerated(name string) bool {
 	if name == "auto" || name == "" {
