@@ -42,6 +42,7 @@ func TestEmbeddedStorageIsTheDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer l.Close()
 	address := "http://" + l.Addr().String()
 	a := &app{stateDir: t.TempDir()}
 	if err := os.WriteFile(a.path("devstack.json"), []byte(`{"temporal":"127.0.0.1:1","gcs":"`+address+`"}`), 0o644); err != nil {
@@ -69,7 +70,9 @@ func TestEmbeddedStorageIsTheDefault(t *testing.T) {
 			t.Errorf("%s: emulator %q, want %q", c.name, got, c.want)
 		}
 	}
-	l.Close()
+	if err := os.WriteFile(a.path("devstack.json"), []byte(`{"temporal":"127.0.0.1:1","gcs":"http://127.0.0.1:1"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("TEMPORAL_ADDRESS", "")
 	if err := useEmbeddedStorage(a, def); err != nil || os.Getenv("STORAGE_EMULATOR_HOST") != "" {
 		t.Errorf("a stack that is gone: emulator %q, %v", os.Getenv("STORAGE_EMULATOR_HOST"), err)
