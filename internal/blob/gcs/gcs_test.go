@@ -2,11 +2,13 @@ package gcs_test
 
 import (
 	"errors"
+	"io"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
 
+	"cloud.google.com/go/storage"
 	"github.com/fsouza/fake-gcs-server/fakestorage"
 
 	"trmsweep/internal/blob"
@@ -38,6 +40,38 @@ func TestBucket(t *testing.T) {
 		t.Cleanup(func() { b.Close() })
 		return b
 	})
+}
+
+// Objects over a gibibyte go in chunks, a resumable upload: the guard lets the
+// client's requests for it pass.
+func TestChunksPassTheGuard(t *testing.T) {
+	emulate(t)
+	c, err := storage.NewClient(t.Context(), storage.WithJSONReads())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Bucket("bucket").Create(t.Context(), "trmsweep", nil); err != nil {
+		t.Fatal(err)
+	}
+	o := c.Bucket("bucket").Object("a/b")
+	want := strings.Repeat("0123456789", 60000)
+	w := o.If(storage.Conditions{DoesNotExist: true}).NewWriter(t.Context())
+	w.ChunkSize = 256 << 10
+	if _, err := io.WriteString(w, want); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := o.NewReader(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if got, err := io.ReadAll(r); err != nil || string(got) != want {
+		t.Errorf("%d bytes came back of %d: %v", len(got), len(want), err)
+	}
 }
 
 func TestServerDown(t *testing.T) {
