@@ -1,6 +1,7 @@
 package aot
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 
@@ -49,7 +50,7 @@ func NewJob(s experiment.Spec, rows int) (Job, error) {
 			return err
 		}
 		defer m.Close()
-		return m.Prepare(j.EvalRows)
+		return m.Prepare(context.Background(), j.EvalRows)
 	})
 	if err != nil {
 		return Job{}, fmt.Errorf("build the programs of %s: %w", s.Name, err)

@@ -156,15 +156,9 @@ func (r *run) loop(ctx context.Context) error {
 	if r.o.MaxSteps > 0 {
 		last = min(last, r.o.MaxSteps)
 	}
+	r.state(StateTraining)
 	feed, stop := r.feed(r.step, last)
 	defer stop()
-	if r.step < last {
-		r.state(StateCompiling)
-		if err := r.model.Prepare(r.spec.EvalBatchSize); err != nil {
-			return fmt.Errorf("compile the programs of %s: %w", r.spec.Name, err)
-		}
-	}
-	r.state(StateTraining)
 	if r.evalDue() && !r.evaluated() {
 		if err := r.evalStep(ctx); err != nil {
 			return err
@@ -222,7 +216,6 @@ func (r *run) trainStep(ctx context.Context, feed <-chan fed) error {
 	r.ledger.Add(step, f.batch, f.minSteps)
 	f.release()
 	r.step = step
-	r.state(StateTraining)
 	r.observe(now.Sub(begin).Seconds())
 	every := int64(max(1, r.spec.LogEverySteps))
 	r.log.step(step, r.spec.GlobalBatchSize, mt, lr, step%every == 0 || step == r.total, now)
@@ -239,15 +232,13 @@ func (r *run) trainStep(ctx context.Context, feed <-chan fed) error {
 	return nil
 }
 
-// observe keeps a running mean of the step time; the first step of a process does not count.
+// observe keeps a running mean of the step time.
 func (r *run) observe(seconds float64) {
-	switch {
-	case r.step == r.restoredFrom+1:
-	case r.stepSeconds == 0:
+	if r.stepSeconds == 0 {
 		r.stepSeconds = seconds
-	default:
-		r.stepSeconds += 0.1 * (seconds - r.stepSeconds)
+		return
 	}
+	r.stepSeconds += 0.1 * (seconds - r.stepSeconds)
 }
 
 // state switches bucket and announces it.

@@ -51,7 +51,7 @@ func (r *run) storage(op, key string, err error, waited time.Duration) {
 	r.o.Logger.Warn("storage is failing, waiting", "op", op, "key", key, "error", err, "waited", waited.Round(time.Millisecond))
 }
 
-// acquire takes the run's fence and builds the model.
+// acquire takes the run's fence, builds the model and compiles every program that the run will use.
 func (r *run) acquire(ctx context.Context, there *checkpoint.Manifest) (err error) {
 	r.writer, err = checkpoint.Acquire(ctx, r.runs, r.o.Owner,
 		checkpoint.WithKeep(r.spec.KeepCheckpoints), checkpoint.WithLogger(r.o.Logger), checkpoint.WithGrace(r.o.Grace), checkpoint.WithClock(r.o.Now))
@@ -76,6 +76,13 @@ func (r *run) acquire(ctx context.Context, there *checkpoint.Manifest) (err erro
 	r.model, err = trm.New(be, trm.ConfigFromSpec(r.spec, r.train.NumPuzzleIdentifiers()))
 	if err != nil {
 		return fmt.Errorf("build model of %s: %w", r.spec.Name, err)
+	}
+	compile := r.model.Prepare
+	if there != nil && there.Step >= r.total { // only the result is missing
+		compile = r.model.PrepareEval
+	}
+	if err := compile(ctx, r.spec.EvalBatchSize); err != nil {
+		return fmt.Errorf("compile the programs of %s: %w", r.spec.Name, err)
 	}
 	return nil
 }

@@ -14,22 +14,17 @@ import (
 // then the EMA, in the memory of the old values: after an error of the backend the
 // state is gone and Load comes next.
 func (m *Model) Apply(step int64, lr, puzzleLR float64) error {
-	nothing := m.cfg.FreezeWeights && m.cfg.PuzzleEmbNDim == 0
-	if m.applied && !nothing {
-		return errors.New("apply: no gradients; Gradients comes first")
-	}
-	if nothing {
+	if m.nothingToApply() {
 		return nil
+	}
+	if m.applied {
+		return errors.New("apply: no gradients; Gradients comes first")
 	}
 	if step < 1 {
 		return fmt.Errorf("apply: step %d; steps count from 1", step)
 	}
-	if m.applyX == nil {
-		var err error
-		if m.applyX, err = m.build("apply", m.applyGraph, spentByApply); err != nil {
-			m.applyX = nil
-			return err
-		}
+	if err := m.applyProgram(); err != nil {
+		return err
 	}
 	if err := m.feedRates(step, lr, puzzleLR); err != nil {
 		return err

@@ -37,13 +37,9 @@ func (m *Model) EvalWhile(look func() error, inputs, labels []uint8, ids []int32
 	if err := m.checkRows(inputs, labels, ids); err != nil {
 		return EvalRows{}, fmt.Errorf("evaluate: %w", err)
 	}
-	p := m.evalX[n]
-	if p == nil {
-		var err error
-		if p, err = m.build("evaluate", m.evalGraph(n), func(name string) bool { return name == "z_H" || name == "z_L" }); err != nil {
-			return EvalRows{}, err
-		}
-		m.evalX[n] = p
+	p, err := m.evalProgram(n)
+	if err != nil {
+		return EvalRows{}, err
 	}
 	preds := make([]int32, n*c.SeqLen)
 	rows := EvalRows{Correct: make([]int32, n), Cells: make([]int32, n), Exact: make([]bool, n), QHalt: make([]float32, n)}
@@ -93,6 +89,8 @@ func (m *Model) supervise(look func() error, p *program, inputs []uint8, ids []i
 	}
 	return errors.Join(m.dev.BufferToFlatData(p.own["preds"].buf, preds), m.dev.BufferToFlatData(p.own["q_halt"].buf, qHalt))
 }
+
+func spentByEval(name string) bool { return name == "z_H" || name == "z_L" }
 
 func (m *Model) evalGraph(n int) func(*Graph, paramFunc) ([]string, []*Node) {
 	c := m.cfg

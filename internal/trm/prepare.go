@@ -1,36 +1,68 @@
 package trm
 
-import "github.com/gomlx/gomlx/pkg/core/graph"
+import (
+	"context"
 
-// Prepare compiles the programs of training, and of evaluations of so many rows, that are not compiled yet.
-// Steps and evaluations do without it: they compile what they find missing.
-func (m *Model) Prepare(evalRows ...int) error {
-	type bodyFunc = func(*graph.Graph, paramFunc) ([]string, []*graph.Node)
-	build := func(old *program, name string, body bodyFunc, spend func(string) bool) (*program, error) {
-		if old != nil {
-			return old, nil
-		}
-		p, err := m.build(name, body, spend)
-		if err != nil {
-			return nil, err
-		}
-		return p, nil
-	}
-	var err error
-	if m.gradX, err = build(m.gradX, "gradients", m.gradientGraph, nil); err != nil {
+	"github.com/gomlx/gomlx/pkg/core/graph"
+)
+
+// Prepare compiles the programs of training, and of evaluations of so many rows, that are not compiled yet. A compilation cannot be ended: ctx is
+// looked at between programs. Steps and evaluations do without Prepare: they compile what they find missing.
+func (m *Model) Prepare(ctx context.Context, evalRows ...int) error {
+	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	if !m.cfg.FreezeWeights || m.cfg.PuzzleEmbNDim > 0 {
-		if m.applyX, err = build(m.applyX, "apply", m.applyGraph, spentByApply); err != nil {
+	if err := m.gradientProgram(); err != nil {
+		return err
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if !m.nothingToApply() {
+		if err := m.applyProgram(); err != nil {
 			return err
 		}
 	}
+	return m.PrepareEval(ctx, evalRows...)
+}
+
+// PrepareEval compiles the programs of evaluations only.
+func (m *Model) PrepareEval(ctx context.Context, evalRows ...int) error {
 	for _, n := range evalRows {
-		p, err := build(m.evalX[n], "evaluate", m.evalGraph(n), func(name string) bool { return name == "z_H" || name == "z_L" })
-		if err != nil {
+		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		m.evalX[n] = p
+		if _, err := m.evalProgram(n); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+func (m *Model) gradientProgram() error { return m.once(&m.gradX, "gradients", m.gradientGraph, nil) }
+
+func (m *Model) applyProgram() error { return m.once(&m.applyX, "apply", m.applyGraph, spentByApply) }
+
+func (m *Model) evalProgram(n int) (*program, error) {
+	p := m.evalX[n]
+	err := m.once(&p, "evaluate", m.evalGraph(n), spentByEval)
+	if err == nil {
+		m.evalX[n] = p
+	}
+	return p, err
+}
+
+// nothingToApply: neither weights nor a puzzle embedding are trained.
+func (m *Model) nothingToApply() bool { return m.cfg.FreezeWeights && m.cfg.PuzzleEmbNDim == 0 }
+
+// once builds the program where there is none.
+func (m *Model) once(p **program, name string, body func(*graph.Graph, paramFunc) ([]string, []*graph.Node), spend func(string) bool) error {
+	if *p != nil {
+		return nil
+	}
+	built, err := m.build(name, body, spend)
+	if err == nil {
+		*p = built
+	}
+	return err
 }

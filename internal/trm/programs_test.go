@@ -1,9 +1,13 @@
 package trm
 
 import (
+	"context"
+	"errors"
 	"math"
 	"slices"
 	"testing"
+
+	"github.com/gomlx/gomlx/backends"
 
 	"trmsweep/internal/backend/backendtest"
 	"trmsweep/internal/tensor"
@@ -104,5 +108,50 @@ func TestEveryProgramOnEveryBackend(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// counting is a backend that counts the programs it builds and cancels a context after the first.
+type counting struct {
+	backends.Backend
+	built  []string
+	cancel func()
+}
+
+func (c *counting) Builder(name string) backends.Builder {
+	c.built = append(c.built, name)
+	c.cancel()
+	return c.Backend.Builder(name)
+}
+
+// TestPrepareCompilesEverything: steps, an optimizer step and evaluations of the sizes that were named compile nothing any more.
+func TestPrepareCompilesEverything(t *testing.T) {
+	c := tinyConfig()
+	counts := &counting{Backend: backendtest.Open(t, "cpu"), cancel: func() {}}
+	m := freshModel(t, counts, c)
+	defer m.Close()
+	ended, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("told to stop")
+	counts.cancel = func() { cancel(why) }
+	if err := m.Prepare(ended, 2, 5); !errors.Is(err, why) || !slices.Equal(counts.built, []string{"gradients"}) {
+		t.Fatalf("%v after programs %v; the context ended during the first", err, counts.built)
+	}
+	counts.cancel = func() {}
+	for range 2 {
+		if err := m.Prepare(t.Context(), 2, 5); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"gradients", "apply", "evaluate", "evaluate"}
+	in := tinyBatch(c)
+	in.Step = 1
+	if _, err := m.Step(in); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Eval(in.Inputs, in.Labels, in.PuzzleIDs); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(counts.built, want) {
+		t.Errorf("programs %v, want %v", counts.built, want)
 	}
 }

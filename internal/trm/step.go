@@ -63,12 +63,8 @@ func (m *Model) Gradients(in StepInput) (Metrics, error) {
 	if err := m.checkRows(in.Inputs, in.Labels, in.PuzzleIDs); err != nil {
 		return Metrics{}, err
 	}
-	if m.gradX == nil {
-		var err error
-		if m.gradX, err = m.build("gradients", m.gradientGraph, nil); err != nil {
-			m.gradX = nil
-			return Metrics{}, err
-		}
+	if err := m.gradientProgram(); err != nil {
+		return Metrics{}, err
 	}
 	own := m.gradX.own
 	if err := errors.Join(feed(m.dev, own["batch/inputs"], in.Inputs), feed(m.dev, own["batch/labels"], in.Labels),
