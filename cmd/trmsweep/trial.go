@@ -77,7 +77,7 @@ func trial(ctx context.Context, a *app, f trainFlags, spec experiment.Spec) (det
 	host, _ := os.Hostname()
 	prefix := fmt.Sprintf("preflight/trial-%s-%d-%d/", host, os.Getpid(), time.Now().UnixNano())
 	defer func() { err = errors.Join(err, removeAll(context.WithoutCancel(ctx), b, prefix)) }()
-	res, err := train.Trial(ctx, train.Options{Spec: spec, Bucket: blob.Prefix(b, prefix), DataDir: dir, Backend: f.backend, Threads: f.threads,
+	res, err := train.Trial(ctx, train.Options{Spec: spec, Bucket: blob.Prefix(b, prefix), CacheDir: cache, DataDir: dir, Backend: f.backend, Threads: f.threads,
 		Patience: time.Minute, Logger: quietLogger()}, trialSteps)
 	if err != nil {
 		return "", err

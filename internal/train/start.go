@@ -64,7 +64,7 @@ func (r *run) acquire(ctx context.Context, there *checkpoint.Manifest) (err erro
 	if err != nil {
 		return err
 	}
-	r.cache = r.compileCache(name, true)
+	r.cache = r.compileCache(name, !r.o.sameBatch) // a trial's store is thrown away
 	be, info, err := backend.Open(ctx, name, backend.Options{Threads: r.o.Threads, Patience: r.o.DevicePatience, Cache: r.cache, Compiled: r.compiled})
 	if err != nil {
 		return r.unopened(name, there, err)
