@@ -17,6 +17,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
+
+	"trmsweep/internal/version"
 )
 
 // usageError marks what the user typed as the fault: exit code 2.
@@ -38,9 +40,13 @@ func main() {
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRootCmd()
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	out := &output{w: stdout}
+	root.SetOut(out)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	if err == nil && out.err != nil {
+		err = fmt.Errorf("write output: %w", out.err)
+	}
 	if err == nil {
 		return 0
 	}
@@ -51,11 +57,26 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 1
 }
 
+// output is standard output: a command whose output was lost has failed.
+type output struct {
+	w   io.Writer
+	err error // the first
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	if err != nil && o.err == nil {
+		o.err = err
+	}
+	return n, err
+}
+
 func newRootCmd() *cobra.Command {
 	v := viper.New()
 	root := &cobra.Command{
 		Use:           "tctl",
 		Short:         "Start and watch the study's workflows",
+		Version:       version.Code(),
 		Example:       "  tctl workflow start --type AllAblations\n  tctl workflow list --query 'TrmStatus=\"running\"'",
 		SilenceUsage:  true,
 		SilenceErrors: true,

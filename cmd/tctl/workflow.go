@@ -142,6 +142,7 @@ func newStartCmd(v *viper.Viper) *cobra.Command {
 	fl.StringVarP(&id, "workflow-id", "w", "", "workflow id (default: the type and a random part); an id that runs already is not started again")
 	fl.BoolVar(&wait, "wait", false, "wait for the result and print it")
 	in.flags(cmd)
+	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(queues.WorkflowTypes, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = func(cmd *cobra.Command, rest []string) error {
 		if typ == "" {
 			return usagef("%s needs --type, for example --type AllAblations", cmd.CommandPath())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,7 +20,8 @@ var stateEntries = []string{
 }
 
 func newForgetCmd(a *app) *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "forget",
 		Short: "Delete the state folder: histories, checkpoints, results, datasets, logs",
 		Long: `Delete the state folder: histories, checkpoints, results, datasets, logs. It
@@ -27,17 +29,23 @@ refuses while a stack runs on the folder, and any folder that is not one.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			bytes, err := forgetState(a.stateDir)
-			if errors.Is(err, fs.ErrNotExist) {
-				fmt.Fprintf(a.stdout, "nothing to forget: no folder %s\n", a.stateDir)
-				return nil
-			}
-			if err != nil {
+			missing := errors.Is(err, fs.ErrNotExist)
+			if err != nil && !missing {
 				return err
 			}
-			fmt.Fprintf(a.stdout, "forgot %s, %.1f MB\n", a.stateDir, float64(bytes)/1e6)
+			switch {
+			case asJSON:
+				return json.NewEncoder(a.stdout).Encode(map[string]any{"state": a.stateDir, "action": "forget", "done": !missing, "bytes": bytes})
+			case missing:
+				fmt.Fprintf(a.stdout, "nothing to forget: no folder %s\n", a.stateDir)
+			default:
+				fmt.Fprintf(a.stdout, "forgot %s, %.1f MB\n", a.stateDir, float64(bytes)/1e6)
+			}
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
 }
 
 // forgetState deletes a state folder and returns its size in bytes. A folder

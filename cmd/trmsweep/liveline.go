@@ -25,6 +25,9 @@ const plainGap = 5 * time.Second
 
 func newLiveLine(w io.Writer) *liveLine {
 	l := &liveLine{w: w, now: time.Now}
+	if o, ok := w.(*output); ok {
+		w = o.w
+	}
 	if f, ok := w.(*os.File); ok {
 		if ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil {
 			l.width = int(ws.Col)

@@ -42,4 +42,9 @@ func diesAtOnce() { signal.Reset(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) 
 // unheard lets a command go on when nobody reads its output any more (`| head -1`, a
 // viewer that was closed): without it Go ends a process whose standard output is such
 // a pipe. Child processes start with the signal as it was.
-func unheard() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+func unheard(a *app) {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	if a.out != nil {
+		a.out.unheard = true
+	}
+}

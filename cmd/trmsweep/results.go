@@ -54,7 +54,8 @@ func openStoreOf(ctx context.Context, a *app, flag string, opened func(context.C
 			return nil, nil, err
 		}
 		b, closer, err := opened(ctx, address)
-		if err != nil && !errors.Is(err, blob.ErrTransient) {
+		ofTheStore := errors.Is(err, blob.ErrTransient) || errors.Is(err, blob.ErrDenied)
+		if err != nil && !ofTheStore {
 			err = usageError{err}
 		}
 		return b, closer, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -20,10 +22,11 @@ import (
 // app is what all subcommands share: where to write and the flags of the root.
 type app struct {
 	stdout, stderr io.Writer
-	stateDir       string // --state
-	stateFlag      bool   // --state was given
-	configDir      string // --configs, empty = the ones built in
-	embedded       bool   // only the stack on the state folder will do: run, up and their worker
+	out            *output // what stdout is
+	stateDir       string  // --state
+	stateFlag      bool    // --state was given
+	configDir      string  // --configs, empty = the ones built in
+	embedded       bool    // only the stack on the state folder will do: run, up and their worker
 }
 
 // server is what was said about the Temporal server.
@@ -85,6 +88,7 @@ func newRootCmd(a *app) *cobra.Command {
 	root.PersistentFlags().StringVar(&a.configDir, "configs", os.Getenv("TRMSWEEP_CONFIGS"), "folder of configuration files instead of the built-in ones (environment TRMSWEEP_CONFIGS)")
 	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { a.stateFlag = cmd.Flags().Changed("state") }
 	addCommands(root, a)
+	addCompletion(root, a)
 	return root
 }
 
@@ -103,13 +107,47 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 
 // execute runs one command line and returns the exit code.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	a := &app{stdout: stdout, stderr: stderr}
+	out := &output{w: stdout}
+	a := &app{stdout: out, stderr: stderr, out: out}
 	root := newRootCmd(a)
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	root.SetOut(out)
 	root.SetErr(stderr)
 	wrapArgErrors(root)
-	return exitCode(root.ExecuteContext(ctx), stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = out.failed()
+	}
+	return exitCode(err, stderr)
+}
+
+// output is standard output. A command whose output was lost has failed, however it
+// was written; one that goes on unheard has not.
+type output struct {
+	w       io.Writer
+	mu      sync.Mutex
+	err     error
+	unheard bool
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	if err != nil {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.err = cmp.Or(o.err, err)
+	}
+	return n, err
+}
+
+// failed is the first error of a write, nil where nobody needs to read.
+func (o *output) failed() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil || o.unheard {
+		return nil
+	}
+	return fmt.Errorf("write output: %w", o.err)
 }
 
 // wrapArgErrors makes wrong arguments usage errors everywhere.

@@ -30,7 +30,7 @@ experiments have saved; the same command continues where it stopped.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			unheard()
+			unheard(a)
 			a.embedded = true
 			in := activities.SweepInput{Profile: f.profile, Preflight: checks}
 			if err := checkInput(a, sweep, in); err != nil {

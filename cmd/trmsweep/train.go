@@ -53,7 +53,7 @@ SIGTERM, SIGINT and SIGHUP save at the next step boundary; a second SIGINT (Ctrl
 kills, and SIGQUIT (Ctrl-\) ends at once with the stacks of the program, nothing saved.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			unheard()
+			unheard(a)
 			f.fault = cmp.Or(errors.Join(threadsFault(f.threads), atLeast(cmd, 0, "max-steps", "seed", "patience", "device-patience", "grace")), badDuration("TRMSWEEP_GRACE"))
 			return runTrain(cmd.Context(), a, f, args)
 		},
@@ -88,7 +88,7 @@ func runTrain(ctx context.Context, a *app, f trainFlags, args []string) error {
 		events.failure(train.ExitPreempted, err, unstarted(opts))
 		return exitError{code: train.ExitPreempted, err: err}
 	}
-	if errors.Is(err, blob.ErrTransient) {
+	if errors.Is(err, blob.ErrTransient) || errors.Is(err, blob.ErrDenied) { // as at every later operation
 		events.failure(train.ExitFailed, err, unstarted(opts))
 		return exitError{code: train.ExitFailed, err: err}
 	}
@@ -191,6 +191,9 @@ func trainSpec(a *app, f trainFlags, args []string) (experiment.Spec, error) {
 		var s experiment.Spec
 		if err := dec.Decode(&s); err != nil {
 			return s, usagef("--spec %s: %w", f.specFile, err)
+		}
+		if _, err := dec.Token(); err != io.EOF {
+			return s, usagef("--spec %s: more follows the spec, of which nothing would be read; want one JSON object", f.specFile)
 		}
 		if err := s.Validate(); err != nil {
 			return s, usagef("--spec %s: %w", f.specFile, err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,7 +36,7 @@ func newUpCmd(a *app) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			unheard()
+			unheard(a)
 			a.embedded = true
 			if err := f.check(a); err != nil {
 				return err
@@ -95,7 +96,8 @@ func keepState(a *app, pid string) (done func(), err error) {
 }
 
 func newDownCmd(a *app) *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "down",
 		Short: "Stop the `up` that runs on this state folder",
 		Args:  cobra.NoArgs,
@@ -103,6 +105,9 @@ func newDownCmd(a *app) *cobra.Command {
 			stopped, err := stopUp(cmd.Context(), a.path(upFile))
 			if err != nil {
 				return err
+			}
+			if stopped && asJSON {
+				return json.NewEncoder(a.stdout).Encode(map[string]any{"state": a.stateDir, "action": "down", "done": true})
 			}
 			if stopped {
 				fmt.Fprintf(a.stdout, "stopped the stack on %s\n", a.stateDir)
@@ -117,10 +122,15 @@ func newDownCmd(a *app) *cobra.Command {
 			case !errors.Is(err, fs.ErrNotExist):
 				return err
 			}
+			if asJSON {
+				return json.NewEncoder(a.stdout).Encode(map[string]any{"state": a.stateDir, "action": "down", "done": false})
+			}
 			fmt.Fprintf(a.stdout, "nothing runs on %s\n", a.stateDir)
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
 }
 
 // stopUp sends SIGTERM to the `up` that holds the file and waits for its end;

@@ -47,7 +47,7 @@ default store. SIGTERM and SIGHUP let running training save at its next step
 boundary before the worker ends.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			unheard()
+			unheard(a)
 			a.embedded = f.embedded
 			f.slotsGiven = cmd.Flags().Changed("slots")
 			o, err := workerOptions(a, f)

@@ -24,6 +24,8 @@ var (
 	ErrTransient = errors.New("storage temporarily unavailable")
 	// ErrFull is the ErrTransient of a store without room: somebody may make some.
 	ErrFull = fmt.Errorf("%w: no room", ErrTransient)
+	// ErrDenied: this user, or this host, may not do that. Waiting does not help.
+	ErrDenied = errors.New("not permitted")
 	// ErrCorrupt: what came back is not what was stored (size or CRC32C differ).
 	ErrCorrupt = errors.New("object is corrupt")
 )

@@ -111,7 +111,9 @@ func (b *Bucket) explain(op, key string, err error) error {
 		errors.Is(err, syscall.ESTALE), errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EBUSY):
 		hint, kind = "the file system is in trouble", blob.ErrTransient
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		hint = fmt.Sprintf("this user may not do that in %s; fix the permissions or choose another store", b.dir)
+		hint, kind = fmt.Sprintf("this user may not do that in %s; fix the permissions or choose another store", b.dir), blob.ErrDenied
+	case op == "open store" && danglingLink(b.dir) != "":
+		hint = fmt.Sprintf("it is a symbolic link to %s, which is not there; make that folder, or name another", danglingLink(b.dir))
 	case op == "open store" && errors.Is(err, syscall.ENOTDIR):
 		hint = "a file lies where a folder is needed; name another folder"
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.EEXIST), errors.Is(err, syscall.ENOTEMPTY):
@@ -123,6 +125,18 @@ func (b *Bucket) explain(op, key string, err error) error {
 		return fmt.Errorf("%s %s: %s: %w (%w)", op, key, hint, err, kind)
 	}
 	return fmt.Errorf("%s %s: %s: %w", op, key, hint, err)
+}
+
+// danglingLink is where a symbolic link at path leads if nothing is there; empty otherwise.
+func danglingLink(path string) string {
+	target, err := os.Readlink(path)
+	if err != nil {
+		return ""
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return target
 }
 
 // current is the attributes of the object at key and, where its checksum has to

@@ -43,9 +43,9 @@ func (b *Bucket) explain(ctx context.Context, op, key string, err error) error {
 	case notFound(err):
 		return fmt.Errorf("%s: there is no bucket %s: create it with `gcloud storage buckets create gs://%s`, or name another store: %w", at, b.name, b.name, err)
 	case c == 403 && emulator() != "":
-		return fmt.Errorf("%s: refused by the emulator at STORAGE_EMULATOR_HOST=%s: %w", at, emulator(), err)
+		return fmt.Errorf("%s: refused by the emulator at STORAGE_EMULATOR_HOST=%s: %w: %w", at, emulator(), blob.ErrDenied, err)
 	case c == 401, c == 403:
-		return fmt.Errorf("%s: permission denied: grant this account roles/storage.objectAdmin on gs://%s: %w", at, b.name, err)
+		return fmt.Errorf("%s: permission denied: grant this account roles/storage.objectAdmin on gs://%s: %w: %w", at, b.name, blob.ErrDenied, err)
 	case c == 400 && damagedOnTheWay(err), c == 408, c == 429, c >= 500:
 		return fmt.Errorf("%s: %w: %w", at, blob.ErrTransient, err)
 	case errors.Is(err, syscall.ECONNREFUSED) && emulator() != "":
