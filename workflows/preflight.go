@@ -48,7 +48,7 @@ func Preflight(ctx workflow.Context, raw json.RawMessage) (preflight.Table, erro
 		return t, err
 	}
 	shapes := distinctShapes(p.Items)
-	t.Add(hostChecks(ctx, shapes)...)
+	t.Add(hostChecks(ctx, p.Items)...)
 	row := preflight.Row{Check: "datasets", OK: true, Detail: "they are in the store"}
 	if err := makeDatasets(ctx, p.Items); err != nil {
 		row.OK, row.Detail = false, rootMessage(err)
@@ -93,7 +93,7 @@ func distinctShapes(items []activities.Item) []activities.Item {
 }
 
 // hostChecks asks the server for workers and one training host for its checks.
-func hostChecks(ctx workflow.Context, shapes []activities.Item) []preflight.Row {
+func hostChecks(ctx workflow.Context, items []activities.Item) []preflight.Row {
 	var workers preflight.Row
 	if err := workflow.ExecuteActivity(light(ctx, "look for workers"), acts.Pollers).Get(ctx, &workers); err != nil {
 		workers = preflight.Row{Check: "workers", Detail: rootMessage(err)}
@@ -102,8 +102,10 @@ func hostChecks(ctx workflow.Context, shapes []activities.Item) []preflight.Row 
 		return []preflight.Row{workers} // nobody would run the others
 	}
 	var in activities.PreflightInput
-	for _, it := range shapes {
-		in.SpecKeys = append(in.SpecKeys, it.SpecKey)
+	for _, it := range items {
+		if it.SameAs == "" {
+			in.SpecKeys = append(in.SpecKeys, it.SpecKey)
+		}
 	}
 	var t preflight.Table
 	if err := workflow.ExecuteActivity(onHost(ctx, "checks of a host"), acts.Preflight, in).Get(ctx, &t); err != nil {

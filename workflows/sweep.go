@@ -218,7 +218,7 @@ func (s *sweep) prepare(ctx workflow.Context) error {
 	shapes := distinctShapes(left)
 	if s.in.Preflight != PreflightNone {
 		s.stage(ctx, "preflight")
-		if err := s.passed(hostChecks(ctx, shapes)); err != nil {
+		if err := s.passed(hostChecks(ctx, left)); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +19,7 @@ import (
 	"trmsweep/internal/backend"
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/open"
+	"trmsweep/internal/endpoint"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/preflight"
 	"trmsweep/internal/train"
@@ -52,7 +54,7 @@ Exit code 1 where a check fails. Sweeps do the same as their first step.`,
 			}
 			ctx := cmd.Context()
 			shapes := preflight.Shapes(specs)
-			checks := append(hostChecks(a, cfg, f, shapes, nil), datasetCheck(f.store, specs),
+			checks := append(hostChecks(a, cfg, f, specs, nil), datasetCheck(f.store, specs),
 				preflight.Check{Name: "server and workers", Run: func(ctx context.Context) (string, error) { return checkServer(ctx, a) }})
 			t := preflight.Run(ctx, checks)
 			if !noTrials {
@@ -83,7 +85,7 @@ Exit code 1 where a check fails. Sweeps do the same as their first step.`,
 
 // hostChecks are what this host must pass to train the specs. What opens a device has env in its environment too.
 func hostChecks(a *app, cfg fs.FS, f workerFlags, specs []experiment.Spec, env []string) []preflight.Check {
-	return []preflight.Check{
+	checks := []preflight.Check{
 		preflight.Libraries(version.Code(), builtFrom()),
 		preflight.Configs(cfg, f.profile, os.Environ()),
 		preflight.Store(func(ctx context.Context) (preflight.Opened, error) { return openStore(ctx, f.store) }),
@@ -91,6 +93,24 @@ func hostChecks(a *app, cfg fs.FS, f workerFlags, specs []experiment.Spec, env [
 		preflight.Memory(specs, f.slots, bytesOnHost(f.backend)),
 		{Name: "backends", Timeout: 5 * time.Minute, Run: func(ctx context.Context) (string, error) { return checkBackends(ctx, f.backend, env) }},
 	}
+	if dir := storeFolder(a, f.store); dir != "" {
+		checks = append(checks, preflight.Room(dir, specs))
+	}
+	return checks
+}
+
+// storeFolder is where on this host a store keeps its objects: a folder, or the
+// emulator of the stack on the state folder; empty where that is elsewhere.
+func storeFolder(a *app, store string) string {
+	rest, cloud := strings.CutPrefix(store, "gs://")
+	if !cloud {
+		return store
+	}
+	s, err := endpoint.ReadStack(a.stateDir)
+	if err != nil || s.GCS == "" || s.GCS != os.Getenv("STORAGE_EMULATOR_HOST") {
+		return ""
+	}
+	return a.path("gcs", filepath.FromSlash(rest))
 }
 
 // bytesOnHost is what a training process needs in this host's memory.

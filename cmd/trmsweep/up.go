@@ -102,7 +102,9 @@ func newDownCmd(a *app) *cobra.Command {
 		Short: "Stop the `up` that runs on this state folder",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			stopped, err := stopUp(cmd.Context(), a.path(upFile))
+			stopped, err := stopUp(cmd.Context(), a.path(upFile), func(pid int) {
+				fmt.Fprintf(a.stderr, "process %d was told to stop; running experiments save first\n", pid)
+			})
 			if err != nil {
 				return err
 			}
@@ -136,7 +138,7 @@ func newDownCmd(a *app) *cobra.Command {
 // stopUp sends SIGTERM to the `up` that holds the file and waits for its end;
 // false where no `up` does. What a killed one has left is removed: its pid may
 // be another program's by now.
-func stopUp(ctx context.Context, file string) (bool, error) {
+func stopUp(ctx context.Context, file string, told func(pid int)) (bool, error) {
 	held, err := heldBySomeone(file)
 	if err != nil || !held {
 		return false, err
@@ -164,6 +166,7 @@ func stopUp(ctx context.Context, file string) (bool, error) {
 	if err := p.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return false, fmt.Errorf("stop process %d: %w", pid, err)
 	}
+	told(pid)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {

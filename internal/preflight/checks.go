@@ -79,21 +79,79 @@ func Store(open func(context.Context) (Opened, error)) Check {
 // Disk wants free bytes where dir is or will be.
 func Disk(dir string, want uint64) Check {
 	return Check{Name: "disk", Run: func(context.Context) (string, error) {
-		at, err := filepath.Abs(dir)
+		at, free, err := freeAt(dir)
 		if err != nil {
 			return "", err
 		}
-		var st syscall.Statfs_t
-		for err = syscall.Statfs(at, &st); errors.Is(err, syscall.ENOENT) && at != "/"; err = syscall.Statfs(at, &st) {
-			at = filepath.Dir(at)
-		}
-		if err != nil {
-			return "", fmt.Errorf("look at the disk of %s: %w", at, err)
-		}
-		free := st.Bavail * uint64(st.Bsize)
 		if free < want {
 			return "", fmt.Errorf("%s has %.1f GB free, want %.1f GB: free some or choose another --state", at, float64(free)/1e9, float64(want)/1e9)
 		}
 		return fmt.Sprintf("%.1f GB free at %s", float64(free)/1e9, at), nil
 	}}
+}
+
+// Room wants room for the checkpoints that the specs' runs keep, less what the store
+// holds of them, where dir is or will be: the folder of a store on this host.
+func Room(dir string, specs []experiment.Spec) Check {
+	return Check{Name: "room in the store", Run: func(ctx context.Context) (string, error) {
+		at, free, err := freeAt(dir)
+		if err != nil {
+			return "", err
+		}
+		need := 0.0
+		runs := map[string]bool{}
+		for _, s := range specs {
+			if runs[s.RunName()] {
+				continue
+			}
+			runs[s.RunName()] = true
+			held, err := folderBytes(ctx, filepath.Join(dir, "runs", s.RunName()))
+			if err != nil {
+				return "", err
+			}
+			need += max(0, float64(s.StoredBytes())-held)
+		}
+		text := fmt.Sprintf("%s free at %s, the checkpoints of %d runs take %s more", gigabytes(float64(free)), at, len(runs), gigabytes(need))
+		if need > float64(free) {
+			return "", fmt.Errorf("%s: free some, keep fewer with keep_checkpoints, or choose another --store", text)
+		}
+		return text, nil
+	}}
+}
+
+func gigabytes(n float64) string { return fmt.Sprintf("%.2f GB", n/1e9) }
+
+// freeAt is what this user may still write where dir is or will be, and the folder that was looked at.
+func freeAt(dir string) (at string, free uint64, err error) {
+	if at, err = filepath.Abs(dir); err != nil {
+		return "", 0, err
+	}
+	var st syscall.Statfs_t
+	for err = syscall.Statfs(at, &st); errors.Is(err, syscall.ENOENT) && at != "/"; err = syscall.Statfs(at, &st) {
+		at = filepath.Dir(at)
+	}
+	if err != nil {
+		return at, 0, fmt.Errorf("look at the disk of %s: %w", at, err)
+	}
+	return at, st.Bavail * uint64(st.Bsize), nil
+}
+
+// folderBytes is the size of what lies in a folder; one that is not there has none.
+func folderBytes(ctx context.Context, dir string) (n float64, err error) {
+	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // perhaps removed meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
+			n += float64(info.Size())
+		}
+		return nil
+	})
+	return n, err
 }

@@ -1,6 +1,9 @@
 package preflight
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -86,5 +89,47 @@ func TestTrialsAreASmallPart(t *testing.T) {
 			t.Errorf("%s: the trials are %.1f%% of the study's work", profile, 100*trials/all)
 		}
 		t.Logf("%s: %.2g%%", profile, 100*trials/all)
+	}
+}
+
+// A folder must have room for what plan says of the runs, less what lies there already.
+func TestRoom(t *testing.T) {
+	s := study(t, "smoke")[0]
+	_, free, err := freeAt(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	many := s
+	many.GlobalBatchSize, many.KeepCheckpoints = 1<<24, 10_000 // more than any disk has
+	dir := filepath.Join(t.TempDir(), "store")                 // is made later
+	half := filepath.Join(dir, "runs", s.RunName(), "ckpt")
+	for _, c := range []struct {
+		name  string
+		specs []experiment.Spec
+		held  int64
+		ok    bool
+		want  string
+	}{
+		{"fits", []experiment.Spec{s}, 0, true, gigabytes(float64(s.StoredBytes()))},
+		{"one run under two names", []experiment.Spec{s, s}, 0, true, "1 runs take " + gigabytes(float64(s.StoredBytes()))},
+		{"too large", []experiment.Spec{many}, 0, false, gigabytes(float64(many.StoredBytes()))},
+		{"all there", []experiment.Spec{s}, s.StoredBytes(), true, "take 0.00 GB more"},
+	} {
+		if c.held > 0 {
+			if err := os.MkdirAll(half, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.Create(filepath.Join(half, "state"))
+			if err == nil {
+				err = errors.Join(f.Truncate(c.held), f.Close())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		row := runOne(t.Context(), Room(dir, c.specs))
+		if row.OK != c.ok || !strings.Contains(row.Detail, c.want) || !strings.Contains(row.Detail, " GB free at ") {
+			t.Errorf("%s: %+v with %d bytes free; want %q", c.name, row, free, c.want)
+		}
 	}
 }

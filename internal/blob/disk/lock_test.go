@@ -93,3 +93,27 @@ func TestHolderOfARealLock(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A folder that leads nowhere, or refuses, is said so, at the open and at every write alike.
+func TestStoresThatRefuse(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(filepath.Join(dir, "gone"), link); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(link)
+	if err == nil || !strings.Contains(err.Error(), "it is a symbolic link to "+filepath.Join(dir, "gone")+", which is not there") {
+		t.Errorf("dangling link: %v", err)
+	}
+	b, err := Open(filepath.Join(dir, "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cause := range []error{syscall.EROFS, syscall.EACCES, syscall.EPERM} {
+		for _, op := range []string{"open store", "put", "delete"} {
+			if err := b.explain(op, "key", &os.PathError{Op: "open", Path: "x", Err: cause}); !errors.Is(err, blob.ErrDenied) || errors.Is(err, blob.ErrTransient) {
+				t.Errorf("%s: %v", op, err)
+			}
+		}
+	}
+}
