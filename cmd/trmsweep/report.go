@@ -108,18 +108,23 @@ func hintOtherRuns(ctx context.Context, a *app, b blob.Bucket, rows []report.Row
 			return nil
 		}
 	}
-	profiles := map[string]int{}
+	profiles, unusable := map[string]int{}, 0
 	for attr, err := range b.List(ctx, "runs/") {
 		if err != nil {
 			return err
 		}
 		if run, ok := strings.CutSuffix(strings.TrimPrefix(attr.Key, "runs/"), "/"+report.ResultFile); ok {
 			r, err := report.ReadResult(ctx, b, report.Identity{Run: run})
-			if err != nil {
-				continue // told where the run itself is asked for
+			if err != nil { // why is told where the run itself is asked for
+				unusable++
+				continue
 			}
 			profiles[r.Spec.Profile]++
 		}
+	}
+	if len(profiles) == 0 && unusable > 0 {
+		fmt.Fprintf(a.stderr, "trmsweep: the report is empty: the store has %d results, all of them damaged or another run's; `trmsweep verify RUN` says why\n", unusable)
+		return nil
 	}
 	if len(profiles) == 0 {
 		fmt.Fprintln(a.stderr, "trmsweep: the report is empty: the store has no result yet")

@@ -86,3 +86,19 @@ func TestEvaluate(t *testing.T) {
 		t.Errorf("a run without checkpoints: %v", err)
 	}
 }
+
+// The run deletes the checkpoint that is about to be evaluated: the next one is.
+func TestEvaluateBesideTraining(t *testing.T) {
+	b := mem.New(nil)
+	train := func(steps int64) {
+		if a := attempt(t, b, tiny(t, "keep_checkpoints=1"), func(o *Options) { o.MaxSteps = steps }); a.err != nil {
+			t.Fatal(a.err)
+		}
+	}
+	train(6)
+	beside := &meanwhile{Bucket: b, do: func() { train(20) }}
+	got, err := Evaluate(t.Context(), EvalOptions{Options: Options{Bucket: beside, Run: "r", DataDir: dataDir(t), Backend: "cpu"}})
+	if err != nil || got.Step != 20 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

@@ -43,7 +43,7 @@ func readSpec(ctx context.Context, runs blob.Bucket) (experiment.Spec, error) {
 	return s, nil
 }
 
-var errNoSpec = errors.New("spec.json is lost or damaged; the next `trmsweep train` of the run writes it anew")
+var errNoSpec = errors.New("lost or damaged; the next `trmsweep train` of the run writes it anew")
 
 // mendSpec writes spec.json again where it is lost, damaged or another run's. The caller has
 // compared the run with the spec: every process that may call this writes the same.
