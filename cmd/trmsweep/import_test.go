@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/nlpodyssey/safetensors"
+
+	"trmsweep/internal/backend/backendtest"
 )
 
 // startValues is a safetensors file of a golden case's start values, and the settings that make its model.
@@ -62,6 +64,11 @@ func startValues(t *testing.T, name string) (file []byte, settings []string) {
 // TestImportTrainExport takes the reference's start values through a run: out as
 // they came in, and training goes on from them.
 func TestImportTrainExport(t *testing.T) {
+	t.Run("cpu", func(t *testing.T) { importTrainExport(t, "cpu") })
+	t.Run("xla", func(t *testing.T) { importTrainExport(t, backendtest.XLA(t)) })
+}
+
+func importTrainExport(t *testing.T, backend string) {
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
 	weights, settings := startValues(t, "A_mlp")
@@ -113,7 +120,7 @@ func TestImportTrainExport(t *testing.T) {
 	if data, err := os.ReadFile(path("out.safetensors")); err != nil || streamed != string(data) {
 		t.Errorf("--out -: %d bytes that are not the file's %d, %v", len(streamed), len(data), err)
 	}
-	lines, _ := run(0, append([]string{"train", "e2_2_t2_n2", "--max-steps", "1", "--no-metadata", "--backend", "cpu"}, common...)...)
+	lines, _ := run(0, append([]string{"train", "e2_2_t2_n2", "--max-steps", "1", "--no-metadata", "--backend", backend}, common...)...)
 	if !strings.Contains(lines, `"type":"restored"`) {
 		t.Errorf("training did not start from the imported checkpoint: %s", lines)
 	}

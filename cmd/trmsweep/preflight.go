@@ -113,10 +113,16 @@ func storeFolder(a *app, store string) string {
 	return a.path("gcs", filepath.FromSlash(rest))
 }
 
-// bytesOnHost is what a training process needs in this host's memory.
+// bytesOnHost is what a training process needs in this host's memory. XLA computes in float32 on a CPU and keeps what it computed.
 func bytesOnHost(name string) func(experiment.Spec) float64 {
-	if backend.Accelerated(name) {
+	switch {
+	case backend.Accelerated(name):
 		return preflight.StateBytes
+	case strings.HasPrefix(name, "xla:"):
+		return func(s experiment.Spec) float64 {
+			s.ForwardDType = "float32"
+			return preflight.TrainingBytes(s)
+		}
 	}
 	return preflight.TrainingBytes
 }

@@ -14,13 +14,7 @@ import (
 // onFakeTPU is the training of short on the fake plugin.
 func onFakeTPU(t *testing.T, more ...string) []string {
 	t.Helper()
-	args := short(t.TempDir(), t.TempDir())
-	for i, a := range args {
-		if a == "--backend" {
-			args[i+1] = "xla:tpu"
-		}
-	}
-	return append(append(args, "--set", "forward_dtype=float32"), more...)
+	return append(append(shortOf("e2_2_t2_n2", "xla:tpu", t.TempDir(), t.TempDir()), "--set", "forward_dtype=float32"), more...)
 }
 
 // TestDeviceThatFails: each way in which a device can fail ends the process with the code that says what to do next, and with its reason.

@@ -98,11 +98,23 @@ func drowsy(hear func(*process, train.Event)) func(*process, train.Event) {
 }
 
 // short is the training of 400 steps and two evaluations that the tests of processes share.
-func short(store, state string) []string {
-	args := []string{"train", "e2_2_t2_n2", "--profile", "smoke", "--backend", "cpu", "--threads", "1", "--no-metadata", "--store", store, "--state", state, "--run", "r"}
-	for _, s := range []string{"hidden_size=16", "num_heads=2", "puzzle_emb_ndim=16", "puzzle_emb_len=1", "expansion=1", "l_layers=1", "h_cycles=1", "l_cycles=1",
-		"global_batch_size=2", "data_puzzles=8", "data_augmentations=1", "data_test_puzzles=4", "epochs=100", "eval_interval_epochs=50", "checkpoint_every_steps=40", "log_every_steps=20"} {
-		args = append(args, "--set", s)
+func short(store, state string) []string { return shortOf("e2_2_t2_n2", "cpu", store, state) }
+
+// shortOf is short with another experiment and backend.
+func shortOf(name, backend, store, state string) []string {
+	args := []string{"train", name, "--backend", backend, "--threads", "1", "--no-metadata", "--store", store, "--state", state, "--run", "r"}
+	return append(args, shortSettings...)
+}
+
+// shortSettings make an experiment a short one.
+var shortSettings = settings("hidden_size=16", "num_heads=2", "puzzle_emb_ndim=16", "puzzle_emb_len=1", "expansion=1", "l_layers=1", "h_cycles=1", "l_cycles=1",
+	"global_batch_size=2", "data_puzzles=8", "data_augmentations=1", "data_test_puzzles=4", "epochs=100", "eval_interval_epochs=50", "checkpoint_every_steps=40", "log_every_steps=20")
+
+// settings are the flags of the profile smoke with these values.
+func settings(values ...string) []string {
+	args := []string{"--profile", "smoke"}
+	for _, v := range values {
+		args = append(args, "--set", v)
 	}
 	return args
 }
@@ -242,7 +254,12 @@ func undisturbed(t *testing.T) outcome {
 // same compares the finished run of a store with the undisturbed one.
 func same(t *testing.T, store, state string) {
 	t.Helper()
-	want, got := undisturbed(t), look(t, store, state)
+	equal(t, look(t, store, state), undisturbed(t))
+}
+
+// equal compares a finished run with the undisturbed one.
+func equal(t *testing.T, got, want outcome) {
+	t.Helper()
 	if got.state != want.state || got.ledger != want.ledger {
 		t.Errorf("state %s, ledger %s; undisturbed %s, %s", got.state, got.ledger, want.state, want.ledger)
 	}
@@ -262,24 +279,30 @@ func same(t *testing.T, store, state string) {
 	}
 }
 
+// killedAfterCheckpoint trains until 20 steps after a checkpoint, and kills the process.
+func killedAfterCheckpoint(t *testing.T, args ...string) {
+	t.Helper()
+	saved := int64(0)
+	p := program(t, nil, drowsy(func(p *process, e train.Event) {
+		if e.Type == train.EventCheckpoint && saved == 0 {
+			saved = e.Step
+		}
+		if saved > 0 && e.Step >= saved+20 {
+			p.signal(syscall.SIGKILL)
+		}
+	}), args...)
+	if code := p.end(); code != -1 || saved == 0 {
+		t.Fatalf("exit code %d, checkpoint of step %d\n%s", code, saved, p.stderr.String())
+	}
+}
+
 // A process killed some steps after a checkpoint repeats them, and neither the
 // metrics nor the event files of its run hold one of them twice.
 func TestKilledProcessLogsNothingTwice(t *testing.T) {
 	dir := t.TempDir()
 	store := dir + "/store"
 	for range 3 {
-		saved := int64(0)
-		p := program(t, nil, drowsy(func(p *process, e train.Event) {
-			if e.Type == train.EventCheckpoint && saved == 0 {
-				saved = e.Step
-			}
-			if saved > 0 && e.Step >= saved+20 {
-				p.signal(syscall.SIGKILL)
-			}
-		}), short(store, dir)...)
-		if code := p.end(); code != -1 || saved == 0 {
-			t.Fatalf("exit code %d, checkpoint of step %d\n%s", code, saved, p.stderr.String())
-		}
+		killedAfterCheckpoint(t, short(store, dir)...)
 	}
 	if code := program(t, nil, nil, short(store, dir)...).end(); code != train.ExitDone {
 		t.Fatalf("exit code %d", code)
