@@ -5,7 +5,6 @@ package activities
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,9 +28,11 @@ type Activities struct {
 	Configs fs.FS
 	Environ []string // TRMSWEEP_SET_... of the worker
 	Profile string   // used where the input names none
-	Bucket  blob.Bucket
-	Child   Child
-	Host    string
+	// DataRoots are the folders and files of this host that a workflow's data_source may name.
+	DataRoots []string
+	Bucket    blob.Bucket
+	Child     Child
+	Host      string
 	// Notify sends progress to the workflow of the activity; nil = do not.
 	Notify func(ctx context.Context, p Progress)
 	// Heartbeat tells the server once that an activity goes on. temporal.CanceledError: the
@@ -204,16 +205,4 @@ func (a *Activities) Report(ctx context.Context, in ReportInput) (res ReportResu
 	}
 	keys, err := a.WriteReport(ctx, in)
 	return ReportResult{Keys: keys}, err
-}
-
-func (a *Activities) readSpec(ctx context.Context, key string) (experiment.Spec, error) {
-	var s experiment.Spec
-	data, err := a.specText(ctx, key)
-	if err != nil {
-		return s, err
-	}
-	if err := json.Unmarshal(data, &s); err != nil {
-		return s, temporal.NewNonRetryableApplicationError(fmt.Sprintf("spec %s: %v", key, err), ErrConfig, err)
-	}
-	return s, nil
 }

@@ -78,19 +78,6 @@ func (a *Activities) runOf(name string) (blob.Bucket, error) {
 	return blob.Prefix(a.Bucket, "runs/"+name+"/"), nil
 }
 
-// specText reads a stored spec.
-func (a *Activities) specText(ctx context.Context, key string) ([]byte, error) {
-	err := checkSpecKey(key)
-	if err != nil {
-		return nil, err
-	}
-	data, _, err := blob.ReadAll(ctx, a.Bucket, key, 0)
-	if err != nil {
-		return nil, fmt.Errorf("read spec %s: %w", key, err)
-	}
-	return data, nil
-}
-
 // final makes an error that every attempt would end with one that the server does not
 // retry: a name that cannot be a key stays one that cannot.
 func final(err error) error {

@@ -30,6 +30,9 @@ func (a *Activities) Plan(ctx context.Context, in PlanInput) (Plan, error) {
 	if err == nil && len(faults) == 0 {
 		specs, err = choose(specs, in.Input)
 	}
+	if err == nil {
+		err = a.checkSources(specs)
+	}
 	if err != nil {
 		faults = append(faults, err.Error())
 	}

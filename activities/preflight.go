@@ -76,7 +76,7 @@ func (a *Activities) Trial(ctx context.Context, in TrialInput) (preflight.Row, e
 	defer stop()
 	ctx, cancel := untilWorkerStops(ctx)
 	defer cancel()
-	spec, err := a.specText(ctx, in.SpecKey)
+	spec, _, err := a.specText(ctx, in.SpecKey)
 	if err != nil {
 		return preflight.Row{}, err
 	}

@@ -79,7 +79,7 @@ func (a *Activities) prepare(ctx context.Context, in TrainInput, owner checkpoin
 	if err := checkRun(in.Item.Run); err != nil {
 		return nil, err
 	}
-	spec, err := a.specText(ctx, in.Item.SpecKey)
+	spec, _, err := a.specText(ctx, in.Item.SpecKey)
 	forget := in.Forget || in.Force && in.Attempt == 1 // the second: asked by an older workflow
 	if err == nil && forget {
 		err = a.forgetOnce(ctx, in.Item.Run, owner, tr)
@@ -192,9 +192,12 @@ func (t *tracker) apply(e childEvent) bool {
 // fault turns an error before or beside the training process into the activity's.
 func (t *tracker) fault(err error) error {
 	p := t.snapshot()
+	var app *temporal.ApplicationError
 	switch {
 	case t.cancelled.Load():
 		return temporal.NewCanceledError(p)
+	case errors.As(err, &app) && app.Type() == ErrConfig:
+		return temporal.NewNonRetryableApplicationError(app.Message(), ErrConfig, nil, p)
 	case errors.Is(err, errEnded):
 		return temporal.NewApplicationErrorWithCause(err.Error(), ErrPreempted, nil, p)
 	case errors.Is(err, checkpoint.ErrFenced):

@@ -160,15 +160,22 @@ func checkReport(t *testing.T, s *stack, finished, added string, more []string) 
 
 func TestFailedExperimentIsALine(t *testing.T) {
 	s := startStack(t, t.TempDir())
-	startWorker(t, s)
-	mustRun(t, "trmsweep", "start", "TNSweep", "--state", s.State, "--experiments", "e2_2_t2_n2", "--id", "bad", "--set", "data_source=/nowhere/puzzles.csv")
+	root := t.TempDir()
+	missing := filepath.Join(root, "puzzles.csv")
+	startWorker(t, s, "--data-root", root)
+	mustRun(t, "trmsweep", "start", "TNSweep", "--state", s.State, "--experiments", "e2_2_t2_n2", "--id", "bad", "--set", "data_source="+missing)
 	v := await(t, s, "bad", "the end", func(v sweepView) bool { return v.Status == "done" })
-	if v.Failed != 1 || len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "/nowhere/puzzles.csv") || !strings.Contains(v.Experiments[0].Error, "/nowhere/puzzles.csv") {
+	if v.Failed != 1 || len(v.Notes) != 1 || !strings.Contains(v.Notes[0], missing) || !strings.Contains(v.Experiments[0].Error, missing) {
 		t.Errorf("%+v", v)
 	}
 	mustRun(t, "tctl", "workflow", "start", "--state", s.State, "--type", "TNSweep", "-w", "worse", "-i", `{"overrides":["hiden_size=64"]}`) // trmsweep would refuse it
 	v = await(t, s, "worse", "the refusal", func(v sweepView) bool { return v.Status == "failed" })
 	if len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "hidden_size") {
+		t.Errorf("%+v", v)
+	}
+	mustRun(t, "tctl", "workflow", "start", "--state", s.State, "--type", "TNSweep", "-w", "elsewhere", "-i", `{"overrides":["data_source=/proc/self/environ"]}`)
+	v = await(t, s, "elsewhere", "the refusal", func(v sweepView) bool { return v.Status == "failed" })
+	if len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "--data-root") || strings.Contains(v.Notes[0], "PATH=") {
 		t.Errorf("%+v", v)
 	}
 	replayAll(t, s, map[string]string{"bad": "TNSweep-failed.json", "bad/ablations/e2_2_t2_n2": "Experiment-failed.json", "worse": "TNSweep-refused.json"})

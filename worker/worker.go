@@ -44,8 +44,10 @@ type Options struct {
 	Chips    int    // TPU chips of this host, each of which is a slot; 0 = the host is not divided
 	Configs  fs.FS
 	Environ  []string
-	Logger   *slog.Logger
-	Patience time.Duration // how long the server may be away at the start; 0 = 1 minute
+	// DataRoots are what a workflow's data_source may name of this host; see activities.
+	DataRoots []string
+	Logger    *slog.Logger
+	Patience  time.Duration // how long the server may be away at the start; 0 = 1 minute
 	// Grace is the time a training process has to save after SIGTERM; 0 = 2 minutes.
 	Grace   time.Duration
 	Command []string // training program; empty = this binary, `train`
@@ -102,7 +104,7 @@ func wire(c client.Client, b blob.Bucket, host string, o Options) *activities.Ac
 		args = append(args, "--backend", o.Backend)
 	}
 	a := &activities.Activities{
-		Configs: o.Configs, Environ: o.Environ, Profile: o.Profile, Bucket: b, Host: host, Checks: o.Checks,
+		Configs: o.Configs, Environ: o.Environ, Profile: o.Profile, DataRoots: o.DataRoots, Bucket: b, Host: host, Checks: o.Checks,
 		LocalDataset: o.LocalDataset,
 		ListPollers:  func(ctx context.Context) (string, error) { return CheckPollers(ctx, c) },
 		Child:        activities.Child{Command: o.Command, Args: args, LogDir: filepath.Join(o.StateDir, "logs"), Grace: o.Grace},

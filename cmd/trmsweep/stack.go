@@ -20,6 +20,7 @@ type stackFlags struct {
 	slots, threads int
 	profile        string
 	allowHosts     []string
+	dataRoots      []string
 }
 
 // allowed are the --allow-host flags for a child.
@@ -36,6 +37,9 @@ func (f stackFlags) allowed() []string {
 func (f stackFlags) check(a *app) error {
 	cfg, err := a.configs()
 	if err != nil {
+		return err
+	}
+	if _, err := dataRoots(cfg, os.Environ(), f.dataRoots); err != nil {
 		return err
 	}
 	return workerFlags{store: envOr("TRMSWEEP_STORE", "gs://trmsweep"), backend: f.backend, profile: f.profile, threads: f.threads, slots: f.slots, slotsGiven: true,
@@ -118,6 +122,9 @@ func startStack(ctx context.Context, a *app, f stackFlags) (*localStack, error) 
 		args = append(args, "--configs", a.configDir)
 	}
 	args = append(args, f.allowed()...)
+	for _, root := range f.dataRoots {
+		args = append(args, "--data-root", root)
+	}
 	workerDone = keep(workerCtx, supervise.Process{Name: "worker", Path: self, Args: args, Log: filepath.Join(logs, "worker.log"),
 		Env: []string{"STORAGE_EMULATOR_HOST=" + s.GCS}, Stop: 3 * time.Minute})
 	return s, nil

@@ -26,6 +26,7 @@ func (f *stackFlags) add(cmd *cobra.Command) {
 	fl.IntVar(&f.slots, "slots", 1, "training processes at once")
 	fl.IntVar(&f.threads, "threads", 0, "threads of each training process (0 = all cores)")
 	addAllowHost(cmd, &f.allowHosts)
+	addDataRoot(cmd, &f.dataRoots)
 }
 
 func newUpCmd(a *app) *cobra.Command {

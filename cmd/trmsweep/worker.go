@@ -28,6 +28,7 @@ type workerFlags struct {
 	allowHosts              []string
 	placement               string // host, chip, or empty: the profile's
 	threads, slots, chips   int
+	dataRoots               []string
 	embedded                bool // only the stack on the state folder will do
 	slotsGiven              bool // or 0 stands for as many as fit the placement
 	patience, grace         time.Duration
@@ -74,6 +75,7 @@ boundary before the worker ends.`,
 	fl.DurationVar(&f.grace, "grace", 2*time.Minute, "time that training has to save after SIGTERM")
 	fl.StringVar(&f.metrics, "metrics-address", envOr("TRMSWEEP_METRICS_ADDRESS", ""), "host:port of GET /metrics for Prometheus; empty = none (environment TRMSWEEP_METRICS_ADDRESS)")
 	addAllowHost(cmd, &f.allowHosts)
+	addDataRoot(cmd, &f.dataRoots)
 	return cmd
 }
 
@@ -145,10 +147,14 @@ func workerOptions(a *app, f workerFlags) (worker.Options, error) {
 	if err != nil {
 		return worker.Options{}, err
 	}
+	roots, err := dataRoots(cfg, os.Environ(), f.dataRoots)
+	if err != nil {
+		return worker.Options{}, err
+	}
 	server := a.server()
 	server.OwnState = !a.embedded
 	return worker.Options{Server: server, EnsureDataset: a.ensureDataset, LocalDataset: localDataset, WriteReport: writeReport, StateDir: a.stateDir, Store: f.store, Profile: f.profile, Backend: f.backend, Threads: f.threads, Slots: f.slots,
-		Configs: cfg, Environ: os.Environ(), Patience: f.patience, Grace: f.grace, MetricsAddress: f.metrics, AllowHosts: f.allowHosts, Logger: slog.New(slog.NewTextHandler(a.stderr, nil)),
+		Configs: cfg, Environ: os.Environ(), DataRoots: roots, Patience: f.patience, Grace: f.grace, MetricsAddress: f.metrics, AllowHosts: f.allowHosts, Logger: slog.New(slog.NewTextHandler(a.stderr, nil)),
 		Chips: f.chips, Checks: func(specs []experiment.Spec, env []string) []preflight.Check {
 			return hostChecks(a, cfg, f, specs, env)
 		}}, nil

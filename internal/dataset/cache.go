@@ -83,7 +83,7 @@ func LocalHash(ctx context.Context, o Options) (string, error) {
 		return "", err
 	}
 	for _, address := range []string{o.Source, o.TestSource} {
-		if strings.HasPrefix(address, gsScheme) || strings.HasPrefix(address, "hf:") {
+		if strings.HasPrefix(address, gsScheme) || strings.HasPrefix(address, hubScheme) {
 			return "", nil
 		}
 	}

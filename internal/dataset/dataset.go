@@ -97,6 +97,11 @@ func (o Options) normal() (Options, error) {
 			bad("source %s: names no profile", o.Source)
 		}
 	}
+	if strings.HasPrefix(o.Source, hubScheme) {
+		if _, _, err := parseHub(o.Source); err != nil {
+			bad("%v", err)
+		}
+	}
 	if !o.generates() && (o.Profile != "" || o.Minimal) {
 		bad("a profile and minimal puzzles can only be had with source %q", SourceGenerate)
 	}

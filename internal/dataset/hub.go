@@ -30,12 +30,35 @@ const hubTries = 4
 
 var commitHash = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
+const hubScheme = "hf:"
+
+// hubPart is a part of the names of repositories and revisions. Both become paths here
+// and on the Hub: there is no ".." among them, and none begins with a dot.
+var hubPart = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._+-]*$`)
+
+// parseHub understands hf:owner/name and hf:owner/name@revision.
+func parseHub(source string) (name, revision string, err error) {
+	name, revision, named := strings.Cut(strings.TrimPrefix(source, hubScheme), "@")
+	ok := strings.Count(name, "/") == 1 && len(source) <= 300
+	parts := strings.Split(name, "/")
+	if named {
+		parts = append(parts, strings.Split(revision, "/")...)
+	}
+	for _, part := range parts {
+		ok = ok && hubPart.MatchString(part) && !strings.Contains(part, "..")
+	}
+	if !ok {
+		return "", "", optionsf("source %s: want hf:owner/name or hf:owner/name@revision, of letters, digits, '.', '_' and '-'", source)
+	}
+	return name, revision, nil
+}
+
 // fetchHub downloads train.csv and test.csv of a Hub dataset at one commit. What is
 // in the folder of downloads is not asked for again, not even which commit a branch is at.
 func fetchHub(ctx context.Context, o Options, progress func(Progress)) (resolved, error) {
-	name, revision, _ := strings.Cut(strings.TrimPrefix(o.Source, "hf:"), "@")
-	if strings.Count(name, "/") != 1 {
-		return resolved{}, optionsf("source %s: want hf:owner/name or hf:owner/name@revision", o.Source)
+	name, revision, err := parseHub(o.Source)
+	if err != nil {
+		return resolved{}, err
 	}
 	dir, err := o.downloads()
 	if err != nil {

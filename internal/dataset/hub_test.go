@@ -251,3 +251,31 @@ func TestDownloadEnds(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
+
+// Names and revisions become paths: none leads out of the cache, and none is asked for.
+func TestNamesOfTheHub(t *testing.T) {
+	for source, ok := range map[string]bool{
+		"hf:sapientinc/sudoku-extreme": true, "hf:a/b.c_d-e@main": true, "hf:a/b@refs/pr/1": true, "hf:a/b@v1.0+x": true, "hf:a/b@0123456789abcdef0123456789abcdef01234567": true,
+		"hf:": false, "hf:a": false, "hf:a/b/c": false, "hf:a/..": false, "hf:../b": false, "hf:/b": false, "hf:a/": false, "hf:a/b@": false, "hf:a/b@../../x": false,
+		"hf:a/b@/x": false, "hf:a/b@x//y": false, "hf:a/b@a/../b": false, "hf:a/b@x..y": false, "hf:a/b@.git": false, "hf:a/b@x\x00": false, "hf:a/b@x%2f..": false, "hf:a/b@x?y": false,
+		"hf:a/b@x\\..": false, "hf:a/b@" + strings.Repeat("x", 300): false,
+	} {
+		_, err := Options{Source: source}.normal()
+		if ok && err != nil || !ok && !errors.Is(err, ErrOptions) {
+			t.Errorf("%q: %v", source, err)
+		}
+	}
+	dir := t.TempDir()
+	cache := filepath.Join(dir, "state", "cache")
+	asked := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { asked++; _, _ = w.Write([]byte("{}")) }))
+	defer srv.Close()
+	t.Setenv("HF_ENDPOINT", srv.URL)
+	_, err := Build(t.Context(), Options{Source: "hf:a/b@../../../../../../outside/pwned", CacheDir: cache}, filepath.Join(dir, "set"), nil)
+	if !errors.Is(err, ErrOptions) || asked > 0 {
+		t.Errorf("%v, asked %d times", err, asked)
+	}
+	if left := entries(t, dir); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}

@@ -46,7 +46,7 @@ func (o Options) recordName(ctx context.Context) (string, error) {
 				return "", err
 			}
 			*p.to = fmt.Sprintf("%s generation %d", p.address, attr.Generation)
-		case strings.HasPrefix(p.address, "hf:"):
+		case strings.HasPrefix(p.address, hubScheme):
 			*p.to = p.address
 		case p.address != "":
 			return "", nil

@@ -40,7 +40,7 @@ func resolve(ctx context.Context, o Options, progress func(Progress)) (r resolve
 		if o, err = o.objects(ctx); err == nil {
 			r.train, err = fetchObject(ctx, o, o.Source, progress)
 		}
-	case strings.HasPrefix(o.Source, "hf:"):
+	case strings.HasPrefix(o.Source, hubScheme):
 		r, err = fetchHub(ctx, o, progress)
 	case o.Stdin != nil && once(o.Source):
 		r.train, err = r.spool(ctx, o, o.Source)
