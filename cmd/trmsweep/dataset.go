@@ -175,7 +175,7 @@ func newDatasetShowCmd(a *app) *cobra.Command {
 		Use:   "show DIR",
 		Short: "Print puzzles as grids, and the histograms of ratings and clues",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if count < 0 || from < 0 {
 				return usagef("--count and --from must not be negative")
 			}
@@ -185,23 +185,28 @@ func newDatasetShowCmd(a *app) *cobra.Command {
 			if _, err := os.Stat(args[0]); err != nil {
 				return usageError{fmt.Errorf("open dataset: %w", err)}
 			}
-			s, err := dataset.Open(args[0], split)
+			folder, err := dataset.Load(args[0])
 			if err != nil {
 				return err
 			}
-			defer s.Close()
+			defer folder.Close()
+			s, err := folder.Split(split)
+			if err != nil {
+				return err
+			}
 			fmt.Fprintf(a.stdout, "%s/%s: %d puzzles, %d rows\n", args[0], split, s.Groups(), s.Rows())
-			for g := from; g < min(from+count, s.Groups()); g++ {
+			for g := min(from, s.Groups()); g < s.Groups() && g-from < count; g++ {
 				row, to := s.Group(g)
 				q, answer := s.Grids(row)
 				fmt.Fprintf(a.stdout, "\npuzzle %d: %d clues, %d rows, solution %s\n%s", g, q.Clues(), to-row, answer, q.Pretty())
 			}
-			h := s.Histograms(1000)
+			h, err := s.Histograms(cmd.Context(), 1000)
+			if err != nil {
+				return err
+			}
 			fmt.Fprintf(a.stdout, "\n%s", h.Text())
 			if picture != "" {
-				if err := os.WriteFile(picture, h.SVG(), 0o644); err != nil {
-					return fmt.Errorf("write picture: %w", err)
-				}
+				return writePicture(picture, h.SVG())
 			}
 			return nil
 		},

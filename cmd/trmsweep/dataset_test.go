@@ -245,8 +245,57 @@ func TestDatasetShow(t *testing.T) {
 	if b, err := os.ReadFile(picture); err != nil || !bytes.HasPrefix(b, []byte("<svg")) || !bytes.HasSuffix(b, []byte("</svg>\n")) {
 		t.Errorf("picture: %v, %.80s", err, b)
 	}
+	if code, _, stderr := trmsweep("dataset", "show", set, "--svg", picture); code != 0 { // over its own kind
+		t.Errorf("a second picture: exit %d, %s", code, stderr)
+	}
+	thesis := writeTo(t, filepath.Join(dir, "thesis.tex"), []byte("x"))
+	if err := os.Symlink(picture, filepath.Join(dir, "link.svg")); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{thesis, dir, filepath.Join(dir, "link.svg")} {
+		if code, _, stderr := trmsweep("dataset", "show", set, "--svg", file); code != exitUsage || !strings.Contains(stderr, "write "+file) {
+			t.Errorf("a picture over %s: exit %d, %s", file, code, stderr)
+		}
+	}
+	if b, err := os.ReadFile(thesis); err != nil || string(b) != "x" {
+		t.Errorf("%s %v", b, err)
+	}
+	path := filepath.Join(set, "train", "all__inputs.npy")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)-8] = 0xfb // an int64 of 251
+	writeTo(t, path, b)
+	if code, _, stderr := trmsweep("dataset", "show", set); code != 1 || !strings.Contains(stderr, "a value outside 0 to 10 in row 14") {
+		t.Errorf("a value that is no cell: exit %d, %s", code, stderr)
+	}
 	if code, _, stderr := trmsweep("dataset", "show", set, "--split", "test"); code != 1 || !strings.Contains(stderr, filepath.Join(set, "test")) {
 		t.Errorf("no test split: exit %d, %s", code, stderr)
+	}
+}
+
+// An answer that nobody got is no success; training is, whoever listens.
+func TestOutputThatCannotBeWritten(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	dir := t.TempDir()
+	set := filepath.Join(dir, "set")
+	if code, _, stderr := trmsweep("dataset", "build", "--source", "generate:easy", "--count", "2", "--test-count", "1", "--out", set, "--state", dir); code != 0 {
+		t.Fatal(stderr)
+	}
+	list := writeTo(t, filepath.Join(dir, "p.txt"), []byte(strings.Repeat(".", 81)+"\n"))
+	for _, args := range [][]string{
+		{"dataset", "show", set}, {"dataset", "build", "--source", "generate:easy", "--count", "2", "--test-count", "1", "--out", set + "2", "--state", dir},
+		{"sudoku", "solve", list}, {"plan", "TNSweep"}, {"--help"}, {"forget", "--state", filepath.Join(dir, "none")},
+	} {
+		var errs bytes.Buffer
+		if code := execute(t.Context(), args, full, &errs); code != exitFailed || !strings.Contains(errs.String(), "no space left on device") {
+			t.Errorf("%v: exit %d, %s", args, code, errs.String())
+		}
 	}
 }
 

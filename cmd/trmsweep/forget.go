@@ -29,15 +29,18 @@ refuses while a stack runs on the folder, and any folder that is not one.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			bytes, err := forgetState(a.stateDir)
-			missing := errors.Is(err, fs.ErrNotExist)
-			if err != nil && !missing {
+			missing, empty := errors.Is(err, fs.ErrNotExist), errors.Is(err, errNothing)
+			nothing := missing || empty
+			if err != nil && !nothing {
 				return err
 			}
 			switch {
 			case asJSON:
-				return json.NewEncoder(a.stdout).Encode(map[string]any{"state": a.stateDir, "action": "forget", "done": !missing, "bytes": bytes})
+				return json.NewEncoder(a.stdout).Encode(map[string]any{"state": a.stateDir, "action": "forget", "done": !nothing, "bytes": bytes})
 			case missing:
 				fmt.Fprintf(a.stdout, "nothing to forget: no folder %s\n", a.stateDir)
+			case empty:
+				fmt.Fprintf(a.stdout, "nothing to forget: %s is empty\n", a.stateDir)
 			default:
 				fmt.Fprintf(a.stdout, "forgot %s, %.1f MB\n", a.stateDir, float64(bytes)/1e6)
 			}
@@ -47,6 +50,9 @@ refuses while a stack runs on the folder, and any folder that is not one.`,
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
+
+// errNothing: the folder is empty. Whose it is nobody knows, so it stays.
+var errNothing = errors.New("the folder is empty")
 
 // forgetState deletes a state folder and returns its size in bytes. A folder
 // without the mark of the embedded stack, or with anything else in it, stays whole.
@@ -67,25 +73,25 @@ func forgetState(dir string) (int64, error) {
 		}
 	}
 	switch {
-	case len(entries) > 0 && !marked:
+	case len(entries) == 0:
+		return 0, errNothing
+	case !marked:
 		return 0, usagef("forget %s: not a state folder (no devstack.lock in it): nothing was deleted", dir)
 	case len(strange) > 0:
 		return 0, usagef("forget %s: it also holds %s, which trmsweep did not write: nothing was deleted; move that elsewhere first", dir, strings.Join(strange, ", "))
 	}
-	if marked {
-		held, err := heldBySomeone(filepath.Join(dir, upFile))
-		var lock *os.File
-		if err == nil && !held {
-			lock, err = holdState(dir, 0)
-		}
-		if held || errors.Is(err, errHeld) {
-			return 0, fmt.Errorf("forget %s: a stack runs on it: stop it first (`trmsweep down --state %s`, or Ctrl-C where it was started)", dir, dir)
-		}
-		if err != nil {
-			return 0, fmt.Errorf("forget %s: %w", dir, err)
-		}
-		defer lock.Close()
+	held, err := heldBySomeone(filepath.Join(dir, upFile))
+	var lock *os.File
+	if err == nil && !held {
+		lock, err = holdState(dir, 0)
 	}
+	if held || errors.Is(err, errHeld) {
+		return 0, fmt.Errorf("forget %s: a stack runs on it: stop it first (`trmsweep down --state %s`, or Ctrl-C where it was started)", dir, dir)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("forget %s: %w", dir, err)
+	}
+	defer lock.Close()
 	size, err := folderBytes(dir)
 	if err != nil {
 		return 0, fmt.Errorf("forget %s: %w", dir, err)

@@ -53,6 +53,18 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// An empty folder is nobody's that is known: it stays.
+func TestForgetLeavesAnEmptyFolder(t *testing.T) {
+	dir := t.TempDir()
+	var out bytes.Buffer
+	if code := execute(t.Context(), []string{"forget", "--state", dir}, &out, &out); code != exitOK || !strings.Contains(out.String(), "nothing to forget: "+dir+" is empty") {
+		t.Errorf("exit code %d: %s", code, out.String())
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestForgetRefusesARunningStack(t *testing.T) {
 	dir := t.TempDir()
 	lock, err := os.Create(filepath.Join(dir, "devstack.lock"))

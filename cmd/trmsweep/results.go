@@ -176,7 +176,7 @@ func fetch(ctx context.Context, a *app, b blob.Bucket, keys []string) ([]string,
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			return files, err
 		}
-		if err := os.WriteFile(file, data, 0o644); err != nil {
+		if err := replaceFile(file, data); err != nil { // not what a link there leads to
 			return files, err
 		}
 		files = append(files, file)

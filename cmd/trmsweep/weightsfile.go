@@ -14,10 +14,21 @@ import (
 // streams says whether a name to write to is standard output.
 func streams(name string) bool { return name == "-" || name == "/dev/stdout" }
 
-// writeWeights writes a safetensors file. A new file, or one that takes the place of a
-// safetensors or empty file, is whole or not there at all; into a pipe or a character
-// device it is written as it comes. Everything else is refused: it was not made here.
+// writeWeights writes a safetensors file; see writeOver.
 func writeWeights(name string, data []byte) error {
+	return writeOver(name, data, "safetensors", isWeights)
+}
+
+// writePicture writes an SVG file; see writeOver.
+func writePicture(name string, data []byte) error {
+	return writeOver(name, data, "SVG", isPicture)
+}
+
+// writeOver writes a file of a kind. A new file, or one that takes the place of a file
+// of the kind (ours says which are) or an empty file, is whole or not there at all; into
+// a pipe or a character device it is written as it comes. Everything else is refused: it
+// was not made here.
+func writeOver(name string, data []byte, kind string, ours func(name string, size int64) (bool, error)) error {
 	there, err := os.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return replaceFile(name, data)
@@ -41,10 +52,10 @@ func writeWeights(name string, data []byte) error {
 	case !mode.IsRegular():
 		return usagef("write %s: it is neither a file nor a pipe (%s); name a file", name, mode)
 	}
-	if ours, err := isWeights(name, there.Size()); err != nil {
+	if ours, err := ours(name, there.Size()); err != nil {
 		return usagef("write %s: %w", name, err)
 	} else if !ours {
-		return usagef("write %s: it exists and is no safetensors file: nothing was written; name another, or remove it first", name)
+		return usagef("write %s: it exists and is no %s file: nothing was written; name another, or remove it first", name, kind)
 	}
 	return replaceFile(name, data)
 }
@@ -81,6 +92,18 @@ func isWeights(name string, size int64) (bool, error) {
 	}
 	length := binary.LittleEndian.Uint64(begin[:])
 	return length >= 2 && length <= uint64(size-8) && bytes.HasPrefix(begin[8:], []byte("{")), nil
+}
+
+// isPicture says whether a regular file is empty or begins as our pictures do.
+func isPicture(name string, size int64) (bool, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	begin := make([]byte, 4)
+	n, err := io.ReadFull(f, begin)
+	return size == 0 || err == nil && string(begin[:n]) == "<svg", nil
 }
 
 // replaceFile writes a file so that it is whole or not there at all.

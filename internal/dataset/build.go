@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -67,6 +68,9 @@ func Build(ctx context.Context, o Options, outDir string, progress func(Progress
 	if err != nil {
 		return Summary{}, err
 	}
+	if outDir, err = filepath.Abs(outDir); err != nil {
+		return Summary{}, err
+	}
 	if err := mayWrite(outDir, o.Force); err != nil {
 		return Summary{}, err
 	}
@@ -84,9 +88,12 @@ func Build(ctx context.Context, o Options, outDir string, progress func(Progress
 	if err != nil {
 		return sum, err
 	}
+	if err := mayWrite(outDir, o.Force); err != nil { // it may have come since
+		return sum, err
+	}
 	if o.Force {
-		if err := os.RemoveAll(outDir); err != nil {
-			return sum, err
+		if err := removeDataset(outDir); err != nil {
+			return sum, fmt.Errorf("remove the old dataset: %w", err)
 		}
 	}
 	if err := os.Rename(tmp, outDir); err != nil {
@@ -95,29 +102,116 @@ func Build(ctx context.Context, o Options, outDir string, progress func(Progress
 	return sum, nil
 }
 
-// datasetEntries are what a dataset folder holds.
-var datasetEntries = []string{"train", "test", "identifiers.json", provenanceFile}
+// datasetFiles are what a dataset folder holds, and splitFiles what its train and test do.
+var (
+	datasetFiles = []string{"identifiers.json", provenanceFile}
+	splitFiles   = []string{
+		metaFile, compactFile, arrayFile("inputs"), arrayFile("labels"), arrayFile("puzzle_identifiers"), arrayFile("puzzle_indices"), arrayFile("group_indices"),
+	}
+	splitNames = []string{"train", "test"}
+)
 
-// mayWrite refuses an output folder that is there, and by force one that holds
-// anything but a dataset: it is deleted as a whole.
+// mayWrite refuses an output folder that is there, and by force one that is not
+// proven to be a dataset and nothing else.
 func mayWrite(outDir string, force bool) error {
-	entries, err := os.ReadDir(outDir)
+	st, err := os.Lstat(outDir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil && !errors.Is(err, syscall.ENOTDIR):
 		return fmt.Errorf("look at output folder %s: %w", outDir, err)
+	case err != nil:
+		return optionsf("output folder %s: %v", outDir, err)
 	case !force:
 		return optionsf("output folder %s exists already; remove it, choose another, or force", outDir)
-	case err != nil:
-		return optionsf("output folder %s is a file; nothing was written", outDir)
+	case !st.IsDir():
+		return optionsf("output folder %s is %s: nothing was deleted, also by force", outDir, kindOf(st.Mode()))
 	}
-	for _, e := range entries {
-		if !slices.Contains(datasetEntries, e.Name()) {
-			return optionsf("output folder %s holds %s, which is no part of a dataset: nothing was deleted, also by force", outDir, e.Name())
+	if strange, err := strangerIn(outDir); err != nil || strange != "" {
+		if err != nil {
+			return fmt.Errorf("look at output folder %s: %w", outDir, err)
 		}
+		return optionsf("output folder %s holds %s, which is no part of a dataset: nothing was deleted, also by force", outDir, strange)
+	}
+	if !provenDataset(outDir) {
+		return optionsf("output folder %s is no dataset: no %s and no %s in it says so; nothing was deleted, also by force", outDir, provenanceFile, metaFile)
 	}
 	return nil
+}
+
+// strangerIn finds what a dataset does not have: another name, or something of
+// another kind under one of its names.
+func strangerIn(dir string) (string, error) {
+	strange := ""
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == dir {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		split, file := filepath.Split(name)
+		ok := false
+		switch {
+		case split == "":
+			ok = slices.Contains(datasetFiles, file) && d.Type().IsRegular() || slices.Contains(splitNames, file) && d.IsDir()
+		default:
+			ok = slices.Contains(splitFiles, file) && d.Type().IsRegular()
+		}
+		if !ok {
+			strange = name
+			return fs.SkipAll
+		}
+		return nil
+	})
+	return strange, err
+}
+
+// provenDataset says whether one of the files that only a dataset has is what it should be.
+func provenDataset(dir string) bool {
+	var sum Summary
+	if decodeFile(filepath.Join(dir, provenanceFile), &sum) && sum.FormatVersion > 0 && isHash(sum.Hash) {
+		return true
+	}
+	for _, split := range splitNames {
+		var m metadata
+		if decodeFile(filepath.Join(dir, split, metaFile), &m) && m.SeqLen == 81 && m.VocabSize == 11 {
+			return true
+		}
+	}
+	return false
+}
+
+func decodeFile(path string, to any) bool {
+	f, err := openRegular(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return json.NewDecoder(io.LimitReader(f, 64<<20)).Decode(to) == nil
+}
+
+// removeDataset deletes the files of a dataset by their names, and the folders if
+// nothing else is in them: also what came after mayWrite has looked stays.
+func removeDataset(dir string) error {
+	var errs []error
+	remove := func(elem ...string) {
+		if err := os.Remove(filepath.Join(append([]string{dir}, elem...)...)); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	for _, split := range splitNames {
+		for _, file := range splitFiles {
+			remove(split, file)
+		}
+		remove(split)
+	}
+	for _, file := range datasetFiles {
+		remove(file)
+	}
+	remove()
+	return errors.Join(errs...)
 }
 
 // split is one of the two parts of a set, and how to get its puzzles.
@@ -172,7 +266,7 @@ func addressOf(file, source string, src resolved) string {
 }
 
 func buildSplit(ctx context.Context, o Options, s split, dir string, tw *twins, sum *Summary, progress func(Progress)) error {
-	w, err := newSplitWriter(filepath.Join(dir, s.name), o, s.numAug)
+	w, err := newSplitWriter(ctx, filepath.Join(dir, s.name), o, s.numAug)
 	if err != nil {
 		return err
 	}

@@ -132,6 +132,15 @@ func (o Options) normal() (Options, error) {
 	} else {
 		o.Count = 0
 	}
+	// What is known of the rows before anything is read. A source may have more.
+	if o.NumAug >= 0 {
+		if err := checkRows(max(o.Count, o.Subsample, 1), o.NumAug); err != nil {
+			bad("%v", err)
+		}
+	}
+	if o.MinRating > maxRating {
+		bad("minimum rating is %d, ratings go up to %d", o.MinRating, maxRating)
+	}
 	o.Opener = remembering(o.Opener)
 	if len(faults) > 0 {
 		return o, optionsf("dataset options: %s", strings.Join(faults, "; "))

@@ -2,8 +2,10 @@ package dataset
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"maps"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -28,8 +30,9 @@ func (s *Set) Grids(i int) (question, answer sudoku.Grid) {
 	return question, answer
 }
 
-// Histograms rates up to limit puzzles (0 = all), evenly spread over the set, on all cores.
-func (s *Set) Histograms(limit int) Histograms {
+// Histograms rates up to limit puzzles (0 = all), evenly spread over the set, on all
+// cores, until ctx ends.
+func (s *Set) Histograms(ctx context.Context, limit int) (Histograms, error) {
 	n := s.groups
 	if limit > 0 {
 		n = min(n, limit)
@@ -40,7 +43,7 @@ func (s *Set) Histograms(limit int) Histograms {
 	for range min(n, runtime.GOMAXPROCS(0)) {
 		wg.Go(func() {
 			var solver sudoku.Solver
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+			for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
 				row, _ := s.Group(i * s.groups / n)
 				q, _ := s.Grids(row)
 				ratings[i], clues[i] = solver.Rate(&q), q.Clues()
@@ -48,12 +51,15 @@ func (s *Set) Histograms(limit int) Histograms {
 		})
 	}
 	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return Histograms{}, err
+	}
 	h := Histograms{map[int]int{}, map[int]int{}}
 	for i := range n {
 		h.Ratings[ratings[i]]++
 		h.Clues[clues[i]]++
 	}
-	return h
+	return h, nil
 }
 
 // Histograms are those of the split: the source's ratings, or ours where it has none.
@@ -82,6 +88,9 @@ func (h Histograms) ratingBins() []bin {
 			}
 		}
 		out = append(out, b)
+		if to == math.MaxInt { // there is no next one
+			break
+		}
 	}
 	return out
 }
@@ -96,12 +105,12 @@ func (h Histograms) clueBins() []bin {
 
 // MeanRating is the mean over the puzzles rated.
 func (h Histograms) MeanRating() float64 {
-	sum, n := 0, 0
-	for r, k := range h.Ratings {
-		sum += r * k
-		n += k
+	sum, n := 0.0, 0
+	for _, r := range slices.Sorted(maps.Keys(h.Ratings)) { // so that it is the same each time
+		sum += float64(r) * float64(h.Ratings[r])
+		n += h.Ratings[r]
 	}
-	return float64(sum) / float64(max(n, 1))
+	return sum / float64(max(n, 1))
 }
 
 // Text is both histograms with bars of characters.

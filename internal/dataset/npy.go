@@ -3,6 +3,7 @@ package dataset
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -96,7 +97,7 @@ func parseNpy(b []byte, size int64) (npyInfo, error) {
 }
 
 // writeInt32 writes n int32 values as a one-dimensional .npy file.
-func writeInt32(path string, n int, value func(i int) int32) error {
+func writeInt32(ctx context.Context, path string, n int, value func(i int) int32) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -106,6 +107,9 @@ func writeInt32(path string, n int, value func(i int) int32) error {
 	_, _ = w.Write(npyHeader("<i4", n)) // a bufio.Writer keeps its first error
 	var b [4]byte
 	for i := range n {
+		if i%(1<<20) == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		binary.LittleEndian.PutUint32(b[:], uint32(value(i)))
 		_, _ = w.Write(b[:])
 	}

@@ -11,7 +11,7 @@ import (
 func TestTwinsAreExact(t *testing.T) {
 	for _, o := range []Options{{NumAug: 2}, {NumAug: 2, Compact: true}, {}} {
 		t.Run(fmt.Sprintf("aug %d compact %v", o.NumAug, o.Compact), func(t *testing.T) {
-			w, err := newSplitWriter(t.TempDir(), o, o.NumAug)
+			w, err := newSplitWriter(t.Context(), t.TempDir(), o, o.NumAug)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,9 +1,11 @@
 package dataset
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -16,6 +18,7 @@ import (
 // splitWriter writes one split: groups are numbered as they are added, encoded and
 // written at their place by workers, so that the bytes depend on the order only.
 type splitWriter struct {
+	ctx     context.Context // its end is the end of the work, also inside a group
 	dir     string
 	numAug  int
 	wide    bool // int64
@@ -41,11 +44,22 @@ type chunk struct {
 // chunkBytes is about how much of an array a worker encodes before it writes: both arrays' parts fit its cache.
 const chunkBytes = 1 << 18
 
-func newSplitWriter(dir string, o Options, numAug int) (*splitWriter, error) {
+// maxRows is the most that the reference's int32 indices can count.
+const maxRows = math.MaxInt32 - 1
+
+// checkRows refuses a split of too many rows.
+func checkRows(groups, numAug int) error {
+	if groups > maxRows/(numAug+1) {
+		return optionsf("%d puzzles with %d augmentations each are more than %d rows, the most that a dataset's indices can count; lower the number of augmentations, or draw fewer puzzles", groups, numAug, maxRows)
+	}
+	return nil
+}
+
+func newSplitWriter(ctx context.Context, dir string, o Options, numAug int) (*splitWriter, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, diskError(err)
 	}
-	w := &splitWriter{dir: dir, numAug: numAug, wide: numAug > 0 && !o.Compact, seed: uint64(o.Seed), ratings: map[int]int{}, clues: map[int]int{}}
+	w := &splitWriter{ctx: ctx, dir: dir, numAug: numAug, wide: numAug > 0 && !o.Compact, seed: uint64(o.Seed), ratings: map[int]int{}, clues: map[int]int{}}
 	var err error
 	if w.inputs, err = os.Create(filepath.Join(dir, "all__inputs.npy")); err != nil {
 		return nil, diskError(err)
@@ -75,6 +89,9 @@ func (w *splitWriter) elem() int {
 func (w *splitWriter) rowsPerGroup() int { return w.numAug + 1 }
 
 func (w *splitWriter) add(p row) error {
+	if err := checkRows(w.groups+1, w.numAug); err != nil {
+		return err
+	}
 	if len(w.pending.rows) == 0 {
 		w.pending.first = w.groups
 	}
@@ -86,6 +103,14 @@ func (w *splitWriter) add(p row) error {
 		w.work <- w.pending
 		w.pending = chunk{}
 	}
+	return w.failed()
+}
+
+// failed is why nothing more is to be written.
+func (w *splitWriter) failed() error {
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err
@@ -96,7 +121,11 @@ func (w *splitWriter) worker() {
 	in, lab := make([]byte, 0, chunkBytes/row*row), make([]byte, 0, chunkBytes/row*row)
 	for c := range w.work {
 		at := int64(npyHeaderLen) + int64(c.first)*int64(w.rowsPerGroup()*row)
-		flush := func() {
+		flush := func() (ok bool) {
+			if w.failed() != nil {
+				in, lab = in[:0], lab[:0]
+				return false
+			}
 			_, err := w.inputs.WriteAt(in, at)
 			if err == nil {
 				_, err = w.labels.WriteAt(lab, at)
@@ -106,14 +135,16 @@ func (w *splitWriter) worker() {
 			}
 			at += int64(len(in))
 			in, lab = in[:0], lab[:0]
+			return err == nil
 		}
-		for i := range c.rows {
-			for aug := range w.rowsPerGroup() {
+		ok := true
+		for i := 0; i < len(c.rows) && ok; i++ {
+			for aug := 0; aug < w.rowsPerGroup() && ok; aug++ {
 				n := len(in)
 				in, lab = in[:n+row], lab[:n+row]
 				w.encode(in[n:], lab[n:], &c.rows[i], aug)
 				if len(in) == cap(in) {
-					flush()
+					ok = flush()
 				}
 			}
 		}
@@ -173,7 +204,7 @@ func (w *splitWriter) stop() error {
 	}
 	close(w.work)
 	w.wg.Wait()
-	return w.err
+	return w.failed()
 }
 
 func (w *splitWriter) abandon() {
@@ -200,13 +231,13 @@ func (w *splitWriter) finish() error {
 		}
 	}
 	if err == nil {
-		err = writeInt32(filepath.Join(w.dir, "all__puzzle_identifiers.npy"), n, func(int) int32 { return 0 })
+		err = writeInt32(w.ctx, filepath.Join(w.dir, "all__puzzle_identifiers.npy"), n, func(int) int32 { return 0 })
 	}
 	if err == nil {
-		err = writeInt32(filepath.Join(w.dir, "all__puzzle_indices.npy"), n+1, func(i int) int32 { return int32(i) })
+		err = writeInt32(w.ctx, filepath.Join(w.dir, "all__puzzle_indices.npy"), n+1, func(i int) int32 { return int32(i) })
 	}
 	if err == nil {
-		err = writeInt32(filepath.Join(w.dir, "all__group_indices.npy"), w.groups+1, func(i int) int32 { return int32(i * w.rowsPerGroup()) })
+		err = writeInt32(w.ctx, filepath.Join(w.dir, "all__group_indices.npy"), w.groups+1, func(i int) int32 { return int32(i * w.rowsPerGroup()) })
 	}
 	if err == nil {
 		// Byte for byte what the reference writes: total_puzzles counts groups, no final newline.

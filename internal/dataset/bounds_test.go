@@ -1,0 +1,106 @@
+package dataset
+
+import (
+	"context"
+	"errors"
+	"math"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRowsBeyondTheIndicesAreRefused(t *testing.T) {
+	path := csvOf(t, "x.csv", 3, nil)
+	for _, c := range []struct {
+		name string
+		o    Options
+		want string
+	}{
+		{"augmentations alone", Options{Source: path, NumAug: math.MaxInt32}, "1 puzzles with 2147483647 augmentations"},
+		{"the largest number", Options{Source: path, NumAug: math.MaxInt}, "augmentations each"},
+		{"drawn puzzles", Options{Source: path, Subsample: 200000, NumAug: 20000}, "200000 puzzles with 20000 augmentations"},
+		{"generated puzzles", Options{Source: SourceGenerate, Count: 1 << 20, NumAug: 1 << 11}, "1048576 puzzles with 2048"},
+		{"puzzles of a file", Options{Source: path, NumAug: math.MaxInt32/2 - 1}, "3 puzzles with 1073741822"},
+		{"a rating that there is not", Options{Source: path, MinRating: 1 << 40}, "minimum rating is 1099511627776"},
+		{"a negative number", Options{Source: path, NumAug: -1}, "number of augmentations is -1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			parent := t.TempDir()
+			if c.name == "puzzles of a file" {
+				// Two groups would fit and take for ever: the third is refused by the writer.
+				w, err := newSplitWriter(t.Context(), filepath.Join(parent, "s"), Options{Workers: 1}, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer w.abandon()
+				w.numAug, w.groups = c.o.NumAug, 2
+				if err := w.add(row{}); !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), c.want) {
+					t.Error(err)
+				}
+				return
+			}
+			_, err := Build(t.Context(), c.o, filepath.Join(parent, "set"), nil)
+			if !errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), c.want) || len(entries(t, parent)) > 0 {
+				t.Errorf("%v, left %v", err, entries(t, parent))
+			}
+		})
+	}
+}
+
+// The end of the context ends the work inside a group.
+func TestCancelInsideAGroup(t *testing.T) {
+	parent := t.TempDir()
+	path := csvOf(t, "x.csv", 2, nil)
+	for _, c := range []struct {
+		name string
+		o    Options
+	}{{"int64", Options{Source: path, NumAug: 1 << 29}}, {"uint8, one worker", Options{Source: path, NumAug: 1 << 29, Compact: true, Workers: 1}}} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			defer cancel()
+			ended := make(chan error, 1)
+			go func() {
+				_, err := Build(ctx, c.o, filepath.Join(parent, "set"), nil)
+				ended <- err
+			}()
+			select {
+			case err := <-ended:
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("error %v", err)
+				}
+			case <-time.After(time.Minute): // 2^29 rows take several
+				t.Fatal("it goes on")
+			}
+			if left := entries(t, parent); len(left) > 0 {
+				t.Errorf("left %v", left)
+			}
+		})
+	}
+}
+
+// Ratings of any size have bins that end, and a mean.
+func TestHistogramsOfHugeRatings(t *testing.T) {
+	for _, c := range []struct {
+		ratings map[int]int
+		mean    float64
+		bins    int
+	}{
+		{nil, 0, 1}, {map[int]int{0: 5}, 0, 1}, {map[int]int{0: 1, 1: 1, 2: 1}, 1, 3}, {map[int]int{1<<62 - 1: 1}, 1 << 62, 63},
+		{map[int]int{1 << 62: 3}, 1 << 62, 64}, {map[int]int{math.MaxInt: 2, math.MaxInt - 1: 2}, math.MaxInt, 64},
+	} {
+		h := Histograms{Ratings: c.ratings, Clues: map[int]int{22: 1}}
+		bins := h.ratingBins()
+		all := 0
+		for _, b := range bins {
+			all += b.n
+		}
+		want := 0
+		for _, n := range c.ratings {
+			want += n
+		}
+		if h.MeanRating() != c.mean || len(bins) != c.bins || all != want || len(h.Text()) == 0 || len(h.SVG()) == 0 {
+			t.Errorf("%v: mean %g in %d bins with %d puzzles", c.ratings, h.MeanRating(), len(bins), all)
+		}
+	}
+}
