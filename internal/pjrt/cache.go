@@ -68,6 +68,8 @@ const (
 	// A store that does not answer in these times costs a compilation, or leaves other machines to compile.
 	getTimeout = 2 * time.Minute
 	putTimeout = 10 * time.Minute
+	// A process that compiles for longer is not waited for.
+	compilePatience = 20 * time.Minute
 )
 
 // OpenCache makes sure of the folder. The error says why programs cannot be kept there.
@@ -143,6 +145,29 @@ func (c *Cache) lock(key string) (unlock func()) {
 		if f.want--; f.want == 0 {
 			delete(c.flights, key)
 		}
+	}
+}
+
+// alone waits until no other process of this machine compiles for the key, so that processes that start
+// together compile once. waited: another one did, and what it made may be there now.
+func (c *Cache) alone(key string) (release func(), waited bool) {
+	f, err := os.OpenFile(c.path(key)+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return func() {}, false
+	}
+	for deadline := time.Now().Add(compilePatience); ; waited = true {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() {
+				_ = os.Remove(f.Name()) // who waits for the removed file compiles beside a third one at worst
+				_ = f.Close()
+			}, waited
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) || time.Now().After(deadline) {
+			_ = f.Close()
+			return func() {}, waited
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 

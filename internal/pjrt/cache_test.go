@@ -131,6 +131,33 @@ func TestLeastRecentlyUsedGoes(t *testing.T) {
 	expect(t, c, key("e"), string(make([]byte, 5000)), FromFolder)
 }
 
+// TestOneProcessCompiles: a file is locked by whoever opened it, so that two opens stand for two processes.
+func TestOneProcessCompiles(t *testing.T) {
+	c := newCache(t, CacheOptions{})
+	release, waited := c.alone(key("a"))
+	if waited {
+		t.Error("waited for nobody")
+	}
+	other, waited := c.alone(key("b"))
+	if waited {
+		t.Error("waited for another key")
+	}
+	other()
+	second := make(chan bool)
+	go func() {
+		defer close(second)
+		release, _ := c.alone(key("a"))
+		defer release()
+		expect(t, c, key("a"), "program", FromFolder) // the first is done
+	}()
+	c.put(key("a"), []byte("program"))
+	release()
+	<-second
+	if locks, _ := filepath.Glob(filepath.Join(c.dir, "*.lock")); len(locks) > 0 {
+		t.Errorf("locks are left: %v", locks)
+	}
+}
+
 const dieEnv = "TRMSWEEP_TEST_DIE_LOADING"
 
 // TestLoaderThatDies is the process that dies while it loads, and the test that finds what it left.

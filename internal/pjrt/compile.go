@@ -61,8 +61,15 @@ func (p *Plugin) compile(args *C.PJRT_Client_Compile_Args) *C.PJRT_Error {
 		client.settings.Cache.log.Warn("compiled programs are not kept", "error", err)
 		return j.compile()
 	}
-	defer client.settings.Cache.lock(j.key)() // one compiles, others then load
-	if !dumps(os.Getenv) && j.load() {
+	cache := client.settings.Cache
+	defer cache.lock(j.key)() // one compiles, others then load
+	fresh := dumps(os.Getenv)
+	if !fresh && j.load() {
+		return nil
+	}
+	release, waited := cache.alone(j.key)
+	defer release()
+	if !fresh && waited && j.load() {
 		return nil
 	}
 	e := j.compile()
