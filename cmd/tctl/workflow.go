@@ -191,6 +191,9 @@ func warnNoPollers(ctx context.Context, cmd *cobra.Command, c *connection, queue
 	}
 }
 
+// mostListed is as many as a server gives in one answer.
+const mostListed = 1000
+
 func newListCmd(v *viper.Viper) *cobra.Command {
 	var query string
 	var limit int
@@ -200,8 +203,8 @@ func newListCmd(v *viper.Viper) *cobra.Command {
 	cmd.Flags().IntVar(&limit, "limit", 50, "most workflows to show")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.PreRunE = func(*cobra.Command, []string) error {
-		if limit < 1 {
-			return usagef("--limit %d: want 1 or more", limit)
+		if limit < 1 || limit > mostListed {
+			return usagef("--limit %d: want 1 to %d", limit, mostListed)
 		}
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/api/serviceerror"
@@ -127,8 +128,15 @@ func reason(err error) error {
 	return err
 }
 
+// controlWait is how long an update may take: a worker answers within a second, or is busy with a long history.
+const controlWait = time.Minute
+
+var errNobodyAnswers = errors.New("no worker answered")
+
 // control sends an update and returns the experiments it reached. A sweep that has ended takes none.
 func control(ctx context.Context, c client.Client, id string, u workflows.Control) ([]string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, controlWait, errNobodyAnswers)
+	defer cancel()
 	h, err := c.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{WorkflowID: id, UpdateName: workflows.UpdateControl,
 		WaitForStage: client.WorkflowUpdateStageCompleted, Args: []any{u}})
 	var answer any
@@ -138,6 +146,9 @@ func control(ctx context.Context, c client.Client, id string, u workflows.Contro
 	var gone *serviceerror.NotFound
 	if errors.As(err, &gone) {
 		return nil, fmt.Errorf("%s %s: no sweep of this id is running (%w); starting it again trains what is missing or failed", u.Action, id, err)
+	}
+	if err != nil && errors.Is(context.Cause(ctx), errNobodyAnswers) {
+		return nil, fmt.Errorf("%s %s: %w within %s; the server may still hand it on when a worker comes", u.Action, id, errNobodyAnswers, controlWait)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", u.Action, id, reason(err))

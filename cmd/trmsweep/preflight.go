@@ -38,6 +38,7 @@ disk, memory, backends and devices, datasets, workers, and a trial of ten steps
 for every shape of model, whose loss must fall and whose checkpoint must restore.
 Exit code 1 where a check fails. Sweeps do the same as their first step.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			a.ownState = true
 			cfg, err := a.configs()
 			if err != nil {
 				return err

@@ -27,11 +27,12 @@ type app struct {
 	stateFlag      bool    // --state was given
 	configDir      string  // --configs, empty = the ones built in
 	embedded       bool    // only the stack on the state folder will do: run, up and their worker
+	ownState       bool    // the state folder is this host's, wherever the server is: worker, preflight
 }
 
 // server is what was said about the Temporal server.
 func (a *app) server() endpoint.Choice {
-	return endpoint.Choice{State: a.stateDir, StateFlag: a.stateFlag, StateEnv: os.Getenv("TRMSWEEP_STATE") != "", Embedded: a.embedded}
+	return endpoint.Choice{State: a.stateDir, StateFlag: a.stateFlag, StateEnv: os.Getenv("TRMSWEEP_STATE") != "", Embedded: a.embedded, OwnState: a.ownState}
 }
 
 // here is a command line that acts on the same state folder.

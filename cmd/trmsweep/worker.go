@@ -49,7 +49,7 @@ boundary before the worker ends.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			unheard(a)
-			a.embedded = f.embedded
+			a.embedded, a.ownState = f.embedded, true
 			f.slotsGiven = cmd.Flags().Changed("slots")
 			o, err := workerOptions(a, f)
 			if err == nil {
@@ -87,6 +87,9 @@ func addAllowHost(cmd *cobra.Command, names *[]string) {
 // maxSlots is more training processes than any host has chips or memory for.
 const maxSlots = 1024
 
+// mostWait is longer than anybody waits for a process.
+const mostWait = 24 * time.Hour
+
 // threadsFault refuses a number of threads that no host has.
 func threadsFault(n int) error {
 	if n < 0 || n > backend.MaxThreads {
@@ -108,8 +111,10 @@ func (f workerFlags) check(cfg fs.FS) error {
 	if f.chips < 0 || f.chips > maxSlots {
 		fault("--chips %d: want 0 (those in /dev) to %d", f.chips, maxSlots)
 	}
-	if f.patience < 0 || f.grace < 0 {
-		fault("--patience %s, --grace %s: want 0 or more", f.patience, f.grace)
+	for name, d := range map[string]time.Duration{"patience": f.patience, "grace": f.grace} {
+		if d < 0 || d > mostWait {
+			fault("--%s %s: want 0 to %s", name, d, mostWait)
+		}
 	}
 	if err := threadsFault(f.threads); err != nil {
 		faults = append(faults, err)
@@ -151,9 +156,7 @@ func workerOptions(a *app, f workerFlags) (worker.Options, error) {
 	if err != nil {
 		return worker.Options{}, err
 	}
-	server := a.server()
-	server.OwnState = !a.embedded
-	return worker.Options{Server: server, EnsureDataset: a.ensureDataset, LocalDataset: localDataset, WriteReport: writeReport, StateDir: a.stateDir, Store: f.store, Profile: f.profile, Backend: f.backend, Threads: f.threads, Slots: f.slots,
+	return worker.Options{Server: a.server(), EnsureDataset: a.ensureDataset, LocalDataset: localDataset, WriteReport: writeReport, StateDir: a.stateDir, Store: f.store, Profile: f.profile, Backend: f.backend, Threads: f.threads, Slots: f.slots,
 		Configs: cfg, Environ: os.Environ(), DataRoots: roots, Patience: f.patience, Grace: f.grace, MetricsAddress: f.metrics, AllowHosts: f.allowHosts, Logger: slog.New(slog.NewTextHandler(a.stderr, nil)),
 		Chips: f.chips, Checks: func(specs []experiment.Spec, env []string) []preflight.Check {
 			return hostChecks(a, cfg, f, specs, env)
