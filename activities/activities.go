@@ -107,8 +107,11 @@ func (a *Activities) sameData(ctx context.Context, it Item, trained string) erro
 	if err != nil {
 		return fmt.Errorf("dataset of %s: %w", s.Name, err)
 	}
-	if now == "" || now == trained {
+	if now == "" {
 		return nil
+	}
+	if same, err := dataset.Same(ctx, a.Bucket, now, trained); same || err != nil {
+		return err
 	}
 	return temporal.NewNonRetryableApplicationError(fmt.Sprintf("run %s is finished on dataset %.12s, and %s makes %.12s now: put the old file back, give the new one another name, or train again with --force",
 		it.Run, trained, s.DataSource, now), ErrConfig, nil)

@@ -30,6 +30,16 @@ func datasetPanels(rows []Row, sets Datasets) ([]*panel, error) {
 	return panels, nil
 }
 
+// minValues that an axis has: the bar of a single value stays a bar.
+const minValues = 10
+
+// axisOf is the range of an axis that shows these values, none of which is negative.
+func axisOf(low, high int) (left, right int) {
+	missing := max(0, minValues-(high-low+1))
+	left = max(0, low-missing/2)
+	return left, max(high, left+minValues-1)
+}
+
 // maxBins of a histogram; wider ranges have bins of several values.
 const maxBins = 30
 
@@ -70,7 +80,8 @@ func histogram(title, axis string, train, test map[int]int) (*panel, error) {
 		}
 		p.add(fmt.Sprintf("%s (%s)", split.name, whole(int64(sum))), bars)
 	}
-	p.plot.X.Min, p.plot.X.Max = float64(low)-0.6, float64(high)+0.6
+	left, right := axisOf(low, high)
+	p.plot.X.Min, p.plot.X.Max = float64(left)-0.6, float64(right)+0.6
 	p.plot.Y.Min = 0
 	if width > 1 {
 		p.plot.X.Label.Text += fmt.Sprintf(", %d values a bar", width)
