@@ -39,7 +39,9 @@ func (m *Model) PrepareEval(ctx context.Context, evalRows ...int) error {
 	return nil
 }
 
-func (m *Model) gradientProgram() error { return m.once(&m.gradX, "gradients", m.gradientGraph, nil) }
+func (m *Model) gradientProgram() error {
+	return m.once(&m.gradX, "gradients", m.gradientGraph, spentByGradients)
+}
 
 func (m *Model) applyProgram() error { return m.once(&m.applyX, "apply", m.applyGraph, spentByApply) }
 

@@ -2,6 +2,7 @@ package trm
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gomlx/gomlx/backends"
 	"github.com/gomlx/gomlx/pkg/core/graph"
@@ -27,10 +28,17 @@ type intoer interface {
 	ExecuteInto(inputs []backends.Buffer, donate []bool, outs []backends.Buffer) error
 }
 
-// capture is a backend that keeps the executable of the graph built on it; GoMLX's Graph does not give it away.
+// aliaser is a builder whose programs can compute a result in the memory of an input that is donated. Both are counted from 0, in
+// the order of the program's.
+type aliaser interface {
+	Alias(parameter, result int)
+}
+
+// capture is a backend that keeps what a graph is built with; GoMLX's Graph does not give it away.
 type capture struct {
 	backends.Backend
-	exec backends.Executable
+	aliaser aliaser // the graph's builder, where it is one
+	exec    backends.Executable
 }
 
 type capturing struct {
@@ -40,7 +48,9 @@ type capturing struct {
 
 // Builder starts a graph on the backend itself.
 func (c *capture) Builder(name string) backends.Builder {
-	return capturing{c.Backend.Builder(name), c}
+	b := c.Backend.Builder(name)
+	c.aliaser, _ = b.(aliaser)
+	return capturing{b, c}
 }
 
 // Compile compiles the graph and keeps the result.
@@ -75,10 +85,15 @@ func (m *Model) build(name string, body func(g *graph.Graph, param paramFunc) (n
 			shape := shapes.Make(toGoMLX[dt], dims...)
 			p.inputs = append(p.inputs, m.find(p, name, shape))
 			p.spend = append(p.spend, spend != nil && spend(name))
-			return graph.Parameter(p.g, name, shape)
+			node := graph.Parameter(p.g, name, shape) // the first makes the graph's builder
+			m.dev.aliases = backend.aliaser != nil
+			return node
 		})
 		for i, n := range nodes {
 			p.outputs = append(p.outputs, m.find(p, names[i], n.Shape()))
+		}
+		if m.dev.aliases {
+			p.alias(backend.aliaser)
 		}
 		p.g.Compile(nodes...)
 		p.exec = backend.exec
@@ -104,6 +119,15 @@ func (m *Model) find(p *program, name string, shape shapes.Shape) *held {
 	return a
 }
 
+// alias lets every result that replaces an input which may be spent take its memory.
+func (p *program) alias(to aliaser) {
+	for i, a := range p.inputs {
+		if result := slices.Index(p.outputs, a); p.spend[i] && result >= 0 {
+			to.Alias(i, result)
+		}
+	}
+}
+
 // run executes. Inputs that may be spent have no values afterwards, also after an error where the backend takes donations;
 // values that the outputs had before are gone.
 func (d device) run(p *program) (err error) {
@@ -119,20 +143,24 @@ func (d device) run(p *program) (err error) {
 		p.in[i] = a.buf
 	}
 	donate := p.spend
-	if d.host {
+	if !d.host && !d.aliases {
+		donate = nil
+	}
+	if donate != nil {
 		for i, a := range p.inputs {
 			if p.spend[i] {
 				a.buf, a.spent = nil, a.buf
 			}
 		}
 		d.drop(p.outputs...)
-	} else {
-		donate = nil // XLA's programs alias no result with an input; what they would be given stays until it is collected
 	}
 	if err := p.execute(donate); err != nil {
+		if d.aliases {
+			d.finalizeSpent(p)
+		}
 		return fmt.Errorf("run %s: %w", p.g.Name(), err)
 	}
-	if !d.host {
+	if donate == nil {
 		for i, a := range p.inputs {
 			if p.spend[i] {
 				d.drop(a)
@@ -144,6 +172,15 @@ func (d device) run(p *program) (err error) {
 		a.buf, a.spent = p.out[i], nil
 	}
 	return nil
+}
+
+// finalizeSpent frees the inputs that an execution was given and, since it failed, may not have taken.
+func (d device) finalizeSpent(p *program) {
+	for i, buf := range p.in {
+		if p.spend[i] {
+			_ = d.BufferFinalize(buf)
+		}
+	}
 }
 
 // execute leaves the results in p.out.

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"unsafe"
 
 	"github.com/gomlx/gomlx/backends"
 
@@ -48,7 +49,28 @@ type programsRun struct {
 	state   tensor.State
 }
 
-// runPrograms makes two steps on a batch whose last row is padding, and an evaluation of three rows.
+// addresses are where the arrays of the state lie, on backends that say so.
+func addresses(t *testing.T, m *Model) map[string]unsafe.Pointer {
+	t.Helper()
+	at := map[string]unsafe.Pointer{}
+	for _, a := range m.state {
+		b, ok := a.buf.(interface {
+			UnsafePointer() (unsafe.Pointer, error)
+		})
+		if !ok {
+			return nil
+		}
+		p, err := b.UnsafePointer()
+		if err != nil {
+			t.Fatal(err)
+		}
+		at[a.name] = p
+	}
+	return at
+}
+
+// runPrograms makes steps on a batch whose last row is padding, and an evaluation of three rows. The state stays where it is: the
+// weights of one step lie where those of the step before did, the carry where that of two steps before did.
 func runPrograms(t *testing.T, backend string, c Config) (r programsRun) {
 	t.Helper()
 	m := freshModel(t, backendtest.Open(t, backend), c)
@@ -56,12 +78,22 @@ func runPrograms(t *testing.T, backend string, c Config) (r programsRun) {
 	in := tinyBatch(c)
 	clear(in.Labels[(c.BatchSize-1)*c.SeqLen:])
 	in.LR, in.PuzzleEmbLR = 1e-3, 1e-3
-	for in.Step = 1; in.Step <= 2; in.Step++ {
+	var lay []map[string]unsafe.Pointer
+	for in.Step = 1; in.Step <= 3; in.Step++ {
 		mt, err := m.Step(in)
 		if err != nil || !mt.Finite {
 			t.Fatalf("step %d: %+v, %v", in.Step, mt, err)
 		}
 		r.metrics = append(r.metrics, mt)
+		lay = append(lay, addresses(t, m))
+	}
+	if backend == "xla:cpu" && lay[2] == nil {
+		t.Error("the backend does not say where its buffers are")
+	}
+	for name, at := range lay[2] {
+		if kind, _ := cutKind(name); at != lay[0][name] || kind != "carry" && at != lay[1][name] {
+			t.Errorf("%s is at %v, %v and %v after the three steps", name, lay[0][name], lay[1][name], at)
+		}
 	}
 	twice := func(v []uint8) []uint8 { return slices.Concat(v, v[:c.SeqLen]) }
 	var err error

@@ -72,6 +72,9 @@ func (m *Model) Gradients(in StepInput) (Metrics, error) {
 		return Metrics{}, fmt.Errorf("feed the batch: %w", err)
 	}
 	m.applied = true
+	if err := m.spareCarry(); err != nil {
+		return Metrics{}, err
+	}
 	if err := m.dev.run(m.gradX); err != nil {
 		return Metrics{}, err
 	}
@@ -89,14 +92,39 @@ func (m *Model) Gradients(in StepInput) (Metrics, error) {
 	return mt, err
 }
 
-// moveCarry makes the carry of the step that has just run the state's.
-// It is not donated to the step: one that is not finite has to leave it.
+// moveCarry makes the carry of the step that has just run the state's. The step does not get it as donation, since one
+// that is not finite has to leave it. Where results alias inputs there are two carries in turn: a step writes into the one before its own.
 func (m *Model) moveCarry() {
 	for _, c := range m.moves {
+		if m.dev.aliases {
+			c.to.buf, c.from.buf = c.from.buf, c.to.buf
+			continue
+		}
 		m.dev.drop(c.to)
 		c.to.buf, c.from.buf = c.from.buf, nil
 		c.to.spent, c.from.spent = nil, c.to.spent
 	}
+}
+
+// spareCarry makes the memory that a step writes the new carry into, where there is none left of an earlier one.
+func (m *Model) spareCarry() error {
+	if !m.dev.aliases {
+		return nil
+	}
+	for _, c := range m.moves {
+		if c.from.buf != nil {
+			continue
+		}
+		if err := m.dev.load(c.from, nil); err != nil {
+			return fmt.Errorf("make %q: %w", c.from.name, err)
+		}
+	}
+	return nil
+}
+
+func spentByGradients(name string) bool {
+	kind, _ := cutKind(name)
+	return kind == "next"
 }
 
 // numMetrics is the length of the metrics' array: sums, and how often a value was not finite.
@@ -155,6 +183,14 @@ func (m *Model) gradientGraph(g *Graph, param paramFunc) (names []string, nodes 
 		"inputs": param("batch/inputs", tensor.U8, b, c.SeqLen), "labels": param("batch/labels", tensor.U8, b, c.SeqLen),
 		"puzzle_ids": param("batch/puzzle_ids", tensor.I32, b)}
 	minSteps := param("batch/min_steps", tensor.I32, b)
+
+	if m.dev.aliases { // the memory of the new carry
+		for _, v := range m.vars {
+			if kind, rest := cutKind(v.name); kind == "carry" {
+				param("next/"+rest, v.dtype, v.shape...)
+			}
+		}
+	}
 
 	halted := carry["halted"]
 	pick := func(fresh, old *Node) *Node {
