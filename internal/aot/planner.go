@@ -2,6 +2,7 @@ package aot
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -21,71 +22,86 @@ type Planner struct {
 	Progress func(Progress) // nil: nobody listens
 }
 
-// Estimate returns an estimate for every job. Of a job whose program is refused the other programs are left out.
+// task is one program of a job.
+type task struct {
+	job       int
+	name, key string
+	program   Program
+}
+
+// Estimate returns an estimate for every job. The gradients of all jobs come first, for what does not fit mostly shows in
+// them. Of a job whose program is refused the other programs are left out.
 func (p Planner) Estimate(ctx context.Context, jobs []Job) ([]Estimate, error) {
 	library, err := HashFile(p.Compiler.Library)
 	if err != nil {
 		return nil, err
 	}
 	topology := p.Compiler.Topology
+	var tasks []task
 	known := map[string]Compiled{}
-	var work progress
-	for _, j := range jobs {
-		for _, name := range order {
-			program, ok := j.Programs[name]
-			if !ok {
-				continue
-			}
-			key := program.Key()
-			c, ok := p.Cache.Get(key, library, topology.Name)
-			if !ok {
-				work.add(key, program)
-				continue
-			}
-			known[key] = c
-			if c.Refused != nil {
-				break
-			}
-		}
-	}
-	if work.total > 0 {
-		if err := p.Compiler.Check(ctx); err != nil {
-			return nil, err
-		}
-	}
-	var estimates []Estimate
-	for _, j := range jobs {
-		compiled := map[string]Compiled{}
-		for _, name := range order {
+	for _, name := range order {
+		for i, j := range jobs {
 			program, ok := j.Programs[name]
 			if !ok {
 				continue // frozen weights
 			}
-			key := program.Key()
-			c, ok := known[key]
-			if !ok {
-				p.tell(work.next(name + " of " + j.Spec.Name))
-				if c, err = p.Compiler.Compile(ctx, program); err != nil {
-					return nil, &ProgramError{name, j.Spec.Name, err}
-				}
-				if err := p.Cache.Put(key, library, topology.Name, c); err != nil {
+			t := task{i, name, program.Key(), program}
+			if c, ok := p.Cache.Get(t.key, library, topology.Name); ok {
+				known[t.key] = c
+			}
+			tasks = append(tasks, t)
+		}
+	}
+	var work progress
+	compiled := make([]map[string]Compiled, len(jobs))
+	refused := make([]bool, len(jobs))
+	for i, t := range tasks {
+		if refused[t.job] {
+			continue
+		}
+		c, ok := known[t.key]
+		if !ok {
+			if work.done == 0 { // a wrong topology is said at once
+				if err := p.Compiler.Check(ctx); err != nil {
 					return nil, err
 				}
-				known[key] = c
-				work.finish(key, c)
 			}
-			compiled[name] = c
-			if c.Refused != nil {
-				work.skip(j, known)
-				break
+			experiment := jobs[t.job].Spec.Name
+			p.tell(work.before(t.name+" of "+experiment, waiting(tasks[i:], known, refused)))
+			if c, err = p.Compiler.Compile(ctx, t.program); err != nil {
+				return nil, fmt.Errorf("compile the %s of %s: %w", t.name, experiment, err)
 			}
+			if err := p.Cache.Put(t.key, library, topology.Name, c); err != nil {
+				return nil, err
+			}
+			known[t.key] = c
+			work.finish(t.program, c)
 		}
-		estimates = append(estimates, estimate(j, topology, library, compiled))
+		if compiled[t.job] == nil {
+			compiled[t.job] = map[string]Compiled{}
+		}
+		compiled[t.job][t.name] = c
+		refused[t.job] = c.Refused != nil
 	}
-	if work.total > 0 {
-		p.tell(work.next(""))
+	if work.done > 0 {
+		p.tell(Progress{Done: work.done, Total: work.done})
+	}
+	estimates := make([]Estimate, len(jobs))
+	for i, j := range jobs {
+		estimates[i] = estimate(j, topology, library, compiled[i])
 	}
 	return estimates, nil
+}
+
+// waiting are the lengths of the programs that are still to be compiled, each once.
+func waiting(tasks []task, known map[string]Compiled, refused []bool) map[string]int {
+	lengths := map[string]int{}
+	for _, t := range tasks {
+		if _, ok := known[t.key]; !ok && !refused[t.job] {
+			lengths[t.key] = len(t.program.Code)
+		}
+	}
+	return lengths
 }
 
 func (p Planner) tell(s Progress) {
@@ -94,63 +110,28 @@ func (p Planner) tell(s Progress) {
 	}
 }
 
-// ProgramError says which program did not compile.
-type ProgramError struct {
-	Program, Experiment string
-	Err                 error
-}
-
-func (e *ProgramError) Error() string {
-	return "compile the " + e.Program + " of " + e.Experiment + ": " + e.Err.Error()
-}
-func (e *ProgramError) Unwrap() error { return e.Err }
-
-// progress counts programs and judges the time left by the length of their code.
+// progress judges the time that is left by the length of code and what the programs before have taken.
 type progress struct {
-	waiting     map[string]int // the length of each program that is still to be compiled
-	done, total int
-	length      int // of those that are done
-	seconds     float64
+	done, length int
+	seconds      float64
 }
 
-func (w *progress) add(key string, p Program) {
-	if w.waiting == nil {
-		w.waiting = map[string]int{}
-	}
-	if _, twice := w.waiting[key]; !twice {
-		w.waiting[key] = len(p.Code)
-		w.total++
-	}
-}
-
-func (w *progress) finish(key string, c Compiled) {
+func (w *progress) finish(p Program, c Compiled) {
 	w.done++
-	w.length += w.waiting[key]
+	w.length += len(p.Code)
 	w.seconds += c.Seconds
-	delete(w.waiting, key)
 }
 
-// skip forgets the programs of a job that will not be compiled for it. One that another job needs comes back when its turn comes.
-func (w *progress) skip(j Job, known map[string]Compiled) {
-	for _, p := range j.Programs {
-		key := p.Key()
-		_, compiled := known[key]
-		if _, waits := w.waiting[key]; waits && !compiled {
-			delete(w.waiting, key)
-			w.total--
-		}
+func (w *progress) before(name string, waiting map[string]int) Progress {
+	s := Progress{Done: w.done, Total: w.done + len(waiting), Next: name}
+	if w.length == 0 {
+		return s
 	}
-}
-
-func (w *progress) next(name string) Progress {
-	s := Progress{Done: w.done, Total: max(w.total, w.done+min(1, len(name))), Next: name}
-	if w.length > 0 {
-		left := 0
-		for _, length := range w.waiting {
-			left += length
-		}
-		s.Left = time.Duration(w.seconds / float64(w.length) * float64(left) * float64(time.Second))
+	left := 0
+	for _, length := range waiting {
+		left += length
 	}
+	s.Left = time.Duration(w.seconds / float64(w.length) * float64(left) * float64(time.Second))
 	return s
 }
 
