@@ -225,7 +225,7 @@ func (s *memory) Get(_ context.Context, name string) ([]byte, error) {
 	return slices.Clone(data), nil
 }
 
-func (s *memory) Put(_ context.Context, name string, data []byte) error {
+func (s *memory) Put(_ context.Context, name string, data []byte, _ bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.m[name] = slices.Clone(data)

@@ -42,14 +42,15 @@ type Cache struct {
 
 	mu      sync.Mutex
 	flights map[string]*flight
+	bad     map[string]bool // keys whose entry could not be used: what is compiled now replaces the store's
 }
 
 // Store is where machines share compiled programs. Methods are safe for concurrent use.
 type Store interface {
 	// Get returns fs.ErrNotExist, wrapped, for a name that is not there.
 	Get(ctx context.Context, name string) ([]byte, error)
-	// Put stores data unless something has the name already, which is no error.
-	Put(ctx context.Context, name string, data []byte) error
+	// Put stores data. Where something has the name already it stays, without an error, unless replace is set.
+	Put(ctx context.Context, name string, data []byte, replace bool) error
 	Has(ctx context.Context, name string) (bool, error)
 }
 
@@ -87,7 +88,7 @@ func OpenCache(o CacheOptions) (*Cache, error) {
 	if err := closed(info); err != nil {
 		return nil, fmt.Errorf("the folder of compiled programs, %s, %w: what is in it is executed; chmod 700 it, or use another", o.Dir, err)
 	}
-	c := &Cache{dir: o.Dir, max: cmp.Or(o.MaxBytes, defaultBytes), store: o.Store, log: o.Logger, flights: map[string]*flight{}}
+	c := &Cache{dir: o.Dir, max: cmp.Or(o.MaxBytes, defaultBytes), store: o.Store, log: o.Logger, flights: map[string]*flight{}, bad: map[string]bool{}}
 	if c.log == nil {
 		c.log = slog.Default()
 	}
@@ -214,6 +215,7 @@ func (c *Cache) get(key string) *compiled {
 		return nil
 	case err != nil:
 		c.log.Warn("the store's compiled program is not used", "key", key, "error", err)
+		c.setBad(key)
 		return nil
 	}
 	c.write(key, entry)
@@ -235,7 +237,14 @@ func (c *Cache) put(key string, program []byte) {
 // drop removes an entry that cannot be used, and says why.
 func (c *Cache) drop(key string, why error) {
 	c.log.Warn("a compiled program is dropped from the cache", "key", key, "error", why)
+	c.setBad(key)
 	_ = os.Remove(c.path(key))
+}
+
+func (c *Cache) setBad(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bad[key] = true
 }
 
 func header(key, hash string, size int) []byte {
@@ -288,23 +297,26 @@ func (c *Cache) write(key string, entry []byte) {
 	c.evict(key)
 }
 
-// share puts an entry into the store in the background, unless it is there. A nil entry is read from the folder.
+// share puts an entry into the store in the background, unless a good one is there. A nil entry is read from the folder.
 func (c *Cache) share(key string, entry []byte) {
 	if c.store == nil {
 		return
 	}
+	c.mu.Lock()
+	replace := c.bad[key] && entry != nil
+	c.mu.Unlock()
 	c.uploads.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), putTimeout)
 		defer cancel()
 		there, err := c.store.Has(ctx, key)
-		if there {
+		if there && !replace {
 			return
 		}
 		if err == nil && entry == nil {
 			_, entry, err = c.read(key)
 		}
 		if err == nil {
-			err = c.store.Put(ctx, key, entry)
+			err = c.store.Put(ctx, key, entry, replace)
 		}
 		if err != nil {
 			c.log.Warn("a compiled program is not in the store; other machines compile it again", "key", key, "error", err)

@@ -210,10 +210,10 @@ func (s *fakeStore) Get(_ context.Context, name string) ([]byte, error) {
 	return nil, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
 }
 
-func (s *fakeStore) Put(_ context.Context, name string, data []byte) error {
+func (s *fakeStore) Put(_ context.Context, name string, data []byte, replace bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fail == nil {
+	if s.fail == nil && (replace || s.m[name] == nil) {
 		s.m[name] = data
 	}
 	return s.fail
@@ -238,7 +238,11 @@ func TestStore(t *testing.T) {
 	other.Wait(t.Context())
 
 	store.m[key("a")] = append(store.m[key("a")], 'x')
-	expect(t, newCache(t, CacheOptions{Store: store}), key("a"), "", "")
+	third := newCache(t, CacheOptions{Store: store})
+	expect(t, third, key("a"), "", "")
+	third.put(key("a"), []byte("program"))
+	third.Wait(t.Context())
+	expect(t, newCache(t, CacheOptions{Store: store}), key("a"), "program", FromStore) // the damaged one was replaced
 	store.fail = errors.New("storage is away")
 	away := newCache(t, CacheOptions{Store: store})
 	expect(t, away, key("a"), "", "")

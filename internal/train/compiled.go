@@ -26,8 +26,12 @@ func (s compiledStore) Get(ctx context.Context, name string) ([]byte, error) {
 	return data, err
 }
 
-func (s compiledStore) Put(ctx context.Context, name string, data []byte) error {
-	_, err := blob.PutBytes(ctx, s.b, name, data, blob.Absent)
+func (s compiledStore) Put(ctx context.Context, name string, data []byte, replace bool) error {
+	generation := blob.Absent
+	if replace {
+		generation = blob.Any
+	}
+	_, err := blob.PutBytes(ctx, s.b, name, data, generation)
 	if errors.Is(err, blob.ErrPrecondition) {
 		return nil
 	}
