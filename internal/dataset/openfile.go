@@ -67,10 +67,10 @@ func kindOf(m fs.FileMode) string {
 // once says whether the path names what can be read once only, at its own pace.
 func once(path string) bool {
 	st, err := os.Stat(path)
-	return path == SourceStdin || err == nil && st.Mode()&(fs.ModeNamedPipe|fs.ModeCharDevice|fs.ModeSocket) != 0
+	return path == SourceStdin || err == nil && st.Mode()&(fs.ModeNamedPipe|fs.ModeSocket) != 0
 }
 
-// stream reads stdin, a pipe or a device, none of which heeds a context: after the
+// stream reads stdin or a pipe, neither of which heeds a context: after the
 // end of ctx reads fail, though one may still be under way behind them.
 func stream(ctx context.Context, path string, stdin io.Reader) io.ReadCloser {
 	r, w := io.Pipe()

@@ -205,6 +205,11 @@ func TestOnlyRegularFilesAreSources(t *testing.T) {
 			}
 		})
 	}
+	// Where a pipe may be read, a device without an end still may not.
+	_, err := Build(t.Context(), Options{Source: "/dev/zero", Stdin: strings.NewReader(""), CacheDir: dir}, filepath.Join(dir, "set"), nil)
+	if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "is a device") {
+		t.Error(err)
+	}
 }
 
 // A file that is written to between its hash and its rows gives no dataset under the old hash.
