@@ -70,7 +70,7 @@ func (d reader) read(ctx context.Context, r io.Reader, yield func(row, *errRow) 
 	defer cancel()
 	for range n {
 		wg.Go(func() {
-			var s sudoku.Solver
+			s := sudoku.Solver{Stop: func() bool { return ctx.Err() != nil }}
 			for b := range work {
 				d.check(ctx, b, &s)
 				close(b.done)

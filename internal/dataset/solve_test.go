@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // Solve reads what Build reads, packed or not, and pipes.
@@ -53,5 +55,27 @@ func TestSolve(t *testing.T) {
 	err := Solve(t.Context(), SolveOptions{Path: dir, Limit: 2}, func(Solved) error { return nil })
 	if !errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), "is a folder") {
 		t.Errorf("a folder: %v", err)
+	}
+}
+
+// Neither a count without end nor a pipe that says nothing keeps Solve from ending.
+func TestSolveEndsWithItsContext(t *testing.T) {
+	silent, w := io.Pipe()
+	defer w.Close()
+	for name, in := range map[string]io.Reader{"an empty grid": strings.NewReader(strings.Repeat(".", 81)), "a silent pipe": silent} {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		ended := make(chan error, 1)
+		go func() {
+			ended <- Solve(ctx, SolveOptions{Path: "-", Stdin: in, Limit: 1 << 62}, func(Solved) error { return nil })
+		}()
+		select {
+		case err := <-ended:
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: %v", name, err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("%s: it goes on", name)
+		}
 	}
 }

@@ -10,7 +10,7 @@ type Solver struct {
 	// Backtracks counts the guesses of the last search that led to no solution.
 	Backtracks int
 	// Stop, if set, ends Generate and GenerateLike early once it is true; they then
-	// return the zero Puzzle.
+	// return the zero Puzzle. It ends Count of many solutions too, which then counts fewer.
 	Stop func() bool
 
 	limit, found int
@@ -223,6 +223,9 @@ func (s *Solver) search(st *state) {
 				st.store(&s.first)
 			}
 			s.found++
+			if s.found%4096 == 0 && s.Stop != nil && s.Stop() {
+				s.limit = s.found
+			}
 			return
 		}
 		k, cell, d := s.pick(st)

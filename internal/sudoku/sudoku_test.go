@@ -321,6 +321,15 @@ func TestEquivalentByHand(t *testing.T) {
 	}
 }
 
+func TestStopEndsCount(t *testing.T) {
+	calls := 0
+	s := Solver{Stop: func() bool { calls++; return calls == 3 }}
+	var empty Grid
+	if n := s.Count(&empty, 1<<62); n != 3*4096 || calls != 3 {
+		t.Errorf("%d solutions counted after %d questions", n, calls)
+	}
+}
+
 func TestStopEndsGenerate(t *testing.T) {
 	calls := 0
 	s := Solver{Stop: func() bool { calls++; return calls > 3 }}
