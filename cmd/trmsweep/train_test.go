@@ -32,6 +32,7 @@ func TestTrainExitCodes(t *testing.T) {
 		{checkpoint.ErrAllBad, train.ExitFinal},
 		{checkpoint.ErrFormat, train.ExitFinal},
 		{train.ErrMismatch, train.ExitUsage},
+		{train.ErrUnfinishedImport, train.ExitUsage},
 		{dataset.ErrInput, train.ExitUsage},
 		{backend.ErrUnavailable, train.ExitUsage},
 		{backend.ErrOpen, train.ExitFailed},

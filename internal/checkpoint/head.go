@@ -250,7 +250,8 @@ func Load(ctx context.Context, b blob.Bucket, choose func(Head) (Entry, error)) 
 		case herr != nil || now.Generation == h.Generation:
 			return nil, fmt.Errorf("%w: step %d: %w", ErrDamaged, e.Step, err)
 		case try == lookAgain:
-			return nil, fmt.Errorf("%w: step %d: %w: the run deletes its checkpoints faster than they are read; try again when it has ended", ErrDamaged, e.Step, err)
+			return nil, fmt.Errorf("%w: step %d: %w: the run deletes its checkpoints faster than they are read; try again when it has ended",
+				ErrDamaged, e.Step, err)
 		}
 	}
 }

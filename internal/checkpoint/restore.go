@@ -34,8 +34,8 @@ func (w *Writer) Restore(ctx context.Context) (*Checkpoint, error) {
 		}
 	}
 	if c == nil {
-		return nil, fmt.Errorf("restore: %w (%d of %d tried, and there are no others); bring the objects back, or delete the run to start it again: %s",
-			ErrAllBad, len(reasons), len(entries), strings.Join(reasons, "; "))
+		return nil, fmt.Errorf("restore: %w (all %d that are there were tried); bring the objects back, or delete the run to start it again: %s",
+			ErrAllBad, len(reasons), strings.Join(reasons, "; "))
 	}
 	for _, e := range entries[found+1:] {
 		c.Skipped = append(c.Skipped, e)

@@ -170,7 +170,8 @@ func (w *Writer) mine(h Head) error {
 // lost explains a HEAD that this writer wrote and can no longer read.
 func (w *Writer) lost(err error) error {
 	if errors.Is(err, blob.ErrNotExist) {
-		return fmt.Errorf("%w: HEAD.json of this run was deleted while it was trained, and with it the proof that the run is this attempt's; the next attempt makes it anew and goes on from the newest checkpoint", ErrFenced)
+		return fmt.Errorf("%w: HEAD.json of this run was deleted while it was trained, and with it the proof that the run is this attempt's; "+
+			"the next attempt makes it anew and goes on from the newest checkpoint", ErrFenced)
 	}
 	return err
 }

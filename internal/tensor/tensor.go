@@ -71,18 +71,17 @@ func (a Array) Check() error {
 
 // Finite reports whether no element is NaN or infinite.
 func (a Array) Finite() bool {
-	ok := true
-	switch a.DType {
-	case F32:
-		for i := 0; i+4 <= len(a.Data); i += 4 {
-			ok = ok && (a.Data[i+3]&0x7f != 0x7f || a.Data[i+2]&0x80 == 0)
-		}
-	case BF16:
-		for i := 0; i+2 <= len(a.Data); i += 2 {
-			ok = ok && (a.Data[i+1]&0x7f != 0x7f || a.Data[i]&0x80 == 0)
+	size := a.DType.Size()
+	if a.DType != F32 && a.DType != BF16 {
+		return true
+	}
+	const exponent = 0x7f80 // of the two highest bytes; all of its bits are set in NaN and infinity only
+	for end := size; end <= len(a.Data); end += size {
+		if binary.LittleEndian.Uint16(a.Data[end-2:end])&exponent == exponent {
+			return false
 		}
 	}
-	return ok
+	return true
 }
 
 // State is a set of named arrays.

@@ -79,8 +79,15 @@ func Import(ctx context.Context, o ImportOptions) error {
 	if err := putSpec(ctx, runs, o.Spec); err != nil {
 		return fmt.Errorf("import into run %s: %w", o.Run, err)
 	}
-	meta := checkpoint.Meta{ConfigHash: o.Spec.Hash(), DatasetHash: o.DatasetHash, CodeVersion: version.Code(), WorldSize: 1, Seed: o.Spec.Seed,
-		LedgerSHA256: ledger.Digest(), Extra: map[string]json.RawMessage{importedKey: origin}}
+	meta := checkpoint.Meta{
+		ConfigHash:   o.Spec.Hash(),
+		DatasetHash:  o.DatasetHash,
+		CodeVersion:  version.Code(),
+		WorldSize:    1,
+		Seed:         o.Spec.Seed,
+		LedgerSHA256: ledger.Digest(),
+		Extra:        map[string]json.RawMessage{importedKey: origin},
+	}
 	if _, err := w.Save(ctx, checkpoint.Snapshot{State: o.State, Meta: meta, Milestone: true}); err != nil {
 		return fmt.Errorf("import into run %s: %w; the same command makes it anew", o.Run, err)
 	}
@@ -104,8 +111,11 @@ func unfinished(ctx context.Context, runs blob.Bucket) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if len(h.Entries) > 0 {
+		return 0, ErrRunExists
+	}
 	_, err = runs.Stat(ctx, importMarker)
-	if errors.Is(err, blob.ErrNotExist) || err == nil && len(h.Entries) > 0 {
+	if errors.Is(err, blob.ErrNotExist) {
 		return 0, ErrRunExists
 	}
 	return h.Generation, err
@@ -124,8 +134,8 @@ func notImported(ctx context.Context, runs blob.Bucket, run string) error {
 	if err == nil {
 		_ = json.Unmarshal(text, &from) // that it was to be an import is certain without
 	}
-	return fmt.Errorf("%w: run %s was to start from the weights of %s, and they were never committed: repeat the same `trmsweep import`, or choose another --run",
-		ErrUnfinishedImport, run, from.File)
+	return fmt.Errorf("%w: run %s was to start from the weights of %s, and they were never committed: "+
+		"repeat the same `trmsweep import`, or choose another --run", ErrUnfinishedImport, run, from.File)
 }
 
 // imported is where the weights of the run at step 0 come from; nil: from the seed.

@@ -45,7 +45,8 @@ func (r *run) peek(ctx context.Context) (*checkpoint.Manifest, error) {
 // matches compares a run in the store with what is asked for.
 func (r *run) matches(ctx context.Context, m checkpoint.Meta, data string) error {
 	if m.ConfigHash != r.spec.Hash() || m.Seed != r.spec.Seed {
-		return fmt.Errorf("%w: run %s was started with %s; choose another --run, or ask for the same", ErrMismatch, r.o.Run, r.otherSettings(ctx, m))
+		return fmt.Errorf("%w: run %s was started with %s; choose another --run, or ask for the same",
+			ErrMismatch, r.o.Run, r.otherSettings(ctx, m))
 	}
 	same, err := dataset.Same(ctx, r.bucket, m.DatasetHash, data)
 	if err != nil {
@@ -100,7 +101,8 @@ func (r *run) complete(ctx context.Context, m *checkpoint.Manifest) (Result, boo
 	if _, err := checkpoint.LoadState(ctx, r.runs, r.newest); errors.Is(err, blob.ErrTransient) || ctx.Err() != nil {
 		return r.result(), false, fmt.Errorf("read the last checkpoint of run %s: %w", r.o.Run, err)
 	} else if err != nil {
-		r.o.Logger.Warn("the run was finished, and its last checkpoint is damaged: an older one is trained to the end again", "run", r.o.Run, "error", err)
+		r.o.Logger.Warn("the run was finished, and its last checkpoint is damaged: an older one is trained to the end again",
+			"run", r.o.Run, "error", err)
 		return r.result(), false, nil
 	}
 	if err := r.mendSpec(ctx); err != nil {

@@ -134,7 +134,8 @@ func (v Verification) recompute(ctx context.Context, o VerifyOptions, runs blob.
 		return v, err
 	}
 	if m := rep.Newest.Meta; spec.Hash() != m.ConfigHash || spec.Seed != m.Seed {
-		v.fault("spec.json is of spec %.12s, seed %d; the run was trained with spec %.12s, seed %d: the next `trmsweep train` of it writes the file anew", spec.Hash(), spec.Seed, m.ConfigHash, m.Seed)
+		v.fault("spec.json is of spec %.12s, seed %d; the run was trained with spec %.12s, seed %d: the next `trmsweep train` of it writes the file anew",
+			spec.Hash(), spec.Seed, m.ConfigHash, m.Seed)
 		return v.done(), nil
 	}
 	v.Total = spec.TotalSteps()
@@ -309,7 +310,8 @@ func (v *Verification) checkResult(ctx context.Context, b blob.Bucket, spec expe
 	r, err := report.ReadResult(ctx, b, report.Identity{Run: v.Run, SpecHash: spec.Hash(), Seed: spec.Seed})
 	switch {
 	case errors.Is(err, blob.ErrNotExist) && m.Meta.Final:
-		v.fault("%s is missing though the run is at its last step: it is being written at this moment, or the next `trmsweep train` writes it", report.ResultFile)
+		v.fault("%s is missing though the run is at its last step: it is being written at this moment, or the next `trmsweep train` writes it",
+			report.ResultFile)
 		return nil
 	case errors.Is(err, blob.ErrNotExist):
 		return nil
