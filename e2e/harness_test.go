@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"trmsweep/internal/plugins"
 )
 
 // bin is the folder of the binaries under test: kept between runs, so that an
@@ -149,11 +151,12 @@ func run(t *testing.T, name string, args ...string) result {
 	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
-// cleanEnv is the environment without settings of clients and of the project.
+// cleanEnv is the environment without settings of clients and of the project. XLA's plugins are found as here.
 func cleanEnv() []string {
 	var env []string
 	for _, kv := range os.Environ() {
-		if !strings.HasPrefix(kv, "TEMPORAL_") && !strings.HasPrefix(kv, "TRMSWEEP_") && !strings.HasPrefix(kv, "STORAGE_EMULATOR_HOST=") {
+		ours := strings.HasPrefix(kv, "TRMSWEEP_") && !strings.HasPrefix(kv, plugins.DirEnv+"=")
+		if !ours && !strings.HasPrefix(kv, "TEMPORAL_") && !strings.HasPrefix(kv, "STORAGE_EMULATOR_HOST=") {
 			env = append(env, kv)
 		}
 	}

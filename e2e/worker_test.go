@@ -195,8 +195,14 @@ func await(t *testing.T, s *stack, id, what string, as func(sweepView) bool) swe
 // trainUndisturbed trains an experiment in one go, without Temporal, and returns state_sha256.
 func trainUndisturbed(t *testing.T, experiment string, more ...string) string {
 	t.Helper()
+	return trainUndisturbedOn(t, "cpu", experiment, more...)
+}
+
+// trainUndisturbedOn is trainUndisturbed on another backend.
+func trainUndisturbedOn(t *testing.T, backend, experiment string, more ...string) string {
+	t.Helper()
 	dir := t.TempDir()
-	out := mustRun(t, "trmsweep", append([]string{"train", experiment, "--profile", "smoke", "--backend", "cpu", "--state", dir, "--store", filepath.Join(dir, "store"), "--no-metadata"}, sets(more...)...)...)
+	out := mustRun(t, "trmsweep", append([]string{"train", experiment, "--profile", "smoke", "--backend", backend, "--state", dir, "--store", filepath.Join(dir, "store"), "--no-metadata"}, sets(more...)...)...)
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	var res struct {
 		StateSHA256 string `json:"state_sha256"`

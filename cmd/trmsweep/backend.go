@@ -154,7 +154,8 @@ files, fetched elsewhere, with --wheel (repeatable).`,
 			if err != nil {
 				return err
 			}
-			res, err := p.Install(cmd.Context(), plugins.Options{Dir: dir, Wheels: wheels, Log: func(line string) { fmt.Fprintln(a.stderr, line) }})
+			log := func(line string) { fmt.Fprintln(a.stderr, line) }
+			res, err := p.Install(cmd.Context(), plugins.Options{Dir: dir, Wheels: wheels, Log: log})
 			if err != nil {
 				return fmt.Errorf("install %s: %w", p.Backend, err)
 			}
@@ -162,7 +163,8 @@ files, fetched elsewhere, with --wheel (repeatable).`,
 			if res.Already {
 				did = "was installed already"
 			}
-			fmt.Fprintf(a.stdout, "%s %s %s: %s\nlicence: %s (the texts lie beside it)\n%s\n", p.Backend, p.Version(), did, p.What, strings.Join(p.Licences(), ", "), res.Path)
+			fmt.Fprintf(a.stdout, "%s %s %s: %s\n", p.Backend, p.Version(), did, p.What)
+			fmt.Fprintf(a.stdout, "licence: %s (the texts lie beside it)\n%s\n", strings.Join(p.Licences(), ", "), res.Path)
 			if used, err := backend.Find(p.Name()); err == nil && used.Path != res.Path {
 				fmt.Fprintf(a.stderr, "note: %s still stands for %s, which the environment names\n", p.Backend, used.Path)
 			}

@@ -127,7 +127,9 @@ func (p Plugin) given(paths []string) (map[string]string, error) {
 		return files, nil
 	}
 	i := slices.IndexFunc(p.Wheels, func(w Wheel) bool { return files[w.SHA256] == "" })
-	return nil, fmt.Errorf("%d of the %d wheels of %s are given; missing is %s, from %s", len(files), len(p.Wheels), p.Backend, p.Wheels[i].File, p.Wheels[i].Source())
+	missing := p.Wheels[i]
+	return nil, fmt.Errorf("%d of the %d wheels of %s are given; missing is %s, from %s",
+		len(files), len(p.Wheels), p.Backend, missing.File, missing.Source())
 }
 
 // another is the error of a file that is none of the wheels.
@@ -158,10 +160,11 @@ func (p Plugin) publish(dir, part string) error {
 
 // full adds to an error what the user can do about a disk without room.
 func (p Plugin) full(o Options, err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
-		return fmt.Errorf("%w: nothing was installed; %s needs about %d MB in %s (%s names another folder)", err, p.Backend, 5*p.Size()/1e6, o.Dir, DirEnv)
+	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) && !errors.Is(err, syscall.EFBIG) {
+		return err
 	}
-	return err
+	return fmt.Errorf("%w: nothing was installed; %s needs about %d MB in %s (%s names another folder)",
+		err, p.Backend, 5*p.Size()/1e6, o.Dir, DirEnv)
 }
 
 // lock keeps other installations off the folder, until unlock or this process's death.

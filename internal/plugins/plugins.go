@@ -138,7 +138,8 @@ func (p Plugin) hashes() []string {
 // here says whether the plugin is for this machine.
 func (p Plugin) here() error {
 	if this := runtime.GOOS + "/" + runtime.GOARCH; p.Platform != this {
-		return fmt.Errorf("%s is pinned for %s only, and this is %s: install a plugin yourself and name it, as xla:/absolute/path/plugin.so", p.Backend, p.Platform, this)
+		return fmt.Errorf("%s is pinned for %s only, and this is %s: install a plugin yourself and name it, as xla:/absolute/path/plugin.so",
+			p.Backend, p.Platform, this)
 	}
 	return nil
 }
