@@ -80,7 +80,8 @@ func (a *Activities) prepare(ctx context.Context, in TrainInput, owner checkpoin
 		return nil, err
 	}
 	spec, _, err := a.specText(ctx, in.Item.SpecKey)
-	forget := in.Forget || in.Force && in.Attempt == 1 // the second: asked by an older workflow
+	byAnOlderWorkflow := in.Force && in.Attempt == 1
+	forget := in.Forget || byAnOlderWorkflow
 	if err == nil && forget {
 		err = a.forgetOnce(ctx, in.Item.Run, owner, tr)
 	}

@@ -148,7 +148,7 @@ func TestSecondTerminateSavesAllTheSame(t *testing.T) {
 	dir := t.TempDir()
 	var once sync.Once
 	p := program(t, nil, func(p *process, e train.Event) {
-		if e.State == train.StateTraining {
+		if e.State == train.StateTraining && e.Step > 0 {
 			once.Do(func() { p.signal(syscall.SIGTERM) })
 		}
 		if e.Type == train.EventNotice {

@@ -109,7 +109,9 @@ func embeddedStorage(ctx context.Context, a *app) (string, io.Closer, error) {
 	if _, err := os.Stat(devstack); err != nil {
 		return "", nil, fmt.Errorf("storage of %s: %w; `make build` makes it", a.stateDir, err)
 	}
-	cmd := exec.Command(devstack, "--state", a.stateDir, "--storage-only", "--die-with-parent")
+	cmd := exec.CommandContext(ctx, devstack, "--state", a.stateDir, "--storage-only", "--die-with-parent")
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
 	cmd.Stderr = a.stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

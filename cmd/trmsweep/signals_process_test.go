@@ -76,7 +76,7 @@ func TestHangup(t *testing.T) {
 			dir := t.TempDir()
 			sent := false
 			hear := func(p *process, e train.Event) {
-				if !sent && e.State == train.StateTraining {
+				if !sent && e.State == train.StateTraining && e.Step > 0 {
 					sent = true
 					p.signal(syscall.SIGHUP)
 				}
