@@ -247,8 +247,7 @@ func (d reader) record(b []byte, fields [][]byte) (rec [][]byte, n int, fault st
 		line, n, ended = b[:i], i+1, true
 	}
 	line = bytes.TrimSuffix(line, []byte{'\r'})
-	// A row may begin with '#' too: it then has the columns of one.
-	if len(line) > 0 && line[0] == '#' && bytes.Count(line, comma)+1 != d.cols.n {
+	if bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte{'#'}) && d.isComment(line) {
 		return nil, n, "", ended
 	}
 	if bytes.IndexByte(line, '"') >= 0 {
@@ -265,6 +264,12 @@ func (d reader) record(b []byte, fields [][]byte) (rec [][]byte, n int, fault st
 		rec = nil
 	}
 	return rec, n, fault, ended
+}
+
+// isComment is asked of lines that begin with '#': those may be rows too, of a column
+// that is no puzzle, and then have as many columns as a row.
+func (d reader) isComment(line []byte) bool {
+	return d.cols.question == 0 || bytes.Count(line, comma)+1 != d.cols.n
 }
 
 // fill reads until p is full. It is io.ReadFull, but with io.EOF for the end of r

@@ -218,6 +218,8 @@ func TestFormatsOfPublicLists(t *testing.T) {
 		{"columns of no use", "id,puzzle,solution,clues,difficulty\n1,<q>,<a>,22,0.5\n", reader{}, []string{"2 0 <q> <a> <r>"}},
 		{"no answers", "puzzle\n<q>\n", reader{}, []string{"2 0 <q> <a> <r>"}},
 		{"comments and empty lines in a CSV", "puzzle,solution\n# x\n\n<q>,<a>\n  \n#\n<q>,<a>\n\n", reader{}, []string{"4 0 <q> <a> <r>", "7 1 <q> <a> <r>"}},
+		{"comments in a CSV of one column", "puzzle\n# x\n  # y\n<q>\n#z", reader{}, []string{"4 0 <q> <a> <r>"}},
+		{"comments with the columns of a row", "puzzle,solution\n# well, yes\n<q>,<a>\n", reader{}, []string{"3 0 <q> <a> <r>"}},
 		{"a source that looks like a comment", "source,puzzle,solution\n#1,<q>,<a>\n", reader{}, []string{"2 0 <q> <a> <r>"}},
 		{"quoted rows, and lines inside", "source,puzzle,solution\n\"a\nb\",\"<q>\",<a>\n\"# x\"\"\",<q>,\"<a>\"\n", reader{}, []string{"2 0 <q> <a> <r>", "4 1 <q> <a> <r>"}},
 		{"a column twice", "puzzle,question\n", reader{}, []string{"line 1: the header has two columns for the question: 1 and 2"}},
