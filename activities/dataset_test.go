@@ -111,6 +111,30 @@ func TestStatusAll(t *testing.T) {
 	}
 }
 
+// A result or HEAD.json that is damaged or another run's does not fail the run, which training mends; one of a newer version is left alone.
+func TestStatusOfDamage(t *testing.T) {
+	for name, c := range map[string]struct {
+		object, text string
+		says         string
+	}{
+		"result cut":       {report.ResultFile, `{"format": 1, "run`, ""},
+		"result elsewhere": {report.ResultFile, `{"format": 1, "run": "other"}`, ""},
+		"result newer":     {report.ResultFile, `{"format": 99}`, "newer version"},
+		"HEAD cut":         {"HEAD.json", `{"format": 1,`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, p := planned(t, "TNSweep")
+			if _, err := blob.PutBytes(t.Context(), a.Bucket, "runs/"+p.Items[0].Run+"/"+c.object, []byte(c.text), blob.Any); err != nil {
+				t.Fatal(err)
+			}
+			st, err := a.StatusAll(t.Context(), p.Items[:1])
+			if err != nil || st[0].Finished || (st[0].Error != "") != (c.says != "") || !strings.Contains(st[0].Error, c.says) {
+				t.Errorf("%+v, %v", st, err)
+			}
+		})
+	}
+}
+
 // A finished run whose file has changed since is not taken for the new file's.
 func TestStatusLooksAtTheFile(t *testing.T) {
 	a, p := planned(t, "TNSweep")

@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"trmsweep/internal/blob"
@@ -87,6 +88,51 @@ func TestWrongHead(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Many attempts that find another run's HEAD.json at once agree on one owner after the other.
+func TestManyWritersOnAWrongHead(t *testing.T) {
+	b := mem.New(nil)
+	var last *Writer
+	for range 3 {
+		last = acquire(t, b)
+		if _, err := last.Restore(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		save(t, last, last.Epoch())
+	}
+	put(t, b, headKey, otherRun(t, 1, 9))
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	owners := map[int64]*Writer{}
+	for range 16 {
+		wg.Go(func() {
+			w, err := Acquire(t.Context(), b, Owner{}, quiet)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if owners[w.Epoch()] != nil || w.Epoch() <= last.Epoch() {
+				t.Errorf("epoch %d is taken", w.Epoch())
+			}
+			owners[w.Epoch()] = w
+		})
+	}
+	wg.Wait()
+	committed := 0
+	for _, w := range owners {
+		if _, err := w.Save(t.Context(), snap(10)); err == nil {
+			committed++
+		} else if !errors.Is(err, ErrFenced) {
+			t.Error(err)
+		}
+	}
+	if committed != 1 {
+		t.Errorf("%d owners", committed)
+	}
+	restored(t, b, 10)
 }
 
 // The owner itself goes on where its own older HEAD.json was put back while it trained.
