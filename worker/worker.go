@@ -140,7 +140,10 @@ func wire(c client.Client, b blob.Bucket, host string, o Options) *activities.Ac
 
 // serve runs the three workers of a host until ctx ends.
 func serve(ctx context.Context, c client.Client, o Options, a *activities.Activities) error {
-	common := worker.Options{WorkerStopTimeout: o.Grace + 10*time.Second, Interceptors: []interceptor.WorkerInterceptor{activities.Interceptor()}}
+	common := worker.Options{
+		WorkerStopTimeout: o.Grace + 10*time.Second,
+		Interceptors:      []interceptor.WorkerInterceptor{activities.Interceptor()},
+	}
 	patient := common
 	patient.DeadlockDetectionTimeout = 10 * time.Second // training may use every core
 	flows := worker.New(c, queues.Workflows, patient)
@@ -186,7 +189,8 @@ var ErrNoServer = errors.New("no Temporal server")
 // Dial connects to the server that was chosen. It tries again until patience (0 = 1
 // minute) is used up; settings that name no server, and for a command a folder on
 // which no stack was started, are errors at once.
-func Dial(ctx context.Context, choice endpoint.Choice, identity string, l *slog.Logger, patience time.Duration, settings ...func(*client.Options)) (client.Client, endpoint.Endpoint, error) {
+func Dial(ctx context.Context, choice endpoint.Choice, identity string, l *slog.Logger, patience time.Duration,
+	settings ...func(*client.Options)) (client.Client, endpoint.Endpoint, error) {
 	if patience == 0 {
 		patience = time.Minute
 	}
@@ -204,7 +208,8 @@ func Dial(ctx context.Context, choice endpoint.Choice, identity string, l *slog.
 			if c, err = connect(ctx, e, identity, l, settings); err == nil {
 				return c, e, nil
 			}
-			err = fmt.Errorf("%w answers at %s (%s): %w; start one with `trmsweep up`, or set TEMPORAL_ADDRESS", ErrNoServer, e.HostPort, e.From, err)
+			err = fmt.Errorf("%w answers at %s (%s): %w; start one with `trmsweep up`, or set TEMPORAL_ADDRESS",
+				ErrNoServer, e.HostPort, e.From, err)
 		}
 		if ctx.Err() != nil {
 			return nil, e, ctx.Err()
@@ -226,7 +231,8 @@ func Dial(ctx context.Context, choice endpoint.Choice, identity string, l *slog.
 }
 
 // connect tries once.
-func connect(ctx context.Context, e endpoint.Endpoint, identity string, l *slog.Logger, settings []func(*client.Options)) (client.Client, error) {
+func connect(ctx context.Context, e endpoint.Endpoint, identity string, l *slog.Logger,
+	settings []func(*client.Options)) (client.Client, error) {
 	opts := e.Options
 	opts.Identity = identity
 	opts.Logger = log.NewStructuredLogger(l)

@@ -51,7 +51,8 @@ func connect(ctx context.Context, cmd *cobra.Command, v *viper.Viper) (*connecti
 	opts.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	c, err := client.DialContext(ctx, opts)
 	if err != nil {
-		return nil, fmt.Errorf("no Temporal server at %s (%s): %w; start one with `make up`, or say where it is with --address or TEMPORAL_ADDRESS", e.HostPort, e.From, err)
+		return nil, fmt.Errorf("no Temporal server at %s (%s): %w; start one with `make up`, or say where it is with --address or TEMPORAL_ADDRESS",
+			e.HostPort, e.From, err)
 	}
 	conn := &connection{Client: c, options: opts, where: e.String()}
 	if s, err := endpoint.ReadStack(v.GetString("state")); err == nil && s.Temporal == e.HostPort {

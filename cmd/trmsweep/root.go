@@ -32,7 +32,13 @@ type app struct {
 
 // server is what was said about the Temporal server.
 func (a *app) server() endpoint.Choice {
-	return endpoint.Choice{State: a.stateDir, StateFlag: a.stateFlag, StateEnv: os.Getenv("TRMSWEEP_STATE") != "", Embedded: a.embedded, OwnState: a.ownState}
+	return endpoint.Choice{
+		State:     a.stateDir,
+		StateFlag: a.stateFlag,
+		StateEnv:  os.Getenv("TRMSWEEP_STATE") != "",
+		Embedded:  a.embedded,
+		OwnState:  a.ownState,
+	}
 }
 
 // here is a command line that acts on the same state folder.

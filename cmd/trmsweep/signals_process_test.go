@@ -52,7 +52,8 @@ func TestTrainingOutlivesItsReaders(t *testing.T) {
 func committed(t *testing.T, dir string) int64 {
 	t.Helper()
 	var out bytes.Buffer
-	if code := execute(t.Context(), []string{"verify", "--json", "--store", dir + "/store", "--state", dir, "--run", "r"}, &out, &out); code != exitOK {
+	args := []string{"verify", "--json", "--store", dir + "/store", "--state", dir, "--run", "r"}
+	if code := execute(t.Context(), args, &out, &out); code != exitOK {
 		t.Fatalf("verify: exit code %d\n%s", code, out.String())
 	}
 	var v train.Verification

@@ -134,8 +134,8 @@ func (c Choice) resolve() (Endpoint, error) {
 	case c.StateFlag:
 		return c.stack(client.Options{})
 	case opts.Credentials != nil, opts.ConnectionOptions.TLS != nil:
-		return Endpoint{}, fmt.Errorf("%w: the environment has an API key or TLS settings (%s) but no address: set TEMPORAL_ADDRESS too, or unset them to use a local stack",
-			ErrSettings, Environment())
+		return Endpoint{}, fmt.Errorf("%w: the environment has an API key or TLS settings (%s) but no address: "+
+			"set TEMPORAL_ADDRESS too, or unset them to use a local stack", ErrSettings, Environment())
 	}
 	e, err := c.stack(opts)
 	if errors.Is(err, fs.ErrNotExist) && !c.StateEnv {

@@ -125,7 +125,8 @@ func TestPrecedence(t *testing.T) {
 			if err != nil {
 				return
 			}
-			if local := e.HostPort == stack; local && (e.ConnectionOptions.TLS != nil || e.Credentials != nil || e.Namespace != client.DefaultNamespace) {
+			foreign := e.ConnectionOptions.TLS != nil || e.Credentials != nil || e.Namespace != client.DefaultNamespace
+			if e.HostPort == stack && foreign {
 				t.Errorf("the environment's credentials or namespace reach the stack: %+v", e.Options)
 			}
 			if !strings.Contains(e.String(), e.HostPort+", namespace ") {
