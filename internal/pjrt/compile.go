@@ -106,7 +106,8 @@ func (c *Client) key(format string, code, options []byte) (string, error) {
 func (j *job) compile() *C.PJRT_Error {
 	e := C.trm_compile_code(j.plugin.slot, j.args, chars(j.code), C.size_t(len(j.code)))
 	if e == nil {
-		j.tell(FromCompiler, j.args.executable)
+		memory, _ := j.memory(j.args.executable)
+		j.tell(FromCompiler, memory)
 	}
 	return e
 }
@@ -129,14 +130,14 @@ func (j *job) load() bool {
 		cache.drop(j.key, fmt.Errorf("the plugin refuses it: %w", err))
 		return false
 	}
-	var memory C.trm_memory
-	if err := j.plugin.err(C.trm_memory_of(j.plugin.slot, loaded, &memory)); err != nil { // go-xla asks for it
+	memory, err := j.memory(loaded)
+	if err != nil { // go-xla asks for it, too
 		C.trm_unload(j.plugin.slot, loaded)
 		cache.drop(j.key, fmt.Errorf("the plugin says nothing of its memory: %w", err))
 		return false
 	}
 	j.args.executable = loaded
-	j.tell(found.from, loaded)
+	j.tell(found.from, memory)
 	return true
 }
 
@@ -162,19 +163,22 @@ func chars(b []byte) *C.char { return (*C.char)(unsafe.Pointer(unsafe.SliceData(
 
 var moduleName = regexp.MustCompile(`^\s*module @(\w+)`)
 
+// memory is what the compiler says of a program.
+func (j *job) memory(loaded *C.PJRT_LoadedExecutable) (Memory, error) {
+	var m C.trm_memory
+	err := j.plugin.err(C.trm_memory_of(j.plugin.slot, loaded, &m))
+	return Memory{Code: int64(m.code), Arguments: int64(m.arguments), Outputs: int64(m.outputs), Alias: int64(m.alias), Temporary: int64(m.temporary)}, err
+}
+
 // tell says that the program is ready.
-func (j *job) tell(from string, loaded *C.PJRT_LoadedExecutable) {
+func (j *job) tell(from string, memory Memory) {
 	if j.client == nil || j.client.settings.Compiled == nil {
 		return
 	}
 	defer unharmed("tell of a program")
-	done := Compiled{From: from, Key: j.key, Seconds: time.Since(j.begin).Seconds()}
+	done := Compiled{From: from, Key: j.key, Seconds: time.Since(j.begin).Seconds(), Memory: memory}
 	if m := moduleName.FindSubmatch(j.code[:min(len(j.code), 1000)]); m != nil {
 		done.Program = string(bytes.Clone(m[1]))
-	}
-	var m C.trm_memory
-	if j.plugin.err(C.trm_memory_of(j.plugin.slot, loaded, &m)) == nil {
-		done.Memory = Memory{Code: int64(m.code), Arguments: int64(m.arguments), Outputs: int64(m.outputs), Alias: int64(m.alias), Temporary: int64(m.temporary)}
 	}
 	j.client.settings.Compiled(done)
 }
