@@ -152,14 +152,13 @@ func strangerIn(dir string) (string, error) {
 			return err
 		}
 		split, file := filepath.Split(name)
-		ok := false
-		switch {
-		case split == "":
-			ok = slices.Contains(datasetFiles, file) && d.Type().IsRegular() || slices.Contains(splitNames, file) && d.IsDir()
-		default:
-			ok = slices.Contains(splitFiles, file) && d.Type().IsRegular()
+		known := slices.Contains(splitFiles, file) && d.Type().IsRegular()
+		if split == "" {
+			isFile := slices.Contains(datasetFiles, file) && d.Type().IsRegular()
+			isSplit := slices.Contains(splitNames, file) && d.IsDir()
+			known = isFile || isSplit
 		}
-		if !ok {
+		if !known {
 			strange = name
 			return fs.SkipAll
 		}

@@ -39,7 +39,8 @@ func (d reader) check(ctx context.Context, b *block, s *sudoku.Solver) {
 	for text := b.text; len(text) > 0 && ctx.Err() == nil; {
 		var p row
 		var msg string
-		n, there := 0, false
+		var n int
+		there := false
 		if d.list {
 			var line []byte
 			line, n = cutLine(text)
