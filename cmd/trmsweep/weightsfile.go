@@ -96,14 +96,17 @@ func isWeights(name string, size int64) (bool, error) {
 
 // isPicture says whether a regular file is empty or begins as our pictures do.
 func isPicture(name string, size int64) (bool, error) {
+	if size == 0 {
+		return true, nil
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
 	begin := make([]byte, 4)
-	n, err := io.ReadFull(f, begin)
-	return size == 0 || err == nil && string(begin[:n]) == "<svg", nil
+	_, err = io.ReadFull(f, begin)
+	return err == nil && string(begin) == "<svg", nil
 }
 
 // replaceFile writes a file so that it is whole or not there at all.

@@ -204,7 +204,10 @@ func (l *loading) finish() error {
 	if l.meta == nil {
 		return inputf("open dataset: %s is missing (`trmsweep dataset build` makes such a folder)", filepath.Join(s.dir, metaFile))
 	}
-	for array, c := range map[string]*column{"inputs": &s.inputs, "labels": &s.labels, "puzzle_identifiers": &s.puzzleIDs, "puzzle_indices": &l.indices, "group_indices": &s.groupIndices} {
+	for array, c := range map[string]*column{
+		"inputs": &s.inputs, "labels": &s.labels,
+		"puzzle_identifiers": &s.puzzleIDs, "puzzle_indices": &l.indices, "group_indices": &s.groupIndices,
+	} {
 		if c.shape == nil {
 			return inputf("open dataset: %s is missing or empty", filepath.Join(s.dir, arrayFile(array)))
 		}

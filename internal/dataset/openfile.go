@@ -66,8 +66,11 @@ func kindOf(m fs.FileMode) string {
 
 // once says whether the path names what can be read once only, at its own pace.
 func once(path string) bool {
+	if path == SourceStdin {
+		return true
+	}
 	st, err := os.Stat(path)
-	return path == SourceStdin || err == nil && st.Mode()&(fs.ModeNamedPipe|fs.ModeSocket) != 0
+	return err == nil && st.Mode()&(fs.ModeNamedPipe|fs.ModeSocket) != 0
 }
 
 // stream reads stdin or a pipe, neither of which heeds a context: after the

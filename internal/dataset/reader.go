@@ -192,7 +192,8 @@ func headError(line int64, text []byte, err error) error {
 	if !errors.Is(err, errNoHeader) {
 		return fmt.Errorf("line %d: %w", line, err)
 	}
-	return fmt.Errorf("line %d is neither a puzzle nor a header: it has %d characters in %d columns; a list has a puzzle of 81 characters a line, a CSV a header such as source,question,answer,rating or quizzes,solutions",
+	return fmt.Errorf("line %d is neither a puzzle nor a header: it has %d characters in %d columns; a list has a puzzle of 81 characters a line, "+
+		"a CSV a header such as source,question,answer,rating or quizzes,solutions",
 		line, len(text), bytes.Count(text, comma)+1)
 }
 

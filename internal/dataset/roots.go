@@ -26,7 +26,8 @@ func CheckRoots(source string, roots []string) error {
 	}
 	for _, path := range sourceFiles(source) {
 		if !inRoots(path, roots) {
-			return optionsf("data_source %s is not below a folder that this worker may read (%s): start the worker with --data-root FOLDER, or use %q, hf:owner/name or gs://bucket/file.csv",
+			return optionsf("data_source %s is not below a folder that this worker may read (%s): "+
+				"start the worker with --data-root FOLDER, or use %q, hf:owner/name or gs://bucket/file.csv",
 				source, rootsText(roots), SourceGenerate)
 		}
 	}

@@ -103,7 +103,8 @@ func (d reader) complete(p *row, s *sudoku.Solver) (msg string) {
 	case d.unique && !s.Unique(&p.Question):
 		return "the question has more than one solution"
 	}
-	if d.rate && (d.list || d.cols.rating < 0) {
+	unrated := d.list || d.cols.rating < 0
+	if d.rate && unrated {
 		p.Rating = s.Rate(&p.Question)
 	}
 	if d.prints {

@@ -100,7 +100,11 @@ func valueError(path string, row int) error {
 
 // check is of the array's dimensions and type.
 func (c *column) check(path string, dims int) error {
-	if len(c.shape) != dims || dims == 2 && c.shape[1] != 81 {
+	fits := len(c.shape) == dims
+	if fits && dims == 2 {
+		fits = c.shape[1] == 81
+	}
+	if !fits {
 		return inputf("open dataset: %s has shape %v, want %s", path, c.shape, map[int]string{1: "one dimension", 2: "(rows, 81)"}[dims])
 	}
 	types := map[int][]string{1: {"<i4"}, 2: {"|u1", "<i8"}}[dims]

@@ -50,7 +50,8 @@ const maxRows = math.MaxInt32 - 1
 // checkRows refuses a split of too many rows.
 func checkRows(groups, numAug int) error {
 	if groups > maxRows/(numAug+1) {
-		return optionsf("%d puzzles with %d augmentations each are more than %d rows, the most that a dataset's indices can count; lower the number of augmentations, or draw fewer puzzles", groups, numAug, maxRows)
+		return optionsf("%d puzzles with %d augmentations each are more than %d rows, the most that a dataset's indices can count; "+
+			"lower the number of augmentations, or draw fewer puzzles", groups, numAug, maxRows)
 	}
 	return nil
 }
