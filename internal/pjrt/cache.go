@@ -31,8 +31,10 @@ import (
 //
 // A plugin may crash on a program instead of refusing it. While one is being
 // loaded a file KEY.loading-* stands beside it, locked by the process that
-// loads. If such a file is there and not locked, its process died: the program's
-// hash goes to KEY.died, and it is not loaded on this machine again.
+// loads. If such a file is there and not locked, its process died: the entry is
+// dropped, and the program's hash is noted in KEY.died. A program that is noted
+// twice is not loaded on this machine again; once may have been chance, as when
+// processes are killed. Loading it clears the notes.
 type Cache struct {
 	dir     string
 	max     int64
@@ -64,6 +66,7 @@ type CacheOptions struct {
 
 const (
 	loadingMark  = ".loading-"
+	diedMark     = ".died"
 	cacheFormat  = "trmsweep-compiled-1"
 	defaultBytes = 4 << 30
 	// A store that does not answer in these times costs a compilation, or leaves other machines to compile.
@@ -283,7 +286,7 @@ func (c *Cache) check(key string, entry []byte) (*compiled, error) {
 		return nil, errors.New("it is damaged or of another version")
 	}
 	if c.died(key, sum) {
-		return nil, errors.New("a process of this machine died while it loaded it")
+		return nil, errors.New("processes of this machine died while they loaded it")
 	}
 	return &compiled{program: program, hash: sum}, nil
 }
@@ -377,6 +380,7 @@ func (c *Cache) loading(key, hash string) (done func(), err error) {
 	}
 	return func() {
 		_ = os.Remove(mark)
+		_ = os.Remove(c.path(key) + diedMark)
 		_ = f.Close()
 	}, nil
 }
@@ -400,9 +404,9 @@ func (c *Cache) bury(key string) {
 	}
 }
 
-// remember notes that a program crashes here.
+// remember notes that a process died while it loaded the program.
 func (c *Cache) remember(key, hash string) {
-	f, err := os.OpenFile(c.path(key)+".died", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(c.path(key)+diedMark, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return
 	}
@@ -410,10 +414,10 @@ func (c *Cache) remember(key, hash string) {
 	_ = f.Close()
 }
 
-// died says whether a process of this machine died while it loaded the program.
+// died says whether processes of this machine die of the program.
 func (c *Cache) died(key, hash string) bool {
-	notes, err := os.ReadFile(c.path(key) + ".died")
-	return err == nil && strings.Contains(string(notes), hash)
+	notes, err := os.ReadFile(c.path(key) + diedMark)
+	return err == nil && strings.Count(string(notes), hash) > 1
 }
 
 // hashes is the file that remembers hashes of plugins.

@@ -179,11 +179,24 @@ func TestLoaderThatDies(t *testing.T) {
 	}
 	expect(t, c, key("a"), "crashes", FromFolder) // whoever loads it now lives
 	alive()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestLoaderThatDies$")
-	cmd.Env = append(os.Environ(), dieEnv+"="+c.dir)
-	if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 3 {
-		t.Fatalf("%v\n%s", err, out)
+	die := func() {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestLoaderThatDies$")
+		cmd.Env = append(os.Environ(), dieEnv+"="+c.dir)
+		if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 3 {
+			t.Fatalf("%v\n%s", err, out)
+		}
 	}
+	die()
+	expect(t, c, key("a"), "crashes", FromStore) // the folder's was dropped; once may have been chance
+	if loaded, err := c.loading(key("a"), hash([]byte("crashes"))); err != nil {
+		t.Fatal(err)
+	} else {
+		loaded() // it was
+	}
+	die()
+	expect(t, c, key("a"), "crashes", FromStore)
+	die()
 	expect(t, c, key("a"), "", "") // neither from the folder nor, the same, from the store
 	c.put(key("a"), []byte("crashes"))
 	expect(t, c, key("a"), "", "")
