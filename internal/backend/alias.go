@@ -15,7 +15,8 @@ type Aliaser interface {
 	Alias(parameter, result int)
 }
 
-// Aliasing gives the builders of a backend of GoMLX's XLA the method Alias. pjrt.Finish makes the programs that its plugin is then given what they are to be.
+// Aliasing gives the builders of a backend of GoMLX's XLA the method Alias. The programs that its plugin
+// is then given have to go through pjrt.Finish.
 func Aliasing(b backends.Backend) backends.Backend { return aliasing{b} }
 
 type aliasing struct{ backends.Backend }

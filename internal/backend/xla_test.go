@@ -324,7 +324,8 @@ func TestPluginThatCannotSerialize(t *testing.T) {
 	defer b.Finalize()
 	sum(t, b, 1)
 	sum(t, b, 1)
-	if !slices.Equal(from, []string{pjrt.FromCompiler, pjrt.FromCompiler}) || strings.Count(said.String(), "\n") != 1 || !strings.Contains(said.String(), "cannot hand out compiled programs") {
+	once := strings.Count(said.String(), "\n") == 1 && strings.Contains(said.String(), "cannot hand out compiled programs")
+	if !slices.Equal(from, []string{pjrt.FromCompiler, pjrt.FromCompiler}) || !once {
 		t.Errorf("programs from %v; said\n%s", from, said.String())
 	}
 }

@@ -167,7 +167,13 @@ var moduleName = regexp.MustCompile(`^\s*module @(\w+)`)
 func (j *job) memory(loaded *C.PJRT_LoadedExecutable) (Memory, error) {
 	var m C.trm_memory
 	err := j.plugin.err(C.trm_memory_of(j.plugin.slot, loaded, &m))
-	return Memory{Code: int64(m.code), Arguments: int64(m.arguments), Outputs: int64(m.outputs), Alias: int64(m.alias), Temporary: int64(m.temporary)}, err
+	return Memory{
+		Code:      int64(m.code),
+		Arguments: int64(m.arguments),
+		Outputs:   int64(m.outputs),
+		Alias:     int64(m.alias),
+		Temporary: int64(m.temporary),
+	}, err
 }
 
 // tell says that the program is ready.

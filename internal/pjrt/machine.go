@@ -54,7 +54,11 @@ func parseCPUInfo(r io.Reader) processor {
 	}
 	slices.Sort(features)
 	vectors := slices.DeleteFunc(slices.Clone(features), func(f string) bool { return !instructions.MatchString(f) })
-	return processor{model: strings.Join(append([]string{runtime.GOARCH}, model...), "-"), features: strings.Join(features, " "), vectors: strings.Join(vectors, " ")}
+	return processor{
+		model:    strings.Join(append([]string{runtime.GOARCH}, model...), "-"),
+		features: strings.Join(features, " "),
+		vectors:  strings.Join(vectors, " "),
+	}
 }
 
 // compilerFlags are the variables through which users set flags of XLA.

@@ -21,10 +21,12 @@ const (
 func checkVersion(major, minor int) error {
 	switch {
 	case major != apiMajor:
-		return fmt.Errorf("its PJRT API is %d.%d and this program speaks %d.%d: another major version is another interface; install a plugin with PJRT API %d.%d or later",
+		return fmt.Errorf("its PJRT API is %d.%d and this program speaks %d.%d: another major version is another interface; "+
+			"install a plugin with PJRT API %d.%d or later",
 			major, minor, apiMajor, apiMinor, apiMajor, apiMinorMin)
 	case minor < apiMinorMin:
-		return fmt.Errorf("its PJRT API %d.%d is too old: this program speaks %d.%d and can read tables from %d.%d on, which rearranged them; install a newer plugin",
+		return fmt.Errorf("its PJRT API %d.%d is too old: this program speaks %d.%d and can read tables from %d.%d on, which rearranged them; "+
+			"install a newer plugin",
 			major, minor, apiMajor, apiMinor, apiMajor, apiMinorMin)
 	}
 	return nil
