@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -340,5 +341,33 @@ func TestOneCompiles(t *testing.T) {
 	all.Wait()
 	if got := b.from(); !slices.Equal(got, []string{pjrt.FromCompiler, pjrt.FromFolder, pjrt.FromFolder, pjrt.FromFolder}) {
 		t.Errorf("programs from %v", got)
+	}
+}
+
+// TestArithmeticOfXLA names the plugin by its hash and the pool by its size, and no path: hosts keep plugins in different folders.
+func TestArithmeticOfXLA(t *testing.T) {
+	path := backendtest.Info(t, backendtest.XLA(t)).Plugin
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	said := map[string]bool{}
+	for _, threads := range []int{1, 3} {
+		name := fmt.Sprintf("xla:%s,devices=2", path)
+		if err := backend.Check(name); err != nil {
+			t.Skipf("NOT RUN: %v", err)
+		}
+		b, info, err := backend.Open(t.Context(), name, backend.Options{Threads: threads})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Finalize()
+		if !strings.HasPrefix(info.Arithmetic, "xla cpu ") || strings.Contains(info.Arithmetic, string(filepath.Separator)) {
+			t.Errorf("arithmetic %q", info.Arithmetic)
+		}
+		if !strings.HasSuffix(info.Arithmetic, fmt.Sprintf("pool %d, devices 2", threads)) && !strings.Contains(info.Arithmetic, ", flags ") {
+			t.Errorf("arithmetic %q of %d threads", info.Arithmetic, threads)
+		}
+		said[info.Arithmetic] = true
+	}
+	if len(said) != 2 {
+		t.Errorf("two pools have one arithmetic: %v", said)
 	}
 }
