@@ -25,7 +25,7 @@ const capturePath = "/trmsweep/capture"
 
 // registered puts the plugin into go-xla's table, once.
 var registered = sync.OnceValue(func() error {
-	return pjrt.Register(capturePath, unsafe.Pointer(C.capture_api()))
+	return pjrt.Register(capturePath, C.capture_api())
 })
 
 // capturing keeps two captures apart: the plugin has one list.

@@ -109,7 +109,7 @@ func supported(ctx context.Context, b blob.Bucket, h Head) (foundHead, error) {
 	if err != nil {
 		return foundHead{}, err
 	}
-	why := ""
+	var why string
 	switch {
 	case last > h.Epoch:
 		why = fmt.Sprintf("HEAD.json is of epoch %d and there are checkpoints of epoch %d: it is an older copy, or another run's", h.Epoch, last)

@@ -26,7 +26,7 @@ func holder(f *os.File) string {
 	if err != nil {
 		return unknown
 	}
-	dev := uint64(st.Dev)
+	dev := uint64(st.Dev) //nolint:unconvert // of another type on other systems
 	pid := flockOwner(string(locks), fmt.Sprintf("%02x:%02x:%d", unix.Major(dev), unix.Minor(dev), st.Ino))
 	if pid <= 0 {
 		return unknown
