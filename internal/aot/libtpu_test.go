@@ -67,7 +67,7 @@ const big = `module @big {
 
 // TestLibtpuHasTheMemoryOfTheTable: the table of chips says what the compiler says.
 func TestLibtpuHasTheMemoryOfTheTable(t *testing.T) {
-	options := newJob(t, spec(t, "e2_2_t2_n2", "smoke", "forward_dtype=float32"), 1).Programs[apply].Options
+	options := newJob(t, spec(t, "e2_2_t2_n2", "smoke"), 1).Programs[apply].Options
 	for _, chip := range chips {
 		t.Run(chip.Kind, func(t *testing.T) {
 			got, err := libtpu(t, chip.example).Compile(t.Context(), Program{Format: "mlir", Code: []byte(big), Options: options})

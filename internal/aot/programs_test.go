@@ -33,10 +33,13 @@ func newJob(t *testing.T, s experiment.Spec, rows int) Job {
 func TestJobsAreTheSameEveryTime(t *testing.T) {
 	for _, name := range []string{"e1_1_baseline", "e2_3_attention"} {
 		t.Run(name, func(t *testing.T) {
-			s := spec(t, name, "paper", "forward_dtype=float32")
+			s := spec(t, name, "paper")
 			a, b := newJob(t, s, 32), newJob(t, s, 32)
 			if a.Rows != 32 || a.EvalRows != 32 || a.Parts() != s.GlobalBatchSize/32 {
 				t.Errorf("%d rows, %d to evaluate, %d parts of %d", a.Rows, a.EvalRows, a.Parts(), s.GlobalBatchSize)
+			}
+			if !strings.Contains(string(a.Programs[apply].Code), "tf.aliasing_output") {
+				t.Error("the optimizers do not compute in the memory of the old weights, as they do on a real plugin")
 			}
 			for _, program := range order {
 				p, q := a.Programs[program], b.Programs[program]
@@ -52,7 +55,7 @@ func TestJobsAreTheSameEveryTime(t *testing.T) {
 }
 
 func TestJobsHaveTheRowsAskedFor(t *testing.T) {
-	s := spec(t, "e2_2_t2_n2", "smoke", "forward_dtype=float32")
+	s := spec(t, "e2_2_t2_n2", "smoke")
 	for name, tc := range map[string]struct{ rows, want, evaluated, parts int }{
 		"all":        {0, s.GlobalBatchSize, s.EvalBatchSize, 1},
 		"more":       {1 << 20, s.GlobalBatchSize, s.EvalBatchSize, 1},
