@@ -94,7 +94,8 @@ func estimate(j Job, t Topology, library string, compiled map[string]Compiled) E
 	return e
 }
 
-// elsewhere are the bytes of the training state that lie on the chip and are no arguments of the program.
+// elsewhere are the bytes of the training state that lie on the chip and are no arguments of the program. There are two
+// carries: a step writes into the one that the step before has left.
 func elsewhere(j Job, name string) int64 {
 	s := j.Spec
 	s.GlobalBatchSize = j.Rows
@@ -104,13 +105,15 @@ func elsewhere(j Job, name string) int64 {
 		trained += weights
 	}
 	all := s.CheckpointBytes()
+	s.GlobalBatchSize = 0
+	carry := all - s.CheckpointBytes()
 	switch name {
-	case gradients:
+	case gradients: // both carries are arguments
 		return trained - weights
 	case apply:
-		return all - trained
+		return all + carry - trained
 	default: // an evaluation has one copy of the weights
-		return all - weights
+		return all + carry - weights
 	}
 }
 

@@ -102,6 +102,9 @@ func TestLibtpuCompiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range got[0].Programs {
+		if p.Name == apply && p.Aliases == 0 {
+			t.Error("the optimizers do not compute in the memory of the old weights")
+		}
 		if p.Refused != nil || p.Code == 0 || p.Arguments == 0 || p.Serialized == 0 || p.BytesAccessed == 0 {
 			t.Errorf("%s of %s: %+v", p.Name, paper.Name, p)
 		}
