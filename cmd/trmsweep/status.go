@@ -166,14 +166,18 @@ func writeStatus(w io.Writer, st workflows.SweepResult) error {
 	}
 	fmt.Fprintln(w)
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(tw, "EXPERIMENT\tPHASE\tSTATUS\tSTEP\tLOSS\tBEST EXACT\tPREEMPTIONS\tETA")
+	fmt.Fprintln(tw, "EXPERIMENT\tPHASE\tSTATUS\tSTEP\tLOSS\tBEST EXACT\tPREEMPTIONS\tETA\tHOST")
 	for _, r := range st.Experiments {
 		p := r.Progress
-		left := ""
+		left, host := "", ""
+		if r.Status == workflows.StatusRunning {
+			host = p.Host
+		}
 		if p.ETASeconds > 0 {
 			left = (time.Duration(p.ETASeconds) * time.Second).String()
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%d/%d\t%s\t%s\t%d\t%s\n", r.Item.ID, r.Item.Phase, r.Status, p.Step, r.Item.TotalSteps, p.LossText(), p.BestText(), r.Preemptions, left)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%d/%d\t%s\t%s\t%d\t%s\t%s\n",
+			r.Item.ID, r.Item.Phase, r.Status, p.Step, r.Item.TotalSteps, p.LossText(), p.BestText(), r.Preemptions, left, host)
 	}
 	if err := tw.Flush(); err != nil {
 		return err
