@@ -31,7 +31,8 @@ func TestCompilingEndsBeforeTheFirstStep(t *testing.T) {
 				t.Fatalf("%s: %v seconds of compiling, after %v before the first step", c.name, e.Goodput[BucketCompiling], compiling)
 			}
 		}
-		if before := []string{StateStarting, StateCompiling, StateRestoring, StateTraining}; len(states) < 4 || !slices.Equal(states[:4], before) || compiling <= 0 {
+		before := []string{StateStarting, StateCompiling, StateRestoring, StateTraining}
+		if len(states) < 4 || !slices.Equal(states[:4], before) || compiling <= 0 {
 			t.Errorf("%s: states %v with %v seconds of compiling, want %v first", c.name, states, compiling, before)
 		}
 	}

@@ -22,8 +22,8 @@ type BenchResult struct {
 // ErrNotFinite: a step whose loss, gradients or carry are not numbers. It trained nothing.
 var ErrNotFinite = errors.New("not finite")
 
-// BenchStep loads fresh weights and times steps on one synthetic batch, after a step that compiles. A step that is not finite is ErrNotFinite:
-// its time says nothing.
+// BenchStep loads fresh weights and times steps on one synthetic batch, after a step that compiles.
+// A step that is not finite is ErrNotFinite: its time says nothing.
 func (m *Model) BenchStep(steps int) (BenchResult, error) {
 	if steps < 1 {
 		return BenchResult{}, errors.New("bench: at least one step is needed")
@@ -54,8 +54,8 @@ func (m *Model) BenchStep(steps int) (BenchResult, error) {
 			return r, err
 		}
 		if !mt.Finite {
-			return r, fmt.Errorf("bench: step %d is %w (loss %v, before it %v): this backend computes something else than the model", s+1, ErrNotFinite,
-				mt.Loss/float64(c.BatchSize), r.LossLast)
+			return r, fmt.Errorf("bench: step %d is %w (loss %v, before it %v): this backend computes something else than the model",
+				s+1, ErrNotFinite, mt.Loss/float64(c.BatchSize), r.LossLast)
 		}
 		if s == 0 {
 			r.LossFirst = mt.Loss / float64(c.BatchSize)

@@ -31,7 +31,10 @@ func (g goldenCase) batchOf(t *testing.T, k int) StepInput {
 	c := g.config()
 	cut := func(file string, n int) []float64 { v, _ := npy(t, g.Files[file]); return v[k*n : (k+1)*n] }
 	cells := c.BatchSize * c.SeqLen
-	return StepInput{Inputs: bytesOf(cut("inputs", cells)), Labels: bytesOf(cut("labels", cells)), PuzzleIDs: intsOf(cut("puzzle_identifiers", c.BatchSize))}
+	return StepInput{
+		Inputs: bytesOf(cut("inputs", cells)), Labels: bytesOf(cut("labels", cells)),
+		PuzzleIDs: intsOf(cut("puzzle_identifiers", c.BatchSize)),
+	}
 }
 
 // oracleSteps are enough: the golden folder has weights after so many steps, and an oracle step takes seconds.
@@ -98,8 +101,8 @@ func errorOf(got, want []float64, stride int) float64 {
 	return math.Sqrt(diff / max(length, 1e-300))
 }
 
-// yardstick is how much worse than the reference a backend may be: both round as often, in another order. A mean of few squares is less sure:
-// of four, one in a thousand is 53 times another (the F distribution).
+// yardstick is how much worse than the reference a backend may be: both round as often, in another order. A mean of few
+// squares is less sure: of four, one in a thousand is 53 times another (the F distribution).
 func yardstick(values int) float64 {
 	if values < 64 {
 		return math.Sqrt(53)

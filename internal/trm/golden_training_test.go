@@ -258,7 +258,8 @@ func overwriteFragile(t *testing.T, model *Model, g goldenCase, before, after te
 	}
 }
 
-func (g goldenCase) checkOutputs(t *testing.T, at func(string) string, model *Model, step goldenStep, mt Metrics, tol map[string]float64, trace traced) {
+func (g goldenCase) checkOutputs(t *testing.T, at func(string) string, model *Model, step goldenStep, mt Metrics,
+	tol map[string]float64, trace traced) {
 	t.Helper()
 	out, err := model.LastOutputs()
 	if err != nil {
@@ -334,7 +335,8 @@ func distance(a, b []float64) float64 {
 
 // checkMetrics takes from the losses what the difference of the logits explains: one sum of thousands of rounding errors may come
 // out near zero by chance, and so did those from which the manifest's loss_rel was made.
-func (g goldenCase) checkMetrics(t *testing.T, at func(string) string, c Config, state tensor.State, step goldenStep, mt Metrics, tol map[string]float64, explained float64) {
+func (g goldenCase) checkMetrics(t *testing.T, at func(string) string, c Config, state tensor.State, step goldenStep, mt Metrics,
+	tol map[string]float64, explained float64) {
 	t.Helper()
 	q := float64(c.BatchSize)*tol["q_halt_abs"] + 1e-6*step.QHaltLoss // the slope of the loss is at most one
 	lm := explained + 1e-7*step.LMLoss                                // the reference rounds its losses to float32

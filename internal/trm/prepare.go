@@ -6,8 +6,8 @@ import (
 	"github.com/gomlx/gomlx/pkg/core/graph"
 )
 
-// Prepare compiles the programs of training, and of evaluations of so many rows, that are not compiled yet. A compilation cannot be ended: ctx is
-// looked at between programs. Steps and evaluations do without Prepare: they compile what they find missing.
+// Prepare compiles the programs of training, and of evaluations of so many rows, that are not compiled yet. A compilation
+// cannot be ended: ctx is looked at between programs. Steps and evaluations do without Prepare: they compile what they find missing.
 func (m *Model) Prepare(ctx context.Context, evalRows ...int) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
@@ -58,7 +58,8 @@ func (m *Model) evalProgram(n int) (*program, error) {
 func (m *Model) nothingToApply() bool { return m.cfg.FreezeWeights && m.cfg.PuzzleEmbNDim == 0 }
 
 // once builds the program where there is none.
-func (m *Model) once(p **program, name string, body func(*graph.Graph, paramFunc) ([]string, []*graph.Node), spend func(string) bool) error {
+func (m *Model) once(p **program, name string, body func(*graph.Graph, paramFunc) ([]string, []*graph.Node),
+	spend func(string) bool) error {
 	if *p != nil {
 		return nil
 	}

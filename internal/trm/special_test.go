@@ -191,7 +191,8 @@ func TestSpecialBinaryCrossEntropy(t *testing.T) {
 					}
 				}
 				ones := slices.Repeat([]float64{1}, len(x))
-				out := runUnit(t, []tensor.Array{fromFloats(x, []int{len(x)}), fromFloats(target, []int{len(x)})}, func(in []*Node) []*Node {
+				inputs := []tensor.Array{fromFloats(x, []int{len(x)}), fromFloats(target, []int{len(x)})}
+				out := runUnit(t, inputs, func(in []*Node) []*Node {
 					l := bce(in[0], ConvertDType(in[1], wide.dt))
 					return []*Node{ConvertDType(l, dtypes.Float64), Gradient(ReduceAllSum(l), in[0])[0]}
 				})
@@ -219,7 +220,8 @@ func TestSpecialRMSNorm(t *testing.T) {
 					cancel := v / d * (dot / d) / d
 					in, outer = append(in, v), append(outer, dy[k])
 					want, grads = append(want, v/d), append(grads, dy[k]/d-cancel)
-					lost, scale = append(lost, tinyLoss/math.Sqrt(eps)/precision(dt)), append(scale, 3/d) // a denormal input, taken for zero
+					lost = append(lost, tinyLoss/math.Sqrt(eps)/precision(dt)) // a denormal input, taken for zero
+					scale = append(scale, 3/d)
 				}
 			}
 		}
@@ -278,7 +280,8 @@ func TestSpecialSoftmax(t *testing.T) {
 			}
 		}
 		rows := len(in) / width
-		out := runUnit(t, []tensor.Array{fromFloats(in, []int{rows, width}), fromFloats(outer, []int{rows, width})}, func(in []*Node) []*Node {
+		inputs := []tensor.Array{fromFloats(in, []int{rows, width}), fromFloats(outer, []int{rows, width})}
+		out := runUnit(t, inputs, func(in []*Node) []*Node {
 			y := softmax(in[0])
 			return []*Node{y, Gradient(dotted(y, in[1]), in[0])[0]}
 		})
@@ -300,11 +303,11 @@ func TestSpecialAdamATan2(t *testing.T) {
 		}
 		one := func(x float64) tensor.Array { return fromFloats([]float64{x}, []int{}) }
 		n := []int{len(g)}
-		out := runUnit(t, []tensor.Array{fromFloats(p, n), fromFloats(m, n), fromFloats(v, n), fromFloats(g, n), one(keep), one(rate), one(root2)},
-			func(in []*Node) []*Node {
-				a, b, c := adamATan2(in[0], in[1], in[2], in[3], in[4], in[5], in[6], beta1, beta2)
-				return []*Node{a, b, c}
-			})
+		inputs := []tensor.Array{fromFloats(p, n), fromFloats(m, n), fromFloats(v, n), fromFloats(g, n), one(keep), one(rate), one(root2)}
+		out := runUnit(t, inputs, func(in []*Node) []*Node {
+			a, b, c := adamATan2(in[0], in[1], in[2], in[3], in[4], in[5], in[6], beta1, beta2)
+			return []*Node{a, b, c}
+		})
 		for i, x := range g {
 			m2, v2 := m[i]+(1-beta1)*(x-m[i]), v[i]+(1-beta2)*(x*x-v[i])
 			want := p[i]*keep - rate*math.Atan2(m2, math.Sqrt(v2)/root2)
@@ -312,9 +315,12 @@ func TestSpecialAdamATan2(t *testing.T) {
 			if v2 < heldSquare*heldSquare {
 				bound = rate * math.Pi
 			}
-			if !(math.Abs(out[0][i]-want) <= bound) || !(math.Abs(out[1][i]-m2) <= 1e-6*(math.Abs(m[i])+math.Abs(x))+tinyLoss) ||
-				!(math.Abs(out[2][i]-v2) <= 1e-6*v2+tinyLoss) {
-				t.Errorf("gradient %v, moments %v and %v: weight %v, moments %v and %v; want %v, %v and %v", x, m[i], v[i], out[0][i], out[1][i], out[2][i], want, m2, v2)
+			right := math.Abs(out[0][i]-want) <= bound &&
+				math.Abs(out[1][i]-m2) <= 1e-6*(math.Abs(m[i])+math.Abs(x))+tinyLoss &&
+				math.Abs(out[2][i]-v2) <= 1e-6*v2+tinyLoss
+			if !right {
+				t.Errorf("gradient %v, moments %v and %v: weight %v, moments %v and %v; want %v, %v and %v",
+					x, m[i], v[i], out[0][i], out[1][i], out[2][i], want, m2, v2)
 			}
 		}
 	})
@@ -329,14 +335,16 @@ func TestSpecialSignSGD(t *testing.T) {
 		}
 		g := []float64{1, largest, 1e-30, -1, largest / -2, -1e-30, 0, 0x1p-126, -largest, math.Copysign(0, -1), -0x1p-126, 1}
 		one := func(x float64) tensor.Array { return fromFloats([]float64{x}, []int{}) }
-		out := runUnit(t, []tensor.Array{fromFloats(slices.Repeat([]float64{0.5}, 12), []int{4, 3}), ids, fromFloats(g, []int{4, 3}), one(0.5), one(0.125)},
+		weights := fromFloats(slices.Repeat([]float64{0.5}, 12), []int{4, 3})
+		out := runUnit(t, []tensor.Array{weights, ids, fromFloats(g, []int{4, 3}), one(0.5), one(0.125)},
 			func(in []*Node) []*Node { return []*Node{signSGD(in[0], in[1], in[2], in[3], in[4])} })
 		want := []float64{0.25, 0.125, 0.25, 0.5, 0.5, 0.5, 0.25, 0.125, 0.375, 0.25, 0.375, 0.125}
 		near(t, "puzzle embedding", out[0], want, 0, false)
 	})
 }
 
-// TestSpecialLossHead: rows of padding, rows with all logits tied (at 1, at 0), the first of equal logits is the prediction, q logits far out.
+// TestSpecialLossHead: rows of padding, rows with all logits tied (at 1, at 0), the first of equal logits is the prediction, q logits
+// far out.
 func TestSpecialLossHead(t *testing.T) {
 	eachType(t, func(t *testing.T, dt tensor.DType) {
 		const cells, classes = 3, 4
@@ -376,7 +384,8 @@ func TestSpecialLossHead(t *testing.T) {
 		}
 		copy(marks.Data, labels)
 		c := Config{LossType: "stablemax_cross_entropy", SeqLen: cells, VocabSize: classes}
-		out := runUnit(t, []tensor.Array{floatArray(dt, in, n, cells, classes), marks, fromFloats(q, []int{n}), halted, steps}, func(in []*Node) []*Node {
+		inputs := []tensor.Array{floatArray(dt, in, n, cells, classes), marks, fromFloats(q, []int{n}), halted, steps}
+		out := runUnit(t, inputs, func(in []*Node) []*Node {
 			l := c.lossHead(in[0], in[1], in[2], nil, nil, in[3], in[4])
 			return append(append(l.metrics, ConvertDType(l.preds, dtypes.Float32)), Gradient(l.total, in[0], in[2])...)
 		})
@@ -390,4 +399,5 @@ func TestSpecialLossHead(t *testing.T) {
 	})
 }
 
-var metricNames = []string{"loss", "lm_loss", "q_halt_loss", "q_continue_loss", "count", "accuracy", "exact_accuracy", "q_halt_accuracy", "steps"}
+var metricNames = []string{"loss", "lm_loss", "q_halt_loss", "q_continue_loss", "count", "accuracy", "exact_accuracy",
+	"q_halt_accuracy", "steps"}
