@@ -51,14 +51,14 @@ the same command; until then train refuses the run.`,
 }
 
 func runImport(ctx context.Context, a *app, f trainFlags, file string, args []string) (err error) {
-	spec, err := trainSpec(a, f, args)
+	spec, err := trainSpec(ctx, a, f, args)
 	if err != nil {
 		return err
 	}
 	if f.run == "" || f.run == spec.RunName() {
 		return usagef("import needs --run NAME, another one than %s: that name says that the weights come from the seed", spec.RunName())
 	}
-	data, err := os.ReadFile(file)
+	data, err := readInput(ctx, file)
 	if err != nil {
 		return usagef("import: %w", err)
 	}

@@ -132,7 +132,7 @@ func unstarted(o train.Options) train.Result {
 
 // trainOptions turns flags into options; every error is the user's, unless the store is away (blob.ErrTransient).
 func trainOptions(ctx context.Context, a *app, f trainFlags, args []string, events *eventLines) (train.Options, func(), error) {
-	spec, err := trainSpec(a, f, args)
+	spec, err := trainSpec(ctx, a, f, args)
 	if err = cmp.Or(f.fault, err); err != nil {
 		return train.Options{}, nil, err
 	}
@@ -169,20 +169,13 @@ func trainOptions(ctx context.Context, a *app, f trainFlags, args []string, even
 	return o, func() { _ = closer.Close() }, nil
 }
 
-func readSpec(file string) ([]byte, error) {
-	if file == "-" {
-		return io.ReadAll(os.Stdin)
-	}
-	return os.ReadFile(file)
-}
-
 // trainSpec resolves the experiment, or reads a spec that was resolved before.
-func trainSpec(a *app, f trainFlags, args []string) (experiment.Spec, error) {
+func trainSpec(ctx context.Context, a *app, f trainFlags, args []string) (experiment.Spec, error) {
 	if f.specFile != "" {
 		if len(args) > 0 {
 			return experiment.Spec{}, usagef("train takes EXPERIMENT or --spec FILE, not both")
 		}
-		data, err := readSpec(f.specFile)
+		data, err := readInput(ctx, f.specFile)
 		if err != nil {
 			return experiment.Spec{}, usagef("--spec: %w", err)
 		}

@@ -27,7 +27,7 @@ func newTrialCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "trial EXPERIMENT", Short: "Train an experiment for ten steps, save and restore; print a row of preflight as JSON", Args: cobra.MaximumNArgs(1), Hidden: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			spec, err := trainSpec(a, f, args)
+			spec, err := trainSpec(cmd.Context(), a, f, args)
 			if err != nil {
 				return err
 			}
