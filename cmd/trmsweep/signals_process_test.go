@@ -91,7 +91,7 @@ func TestHangup(t *testing.T) {
 				}
 				p = command(t, nil, hear, append([]string{"sh", "-c", `trap "" HUP; exec "$@"`, "sh", self}, args...)...)
 			} else {
-				p = program(t, nil, hear, args...)
+				p = program(t, nil, hear, append(args, "--set", "epochs=10000")...) // longer than a busy machine takes to send a signal
 			}
 			if code := p.end(); code != c.code || !sent {
 				t.Fatalf("exit code %d, want %d; sent %v\n%s", code, c.code, sent, p.stderr.String())
