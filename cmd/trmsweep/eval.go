@@ -58,7 +58,9 @@ Exit codes: 0 fine, 1 failed, 2 no such run or checkpoint, or usage.`,
 				}
 			}
 			res, err := train.Evaluate(ctx, o)
-			if errors.Is(err, train.ErrNoRun) || errors.Is(err, train.ErrNoCheckpoint) || errors.Is(err, train.ErrMismatch) || train.IsUserError(err) {
+			switch {
+			case errors.Is(err, train.ErrNoRun), errors.Is(err, train.ErrNoCheckpoint), errors.Is(err, train.ErrMismatch),
+				errors.Is(err, train.ErrNeedData), train.IsUserError(err):
 				return usageError{fmt.Errorf("eval: %w", err)}
 			}
 			if err != nil && ctx.Err() != nil {

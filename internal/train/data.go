@@ -47,11 +47,20 @@ func (r *run) openDataOf(ctx context.Context, m checkpoint.Meta) error {
 	if err != nil {
 		return fmt.Errorf("dataset of run %s: %w", r.o.Run, err)
 	}
+	if r.o.DataDir == "" && hash != m.DatasetHash {
+		return needData(r.o.Run, m.DatasetHash, hash)
+	}
 	if err := r.matches(ctx, m, hash); err != nil {
 		return err
 	}
 	r.meta.DatasetHash = hash
 	return r.openSplits(r.o.Run, open)
+}
+
+// needData is ErrNeedData for a run that was trained on one dataset where only another was found.
+func needData(run, want, got string) error {
+	return fmt.Errorf("%w: run %s was trained on %.12s, what is given or described by its spec is %.12s; name its folder with --data",
+		ErrNeedData, run, want, got)
 }
 
 func (r *run) openSplits(of string, open openSplit) (err error) {

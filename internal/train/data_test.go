@@ -73,6 +73,18 @@ func TestDatasetOfARunIsFoundWithoutItsSource(t *testing.T) {
 	}
 }
 
+// The store does not hold a folder of the user.
+func TestEvaluationAsksForTheFolderThatARunWasTrainedOn(t *testing.T) {
+	b := mem.New(nil)
+	if a := attempt(t, b, tiny(t)); a.err != nil {
+		t.Fatal(a.err)
+	}
+	_, err := Evaluate(t.Context(), EvalOptions{Options: Options{Bucket: b, Run: "r", CacheDir: t.TempDir(), Backend: "cpu"}})
+	if !errors.Is(err, ErrNeedData) || !strings.Contains(err.Error(), "--data") {
+		t.Errorf("without the folder: %v", err)
+	}
+}
+
 // What happens to the files of --data while a run trains changes nothing, and kills nothing.
 func TestFilesOfTheDatasetChangeDuringARun(t *testing.T) {
 	b := mem.New(nil)

@@ -32,7 +32,7 @@ type Evaluation struct {
 
 // Evaluate runs a checkpoint's weights (EMA where the run has it) on held-out
 // puzzles. It takes no fence and writes nothing: the run may be training.
-// Errors: ErrNoRun, ErrNoCheckpoint, checkpoint and dataset errors, ErrPreempted at a notice.
+// Errors: ErrNoRun, ErrNoCheckpoint, ErrNeedData, checkpoint and dataset errors, ErrPreempted at a notice.
 func Evaluate(ctx context.Context, o EvalOptions) (Evaluation, error) {
 	o.defaults()
 	r := &run{o: o.Options, rows: map[evalKey]evalRows{}, bucket: o.Bucket, runs: blob.Prefix(o.Bucket, "runs/"+o.Run+"/")}

@@ -247,7 +247,7 @@ func openTrain(ctx context.Context, o VerifyOptions, spec experiment.Spec, want 
 		return nil, fmt.Errorf("dataset of run %s: %w", o.Run, err)
 	}
 	if got != want {
-		return nil, fmt.Errorf("%w: run %s was trained on %.12s, what is given or described by its spec is %.12s; name its folder with --data", ErrNeedData, o.Run, want, got)
+		return nil, needData(o.Run, want, got)
 	}
 	return open("train")
 }
