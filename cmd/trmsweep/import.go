@@ -24,8 +24,9 @@ func newImportCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE EXPERIMENT --run NAME",
 		Short: "Make a run that starts from the weights of a safetensors file",
-		Long: `Make a run at step 0 of EXPERIMENT whose weights are those of FILE: a safetensors
-file with the reference implementation's state-dict names, as export writes it.
+		Long: `Make a run at step 0 of EXPERIMENT whose weights are those of FILE (- for standard
+input): safetensors with the reference implementation's state-dict names, as export
+writes them.
 Weights and averages are the file's, optimizer moments are zero, the data starts at
 the beginning. Train it with the same settings:
 
