@@ -13,6 +13,7 @@ const (
 
 // Exit codes of the training process (the protocol of `trmsweep train`).
 const (
+	bySignal      = -1 // the process was killed
 	exitDone      = 0
 	exitUsage     = 2
 	exitPreempted = 3

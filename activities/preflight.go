@@ -176,8 +176,7 @@ func (c Child) Try(ctx context.Context, name string, spec []byte) (preflight.Row
 	if err != nil && !errors.As(err, &ended) {
 		return row, fmt.Errorf("start %s: %w", command[0], err)
 	}
-	notOfTheModel := ended != nil && (ended.ExitCode() < 0 || slices.Contains([]int{exitPreempted, exitBusy}, ended.ExitCode()))
-	if notOfTheModel { // by a signal, which says nothing about the model; memory that is short is short every time
+	if ended != nil && slices.Contains([]int{bySignal, exitPreempted, exitBusy}, ended.ExitCode()) { // by a signal, which says nothing about the model; memory that is short is short every time
 		return row, fmt.Errorf("the trial of %s was ended by %v: run fewer at once on this host if its memory is short", name, err)
 	}
 	if err != nil {

@@ -29,7 +29,10 @@ var retryEvery = 2 * time.Second
 func IsTPU(name string) bool {
 	kind, rest, _ := strings.Cut(name, ":")
 	which, _, _ := strings.Cut(rest, ",")
-	return kind == "xla" && (which == "tpu" || isTPU(which))
+	if kind != "xla" {
+		return false
+	}
+	return which == "tpu" || isTPU(which)
 }
 
 // isTPU says that a plugin drives TPUs.

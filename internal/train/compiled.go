@@ -48,7 +48,8 @@ func (s compiledStore) Has(ctx context.Context, name string) (bool, error) {
 
 // compileCache keeps what XLA compiles in the folder of caches and, where share is set, in the store. nil: nothing is kept.
 func (r *run) compileCache(backend string, share bool) *pjrt.Cache {
-	if r.o.CacheDir == "" || backend != "auto" && !strings.HasPrefix(backend, "xla:") {
+	compiles := backend == "auto" || strings.HasPrefix(backend, "xla:")
+	if !compiles || r.o.CacheDir == "" {
 		return nil
 	}
 	o := pjrt.CacheOptions{Dir: filepath.Join(r.o.CacheDir, "compiled"), Logger: r.o.Logger}
