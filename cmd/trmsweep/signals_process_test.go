@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"os/signal"
 	"syscall"
 	"testing"
 
@@ -65,6 +66,10 @@ func committed(t *testing.T, dir string) int64 {
 
 // A dropped session is a notice: what was trained is saved. Under nohup it is nothing.
 func TestHangup(t *testing.T) {
+	// Where the tests themselves run under nohup the processes must not inherit that the signal is ignored.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	for _, c := range []struct {
 		name  string
 		nohup bool
