@@ -20,7 +20,7 @@ import (
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/preflight"
-	"trmsweep/internal/report"
+	"trmsweep/internal/protocol"
 )
 
 // Activities are all activities. Every field is a dependency, set once by worker.
@@ -64,7 +64,7 @@ func (a *Activities) status(ctx context.Context, it Item) (RunStatus, error) {
 	if err != nil {
 		return st, err
 	}
-	r, err := report.ReadResult(ctx, a.Bucket, report.Identity{Run: it.Run, SpecHash: it.SpecHash, Seed: it.Seed})
+	r, err := protocol.ReadResult(ctx, a.Bucket, protocol.Identity{Run: it.Run, SpecHash: it.SpecHash, Seed: it.Seed})
 	switch {
 	case err == nil:
 		if err := a.sameData(ctx, it, r.DatasetHash); err != nil {
@@ -74,9 +74,9 @@ func (a *Activities) status(ctx context.Context, it Item) (RunStatus, error) {
 		if n := len(r.Curve); n > 0 {
 			st.Loss = r.Curve[n-1][1]
 		}
-	case errors.Is(err, report.ErrNewer):
+	case errors.Is(err, protocol.ErrNewer):
 		return st, temporal.NewNonRetryableApplicationError(err.Error(), ErrConfig, nil)
-	case errors.Is(err, report.ErrResult): // damaged, or another run's: training writes it anew
+	case errors.Is(err, protocol.ErrResult): // damaged, or another run's: training writes it anew
 	case !errors.Is(err, blob.ErrNotExist):
 		return st, fmt.Errorf("look for the result of run %s: %w", it.Run, err)
 	}

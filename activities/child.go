@@ -3,7 +3,6 @@ package activities
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +15,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"trmsweep/internal/protocol"
 )
 
 // Child says how training processes are started.
@@ -33,28 +34,9 @@ type Child struct {
 	Silence time.Duration
 }
 
-// childEvent is one line of the training process's standard output.
-type childEvent struct {
-	Type              string             `json:"type"`
-	State             string             `json:"state"`
-	Step              int64              `json:"step"`
-	Total             int64              `json:"total"`
-	CommittedStep     int64              `json:"committed_step"`
-	RestoredFrom      int64              `json:"restored_from_step"`
-	Loss              float64            `json:"loss"`
-	ExactAccuracy     float64            `json:"exact_accuracy"`
-	BestExactAccuracy float64            `json:"best_exact_accuracy"`
-	StepsPerSecond    float64            `json:"steps_per_second"`
-	ETASeconds        float64            `json:"eta_seconds"`
-	Goodput           map[string]float64 `json:"goodput"`
-	Message           string             `json:"message"`
-	StateSHA256       string             `json:"state_sha256"`
-	LedgerSHA256      string             `json:"ledger_sha256"`
-}
-
 // exit is how a process ended.
 type exit struct {
-	code   int // -1: by a signal
+	code   int // of the protocol; protocol.ExitBySignal: by a signal
 	signal syscall.Signal
 	oom    bool   // the signal was the kernel's, for lack of memory
 	silent bool   // the signal was ours, as the process said nothing
@@ -64,7 +46,7 @@ type exit struct {
 // run starts the process with the spec on its standard input and env added to its environment, hands every event
 // to on, and waits for its end. When stop closes it gets SIGTERM, and after the
 // grace SIGKILL with its whole group.
-func (c Child) run(stop <-chan struct{}, name string, spec []byte, env, args []string, on func(childEvent)) (exit, error) {
+func (c Child) run(stop <-chan struct{}, name string, spec []byte, env, args []string, on func(protocol.Event)) (exit, error) {
 	log, err := c.openLog(name)
 	if err != nil {
 		return exit{}, err
@@ -139,7 +121,7 @@ func (c Child) stopper(pid int, stop, ended <-chan struct{}) {
 
 // readEvents reads lines until the pipe closes; what is not an event is skipped.
 // A process that says nothing for too long is killed, and silent is true.
-func (c Child) readEvents(r io.Reader, pid int, on func(childEvent)) (silent bool) {
+func (c Child) readEvents(r io.Reader, pid int, on func(protocol.Event)) (silent bool) {
 	wait := c.Silence
 	if wait == 0 {
 		wait = 2 * time.Minute
@@ -154,8 +136,7 @@ func (c Child) readEvents(r io.Reader, pid int, on func(childEvent)) (silent boo
 	for {
 		line, err := br.ReadBytes('\n')
 		quiet.Reset(wait)
-		var e childEvent
-		if len(line) > 0 && json.Unmarshal(line, &e) == nil && e.Type != "" {
+		if e, ok := protocol.ParseEvent(line); ok {
 			on(e)
 		}
 		if err != nil {

@@ -4,6 +4,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"trmsweep/internal/protocol"
 )
 
 // A process that is stopped, and stays so, is killed; one that goes on speaking is not.
@@ -20,7 +22,7 @@ func TestSilentProcessIsKilled(t *testing.T) {
 			t.Parallel()
 			child := Child{Command: []string{"sh", "-c", c.script}, Silence: 4 * time.Second}
 			events := 0
-			e, err := child.run(make(chan struct{}), "r", nil, nil, nil, func(childEvent) { events++ })
+			e, err := child.run(make(chan struct{}), "r", nil, nil, nil, func(protocol.Event) { events++ })
 			if err != nil || events == 0 || e.silent != c.silent || (e.signal == syscall.SIGKILL) != c.silent || e.oom {
 				t.Errorf("%+v after %d events, %v", e, events, err)
 			}
@@ -34,7 +36,7 @@ func TestSpecComesOnStandardInput(t *testing.T) {
 	t.Setenv("TMPDIR", dir)
 	child := Child{Command: []string{"sh", "-c", `echo "{\"type\": \"progress\", \"step\": $(cat)}"; ls -A "$TMPDIR" >&2`}}
 	var step int64
-	e, err := child.run(make(chan struct{}), "r", []byte("7"), nil, nil, func(ev childEvent) { step = ev.Step })
+	e, err := child.run(make(chan struct{}), "r", []byte("7"), nil, nil, func(ev protocol.Event) { step = ev.Step })
 	if err != nil || e.code != 0 || step != 7 || e.tail != "" {
 		t.Errorf("%+v at step %d, %v; want step 7 and no file beside", e, step, err)
 	}

@@ -15,7 +15,7 @@ import (
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
-	"trmsweep/internal/report"
+	"trmsweep/internal/protocol"
 )
 
 // planned is activities over a memory store with the sweep's specs in it.
@@ -86,17 +86,17 @@ func TestDatasetFaults(t *testing.T) {
 
 func TestStatusAll(t *testing.T) {
 	a, p := planned(t, "TNSweep")
-	put := func(it Item, r report.RunResult) {
+	put := func(it Item, r protocol.RunResult) {
 		data, err := r.Encode()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := blob.PutBytes(context.Background(), a.Bucket, "runs/"+it.Run+"/"+report.ResultFile, data, 0); err != nil {
+		if _, err := blob.PutBytes(context.Background(), a.Bucket, "runs/"+it.Run+"/"+protocol.ResultFile, data, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
-	put(p.Items[1], report.RunResult{Run: p.Items[1].Run, SpecHash: p.Items[1].SpecHash, Seed: p.Items[1].Seed, Steps: 7, StateSHA256: "s"})
-	put(p.Items[2], report.RunResult{Run: p.Items[2].Run, SpecHash: "another", Seed: p.Items[2].Seed})
+	put(p.Items[1], protocol.RunResult{Run: p.Items[1].Run, SpecHash: p.Items[1].SpecHash, Seed: p.Items[1].Seed, Steps: 7, StateSHA256: "s"})
+	put(p.Items[2], protocol.RunResult{Run: p.Items[2].Run, SpecHash: "another", Seed: p.Items[2].Seed})
 	got, err := a.StatusAll(context.Background(), p.Items)
 	if err != nil || len(got) != len(p.Items) {
 		t.Fatalf("%d statuses, %v", len(got), err)
@@ -117,9 +117,9 @@ func TestStatusOfDamage(t *testing.T) {
 		object, text string
 		says         string
 	}{
-		"result cut":       {report.ResultFile, `{"format": 1, "run`, ""},
-		"result elsewhere": {report.ResultFile, `{"format": 1, "run": "other"}`, ""},
-		"result newer":     {report.ResultFile, `{"format": 99}`, "newer version"},
+		"result cut":       {protocol.ResultFile, `{"format": 1, "run`, ""},
+		"result elsewhere": {protocol.ResultFile, `{"format": 1, "run": "other"}`, ""},
+		"result newer":     {protocol.ResultFile, `{"format": 99}`, "newer version"},
 		"HEAD cut":         {"HEAD.json", `{"format": 1,`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -139,11 +139,11 @@ func TestStatusOfDamage(t *testing.T) {
 func TestStatusLooksAtTheFile(t *testing.T) {
 	a, p := planned(t, "TNSweep")
 	it := p.Items[0]
-	data, err := report.RunResult{Run: it.Run, SpecHash: it.SpecHash, Seed: it.Seed, Steps: 7, DatasetHash: "old"}.Encode()
+	data, err := protocol.RunResult{Run: it.Run, SpecHash: it.SpecHash, Seed: it.Seed, Steps: 7, DatasetHash: "old"}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := blob.PutBytes(t.Context(), a.Bucket, "runs/"+it.Run+"/"+report.ResultFile, data, blob.Any); err != nil {
+	if _, err := blob.PutBytes(t.Context(), a.Bucket, "runs/"+it.Run+"/"+protocol.ResultFile, data, blob.Any); err != nil {
 		t.Fatal(err)
 	}
 	for now, says := range map[string]string{"old": "", "": "", "new": "makes new now: put the old file back"} {

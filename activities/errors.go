@@ -10,14 +10,3 @@ const (
 	ErrBusy        = "DeviceBusy"     // another process holds the device: worth another attempt, and no failure
 	ErrUnavailable = "NotAvailable"   // this worker was built or started without the part: final
 )
-
-// Exit codes of the training process (the protocol of `trmsweep train`).
-const (
-	bySignal      = -1 // the process was killed
-	exitDone      = 0
-	exitUsage     = 2
-	exitPreempted = 3
-	exitFenced    = 4
-	exitFinal     = 5
-	exitBusy      = 6
-)

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 
+	"trmsweep/internal/protocol"
+
 	"go.temporal.io/sdk/temporal"
 )
 
@@ -14,7 +16,7 @@ import (
 func TestExitsOfTheTrainingProcess(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		events []childEvent
+		events []protocol.Event
 		end    exit
 		kind   string
 		final  bool
@@ -26,15 +28,15 @@ func TestExitsOfTheTrainingProcess(t *testing.T) {
 		{"crash of the Go runtime", nil, exit{code: 2, tail: "fatal error: runtime: out of memory"}, ErrFinal, true, "out of memory"},
 		{"another crash of the Go runtime", nil, exit{code: 2, tail: "panic: index out of range"}, ErrFailed, false, "index out of range"},
 		{"told to stop", nil, exit{code: 3}, ErrPreempted, false, "exit code 3"},
-		{"fenced", []childEvent{{Type: "error", Message: "fenced: another attempt owns this run"}}, exit{code: 4}, ErrFenced, false, "another attempt"},
-		{"storage away", []childEvent{{Type: "error", Message: "gave up after 10m0s"}}, exit{code: 1}, ErrFailed, false, "gave up after"},
-		{"wrong spec", []childEvent{{Type: "error", Message: "lr is negative"}}, exit{code: 2}, ErrConfig, true, "lr is negative"},
-		{"busy device", []childEvent{{Type: "error", Message: "process 7 holds /dev/accel0"}}, exit{code: 6}, ErrBusy, false, "process 7 holds"},
-		{"diverged", []childEvent{{Type: "error", Message: "loss is not finite"}}, exit{code: 5}, ErrFinal, true, "loss is not finite"},
+		{"fenced", []protocol.Event{{Type: "error", Message: "fenced: another attempt owns this run"}}, exit{code: 4}, ErrFenced, false, "another attempt"},
+		{"storage away", []protocol.Event{{Type: "error", Message: "gave up after 10m0s"}}, exit{code: 1}, ErrFailed, false, "gave up after"},
+		{"wrong spec", []protocol.Event{{Type: "error", Message: "lr is negative"}}, exit{code: 2}, ErrConfig, true, "lr is negative"},
+		{"busy device", []protocol.Event{{Type: "error", Message: "process 7 holds /dev/accel0"}}, exit{code: 6}, ErrBusy, false, "process 7 holds"},
+		{"diverged", []protocol.Event{{Type: "error", Message: "loss is not finite"}}, exit{code: 5}, ErrFinal, true, "loss is not finite"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tr := &tracker{}
-			for _, e := range append([]childEvent{{Type: "progress", Step: 70, Total: 100, CommittedStep: 60}}, c.events...) {
+			for _, e := range append([]protocol.Event{{Type: "progress", Step: 70, Total: 100, CommittedStep: 60}}, c.events...) {
 				tr.apply(e)
 			}
 			_, err := tr.result(c.end)

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"trmsweep/internal/protocol"
 )
 
 // TestSlotsAreExclusive: as many processes as there are chips run at once, each on its own; one more waits for the first to end.
@@ -36,7 +38,7 @@ func TestSlotsAreExclusive(t *testing.T) {
 			child := child
 			child.Command = []string{"sh", "-c", `echo "{\"type\": \"progress\", \"step\": $CHIP}"`}
 			var chip int64 = -1
-			if _, err := child.run(make(chan struct{}), "r", nil, slot.Env, nil, func(e childEvent) { chip = e.Step }); err != nil {
+			if _, err := child.run(make(chan struct{}), "r", nil, slot.Env, nil, func(e protocol.Event) { chip = e.Step }); err != nil {
 				t.Error(err)
 			}
 			begin(chip)

@@ -15,7 +15,7 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/checkpoint"
-	"trmsweep/internal/report"
+	"trmsweep/internal/protocol"
 )
 
 // errEnded: the attempt was told to end before its training process had begun.
@@ -24,7 +24,7 @@ var errEnded = errors.New("the attempt was ended before its training process beg
 // Train runs one attempt of one run in a child process. It returns the result,
 // or an error whose type says what to do next; errors and heartbeats carry Progress.
 func (a *Activities) Train(ctx context.Context, in TrainInput) (TrainResult, error) {
-	tr := &tracker{p: Progress{State: "starting", Total: in.Item.TotalSteps, StartedAt: time.Now(), Host: a.Host}}
+	tr := &tracker{p: Progress{State: protocol.StateStarting, Total: in.Item.TotalSteps, StartedAt: time.Now(), Host: a.Host}}
 	stop, done := make(chan struct{}), make(chan struct{})
 	var beats sync.WaitGroup
 	beats.Go(func() { a.beat(ctx, tr, stop, done) })
@@ -58,7 +58,7 @@ func (a *Activities) attempt(ctx context.Context, in TrainInput, tr *tracker, st
 	defer give()
 	tr.place(slot.on(a.Host))
 	args := append([]string{"--spec", "-", "--run", in.Item.Run, "--owner", string(own)}, a.Child.Args...)
-	return a.Child.run(stop, in.Item.Run, spec, slot.Env, args, func(ev childEvent) {
+	return a.Child.run(stop, in.Item.Run, spec, slot.Env, args, func(ev protocol.Event) {
 		if tr.apply(ev) && a.Notify != nil {
 			a.Notify(ctx, tr.snapshot())
 		}
@@ -112,7 +112,7 @@ func (a *Activities) forgetOnce(ctx context.Context, run string, owner checkpoin
 
 // forget empties a run, so that it trains anew.
 func (a *Activities) forget(ctx context.Context, run string, owner checkpoint.Owner) error {
-	if err := checkpoint.Forget(ctx, blob.Prefix(a.Bucket, "runs/"+run+"/"), owner, []string{report.ResultFile}); err != nil {
+	if err := checkpoint.Forget(ctx, blob.Prefix(a.Bucket, "runs/"+run+"/"), owner, []string{protocol.ResultFile}); err != nil {
 		return fmt.Errorf("train %s anew: %w", run, err)
 	}
 	return nil
@@ -122,7 +122,7 @@ func (a *Activities) forget(ctx context.Context, run string, owner checkpoint.Ow
 type tracker struct {
 	mu     sync.Mutex
 	p      Progress
-	last   childEvent
+	last   protocol.Event
 	failed string // message of the last error event
 
 	cancelled atomic.Bool // the workflow wants the attempt to end
@@ -151,12 +151,12 @@ func (t *tracker) forgot() {
 
 // apply takes one event in; true where the workflow should hear of it: an
 // evaluation, a restore, or every fiftieth of the run, at least 10 s apart.
-func (t *tracker) apply(e childEvent) bool {
+func (t *tracker) apply(e protocol.Event) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.last = e
 	p := &t.p
-	if e.Type == "error" {
+	if e.Type == protocol.EventError {
 		t.failed = e.Message
 		return false
 	}
@@ -173,17 +173,18 @@ func (t *tracker) apply(e childEvent) bool {
 		p.State = e.State
 	}
 	switch e.Type {
-	case "restored":
+	case protocol.EventRestored:
 		p.RestoredFrom = max(e.RestoredFrom, e.Step)
-	case "progress":
+	case protocol.EventProgress:
 		p.Loss, p.ExactAccuracy, p.StepsPerSecond, p.ETASeconds = e.Loss, e.ExactAccuracy, e.StepsPerSecond, e.ETASeconds
-	case "eval":
+	case protocol.EventEval:
 		p.EvalStep, p.EvalExact = e.Step, e.ExactAccuracy
-	case "storage", "notice":
+	case protocol.EventStorage, protocol.EventNotice:
 		p.Note = e.Message
 	}
 	fiftieth := p.Step * 50 / max(p.Total, 1)
-	if e.Type != "eval" && e.Type != "restored" && fiftieth == t.mark || time.Since(t.sent) < 10*time.Second {
+	worthTelling := e.Type == protocol.EventEval || e.Type == protocol.EventRestored || fiftieth != t.mark
+	if !worthTelling || time.Since(t.sent) < 10*time.Second {
 		return false
 	}
 	t.sent, t.mark = time.Now(), fiftieth
@@ -229,8 +230,8 @@ func (t *tracker) result(e exit) (TrainResult, error) {
 		}
 	}
 	saved := fmt.Sprintf(" (last checkpoint: step %d of %d)", p.CommittedStep, p.Total)
-	if e.code == exitDone && t.last.Type == "result" {
-		return TrainResult{Progress: p, StateSHA256: t.last.StateSHA256, LedgerSHA256: t.last.LedgerSHA256}, nil
+	if e.code == protocol.ExitDone && t.last.Result != nil {
+		return TrainResult{Progress: p, StateSHA256: t.last.Result.StateSHA256, LedgerSHA256: t.last.Result.LedgerSHA256}, nil
 	}
 	if t.cancelled.Load() {
 		return TrainResult{}, temporal.NewCanceledError(p)
@@ -240,15 +241,15 @@ func (t *tracker) result(e exit) (TrainResult, error) {
 	switch {
 	case e.oom:
 		return TrainResult{}, final(ErrFinal)
-	case e.code == exitPreempted, e.signal != 0:
+	case e.code == protocol.ExitPreempted, e.signal != 0:
 		return TrainResult{}, fail(ErrPreempted)
-	case e.code == exitFenced:
+	case e.code == protocol.ExitFenced:
 		return TrainResult{}, fail(ErrFenced)
-	case e.code == exitBusy:
+	case e.code == protocol.ExitBusy:
 		return TrainResult{}, fail(ErrBusy)
-	case e.code == exitUsage && t.failed != "":
+	case e.code == protocol.ExitUsage && t.failed != "":
 		return TrainResult{}, final(ErrConfig)
-	case e.code == exitFinal, e.code == exitUsage && strings.Contains(e.tail, "out of memory"): // 2 without a last line: the Go runtime crashed
+	case e.code == protocol.ExitFinal, e.code == protocol.ExitUsage && strings.Contains(e.tail, "out of memory"): // 2 without a last line: the Go runtime crashed
 		return TrainResult{}, final(ErrFinal)
 	}
 	return TrainResult{}, fail(ErrFailed)

@@ -3,6 +3,8 @@ package activities
 import (
 	"fmt"
 	"time"
+
+	"trmsweep/internal/protocol"
 )
 
 // SweepInput is the optional JSON input of a sweep. Zero values mean the defaults.
@@ -70,23 +72,23 @@ type TrainInput struct {
 
 // Progress is where a run stands: heartbeat details, progress signal and error details.
 type Progress struct {
-	Step              int64              `json:"step"`
-	Total             int64              `json:"total"`
-	CommittedStep     int64              `json:"committed_step"`
-	RestoredFrom      int64              `json:"restored_from_step"`
-	Loss              float64            `json:"loss"`
-	ExactAccuracy     float64            `json:"exact_accuracy"` // of training batches
-	BestExactAccuracy float64            `json:"best_exact_accuracy"`
-	EvalStep          int64              `json:"eval_step,omitempty"` // of the last evaluation
-	EvalExact         float64            `json:"eval_exact_accuracy,omitempty"`
-	StepsPerSecond    float64            `json:"steps_per_second,omitempty"`
-	ETASeconds        float64            `json:"eta_seconds,omitempty"`
-	State             string             `json:"state"`
-	Goodput           map[string]float64 `json:"goodput,omitempty"` // seconds of this attempt's process
-	StartedAt         time.Time          `json:"started_at"`
-	Host              string             `json:"host"`
-	Note              string             `json:"note,omitempty"`      // storage trouble and notices
-	Forgotten         bool               `json:"forgotten,omitempty"` // this attempt has emptied the run before it began
+	Step              int64            `json:"step"`
+	Total             int64            `json:"total"`
+	CommittedStep     int64            `json:"committed_step"`
+	RestoredFrom      int64            `json:"restored_from_step"`
+	Loss              float64          `json:"loss"`
+	ExactAccuracy     float64          `json:"exact_accuracy"` // of training batches
+	BestExactAccuracy float64          `json:"best_exact_accuracy"`
+	EvalStep          int64            `json:"eval_step,omitempty"` // of the last evaluation
+	EvalExact         float64          `json:"eval_exact_accuracy,omitempty"`
+	StepsPerSecond    float64          `json:"steps_per_second,omitempty"`
+	ETASeconds        float64          `json:"eta_seconds,omitempty"`
+	State             string           `json:"state"`
+	Goodput           protocol.Goodput `json:"goodput,omitempty"` // seconds of this attempt's process
+	StartedAt         time.Time        `json:"started_at"`
+	Host              string           `json:"host"`
+	Note              string           `json:"note,omitempty"`      // storage trouble and notices
+	Forgotten         bool             `json:"forgotten,omitempty"` // this attempt has emptied the run before it began
 }
 
 // LossText and BestText are for people: "-" before there is a loss or an evaluation.
@@ -139,22 +141,13 @@ type DatasetResult struct {
 
 // ReportInput asks for the report over the items that are finished.
 type ReportInput struct {
-	Sweep    string             `json:"sweep"`
-	Items    []Item             `json:"items"`
-	Failures map[string]string  `json:"failures,omitempty"` // item ID -> error
-	Stopped  map[string]string  `json:"stopped,omitempty"`  // item ID -> why it was ended early
-	Goodput  map[string]float64 `json:"goodput,omitempty"`
-	Books    map[string]Books   `json:"books,omitempty"` // item ID -> where its slot's time went
-	Final    bool               `json:"final"`
-}
-
-// Books are where the wall clock of an experiment's slot went, in this sweep.
-type Books struct {
-	WallSeconds float64            `json:"wall_seconds"`
-	Ledger      map[string]float64 `json:"ledger"` // bucket -> seconds, adds up to WallSeconds
-	FromStep    int64              `json:"from_step,omitempty"`
-	Preemptions int                `json:"preemptions"`
-	LostSteps   int64              `json:"lost_steps,omitempty"`
+	Sweep    string                         `json:"sweep"`
+	Items    []Item                         `json:"items"`
+	Failures map[string]string              `json:"failures,omitempty"` // item ID -> error
+	Stopped  map[string]string              `json:"stopped,omitempty"`  // item ID -> why it was ended early
+	Goodput  protocol.Goodput               `json:"goodput,omitempty"`
+	Books    map[string]protocol.Accounting `json:"books,omitempty"` // item ID -> where its slot's time went
+	Final    bool                           `json:"final"`
 }
 
 // ReportResult says where the report lies in the store.

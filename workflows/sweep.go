@@ -13,6 +13,7 @@ import (
 
 	"trmsweep/activities"
 	"trmsweep/internal/preflight"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/queues"
 )
 
@@ -250,11 +251,11 @@ func (s *sweep) note(text string) {
 // report writes the report of what is finished so far.
 func (s *sweep) report(ctx workflow.Context, what string, final bool) {
 	s.res.Tally()
-	in := activities.ReportInput{Sweep: s.res.Sweep, Failures: map[string]string{}, Stopped: map[string]string{}, Goodput: s.res.Goodput, Books: map[string]activities.Books{}, Final: final}
+	in := activities.ReportInput{Sweep: s.res.Sweep, Failures: map[string]string{}, Stopped: map[string]string{}, Goodput: s.res.Goodput, Books: map[string]protocol.Accounting{}, Final: final}
 	for _, r := range s.res.Experiments {
 		in.Items = append(in.Items, r.Item)
 		if r.WallSeconds > 0 {
-			in.Books[r.Item.ID] = activities.Books{WallSeconds: r.WallSeconds, Ledger: r.Goodput, FromStep: r.StartStep, Preemptions: r.Preemptions, LostSteps: r.LostSteps}
+			in.Books[r.Item.ID] = protocol.Accounting{WallSeconds: r.WallSeconds, Goodput: r.Goodput, FromStep: r.StartStep, Preemptions: r.Preemptions, LostSteps: r.LostSteps}
 		}
 		if r.Error != "" {
 			in.Failures[r.Item.ID] = r.Error[:min(len(r.Error), 300)]

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"trmsweep/internal/blob"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/report"
 )
 
@@ -28,9 +29,9 @@ func newCompareCmd(a *app) *cobra.Command {
 				return err
 			}
 			defer func() { err = errors.Join(err, closer.Close()) }()
-			var results [2]report.RunResult
+			var results [2]protocol.RunResult
 			for i, run := range args {
-				results[i], err = report.ReadResult(cmd.Context(), bucket, report.Identity{Run: run})
+				results[i], err = protocol.ReadResult(cmd.Context(), bucket, protocol.Identity{Run: run})
 				if errors.Is(err, blob.ErrNotExist) {
 					return usagef("run %q has no result in the store; `trmsweep plan --json` shows the names of runs", run)
 				}
@@ -95,7 +96,7 @@ func printComparison(a *app, c report.Comparison) {
 }
 
 // origin says where a run's weights at step 0 come from.
-func origin(i *report.Imported) string {
+func origin(i *protocol.Imported) string {
 	if i == nil {
 		return "from the seed"
 	}

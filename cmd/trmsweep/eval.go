@@ -13,6 +13,7 @@ import (
 	"trmsweep/internal/blob/open"
 	"trmsweep/internal/blob/patient"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/train"
 )
 
@@ -52,8 +53,8 @@ Exit codes: 0 fine, 1 failed, 2 no such run or checkpoint, or usage.`,
 				return b, err
 			}
 			show := newLiveLine(a.stderr)
-			o.Events = func(e train.Event) {
-				if e.State == train.StateEvaluating && e.Puzzles > 0 {
+			o.Events = func(e protocol.Event) {
+				if e.State == protocol.StateEvaluating && e.Puzzles > 0 {
 					show.show(fmt.Sprintf("%d/%d puzzles", e.DonePuzzles, e.Puzzles), e.DonePuzzles == e.Puzzles)
 				}
 			}

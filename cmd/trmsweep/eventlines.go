@@ -1,11 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"sync"
 
-	"trmsweep/internal/train"
+	"trmsweep/internal/protocol"
 )
 
 // eventLines writes the training process's JSON lines. A parent that has gone
@@ -23,24 +22,21 @@ func (l *eventLines) line(b []byte) {
 	fmt.Fprintf(l.a.stdout, "%s\n", b)
 }
 
-func (l *eventLines) send(e train.Event) { l.line(e.JSON()) }
+func (l *eventLines) send(e protocol.Event) { l.line(e.JSON()) }
 
 // failure is the last line of a process that failed: exit codes alone cannot
 // tell a usage error from a crash of the Go runtime, which also exits with 2.
 // res says how far it has come; what it does not know is 0.
-func (l *eventLines) failure(code int, err error, res train.Result) {
-	l.send(train.Event{Type: train.EventError, Message: err.Error(), ExitCode: code,
+func (l *eventLines) failure(code int, err error, res protocol.AttemptResult) {
+	l.send(protocol.Event{Type: protocol.EventError, Message: err.Error(), ExitCode: code,
 		Step: res.Step, Total: res.Total, CommittedStep: res.CommittedStep, BestExactAccuracy: res.BestExactAccuracy})
 }
 
 // result is the last line of a process that ended well.
-func (l *eventLines) result(res train.Result) {
-	b, err := json.Marshal(struct {
-		Type string `json:"type"`
-		train.Result
-	}{train.EventResult, res})
+func (l *eventLines) result(res protocol.AttemptResult) {
+	b, err := res.JSON()
 	if err != nil {
-		l.failure(train.ExitFailed, err, res)
+		l.failure(protocol.ExitFailed, err, res)
 		return
 	}
 	l.line(b)

@@ -12,13 +12,14 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/endpoint"
+	"trmsweep/internal/protocol"
 )
 
-// Exit codes of every subcommand; train adds the ones of its protocol (internal/train).
+// Exit codes of every subcommand; train has the others of its protocol too.
 const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
+	exitOK     = protocol.ExitDone
+	exitFailed = protocol.ExitFailed
+	exitUsage  = protocol.ExitUsage
 )
 
 // usageError marks what the user typed or configured as the fault: exit code 2.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"trmsweep/internal/train"
+	"trmsweep/internal/protocol"
 )
 
 // Numbers and names that make no sense are refused before a store or a server is asked.
@@ -71,7 +71,7 @@ func TestFlagsOutOfRange(t *testing.T) {
 func TestModelTooLargeForAnyMemory(t *testing.T) {
 	large := "--profile smoke --set hidden_size=1048576 --set num_heads=1 --set puzzle_emb_ndim=0 --set puzzle_emb_len=0"
 	for args, code := range map[string]int{
-		"train e2_2_t2_n2 --no-metadata " + large: train.ExitFinal,
+		"train e2_2_t2_n2 --no-metadata " + large: protocol.ExitFinal,
 		"bench step --steps 1 --hidden 1000000":   exitUsage,
 		"bench step --steps 1 --batch 100000000":  exitUsage,
 	} {

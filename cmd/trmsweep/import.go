@@ -13,7 +13,7 @@ import (
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
-	"trmsweep/internal/report"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/statedict"
 	"trmsweep/internal/train"
 	"trmsweep/internal/trm"
@@ -83,7 +83,7 @@ func runImport(ctx context.Context, a *app, f trainFlags, file string, args []st
 	host, _ := os.Hostname()
 	err = train.Import(ctx, train.ImportOptions{
 		Bucket: b, Run: f.run, Spec: spec, DatasetHash: hash, State: state,
-		From:  report.Imported{File: file, SHA256: fmt.Sprintf("%x", sha256.Sum256(data))},
+		From:  protocol.Imported{File: file, SHA256: fmt.Sprintf("%x", sha256.Sum256(data))},
 		Owner: checkpoint.Owner{Host: host, PID: os.Getpid()},
 	})
 	if errors.Is(err, train.ErrRunExists) {

@@ -17,7 +17,7 @@ import (
 	"github.com/fsouza/fake-gcs-server/fakestorage"
 
 	"trmsweep/internal/faultproxy"
-	"trmsweep/internal/train"
+	"trmsweep/internal/protocol"
 )
 
 // behindAProxy is a storage emulator with a proxy before it: its own address, and
@@ -71,8 +71,8 @@ func TestProcessThroughEveryFault(t *testing.T) {
 			dir := t.TempDir()
 			const store = "gs://bucket/study"
 			var once sync.Once
-			first := program(t, env, drowsy(func(p *process, e train.Event) {
-				if e.Type == train.EventCheckpoint {
+			first := program(t, env, drowsy(func(p *process, e protocol.Event) {
+				if e.Type == protocol.EventCheckpoint {
 					once.Do(func() { p.signal(syscall.SIGKILL) })
 				}
 			}), short(store, dir)...)
@@ -80,14 +80,14 @@ func TestProcessThroughEveryFault(t *testing.T) {
 				t.Fatalf("exit code %d\n%s", code, first.stderr.String())
 			}
 			second := program(t, env, nil, short(store, dir)...)
-			if code := second.end(); code != train.ExitDone {
+			if code := second.end(); code != protocol.ExitDone {
 				t.Fatalf("exit code %d\n%s", code, second.stderr.String())
 			}
-			if second.events.count(train.EventRestored) != 1 || proxy.Counts()[c.fault] < 3 {
-				t.Errorf("%d faults, %d restored", proxy.Counts()[c.fault], second.events.count(train.EventRestored))
+			if second.events.count(protocol.EventRestored) != 1 || proxy.Counts()[c.fault] < 3 {
+				t.Errorf("%d faults, %d restored", proxy.Counts()[c.fault], second.events.count(protocol.EventRestored))
 			}
 			log := second.stderr.String()
-			if said := second.events.count(train.EventStorage); c.says && (said < 2 || !strings.Contains(log, "storage is failing") || !strings.Contains(log, "storage answers again")) {
+			if said := second.events.count(protocol.EventStorage); c.says && (said < 2 || !strings.Contains(log, "storage is failing") || !strings.Contains(log, "storage answers again")) {
 				t.Errorf("%d faults: %d events\n%s", proxy.Counts()[c.fault], said, log)
 			}
 			t.Setenv("STORAGE_EMULATOR_HOST", direct)
@@ -101,13 +101,13 @@ func TestNoticeBeforeTheStoreAnswers(t *testing.T) {
 	proxy, _, env := behindAProxy(t, faultproxy.Options{Seed: 1})
 	proxy.SetDown(true)
 	var once sync.Once
-	p := program(t, env, func(p *process, e train.Event) {
-		if e.Type == train.EventStorage {
+	p := program(t, env, func(p *process, e protocol.Event) {
+		if e.Type == protocol.EventStorage {
 			once.Do(func() { p.signal(syscall.SIGTERM) })
 		}
 	}, short("gs://bucket/study", t.TempDir())...)
 	code := p.end()
-	if last := p.events.all[len(p.events.all)-1]; code != train.ExitPreempted || last.Type != train.EventError || last.ExitCode != train.ExitPreempted {
+	if last := p.events.all[len(p.events.all)-1]; code != protocol.ExitPreempted || last.Type != protocol.EventError || last.ExitCode != protocol.ExitPreempted {
 		t.Errorf("exit code %d, last event %+v\n%s", code, last, p.stderr.String())
 	}
 }
@@ -119,7 +119,7 @@ func TestTrialThatIsToldToStop(t *testing.T) {
 	for end := time.Now().Add(processDeadline); proxy.Counts()[faultproxy.Hang] == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
 	}
 	p.signal(syscall.SIGTERM)
-	if code := p.end(); code != train.ExitPreempted || len(p.events.all) > 0 {
+	if code := p.end(); code != protocol.ExitPreempted || len(p.events.all) > 0 {
 		t.Errorf("exit code %d, output %+v\n%s", code, p.events.all, p.stderr.String())
 	}
 }
@@ -128,18 +128,18 @@ func TestTrialThatIsToldToStop(t *testing.T) {
 func TestSecondInterruptKills(t *testing.T) {
 	proxy, _, env := behindAProxy(t, faultproxy.Options{Seed: 1})
 	var first, second sync.Once
-	p := program(t, env, func(p *process, e train.Event) {
+	p := program(t, env, func(p *process, e protocol.Event) {
 		switch {
-		case e.Type == train.EventNotice:
+		case e.Type == protocol.EventNotice:
 			second.Do(func() { p.signal(syscall.SIGINT) })
-		case e.State == train.StateTraining:
+		case e.State == protocol.StateTraining:
 			first.Do(func() { proxy.SetDown(true); p.signal(syscall.SIGINT) })
 		}
 	}, short("gs://bucket/study", t.TempDir())...)
 	code := p.end()
 	ws, _ := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if ws.Signal() != syscall.SIGINT || p.events.count(train.EventNotice) != 1 {
-		t.Errorf("exit code %d, signal %v, %d notices\n%s", code, ws.Signal(), p.events.count(train.EventNotice), p.stderr.String())
+	if ws.Signal() != syscall.SIGINT || p.events.count(protocol.EventNotice) != 1 {
+		t.Errorf("exit code %d, signal %v, %d notices\n%s", code, ws.Signal(), p.events.count(protocol.EventNotice), p.stderr.String())
 	}
 }
 
@@ -147,21 +147,21 @@ func TestSecondInterruptKills(t *testing.T) {
 func TestSecondTerminateSavesAllTheSame(t *testing.T) {
 	dir := t.TempDir()
 	var once sync.Once
-	p := program(t, nil, func(p *process, e train.Event) {
-		if e.State == train.StateTraining && e.Step > 0 {
+	p := program(t, nil, func(p *process, e protocol.Event) {
+		if e.State == protocol.StateTraining && e.Step > 0 {
 			once.Do(func() { p.signal(syscall.SIGTERM) })
 		}
-		if e.Type == train.EventNotice {
+		if e.Type == protocol.EventNotice {
 			p.signal(syscall.SIGTERM)
 		}
 	}, short(dir+"/store", dir)...)
 	last := p.end()
 	end := p.events.all[len(p.events.all)-1]
-	if last != train.ExitPreempted || end.Type != train.EventResult || end.Step == 0 {
+	if last != protocol.ExitPreempted || end.Type != protocol.EventResult || end.Step == 0 {
 		t.Fatalf("exit code %d, last event %+v\n%s", last, end, p.stderr.String())
 	}
 	next := program(t, nil, nil, short(dir+"/store", dir)...)
-	if code := next.end(); code != train.ExitDone || next.events.all[len(next.events.all)-1].RestoredFrom != end.Step {
+	if code := next.end(); code != protocol.ExitDone || next.events.all[len(next.events.all)-1].RestoredFrom != end.Step {
 		t.Fatalf("exit code %d, %+v; the notice saved step %d", code, next.events.all[len(next.events.all)-1], end.Step)
 	}
 	same(t, dir+"/store", dir)

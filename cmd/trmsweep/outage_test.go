@@ -12,6 +12,7 @@ import (
 	"github.com/fsouza/fake-gcs-server/fakestorage"
 
 	"trmsweep/internal/faultproxy"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/train"
 )
 
@@ -19,8 +20,8 @@ import (
 type lines struct {
 	mu   sync.Mutex
 	rest []byte
-	all  []train.Event
-	hear func(train.Event)
+	all  []protocol.Event
+	hear func(protocol.Event)
 }
 
 func (l *lines) Write(p []byte) (int, error) {
@@ -32,7 +33,7 @@ func (l *lines) Write(p []byte) (int, error) {
 		if !ok {
 			return len(p), nil
 		}
-		var e train.Event
+		var e protocol.Event
 		if err := json.Unmarshal(line, &e); err != nil {
 			return 0, err
 		}
@@ -66,14 +67,14 @@ func TestTrainThroughStorageOutages(t *testing.T) {
 	t.Setenv("STORAGE_EMULATOR_HOST", web.URL)
 
 	dir := t.TempDir()
-	attempt := func(run, patience string, hear func(*lines, train.Event)) (*lines, int, string) {
+	attempt := func(run, patience string, hear func(*lines, protocol.Event)) (*lines, int, string) {
 		args := []string{"train", "e2_2_t2_n2", "--profile", "smoke", "--backend", "cpu", "--no-metadata", "--state", dir, "--store", "gs://bucket/study", "--run", run, "--patience", patience}
 		for _, s := range []string{"hidden_size=16", "num_heads=2", "puzzle_emb_ndim=16", "puzzle_emb_len=1", "expansion=1", "l_layers=1", "h_cycles=1", "l_cycles=1",
 			"global_batch_size=2", "data_puzzles=8", "data_augmentations=1", "data_test_puzzles=4", "epochs=6", "eval_interval_epochs=2"} {
 			args = append(args, "--set", s)
 		}
 		l := &lines{}
-		l.hear = func(e train.Event) { hear(l, e) }
+		l.hear = func(e protocol.Event) { hear(l, e) }
 		var errs bytes.Buffer
 		code := execute(t.Context(), args, l, &errs)
 		return l, code, errs.String()
@@ -90,43 +91,43 @@ func TestTrainThroughStorageOutages(t *testing.T) {
 		return v.StateSHA256
 	}
 
-	if _, code, errs := attempt("undisturbed", "10m", func(*lines, train.Event) {}); code != exitOK {
+	if _, code, errs := attempt("undisturbed", "10m", func(*lines, protocol.Event) {}); code != exitOK {
 		t.Fatalf("exit code %d\n%s", code, errs)
 	}
 	want := digest("undisturbed")
 
-	l, code, errs := attempt("short", "10m", func(l *lines, e train.Event) {
+	l, code, errs := attempt("short", "10m", func(l *lines, e protocol.Event) {
 		switch {
-		case e.Type == train.EventProgress && e.State == train.StateTraining && l.count(train.EventStorage) == 0:
+		case e.Type == protocol.EventProgress && e.State == protocol.StateTraining && l.count(protocol.EventStorage) == 0:
 			proxy.SetDown(true)
-		case l.count(train.EventStorage) >= 3:
+		case l.count(protocol.EventStorage) >= 3:
 			proxy.SetDown(false)
 		}
 	})
-	if code != exitOK || l.count(train.EventStorage) < 3 {
-		t.Fatalf("exit code %d, %d storage events\n%s", code, l.count(train.EventStorage), errs)
+	if code != exitOK || l.count(protocol.EventStorage) < 3 {
+		t.Fatalf("exit code %d, %d storage events\n%s", code, l.count(protocol.EventStorage), errs)
 	}
 	if got := digest("short"); got != want {
 		t.Errorf("state %s after a short outage, undisturbed %s", got, want)
 	}
 
-	l, code, errs = attempt("long", "300ms", func(l *lines, e train.Event) {
-		if e.Type == train.EventProgress && e.State == train.StateTraining {
+	l, code, errs = attempt("long", "300ms", func(l *lines, e protocol.Event) {
+		if e.Type == protocol.EventProgress && e.State == protocol.StateTraining {
 			proxy.SetDown(true)
 		}
 	})
 	last := l.all[len(l.all)-1]
-	if code != train.ExitFailed || last.Type != train.EventError || last.ExitCode != train.ExitFailed || !strings.Contains(errs, "gave up after") {
+	if code != protocol.ExitFailed || last.Type != protocol.EventError || last.ExitCode != protocol.ExitFailed || !strings.Contains(errs, "gave up after") {
 		t.Fatalf("exit code %d, last event %+v\n%s", code, last, errs)
 	}
 
-	l, code, errs = attempt("long", "300ms", func(*lines, train.Event) {}) // still away
-	if code != train.ExitFailed || l.count(train.EventStorage) == 0 {
+	l, code, errs = attempt("long", "300ms", func(*lines, protocol.Event) {}) // still away
+	if code != protocol.ExitFailed || l.count(protocol.EventStorage) == 0 {
 		t.Fatalf("exit code %d\n%s", code, errs)
 	}
 
-	_, code, errs = attempt("long", "10m", func(l *lines, e train.Event) { // away at the start, then back
-		if l.count(train.EventStorage) >= 2 {
+	_, code, errs = attempt("long", "10m", func(l *lines, e protocol.Event) { // away at the start, then back
+		if l.count(protocol.EventStorage) >= 2 {
 			proxy.SetDown(false)
 		}
 	})

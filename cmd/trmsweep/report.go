@@ -13,6 +13,7 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/report"
 )
 
@@ -113,8 +114,8 @@ func hintOtherRuns(ctx context.Context, a *app, b blob.Bucket, rows []report.Row
 		if err != nil {
 			return err
 		}
-		if run, ok := strings.CutSuffix(strings.TrimPrefix(attr.Key, "runs/"), "/"+report.ResultFile); ok {
-			r, err := report.ReadResult(ctx, b, report.Identity{Run: run})
+		if run, ok := strings.CutSuffix(strings.TrimPrefix(attr.Key, "runs/"), "/"+protocol.ResultFile); ok {
+			r, err := protocol.ReadResult(ctx, b, protocol.Identity{Run: run})
 			if err != nil { // why is told where the run itself is asked for
 				unusable++
 				continue

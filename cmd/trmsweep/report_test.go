@@ -14,6 +14,7 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/disk"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/report"
 )
 
@@ -51,9 +52,9 @@ func studyStore(t *testing.T) (dir string, runs []string) {
 		for k := range solved {
 			solved[k] = k < 10+5*i
 		}
-		final := report.Eval{Step: s.TotalSteps(), ExactAccuracy: float64(10+5*i) / 40, Puzzles: 40}
-		put("runs/"+s.RunName()+"/result.json", report.RunResult{Format: report.ResultFormat, Run: s.RunName(), Spec: s, SpecHash: s.Hash(), Seed: s.Seed, Steps: s.TotalSteps(),
-			Best: final, Final: final, FinalCorrect: report.Bitmap(solved), Curve: [][2]float64{{1, 2}, {9, 1}}, WallSeconds: 9, GoodputSeconds: map[string]float64{"training": 9}})
+		final := protocol.Eval{Step: s.TotalSteps(), ExactAccuracy: float64(10+5*i) / 40, Puzzles: 40}
+		put("runs/"+s.RunName()+"/result.json", protocol.RunResult{Format: protocol.ResultFormat, Run: s.RunName(), Spec: s, SpecHash: s.Hash(), Seed: s.Seed, Steps: s.TotalSteps(),
+			Best: final, Final: final, FinalCorrect: protocol.Bitmap(solved), Curve: [][2]float64{{1, 2}, {9, 1}}, WallSeconds: 9, GoodputSeconds: map[string]float64{"training": 9}})
 		runs = append(runs, s.RunName())
 	}
 	return dir, runs
@@ -134,8 +135,8 @@ func TestSweepReportBooks(t *testing.T) {
 	if _, err := blob.PutBytes(ctx, b, "specs/x.json", data, blob.Any); err != nil {
 		t.Fatal(err)
 	}
-	books := activities.Books{WallSeconds: 20, Ledger: map[string]float64{"queued": 5, "training": 12, "lost": 3}, Preemptions: 2, LostSteps: 4}
-	in := activities.ReportInput{Sweep: "night", Items: []activities.Item{{Experiment: s.Name, Phase: s.Phase, ID: s.Name, Run: runs[0], SpecKey: "specs/x.json"}}, Books: map[string]activities.Books{s.Name: books}}
+	books := protocol.Accounting{WallSeconds: 20, Goodput: map[string]float64{"queued": 5, "training": 12, "lost": 3}, Preemptions: 2, LostSteps: 4}
+	in := activities.ReportInput{Sweep: "night", Items: []activities.Item{{Experiment: s.Name, Phase: s.Phase, ID: s.Name, Run: runs[0], SpecKey: "specs/x.json"}}, Books: map[string]protocol.Accounting{s.Name: books}}
 	if _, err := writeReport(ctx, b, in); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/train"
 )
 
@@ -75,14 +76,14 @@ func TestHangup(t *testing.T) {
 		nohup bool
 		code  int
 	}{
-		{"session dropped", false, train.ExitPreempted},
-		{"nohup", true, train.ExitDone},
+		{"session dropped", false, protocol.ExitPreempted},
+		{"nohup", true, protocol.ExitDone},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
 			sent := false
-			hear := func(p *process, e train.Event) {
-				if !sent && e.State == train.StateTraining && e.Step > 0 {
+			hear := func(p *process, e protocol.Event) {
+				if !sent && e.State == protocol.StateTraining && e.Step > 0 {
 					sent = true
 					p.signal(syscall.SIGHUP)
 				}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"trmsweep/internal/backend/backendtest"
-	"trmsweep/internal/train"
+	"trmsweep/internal/protocol"
 )
 
 // onFakeTPU is the training of short on the fake plugin.
@@ -25,10 +25,10 @@ func TestDeviceThatFails(t *testing.T) {
 		code    int
 		says    string
 	}{
-		"no memory for the program":  {"FAKE_PJRT_COMPILE=oom", train.ExitFinal, "smaller global_batch_size"},
-		"no memory while it runs":    {"FAKE_PJRT_EXECUTE=oom", train.ExitFailed, "no memory left"},
-		"not a number":               {"FAKE_PJRT_EXECUTE=nan", train.ExitFinal, "loss is not finite: step 1"},
-		"an API that does not fit":   {"FAKE_PJRT_MAJOR=1", train.ExitFailed, "its PJRT API is 1.83"},
+		"no memory for the program":  {"FAKE_PJRT_COMPILE=oom", protocol.ExitFinal, "smaller global_batch_size"},
+		"no memory while it runs":    {"FAKE_PJRT_EXECUTE=oom", protocol.ExitFailed, "no memory left"},
+		"not a number":               {"FAKE_PJRT_EXECUTE=nan", protocol.ExitFinal, "loss is not finite: step 1"},
+		"an API that does not fit":   {"FAKE_PJRT_MAJOR=1", protocol.ExitFailed, "its PJRT API is 1.83"},
 		"a crash inside the library": {"FAKE_PJRT_EXECUTE=crash", 2, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -39,7 +39,7 @@ func TestDeviceThatFails(t *testing.T) {
 			if code != c.code || !strings.Contains(last.Message, c.says) {
 				t.Errorf("exit code %d, want %d; last line %+v\n%s", code, c.code, last, p.stderr.String())
 			}
-			if said := last.Type == train.EventError; said != (c.says != "") {
+			if said := last.Type == protocol.EventError; said != (c.says != "") {
 				t.Errorf("last line %+v", last)
 			}
 		})
@@ -61,17 +61,17 @@ func TestBusyDevice(t *testing.T) {
 	}
 	env := []string{"PJRT_PLUGIN_LIBRARY_PATH=" + plugins, "FAKE_PJRT_LOCK=" + file}
 	p := program(t, env, nil, onFakeTPU(t, "--device-patience", "1s")...)
-	if code, last := p.end(), p.events.all[len(p.events.all)-1]; code != train.ExitBusy || !strings.Contains(last.Message, "already in use by process") {
+	if code, last := p.end(), p.events.all[len(p.events.all)-1]; code != protocol.ExitBusy || !strings.Contains(last.Message, "already in use by process") {
 		t.Errorf("exit code %d, last line %+v", code, last)
 	}
 	told := false
-	p = program(t, env, func(p *process, e train.Event) {
-		if !told && e.State == train.StateCompiling {
+	p = program(t, env, func(p *process, e protocol.Event) {
+		if !told && e.State == protocol.StateCompiling {
 			told = true
 			p.signal(syscall.SIGTERM)
 		}
 	}, onFakeTPU(t, "--device-patience", "10m")...)
-	if code := p.end(); code != train.ExitPreempted {
+	if code := p.end(); code != protocol.ExitPreempted {
 		t.Errorf("told to stop while it waits: exit code %d\n%s", code, p.stderr.String())
 	}
 }

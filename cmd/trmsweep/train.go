@@ -21,6 +21,7 @@ import (
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/preempt"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/train"
 )
 
@@ -85,21 +86,21 @@ func runTrain(ctx context.Context, a *app, f trainFlags, args []string) error {
 	opts, closeStore, err := trainOptions(ctx, a, f, args, events)
 	if err != nil && ctx.Err() != nil { // a notice, not a wrong address
 		err = fmt.Errorf("%w before it began: %w", train.ErrPreempted, err)
-		events.failure(train.ExitPreempted, err, unstarted(opts))
-		return exitError{code: train.ExitPreempted, err: err}
+		events.failure(protocol.ExitPreempted, err, unstarted(opts))
+		return exitError{code: protocol.ExitPreempted, err: err}
 	}
 	if errors.Is(err, blob.ErrTransient) || errors.Is(err, blob.ErrDenied) { // as at every later operation
-		events.failure(train.ExitFailed, err, unstarted(opts))
-		return exitError{code: train.ExitFailed, err: err}
+		events.failure(protocol.ExitFailed, err, unstarted(opts))
+		return exitError{code: protocol.ExitFailed, err: err}
 	}
 	if err != nil {
-		events.failure(train.ExitUsage, err, unstarted(opts))
+		events.failure(protocol.ExitUsage, err, unstarted(opts))
 		return err
 	}
 	defer closeStore()
 	if err := checkMemory(ctx, opts.Spec); err != nil {
-		events.failure(train.ExitFinal, err, unstarted(opts))
-		return exitError{code: train.ExitFinal, err: err}
+		events.failure(protocol.ExitFinal, err, unstarted(opts))
+		return exitError{code: protocol.ExitFinal, err: err}
 	}
 	opts.Start = start
 	opts.Events = events.send
@@ -111,7 +112,7 @@ func runTrain(ctx context.Context, a *app, f trainFlags, args []string) error {
 
 	res, err := train.Run(work, opts)
 	code := trainExit(err)
-	if code != train.ExitDone && code != train.ExitPreempted {
+	if code != protocol.ExitDone && code != protocol.ExitPreempted {
 		events.failure(code, err, res)
 		return exitError{code: code, err: err}
 	}
@@ -119,15 +120,15 @@ func runTrain(ctx context.Context, a *app, f trainFlags, args []string) error {
 		res.Preempted = err.Error()
 	}
 	events.result(res)
-	if code == train.ExitPreempted {
+	if code == protocol.ExitPreempted {
 		return exitError{code: code, err: err}
 	}
 	return nil
 }
 
 // unstarted is the result of a run that did not begin.
-func unstarted(o train.Options) train.Result {
-	return train.Result{Run: o.Run, Total: o.Spec.TotalSteps()}
+func unstarted(o train.Options) protocol.AttemptResult {
+	return protocol.AttemptResult{Run: o.Run, Total: o.Spec.TotalSteps()}
 }
 
 // trainOptions turns flags into options; every error is the user's, unless the store is away (blob.ErrTransient).
@@ -155,7 +156,7 @@ func trainOptions(ctx context.Context, a *app, f trainFlags, args []string, even
 		f.store = envOr("TRMSWEEP_STORE", a.path("store"))
 	}
 	b, closer, err := open.Raw(ctx, f.store, f.patience, func(err error, waited time.Duration) {
-		events.send(train.Event{Type: train.EventStorage, State: train.StateStarting, Seconds: waited.Seconds(), Message: err.Error()})
+		events.send(protocol.Event{Type: protocol.EventStorage, State: protocol.StateStarting, Seconds: waited.Seconds(), Message: err.Error()})
 		o.Logger.Warn("storage does not answer, waiting", "store", f.store, "error", err, "waited", waited.Round(time.Millisecond))
 	})
 	if err != nil {
@@ -238,19 +239,19 @@ func notices(ctx, work context.Context, noMetadata bool) <-chan string {
 func trainExit(err error) int {
 	switch {
 	case err == nil:
-		return train.ExitDone
+		return protocol.ExitDone
 	case errors.Is(err, train.ErrPreempted):
-		return train.ExitPreempted
+		return protocol.ExitPreempted
 	case errors.Is(err, checkpoint.ErrFenced):
-		return train.ExitFenced
+		return protocol.ExitFenced
 	case errors.Is(err, backend.ErrBusy):
-		return train.ExitBusy
+		return protocol.ExitBusy
 	case errors.Is(err, train.ErrDiverged), errors.Is(err, backend.ErrTooLarge), errors.Is(err, checkpoint.ErrAllBad), errors.Is(err, checkpoint.ErrFormat):
-		return train.ExitFinal
+		return protocol.ExitFinal
 	case errors.Is(err, train.ErrMismatch), errors.Is(err, train.ErrUnfinishedImport), errors.Is(err, blob.ErrKey), train.IsUserError(err):
-		return train.ExitUsage
+		return protocol.ExitUsage
 	}
-	return train.ExitFailed
+	return protocol.ExitFailed
 }
 
 // badDuration is the fault of a variable that envDuration cannot take.

@@ -17,6 +17,7 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/open"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/train"
 )
 
@@ -45,7 +46,7 @@ type process struct {
 }
 
 // program runs this program with the arguments; hear (may be nil) gets every event while it runs.
-func program(t *testing.T, env []string, hear func(*process, train.Event), args ...string) *process {
+func program(t *testing.T, env []string, hear func(*process, protocol.Event), args ...string) *process {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -55,12 +56,12 @@ func program(t *testing.T, env []string, hear func(*process, train.Event), args 
 }
 
 // command is program with a command line before or around it.
-func command(t *testing.T, env []string, hear func(*process, train.Event), args ...string) *process {
+func command(t *testing.T, env []string, hear func(*process, protocol.Event), args ...string) *process {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), processDeadline)
 	t.Cleanup(cancel)
 	p := &process{cmd: exec.CommandContext(ctx, args[0], args[1:]...)}
-	p.events = &lines{hear: func(e train.Event) {
+	p.events = &lines{hear: func(e protocol.Event) {
 		if hear != nil {
 			hear(p, e)
 		}
@@ -84,10 +85,10 @@ func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(p.cmd.Process.Pid,
 
 // drowsy stops a process for a moment in its first step: the next saves are then
 // due, however fast the machine trains. What follows goes to hear.
-func drowsy(hear func(*process, train.Event)) func(*process, train.Event) {
+func drowsy(hear func(*process, protocol.Event)) func(*process, protocol.Event) {
 	awake := false
-	return func(p *process, e train.Event) {
-		if !awake && e.State == train.StateTraining {
+	return func(p *process, e protocol.Event) {
+		if !awake && e.State == protocol.StateTraining {
 			awake = true
 			p.signal(syscall.SIGSTOP)
 			time.Sleep(1100 * time.Millisecond) // saves are a second apart
@@ -240,7 +241,7 @@ func undisturbed(t *testing.T) outcome {
 	calm.once.Do(func() {
 		dir := t.TempDir()
 		p := program(t, nil, nil, short(dir+"/store", dir)...)
-		if code := p.end(); code != train.ExitDone {
+		if code := p.end(); code != protocol.ExitDone {
 			t.Fatalf("exit code %d\n%s", code, p.stderr.String())
 		}
 		calm.outcome = look(t, dir+"/store", dir)
@@ -283,8 +284,8 @@ func equal(t *testing.T, got, want outcome) {
 func killedAfterCheckpoint(t *testing.T, args ...string) {
 	t.Helper()
 	saved := int64(0)
-	p := program(t, nil, drowsy(func(p *process, e train.Event) {
-		if e.Type == train.EventCheckpoint && saved == 0 {
+	p := program(t, nil, drowsy(func(p *process, e protocol.Event) {
+		if e.Type == protocol.EventCheckpoint && saved == 0 {
 			saved = e.Step
 		}
 		if saved > 0 && e.Step >= saved+20 {
@@ -304,7 +305,7 @@ func TestKilledProcessLogsNothingTwice(t *testing.T) {
 	for range 3 {
 		killedAfterCheckpoint(t, short(store, dir)...)
 	}
-	if code := program(t, nil, nil, short(store, dir)...).end(); code != train.ExitDone {
+	if code := program(t, nil, nil, short(store, dir)...).end(); code != protocol.ExitDone {
 		t.Fatalf("exit code %d", code)
 	}
 	same(t, store, dir)
@@ -317,8 +318,8 @@ func TestStoppedProcessIsFenced(t *testing.T) {
 	store := dir + "/store"
 	asleep := make(chan bool, 1)
 	var once sync.Once
-	zombie := program(t, nil, drowsy(func(p *process, e train.Event) {
-		if e.Type == train.EventCheckpoint {
+	zombie := program(t, nil, drowsy(func(p *process, e protocol.Event) {
+		if e.Type == protocol.EventCheckpoint {
 			once.Do(func() { p.signal(syscall.SIGSTOP); asleep <- true })
 		}
 	}), short(store, dir)...)
@@ -328,7 +329,7 @@ func TestStoppedProcessIsFenced(t *testing.T) {
 		t.Fatal("no checkpoint")
 	}
 	successor := program(t, nil, nil, short(store, dir)...)
-	if code := successor.end(); code != train.ExitDone {
+	if code := successor.end(); code != protocol.ExitDone {
 		t.Fatalf("exit code %d\n%s", code, successor.stderr.String())
 	}
 	head := func() string {
@@ -342,7 +343,7 @@ func TestStoppedProcessIsFenced(t *testing.T) {
 	zombie.signal(syscall.SIGCONT)
 	code := zombie.end()
 	last := zombie.events.all[len(zombie.events.all)-1]
-	if code != train.ExitFenced || last.Type != train.EventError || !strings.Contains(last.Message, "another attempt owns this run") {
+	if code != protocol.ExitFenced || last.Type != protocol.EventError || !strings.Contains(last.Message, "another attempt owns this run") {
 		t.Errorf("exit code %d, last event %+v\n%s", code, last, zombie.stderr.String())
 	}
 	for _, e := range zombie.events.all {

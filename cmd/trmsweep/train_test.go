@@ -16,6 +16,7 @@ import (
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/train"
 )
 
@@ -24,23 +25,23 @@ func TestTrainExitCodes(t *testing.T) {
 		err  error
 		want int
 	}{
-		{nil, train.ExitDone},
-		{train.ErrPreempted, train.ExitPreempted},
-		{checkpoint.ErrFenced, train.ExitFenced},
-		{errors.Join(blob.ErrTransient, checkpoint.ErrFenced), train.ExitFenced},
-		{train.ErrDiverged, train.ExitFinal},
-		{checkpoint.ErrAllBad, train.ExitFinal},
-		{checkpoint.ErrFormat, train.ExitFinal},
-		{train.ErrMismatch, train.ExitUsage},
-		{train.ErrUnfinishedImport, train.ExitUsage},
-		{dataset.ErrInput, train.ExitUsage},
-		{backend.ErrUnavailable, train.ExitUsage},
-		{backend.ErrOpen, train.ExitFailed},
-		{fmt.Errorf("%w: %w", backend.ErrOpen, backend.ErrBusy), train.ExitBusy},
-		{experiment.Faults{{Key: "lr", Msg: "is odd"}}, train.ExitUsage},
-		{blob.ErrTransient, train.ExitFailed},
-		{context.Canceled, train.ExitFailed},
-		{errors.New("no space left on device"), train.ExitFailed},
+		{nil, protocol.ExitDone},
+		{train.ErrPreempted, protocol.ExitPreempted},
+		{checkpoint.ErrFenced, protocol.ExitFenced},
+		{errors.Join(blob.ErrTransient, checkpoint.ErrFenced), protocol.ExitFenced},
+		{train.ErrDiverged, protocol.ExitFinal},
+		{checkpoint.ErrAllBad, protocol.ExitFinal},
+		{checkpoint.ErrFormat, protocol.ExitFinal},
+		{train.ErrMismatch, protocol.ExitUsage},
+		{train.ErrUnfinishedImport, protocol.ExitUsage},
+		{dataset.ErrInput, protocol.ExitUsage},
+		{backend.ErrUnavailable, protocol.ExitUsage},
+		{backend.ErrOpen, protocol.ExitFailed},
+		{fmt.Errorf("%w: %w", backend.ErrOpen, backend.ErrBusy), protocol.ExitBusy},
+		{experiment.Faults{{Key: "lr", Msg: "is odd"}}, protocol.ExitUsage},
+		{blob.ErrTransient, protocol.ExitFailed},
+		{context.Canceled, protocol.ExitFailed},
+		{errors.New("no space left on device"), protocol.ExitFailed},
 	} {
 		err := c.err
 		if err != nil {
@@ -105,21 +106,21 @@ func TestTrainSavesAtNotice(t *testing.T) {
 			}
 			var once sync.Once
 			l := &lines{}
-			l.hear = func(e train.Event) {
-				if e.Type == train.EventProgress && e.State == train.StateTraining && e.Step > 0 {
+			l.hear = func(e protocol.Event) {
+				if e.Type == protocol.EventProgress && e.State == protocol.StateTraining && e.Step > 0 {
 					once.Do(tell)
 				}
 			}
 			var errs bytes.Buffer
 			code := execute(ctx, args, l, &errs)
 			last := l.all[len(l.all)-1]
-			if code != train.ExitPreempted || last.Type != train.EventResult || last.Step == 0 || l.count(train.EventNotice) != 1 || !strings.Contains(errs.String(), reason) {
+			if code != protocol.ExitPreempted || last.Type != protocol.EventResult || last.Step == 0 || l.count(protocol.EventNotice) != 1 || !strings.Contains(errs.String(), reason) {
 				t.Fatalf("exit code %d, last event %+v\n%s", code, last, errs.String())
 			}
-			l = &lines{hear: func(train.Event) {}}
+			l = &lines{hear: func(protocol.Event) {}}
 			code = execute(t.Context(), append(args, "--no-metadata", "--max-steps", fmt.Sprint(last.Step+1)), l, &errs)
 			end := l.all[len(l.all)-1]
-			if code != train.ExitDone || end.RestoredFrom != last.Step || end.Step != last.Step+1 {
+			if code != protocol.ExitDone || end.RestoredFrom != last.Step || end.Step != last.Step+1 {
 				t.Errorf("exit code %d, restored from step %d, ended at %d; the notice saved step %d", code, end.RestoredFrom, end.Step, last.Step)
 			}
 		})

@@ -17,6 +17,7 @@ import (
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/preflight"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/train"
 )
 
@@ -35,7 +36,7 @@ func newTrialCmd(a *app) *cobra.Command {
 			row := preflight.Row{Check: "trial of " + spec.Name, OK: true}
 			row.Detail, err = trial(cmd.Context(), a, f, spec)
 			if err != nil && cmd.Context().Err() != nil { // told to stop: nothing is known of the model
-				return exitError{code: train.ExitPreempted, err: err}
+				return exitError{code: protocol.ExitPreempted, err: err}
 			}
 			if err != nil {
 				row.OK, row.Detail = false, err.Error()

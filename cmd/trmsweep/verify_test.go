@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/train"
 )
 
@@ -39,7 +40,7 @@ func TestTrainAndVerify(t *testing.T) {
 		StateSHA256 string `json:"state_sha256"`
 		Step        int64
 	}
-	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || last.Type != train.EventResult || last.Step != 3 {
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || last.Type != protocol.EventResult || last.Step != 3 {
 		t.Fatalf("last line %q: %v", lines[len(lines)-1], err)
 	}
 	out, errs, code = command("verify", "--json")
@@ -64,15 +65,15 @@ func TestTrainAndVerify(t *testing.T) {
 		t.Errorf("verify of damage: exit code %d, %v, %+v", code, err, v)
 	}
 	out, errs, code = command(append(training, "--set", "lr=0.5")...)
-	if code != train.ExitUsage || !strings.Contains(errs, "another --run") || !strings.Contains(errs, "lr=") {
+	if code != protocol.ExitUsage || !strings.Contains(errs, "another --run") || !strings.Contains(errs, "lr=") {
 		t.Errorf("train with another spec: exit code %d, %s", code, errs)
 	}
 	lines = strings.Split(strings.TrimSpace(out), "\n")
-	var failed train.Event
-	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &failed); err != nil || failed.Type != train.EventError || failed.CommittedStep != 3 || failed.Total <= 3 {
+	var failed protocol.Event
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &failed); err != nil || failed.Type != protocol.EventError || failed.CommittedStep != 3 || failed.Total <= 3 {
 		t.Errorf("its last line: %q, %v", lines[len(lines)-1], err)
 	}
-	if _, errs, code := command(training...); code != train.ExitFinal || !strings.Contains(errs, "every checkpoint is bad") {
+	if _, errs, code := command(training...); code != protocol.ExitFinal || !strings.Contains(errs, "every checkpoint is bad") {
 		t.Errorf("train on damage: exit code %d, %s", code, errs)
 	}
 	if code := execute(t.Context(), []string{"verify", "--state", dir}, &bytes.Buffer{}, &bytes.Buffer{}); code != exitUsage {

@@ -35,7 +35,7 @@ func writeReport(ctx context.Context, b blob.Bucket, in activities.ReportInput) 
 	told.Failures, told.Stopped = nil, nil // of earlier sweeps; this one says what failed in it
 	for _, it := range in.Items {
 		if books, ok := in.Books[it.ID]; ok {
-			told.Slots[it.Run] = report.Books(books)
+			told.Slots[it.Run] = books
 		}
 	}
 	var entries []report.Entry

@@ -16,7 +16,7 @@ import (
 	"trmsweep/internal/backend/backendtest"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/preflight"
-	"trmsweep/internal/report"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/train"
 )
 
@@ -37,23 +37,23 @@ func TestXLASurvives(t *testing.T) {
 			}
 			alone, disturbed := t.TempDir(), t.TempDir()
 			p := program(t, nil, nil, args(alone)...)
-			if code := p.end(); code != train.ExitDone {
+			if code := p.end(); code != protocol.ExitDone {
 				t.Fatalf("exit code %d\n%s", code, p.stderr.String())
 			}
 			want := look(t, alone+"/store", alone)
 			for range 2 {
 				killedAfterCheckpoint(t, args(disturbed)...)
 			}
-			p = program(t, nil, func(p *process, e train.Event) {
-				if e.State == train.StateTraining {
+			p = program(t, nil, func(p *process, e protocol.Event) {
+				if e.State == protocol.StateTraining {
 					p.signal(syscall.SIGTERM)
 				}
 			}, args(disturbed)...)
-			if code := p.end(); code != train.ExitPreempted {
+			if code := p.end(); code != protocol.ExitPreempted {
 				t.Fatalf("told to stop: exit code %d\n%s", code, p.stderr.String())
 			}
 			p = program(t, nil, nil, args(disturbed)...)
-			if code := p.end(); code != train.ExitDone {
+			if code := p.end(); code != protocol.ExitDone {
 				t.Fatalf("exit code %d\n%s", code, p.stderr.String())
 			}
 			equal(t, look(t, disturbed+"/store", disturbed), want)
@@ -69,7 +69,7 @@ func evaluatedAgain(t *testing.T, backend, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := report.DecodeResult(data)
+	result, err := protocol.DecodeResult(data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestXLAMemory(t *testing.T) {
 			dir := t.TempDir()
 			args := []string{"train", c.experiment, "--backend", backend, "--threads", "1", "--no-metadata", "--max-steps", "1", "--store", dir + "/store", "--state", dir}
 			p := program(t, nil, nil, append(args, settings(values...)...)...)
-			if code := p.end(); code != train.ExitDone {
+			if code := p.end(); code != protocol.ExitDone {
 				t.Fatalf("exit code %d\n%s", code, p.stderr.String())
 			}
 			got, want := assigned(t, p.stderr.String(), "gradients")+assigned(t, p.stderr.String(), "apply"), bytesOnHost(backend)(spec)

@@ -22,6 +22,7 @@ var (
 	server   = []string{"go.temporal.io/server"}
 	gomlx    = []string{"github.com/gomlx/gomlx", "github.com/gomlx/go-xla"}
 	storage  = []string{"cloud.google.com/go/storage", "google.golang.org/api/storage", "github.com/fsouza/fake-gcs-server"}
+	plots    = []string{"trmsweep/internal/report", "gonum.org/v1/plot"}
 	// libraries are all but the standard one.
 	libraries = []string{"github.com", "golang.org", "google.golang.org", "gonum.org", "go.yaml.in", "cloud.google.com", "go.temporal.io"}
 	above     = []string{"trmsweep/cmd", "trmsweep/worker", "trmsweep/workflows", "trmsweep/activities"}
@@ -47,17 +48,18 @@ var rules = []rule{
 	{room: "internal/tpu", deny: ours, never: join(temporal, gomlx, storage), why: "the worker and the backend both ask what a host is"},
 	{room: "internal/pjrt", deny: ours, allow: []string{"trmsweep/internal/pjrt"}, never: join(temporal, storage), why: "stands between go-xla and a plugin, for any program"},
 	{room: "internal/plugins", deny: ours, never: join(temporal, gomlx, storage), why: "files in a cache; what is in them is internal/backend's"},
-	{room: "internal/train", deny: above, never: join(temporal, storage), why: "a training process runs without an orchestrator and takes its bucket from outside"},
+	{room: "internal/train", deny: above, never: join(temporal, storage, plots), why: "a training process runs without an orchestrator, takes its bucket from outside and draws nothing"},
 	{room: "internal/collective", deny: above, never: join(temporal, gomlx), planned: true, why: "sums bytes"},
 	{room: "internal/checkpoint", deny: above, never: join(temporal, gomlx, storage), why: "the commit protocol is over a contract, not over a service"},
 	{room: "internal/blob", deny: ours, allow: []string{"trmsweep/internal/blob"}, never: join(temporal, gomlx), why: "storage knows nothing of what it stores"},
 	{room: "internal/tensor", deny: ours, never: join(temporal, gomlx, storage), why: "the currency of the other rooms"},
 	{room: "internal/tfevents", deny: ours, never: join(temporal, gomlx, storage), why: "a file format"},
-	{room: "internal/supervise", deny: ours, never: join(temporal, gomlx, storage), why: "processes, whatever they are"},
+	{room: "internal/supervise", deny: ours, allow: []string{"trmsweep/internal/protocol"}, never: join(temporal, gomlx, storage), why: "processes, whatever they are"},
 	{room: "internal/endpoint", deny: ours, never: join(gomlx, storage, server), why: "says where a server is; clients and workers share it"},
+	{room: "internal/protocol", deny: ours, allow: []string{"trmsweep/internal/blob", "trmsweep/internal/experiment"}, never: join(temporal, gomlx, storage, plots), why: "words that every process shares: whoever reads them needs neither the model nor the plots"},
 	{room: "internal/queues", deny: ours, never: join(temporal, gomlx, storage), why: "names that every client shares"},
 	{room: "internal/report", deny: above, never: join(temporal, gomlx, storage), why: "results in, pages out"},
-	{room: "internal/metrics", deny: join(above, []string{"trmsweep/internal"}), allow: []string{"trmsweep/internal/guard"}, never: join(gomlx, storage), why: "counts what it is told; workflows and worker use it"},
+	{room: "internal/metrics", deny: join(above, []string{"trmsweep/internal"}), allow: []string{"trmsweep/internal/guard", "trmsweep/internal/protocol"}, never: join(gomlx, storage), why: "counts what it is told; workflows and worker use it"},
 	{room: "internal/preflight", deny: above, never: join(temporal, gomlx, storage), why: "checks are handed to it"},
 }
 

@@ -17,7 +17,7 @@ import (
 
 	"trmsweep/internal/blob/open"
 	"trmsweep/internal/endpoint"
-	"trmsweep/internal/train"
+	"trmsweep/internal/protocol"
 )
 
 // Options of Run.
@@ -76,7 +76,7 @@ const grace = 2 * time.Second
 type target struct {
 	experiment string
 	seed       int64
-	want       train.Result // undisturbed
+	want       protocol.AttemptResult // undisturbed
 }
 
 // Run does rounds of training under fire until enough kills have happened. The

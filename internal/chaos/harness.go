@@ -20,6 +20,7 @@ import (
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/endpoint"
 	"trmsweep/internal/plugins"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/train"
 
 	"trmsweep/internal/blob"
@@ -175,7 +176,7 @@ func (h *harness) threads() string {
 }
 
 // undisturbed trains a target without Temporal in a store of its own.
-func (h *harness) undisturbed(ctx context.Context, t target) (res train.Result, err error) {
+func (h *harness) undisturbed(ctx context.Context, t target) (res protocol.AttemptResult, err error) {
 	args := []string{"train", t.experiment, "--profile", "smoke", "--backend", h.o.Backend, "--threads", h.threads(), "--no-metadata", "--seed", strconv.FormatInt(t.seed, 10),
 		"--state", filepath.Join(h.o.Dir, "undisturbed"), "--store", filepath.Join(h.o.Dir, "undisturbed", "store")}
 	for _, kv := range h.o.Overrides {

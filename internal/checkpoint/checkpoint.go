@@ -21,6 +21,7 @@ import (
 	"errors"
 	"time"
 
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/tensor"
 )
 
@@ -51,16 +52,6 @@ type Owner struct {
 	PID        int    `json:"pid,omitempty"`
 }
 
-// Eval is one evaluation on the test puzzles.
-type Eval struct {
-	Step          int64   `json:"step"`
-	ExactAccuracy float64 `json:"exact_accuracy"` // fraction of puzzles
-	CellAccuracy  float64 `json:"cell_accuracy"`  // fraction of cells
-	QHaltAccuracy float64 `json:"q_halt_accuracy"`
-	MeanSteps     float64 `json:"mean_steps"`
-	Puzzles       int     `json:"puzzles"`
-}
-
 // Meta is what a checkpoint holds besides arrays. Everything that the next
 // step depends on is here or in the state.
 type Meta struct {
@@ -73,7 +64,7 @@ type Meta struct {
 	LedgerSHA256      string                     `json:"ledger_sha256"`
 	BestExactAccuracy float64                    `json:"best_exact_accuracy"`
 	BestStep          int64                      `json:"best_step"` // 0: not evaluated yet
-	Evals             []Eval                     `json:"evals,omitempty"`
+	Evals             []protocol.Eval            `json:"evals,omitempty"`
 	Final             bool                       `json:"final,omitempty"` // the run is complete
 	Extra             map[string]json.RawMessage `json:"extra,omitempty"`
 }

@@ -18,6 +18,7 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
+	"trmsweep/internal/protocol"
 )
 
 var update = flag.Bool("update", false, "write testdata of the current format anew; old versions stay")
@@ -30,7 +31,7 @@ func everything(step int64) Snapshot {
 	s := snap(step)
 	s.Meta = Meta{
 		ConfigHash: "c0", DatasetHash: "da", CodeVersion: "v0", WorldSize: 1, Seed: 42, DataStep: step, LedgerSHA256: "1e", BestExactAccuracy: 0.25, BestStep: 1,
-		Evals: []Eval{{Step: 1, ExactAccuracy: 0.25, CellAccuracy: 0.5, QHaltAccuracy: 0.75, MeanSteps: 16, Puzzles: 8}},
+		Evals: []protocol.Eval{{Step: 1, ExactAccuracy: 0.25, CellAccuracy: 0.5, QHaltAccuracy: 0.75, MeanSteps: 16, Puzzles: 8}},
 		Final: step == 3, Extra: map[string]json.RawMessage{"goodput": json.RawMessage(`{"training":1.5}`)},
 	}
 	s.Milestone = step == 2

@@ -1,6 +1,10 @@
 package metrics
 
-import "go.temporal.io/sdk/client"
+import (
+	"go.temporal.io/sdk/client"
+
+	"trmsweep/internal/protocol"
+)
 
 // Names of the goodput ledger's metrics, labelled sweep, phase and experiment.
 const (
@@ -22,13 +26,10 @@ func help(name string) string {
 	return "Counted by the Temporal SDK."
 }
 
-// buckets in a fixed order: workflows publish, and must do the same every time.
-var buckets = []string{"queued", "starting", "compiling", "restoring", "training", "saving", "evaluating", "lost"}
-
 // Ledger is where one experiment stands in a sweep.
 type Ledger struct {
 	Sweep, Phase, Experiment string
-	Seconds                  map[string]float64 // bucket -> seconds
+	Seconds                  protocol.Goodput
 	Goodput                  float64
 	LostSteps                int64
 	Preemptions              int
@@ -38,7 +39,7 @@ type Ledger struct {
 // gives a handler that keeps silent during a replay.
 func (l Ledger) Publish(h client.MetricsHandler) {
 	h = h.WithTags(map[string]string{"sweep": l.Sweep, "phase": l.Phase, "experiment": l.Experiment})
-	for _, bucket := range buckets {
+	for _, bucket := range protocol.Buckets {
 		h.WithTags(map[string]string{"bucket": bucket}).Gauge(LedgerSeconds).Update(l.Seconds[bucket])
 	}
 	h.Gauge(GoodputRatio).Update(l.Goodput)

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"trmsweep/internal/experiment"
+	"trmsweep/internal/protocol"
 )
 
 // compareAll fills in differences; Holm's correction is over every distinct comparison.
@@ -49,7 +52,7 @@ func (r *Row) against(ref Row, sets Datasets) (iv Interval, ok bool) {
 	case len(ref.results) == 0:
 		r.note("%s has no result to compare with", ref.Experiment)
 		return iv, false
-	case !slices.ContainsFunc(r.results, func(x RunResult) bool { return ref.seed(x.Seed) != nil }):
+	case !slices.ContainsFunc(r.results, func(x protocol.RunResult) bool { return ref.seed(x.Seed) != nil }):
 		r.note("no seed in common with %s", ref.Experiment)
 		return iv, false
 	}
@@ -77,7 +80,7 @@ func (r *Row) against(ref Row, sets Datasets) (iv Interval, ok bool) {
 }
 
 // seed is the result with a seed, nil where there is none.
-func (r Row) seed(seed int64) *RunResult {
+func (r Row) seed(seed int64) *protocol.RunResult {
 	for i := range r.results {
 		if r.results[i].Seed == seed {
 			return &r.results[i]
@@ -86,23 +89,23 @@ func (r Row) seed(seed int64) *RunResult {
 	return nil
 }
 
-func finalFlags(r RunResult) string { return r.FinalCorrect }
+func finalFlags(r protocol.RunResult) string { return r.FinalCorrect }
 
-func bestFlags(r RunResult) string {
-	_, bitmap := r.best()
+func bestFlags(r protocol.RunResult) string {
+	_, bitmap := bestOf(r)
 	return bitmap
 }
 
 // pairs are the solved flags of the seeds that both have.
-func pairs(x []RunResult, ref Row, of func(RunResult) string) (a, b [][]bool) {
+func pairs(x []protocol.RunResult, ref Row, of func(protocol.RunResult) string) (a, b [][]bool) {
 	for _, rx := range x {
 		ry := ref.seed(rx.Seed)
 		if ry == nil {
 			continue
 		}
 		// Rows keeps no result whose bitmaps cannot be read.
-		fx, _ := ParseBitmap(of(rx))
-		fy, _ := ParseBitmap(of(*ry))
+		fx, _ := protocol.ParseBitmap(of(rx))
+		fy, _ := protocol.ParseBitmap(of(*ry))
 		a, b = append(a, fx), append(b, fy)
 	}
 	return a, b
@@ -110,24 +113,24 @@ func pairs(x []RunResult, ref Row, of func(RunResult) string) (a, b [][]bool) {
 
 // Comparison is the outcome of Compare.
 type Comparison struct {
-	RunA        string       `json:"run_a"`
-	RunB        string       `json:"run_b"`
-	FinalA      float64      `json:"final_exact_accuracy_a"`
-	FinalB      float64      `json:"final_exact_accuracy_b"`
-	BestA       float64      `json:"best_exact_accuracy_a"`
-	BestB       float64      `json:"best_exact_accuracy_b"`
-	Delta       float64      `json:"delta"` // final a - final b
-	CILow       *float64     `json:"ci_low"`
-	CIHigh      *float64     `json:"ci_high"`
-	P           *float64     `json:"p"`
-	MDE         *float64     `json:"minimal_detectable_difference"`
-	Puzzles     int          `json:"puzzles"`
-	Differences []Difference `json:"differences"` // spec keys with both values
-	SameState   bool         `json:"same_state"`  // bit for bit the same training state
-	CodeA       string       `json:"code_version_a"`
-	CodeB       string       `json:"code_version_b"`
-	ImportedA   *Imported    `json:"imported_a,omitempty"` // where the weights at step 0 come from; nil: from the seed
-	ImportedB   *Imported    `json:"imported_b,omitempty"`
+	RunA        string                  `json:"run_a"`
+	RunB        string                  `json:"run_b"`
+	FinalA      float64                 `json:"final_exact_accuracy_a"`
+	FinalB      float64                 `json:"final_exact_accuracy_b"`
+	BestA       float64                 `json:"best_exact_accuracy_a"`
+	BestB       float64                 `json:"best_exact_accuracy_b"`
+	Delta       float64                 `json:"delta"` // final a - final b
+	CILow       *float64                `json:"ci_low"`
+	CIHigh      *float64                `json:"ci_high"`
+	P           *float64                `json:"p"`
+	MDE         *float64                `json:"minimal_detectable_difference"`
+	Puzzles     int                     `json:"puzzles"`
+	Differences []experiment.Difference `json:"differences"` // spec keys with both values
+	SameState   bool                    `json:"same_state"`  // bit for bit the same training state
+	CodeA       string                  `json:"code_version_a"`
+	CodeB       string                  `json:"code_version_b"`
+	ImportedA   *protocol.Imported      `json:"imported_a,omitempty"` // where the weights at step 0 come from; nil: from the seed
+	ImportedB   *protocol.Imported      `json:"imported_b,omitempty"`
 }
 
 // ErrTestSets: two runs were not judged on the same test puzzles.
@@ -136,12 +139,12 @@ var ErrTestSets = errors.New("different test puzzles")
 // Compare sets two runs against each other: the difference of final exact
 // accuracy over their common test puzzles, and what their specs differ in.
 // ErrTestSets where they were not evaluated on the same ones.
-func Compare(a, b RunResult, sets Datasets) (Comparison, error) {
-	bestA, _ := a.best()
-	bestB, _ := b.best()
+func Compare(a, b protocol.RunResult, sets Datasets) (Comparison, error) {
+	bestA, _ := bestOf(a)
+	bestB, _ := bestOf(b)
 	c := Comparison{RunA: a.Run, RunB: b.Run, FinalA: a.Final.ExactAccuracy, FinalB: b.Final.ExactAccuracy, BestA: bestA.ExactAccuracy, BestB: bestB.ExactAccuracy,
 		Delta: a.Final.ExactAccuracy - b.Final.ExactAccuracy, SameState: a.StateSHA256 != "" && a.StateSHA256 == b.StateSHA256,
-		Differences: Differences(a.Spec, b.Spec), CodeA: a.CodeVersion, CodeB: b.CodeVersion, Puzzles: a.Final.Puzzles,
+		Differences: experiment.Differences(a.Spec, b.Spec), CodeA: a.CodeVersion, CodeB: b.CodeVersion, Puzzles: a.Final.Puzzles,
 		ImportedA: a.Imported, ImportedB: b.Imported}
 	if !sets.sameTest(a, b) {
 		return c, fmt.Errorf("compare %s with %s: %w: their datasets are %.12s and %.12s; runs can be compared if data_source, data_test_puzzles and data_seed are the same", a.Run, b.Run, ErrTestSets, a.DatasetHash, b.DatasetHash)
@@ -149,11 +152,11 @@ func Compare(a, b RunResult, sets Datasets) (Comparison, error) {
 	if a.Final.Puzzles != b.Final.Puzzles {
 		return c, fmt.Errorf("compare %s with %s: %w: the final evaluation was over %d and over %d of them; final_eval_puzzles must be the same", a.Run, b.Run, ErrTestSets, a.Final.Puzzles, b.Final.Puzzles)
 	}
-	fa, err := ParseBitmap(a.FinalCorrect)
+	fa, err := protocol.ParseBitmap(a.FinalCorrect)
 	if err != nil {
 		return c, fmt.Errorf("read result of %s: %w", a.Run, err)
 	}
-	fb, err := ParseBitmap(b.FinalCorrect)
+	fb, err := protocol.ParseBitmap(b.FinalCorrect)
 	if err != nil {
 		return c, fmt.Errorf("read result of %s: %w", b.Run, err)
 	}

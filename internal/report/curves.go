@@ -10,12 +10,13 @@ import (
 	"gonum.org/v1/plot/vg"
 
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/protocol"
 )
 
 // curve reads a line off one result.
-type curve func(RunResult) plotter.XYs
+type curve func(protocol.RunResult) plotter.XYs
 
-func lossCurve(r RunResult) plotter.XYs {
+func lossCurve(r protocol.RunResult) plotter.XYs {
 	var xys plotter.XYs
 	for _, c := range r.Curve {
 		xys = append(xys, plotter.XY{X: c[0], Y: c[1]})
@@ -23,7 +24,7 @@ func lossCurve(r RunResult) plotter.XYs {
 	return xys
 }
 
-func accuracyCurve(r RunResult) plotter.XYs {
+func accuracyCurve(r protocol.RunResult) plotter.XYs {
 	var xys plotter.XYs
 	for _, e := range r.Evals {
 		if e.Step < r.Final.Step {

@@ -8,6 +8,7 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/dataset"
+	"trmsweep/internal/protocol"
 )
 
 // Datasets are what the store knows of the datasets of results, by their hash.
@@ -21,7 +22,7 @@ type Dataset struct {
 
 // ReadDatasets reads provenance and manifest of the results' datasets. Datasets
 // that are not in the store are left out.
-func ReadDatasets(ctx context.Context, b blob.Bucket, results ...RunResult) (Datasets, error) {
+func ReadDatasets(ctx context.Context, b blob.Bucket, results ...protocol.RunResult) (Datasets, error) {
 	sets := Datasets{}
 	for _, r := range results {
 		if _, known := sets[r.DatasetHash]; known || r.DatasetHash == "" {
@@ -64,7 +65,7 @@ func testPuzzles(ctx context.Context, b blob.Bucket, hash string) (string, error
 
 // sameTest says whether two results were judged on the same test puzzles:
 // datasets with different training puzzles may share them.
-func (d Datasets) sameTest(a, b RunResult) bool {
+func (d Datasets) sameTest(a, b protocol.RunResult) bool {
 	x, y := d[a.DatasetHash].Puzzles, d[b.DatasetHash].Puzzles
 	return a.DatasetHash == b.DatasetHash || x != "" && x == y
 }

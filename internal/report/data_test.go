@@ -10,6 +10,7 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/dataset"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/report"
 )
 
@@ -19,7 +20,7 @@ func TestDatasetsOfResults(t *testing.T) {
 	ctx, b, specs := context.Background(), mem.New(time.Now), tnSweep(t)
 	solved := []bool{true, false, true}
 	csv := t.TempDir()
-	var results []report.RunResult
+	var results []protocol.RunResult
 	for i, o := range []dataset.Options{{Source: "generate", Count: 4, TestCount: 3, Seed: 1}, {Source: "generate", Count: 4, TestCount: 3, Seed: 1, NumAug: 2}, {Source: "generate", Count: 4, TestCount: 3, Seed: 2}} {
 		_, hash, _, err := dataset.Ensure(ctx, b, o, csv, nil)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/report"
 )
 
@@ -35,8 +36,8 @@ func TestOneSeedOnOtherPuzzlesIsUnpaired(t *testing.T) {
 func TestBestSaysOnWhatAndWhen(t *testing.T) {
 	s := tnSweep(t)[3]
 	first := result(s, []bool{true, false, false, false})
-	first.Best = report.Eval{Step: 60, ExactAccuracy: 1, Puzzles: 2}
-	first.BestCorrect = report.Bitmap([]bool{true, true})
+	first.Best = protocol.Eval{Step: 60, ExactAccuracy: 1, Puzzles: 2}
+	first.BestCorrect = protocol.Bitmap([]bool{true, true})
 	two := s
 	two.Seed = 7
 	second := result(two, []bool{true, true, true, false})

@@ -9,15 +9,16 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/report"
 )
 
 // A result counts only in the folder of the run that it is of.
 func TestResultOfAnotherRun(t *testing.T) {
 	s := tnSweep(t)[0]
-	own := report.Identity{Run: s.RunName(), SpecHash: s.Hash(), Seed: s.Seed}
-	right := report.RunResult{Run: s.RunName(), Spec: s, SpecHash: s.Hash(), Seed: s.Seed}
-	encoded := func(change func(*report.RunResult)) []byte {
+	own := protocol.Identity{Run: s.RunName(), SpecHash: s.Hash(), Seed: s.Seed}
+	right := protocol.RunResult{Run: s.RunName(), Spec: s, SpecHash: s.Hash(), Seed: s.Seed}
+	encoded := func(change func(*protocol.RunResult)) []byte {
 		r := right
 		change(&r)
 		data, err := r.Encode()
@@ -29,29 +30,29 @@ func TestResultOfAnotherRun(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		data []byte
-		of   report.Identity
+		of   protocol.Identity
 		want error
 		says string
 	}{
-		{"its own", encoded(func(*report.RunResult) {}), own, nil, ""},
-		{"its own, by name", encoded(func(*report.RunResult) {}), report.Identity{Run: own.Run}, nil, ""},
-		{"a run with a name of its own", encoded(func(r *report.RunResult) { r.Run = "mine" }), report.Identity{Run: "mine"}, nil, ""},
-		{"another run's", encoded(func(r *report.RunResult) { r.Run = "0123456789abcdef-s43" }), own, report.ErrResult, "it is the result of run 0123456789abcdef-s43"},
-		{"another run's, by name", encoded(func(r *report.RunResult) { r.Run = "0123456789abcdef-s43" }), report.Identity{Run: own.Run}, report.ErrResult, "copied there"},
-		{"another spec's", encoded(func(r *report.RunResult) { r.SpecHash = strings.Repeat("0", 64) }), own, report.ErrResult, "spec 000000000000"},
-		{"another spec's, by name", encoded(func(r *report.RunResult) { r.SpecHash = strings.Repeat("0", 64) }), report.Identity{Run: own.Run}, report.ErrResult, "spec 000000000000"},
-		{"another seed's", encoded(func(r *report.RunResult) { r.Seed = 7 }), own, report.ErrResult, "seed 7"},
-		{"another seed's, by name", encoded(func(r *report.RunResult) { r.Seed = 7 }), report.Identity{Run: own.Run}, report.ErrResult, "seed 7"},
-		{"cut", encoded(func(*report.RunResult) {})[:99], own, report.ErrResult, "writes it anew"},
-		{"no result", []byte(`{}`), own, report.ErrResult, "no format"},
-		{"a newer version's", []byte(`{"format": 99}`), own, report.ErrNewer, "format 99"},
+		{"its own", encoded(func(*protocol.RunResult) {}), own, nil, ""},
+		{"its own, by name", encoded(func(*protocol.RunResult) {}), protocol.Identity{Run: own.Run}, nil, ""},
+		{"a run with a name of its own", encoded(func(r *protocol.RunResult) { r.Run = "mine" }), protocol.Identity{Run: "mine"}, nil, ""},
+		{"another run's", encoded(func(r *protocol.RunResult) { r.Run = "0123456789abcdef-s43" }), own, protocol.ErrResult, "it is the result of run 0123456789abcdef-s43"},
+		{"another run's, by name", encoded(func(r *protocol.RunResult) { r.Run = "0123456789abcdef-s43" }), protocol.Identity{Run: own.Run}, protocol.ErrResult, "copied there"},
+		{"another spec's", encoded(func(r *protocol.RunResult) { r.SpecHash = strings.Repeat("0", 64) }), own, protocol.ErrResult, "spec 000000000000"},
+		{"another spec's, by name", encoded(func(r *protocol.RunResult) { r.SpecHash = strings.Repeat("0", 64) }), protocol.Identity{Run: own.Run}, protocol.ErrResult, "spec 000000000000"},
+		{"another seed's", encoded(func(r *protocol.RunResult) { r.Seed = 7 }), own, protocol.ErrResult, "seed 7"},
+		{"another seed's, by name", encoded(func(r *protocol.RunResult) { r.Seed = 7 }), protocol.Identity{Run: own.Run}, protocol.ErrResult, "seed 7"},
+		{"cut", encoded(func(*protocol.RunResult) {})[:99], own, protocol.ErrResult, "writes it anew"},
+		{"no result", []byte(`{}`), own, protocol.ErrResult, "no format"},
+		{"a newer version's", []byte(`{"format": 99}`), own, protocol.ErrNewer, "format 99"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := mem.New(time.Now)
-			if _, err := blob.PutBytes(t.Context(), b, "runs/"+c.of.Run+"/"+report.ResultFile, c.data, blob.Any); err != nil {
+			if _, err := blob.PutBytes(t.Context(), b, "runs/"+c.of.Run+"/"+protocol.ResultFile, c.data, blob.Any); err != nil {
 				t.Fatal(err)
 			}
-			r, err := report.ReadResult(t.Context(), b, c.of)
+			r, err := protocol.ReadResult(t.Context(), b, c.of)
 			if !errors.Is(err, c.want) || err != nil && !strings.Contains(err.Error(), c.says) {
 				t.Fatalf("%+v, %v", r, err)
 			}
@@ -68,11 +69,11 @@ func TestResultOfAnotherRun(t *testing.T) {
 		})
 	}
 	b := mem.New(time.Now)
-	if _, err := report.ReadResult(t.Context(), b, own); !errors.Is(err, blob.ErrNotExist) {
+	if _, err := protocol.ReadResult(t.Context(), b, own); !errors.Is(err, blob.ErrNotExist) {
 		t.Error(err)
 	}
-	b.Tamper(put(t, b, "runs/"+own.Run+"/"+report.ResultFile, encoded(func(*report.RunResult) {})), func(d []byte) []byte { d[5] ^= 1; return d })
-	if _, err := report.ReadResult(t.Context(), b, own); !errors.Is(err, report.ErrResult) {
+	b.Tamper(put(t, b, "runs/"+own.Run+"/"+protocol.ResultFile, encoded(func(*protocol.RunResult) {})), func(d []byte) []byte { d[5] ^= 1; return d })
+	if _, err := protocol.ReadResult(t.Context(), b, own); !errors.Is(err, protocol.ErrResult) {
 		t.Errorf("a flipped bit: %v", err)
 	}
 }
@@ -88,8 +89,8 @@ func put(t *testing.T, b blob.Bucket, key string, data []byte) string {
 // That a run began with imported weights stands in the comparison and in its row.
 func TestImportedIsSaid(t *testing.T) {
 	s := tnSweep(t)[0]
-	from := &report.Imported{File: "theirs.safetensors", SHA256: strings.Repeat("ab", 32)}
-	a := report.RunResult{Run: s.RunName(), Spec: s, SpecHash: s.Hash(), Seed: s.Seed, Imported: from}
+	from := &protocol.Imported{File: "theirs.safetensors", SHA256: strings.Repeat("ab", 32)}
+	a := protocol.RunResult{Run: s.RunName(), Spec: s, SpecHash: s.Hash(), Seed: s.Seed, Imported: from}
 	other := a
 	other.Imported = nil
 	c, err := report.Compare(a, other, nil)

@@ -11,6 +11,7 @@ import (
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/report"
 )
 
@@ -26,7 +27,7 @@ func TestBooksOutliveReportsOfOtherRuns(t *testing.T) {
 	if _, err := blob.PutBytes(ctx, b, "runs/"+s.RunName()+"/result.json", data, blob.Any); err != nil {
 		t.Fatal(err)
 	}
-	slot := report.Books{WallSeconds: 100, Ledger: map[string]float64{"queued": 60, "training": 30, "lost": 10}, Preemptions: 3}
+	slot := protocol.Accounting{WallSeconds: 100, Goodput: map[string]float64{"queued": 60, "training": 30, "lost": 10}, Preemptions: 3}
 	if _, err := report.Write(ctx, b, "night", []report.Entry{{Spec: s, Result: r, Slot: &slot}}); err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +39,7 @@ func TestBooksOutliveReportsOfOtherRuns(t *testing.T) {
 		}
 	}
 	entries, err := report.ReadEntries(ctx, b, []experiment.Spec{s})
-	if err != nil || entries[0].Slot == nil || entries[0].Slot.WallSeconds != 100 || entries[0].Slot.Ledger["lost"] != 10 {
+	if err != nil || entries[0].Slot == nil || entries[0].Slot.WallSeconds != 100 || entries[0].Slot.Goodput["lost"] != 10 {
 		t.Fatalf("%+v, %v", entries, err)
 	}
 }

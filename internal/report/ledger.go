@@ -4,14 +4,18 @@ import (
 	"image/color"
 	"slices"
 
+	"trmsweep/internal/protocol"
+
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 )
 
 // bucketColors are light and dark in turn, so that neighbours differ in grey too.
 var bucketColors = map[string]color.RGBA{
-	"queued": {220, 220, 220, 255}, "starting": {150, 75, 0, 255}, "compiling": {230, 159, 0, 255}, "restoring": {120, 94, 240, 255},
-	"training": {0, 114, 178, 255}, "saving": {240, 228, 66, 255}, "evaluating": {86, 180, 233, 255}, "lost": {160, 30, 30, 255},
+	protocol.BucketQueued: {220, 220, 220, 255}, protocol.BucketStarting: {150, 75, 0, 255},
+	protocol.BucketCompiling: {230, 159, 0, 255}, protocol.BucketRestoring: {120, 94, 240, 255},
+	protocol.BucketTraining: {0, 114, 178, 255}, protocol.BucketSaving: {240, 228, 66, 255},
+	protocol.BucketEvaluating: {86, 180, 233, 255}, protocol.BucketLost: {160, 30, 30, 255},
 }
 
 // ledgerPanel is a bar of 100% per experiment, divided among the buckets.
@@ -21,14 +25,14 @@ func ledgerPanel(rows []Row) ([]*panel, error) {
 	seen := map[string]bool{}
 	used := map[string]*plotter.Polygon{}
 	for _, r := range slices.Backward(rows) {
-		total := Books{Ledger: r.Ledger}.total()
+		total := r.Ledger.Total()
 		if total <= 0 || seen[r.SpecHash] {
 			continue
 		}
 		seen[r.SpecHash] = true
 		y, x := float64(len(names)), 0.0
 		names = append(names, fitting(r.Experiment))
-		for _, b := range Buckets {
+		for _, b := range protocol.Buckets {
 			width := 100 * r.Ledger[b] / total
 			if width <= 0 {
 				continue
@@ -46,7 +50,7 @@ func ledgerPanel(rows []Row) ([]*panel, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
-	for _, b := range Buckets {
+	for _, b := range protocol.Buckets {
 		if used[b] != nil {
 			p.add(b, used[b])
 		}

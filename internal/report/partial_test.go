@@ -13,6 +13,7 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/report"
 )
 
@@ -61,12 +62,12 @@ func TestNoResults(t *testing.T) {
 func TestOddResults(t *testing.T) {
 	specs := tnSweep(t)
 	solved := []bool{true, false, true, true, false, true, false, true}
-	ok := func(i int) *report.RunResult { return result(specs[i], solved) }
+	ok := func(i int) *protocol.RunResult { return result(specs[i], solved) }
 	nan, damaged, newer := ok(0), ok(1), ok(2)
 	nan.Final.ExactAccuracy, nan.Best.ExactAccuracy = math.NaN(), math.NaN()
 	damaged.FinalCorrect = "9:AA=="
 	newer.CodeVersion = "c1"
-	newer.Computed = []report.Part{{Backend: "cpu", Arithmetic: "cpu avx2"}, {FromStep: 9, Backend: "cpu", Arithmetic: "cpu avx2", Code: "c1"}, {FromStep: 12, Backend: "cpu", Arithmetic: "cpu amx"}}
+	newer.Computed = []protocol.Part{{Backend: "cpu", Arithmetic: "cpu avx2"}, {FromStep: 9, Backend: "cpu", Arithmetic: "cpu avx2", Code: "c1"}, {FromStep: 12, Backend: "cpu", Arithmetic: "cpu amx"}}
 	newer.Curve[7][1] = math.Inf(1)
 	other := specs[3]
 	other.Seed = 7
@@ -107,13 +108,13 @@ func TestNoCommonSeed(t *testing.T) {
 	wants(t, files["report.md"], "its reference e2_2_t3_n6 is not in this report")
 }
 
-// Books of the slot replace the processes' own, all buckets are there, and they
-// survive in results.json for a report that is made from the store alone.
+// The accounting of the slot replaces that of the processes, all buckets are there, and it
+// survives in results.json for a report that is made from the store alone.
 func TestSlotBooks(t *testing.T) {
 	s := tnSweep(t)[0]
 	r := result(s, []bool{true, false})
-	slot := report.Books{WallSeconds: 100, Preemptions: 3, LostSteps: 17,
-		Ledger: map[string]float64{"queued": 20, "starting": 4, "compiling": 5, "restoring": 1, "training": 40, "saving": 2, "evaluating": 8, "lost": 20}}
+	slot := protocol.Accounting{WallSeconds: 100, Preemptions: 3, LostSteps: 17,
+		Goodput: map[string]float64{"queued": 20, "starting": 4, "compiling": 5, "restoring": 1, "training": 40, "saving": 2, "evaluating": 8, "lost": 20}}
 	ctx, b := context.Background(), mem.New(time.Now)
 	data, err := r.Encode()
 	if err != nil {
@@ -128,7 +129,7 @@ func TestSlotBooks(t *testing.T) {
 		for _, v := range got.Ledger {
 			sum += v
 		}
-		if len(got.Ledger) != len(report.Buckets) || math.Abs(sum-got.WallSeconds) > 1e-9 || got.Goodput != 0.5 || got.Preemptions != 3 || got.LostSteps != 17 || strings.Contains(got.Note, "wall clock") {
+		if len(got.Ledger) != len(protocol.Buckets) || math.Abs(sum-got.WallSeconds) > 1e-9 || got.Goodput != 0.5 || got.Preemptions != 3 || got.LostSteps != 17 || strings.Contains(got.Note, "wall clock") {
 			t.Errorf("%+v", got)
 		}
 	}
@@ -146,7 +147,7 @@ func TestSlotBooks(t *testing.T) {
 	}
 	check(w)
 
-	slot.Ledger["lost"] = 10
+	slot.Goodput["lost"] = 10
 	if w, err = report.Write(ctx, b, "three", []report.Entry{{Spec: s, Result: r, Slot: &slot}}); err != nil || !strings.Contains(w.Rows[0].Note, "10.0% off the wall clock") {
 		t.Errorf("books that do not add up: %q, %v", w.Rows[0].Note, err)
 	}

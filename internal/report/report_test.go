@@ -18,6 +18,7 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/report"
 )
 
@@ -34,11 +35,11 @@ func flags(rng *rand.Rand, n int, p float64) []bool {
 
 // result is a run that ended with these puzzles solved; its curves follow from
 // the spec and the seed.
-func result(s experiment.Spec, solved []bool) *report.RunResult {
+func result(s experiment.Spec, solved []bool) *protocol.RunResult {
 	acc, total := solvedShare(solved), s.TotalSteps()
-	final := report.Eval{Step: total, ExactAccuracy: acc, CellAccuracy: 0.5 + acc/2, MeanSteps: 9, Puzzles: len(solved)}
+	final := protocol.Eval{Step: total, ExactAccuracy: acc, CellAccuracy: 0.5 + acc/2, MeanSteps: 9, Puzzles: len(solved)}
 	rate := 1 + float64(s.HCycles*s.LCycles)/10 + float64(s.Seed%7)/5
-	r := &report.RunResult{Run: s.RunName(), Spec: s, SpecHash: s.Hash(), Seed: s.Seed, Params: s.Params(), Steps: total, Final: final, FinalCorrect: report.Bitmap(solved),
+	r := &protocol.RunResult{Run: s.RunName(), Spec: s, SpecHash: s.Hash(), Seed: s.Seed, Params: s.Params(), Steps: total, Final: final, FinalCorrect: protocol.Bitmap(solved),
 		WallSeconds: s.EstimatedHours(experiment.V4Chip) * 3600 * (1 + rate/10), Preemptions: int(s.Seed % 5), LostSteps: 30, FLOPsPerStep: s.FLOPsPerStep(),
 		DatasetHash: "d0", CodeVersion: "c0", Backend: "test", StateSHA256: "s0"}
 	r.GoodputSeconds = map[string]float64{"training": 0.8 * r.WallSeconds, "saving": 0.2 * r.WallSeconds}
@@ -46,7 +47,7 @@ func result(s experiment.Spec, solved []bool) *report.RunResult {
 		x := float64(i) / 50
 		r.Curve = append(r.Curve, [2]float64{math.Round(x * float64(total)), math.Round(1000*(0.3+2.2*math.Exp(-rate*x)+0.02*math.Sin(40*x+rate))) / 1000})
 		if i%10 == 5 {
-			e := report.Eval{Step: int64(x * float64(total)), ExactAccuracy: math.Round(1000*acc*(1-math.Exp(-3*rate*x))) / 1000, CellAccuracy: 0.8, Puzzles: len(solved)}
+			e := protocol.Eval{Step: int64(x * float64(total)), ExactAccuracy: math.Round(1000*acc*(1-math.Exp(-3*rate*x))) / 1000, CellAccuracy: 0.8, Puzzles: len(solved)}
 			r.Evals = append(r.Evals, e)
 		}
 	}
@@ -87,8 +88,8 @@ func study(t *testing.T) []report.Entry {
 		case "e2_2_t2_n2":
 			r := result(s, flags(rng, 500, p))
 			best := flags(rng, 500, 0.8)
-			full := report.Eval{Step: r.Steps / 2, ExactAccuracy: solvedShare(best), CellAccuracy: 0.9, Puzzles: len(best)}
-			r.BestFull, r.Best, r.BestCorrect = &full, full, report.Bitmap(best)
+			full := protocol.Eval{Step: r.Steps / 2, ExactAccuracy: solvedShare(best), CellAccuracy: 0.9, Puzzles: len(best)}
+			r.BestFull, r.Best, r.BestCorrect = &full, full, protocol.Bitmap(best)
 			e.Result = r
 		default:
 			e.Result = result(s, flags(rng, 500, p))
@@ -255,7 +256,7 @@ func TestHolm(t *testing.T) {
 func TestBitmap(t *testing.T) {
 	for _, n := range []int{0, 1, 8, 9, 1000} {
 		want := flags(rand.New(rand.NewPCG(5, uint64(n))), n, 0.5)
-		got, err := report.ParseBitmap(report.Bitmap(want))
+		got, err := protocol.ParseBitmap(protocol.Bitmap(want))
 		if err != nil || len(got) != n {
 			t.Fatalf("%d flags: %d back, %v", n, len(got), err)
 		}
@@ -266,7 +267,7 @@ func TestBitmap(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"x", "9:AA==", "-1:", "8:!"} {
-		if _, err := report.ParseBitmap(bad); err == nil {
+		if _, err := protocol.ParseBitmap(bad); err == nil {
 			t.Errorf("%q was read", bad)
 		}
 	}
@@ -282,17 +283,17 @@ func TestResultRoundTripAndCompare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	back, err := report.DecodeResult(data)
-	if err != nil || back.Run != a.Run || back.Format != report.ResultFormat {
+	back, err := protocol.DecodeResult(data)
+	if err != nil || back.Run != a.Run || back.Format != protocol.ResultFormat {
 		t.Fatalf("%+v, %v", back, err)
 	}
-	if _, err := report.DecodeResult([]byte(`{"format": 99}`)); err == nil {
+	if _, err := protocol.DecodeResult([]byte(`{"format": 99}`)); err == nil {
 		t.Error("a newer format was read")
 	}
 	other := s
 	other.EMA = true
 	c, err := report.Compare(a, *result(other, []bool{true, false, false, false}), nil)
-	if err != nil || c.Delta != 0.5 || len(c.Differences) != 1 || c.Differences[0] != (report.Difference{Key: "ema", A: "false", B: "true"}) || c.CILow == nil {
+	if err != nil || c.Delta != 0.5 || len(c.Differences) != 1 || c.Differences[0] != (experiment.Difference{Key: "ema", A: "false", B: "true"}) || c.CILow == nil {
 		t.Errorf("%+v, %v", c, err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/protocol"
 )
 
 // Entry is one experiment of a sweep with one seed: its spec and, once it is
@@ -14,8 +15,8 @@ import (
 // ended before its end.
 type Entry struct {
 	Spec    experiment.Spec
-	Result  *RunResult
-	Slot    *Books // of the run, as the sweep kept them; nil = not known
+	Result  *protocol.RunResult
+	Slot    *protocol.Accounting // of the run, as the sweep kept them; nil = not known
 	Failure string
 	Stopped string
 }
@@ -23,54 +24,54 @@ type Entry struct {
 // Row is one experiment of results.json and `report --json`. Accuracies are
 // fractions, means over seeds; nil means not known.
 type Row struct {
-	Experiment        string             `json:"experiment"`
-	Phase             string             `json:"phase"`
-	Status            string             `json:"status"` // done, failed, stopped, missing; partial where only some seeds are done
-	Failure           string             `json:"failure,omitempty"`
-	Stopped           string             `json:"stopped,omitempty"` // why seeds without a result were ended early
-	Reference         string             `json:"reference"`         // empty for the reference itself
-	SharedWith        []string           `json:"shared_with,omitempty"`
-	Seeds             []int64            `json:"seeds"` // finished ones
-	WantedSeeds       []int64            `json:"wanted_seeds"`
-	Runs              []string           `json:"runs"`
-	SpecHash          string             `json:"spec_hash"`
-	Params            int64              `json:"params"`
-	Steps             int64              `json:"steps"`
-	BestExactAccuracy *float64           `json:"best_exact_accuracy"`
-	BestStep          int64              `json:"best_step"` // of the first seed
-	FinalExact        *float64           `json:"final_exact_accuracy"`
-	SeedDeviation     *float64           `json:"seed_deviation"` // standard deviation of final exact accuracy over seeds
-	CellAccuracy      *float64           `json:"cell_accuracy"`  // final
-	Delta             *float64           `json:"delta"`          // of final exact accuracy, over the seeds that the reference has too
-	ComparedSeeds     int                `json:"compared_seeds"`
-	BestDelta         *float64           `json:"best_delta"` // of best exact accuracy, where both were judged on the same puzzles
-	BestCILow         *float64           `json:"best_ci_low"`
-	BestCIHigh        *float64           `json:"best_ci_high"`
-	Paired            bool               `json:"paired"` // over the same test puzzles; false where they differ
-	CILow             *float64           `json:"ci_low"`
-	CIHigh            *float64           `json:"ci_high"`
-	P                 *float64           `json:"p"`
-	PHolm             *float64           `json:"p_holm"`
-	Underpowered      bool               `json:"underpowered"`
-	MDE               *float64           `json:"minimal_detectable_difference"`
-	Note              string             `json:"note,omitempty"` // why something is not known
-	Puzzles           int                `json:"puzzles"`
-	PaperExact        *float64           `json:"paper_exact_accuracy"`
-	PaperNote         string             `json:"paper_note,omitempty"`
-	WallSeconds       float64            `json:"wall_seconds"`    // the ledger's sum, time in the queue included
-	PredictedHours    float64            `json:"predicted_hours"` // of all finished seeds; of one where there is none
-	Preemptions       int                `json:"preemptions"`
-	LostSteps         int64              `json:"lost_steps"`
-	TotalFLOPs        float64            `json:"total_flops"`
-	Goodput           float64            `json:"goodput"` // training seconds / seconds in a slot
-	Ledger            map[string]float64 `json:"ledger"`  // bucket -> seconds, over seeds
-	Slots             map[string]Books   `json:"slots"`   // run -> books, as far as the sweep kept them
-	DatasetHash       string             `json:"dataset_hash"`
-	CodeVersion       string             `json:"code_version"` // several are separated by commas
-	StateSHA256       []string           `json:"state_sha256"` // of Runs
+	Experiment        string                         `json:"experiment"`
+	Phase             string                         `json:"phase"`
+	Status            string                         `json:"status"` // done, failed, stopped, missing; partial where only some seeds are done
+	Failure           string                         `json:"failure,omitempty"`
+	Stopped           string                         `json:"stopped,omitempty"` // why seeds without a result were ended early
+	Reference         string                         `json:"reference"`         // empty for the reference itself
+	SharedWith        []string                       `json:"shared_with,omitempty"`
+	Seeds             []int64                        `json:"seeds"` // finished ones
+	WantedSeeds       []int64                        `json:"wanted_seeds"`
+	Runs              []string                       `json:"runs"`
+	SpecHash          string                         `json:"spec_hash"`
+	Params            int64                          `json:"params"`
+	Steps             int64                          `json:"steps"`
+	BestExactAccuracy *float64                       `json:"best_exact_accuracy"`
+	BestStep          int64                          `json:"best_step"` // of the first seed
+	FinalExact        *float64                       `json:"final_exact_accuracy"`
+	SeedDeviation     *float64                       `json:"seed_deviation"` // standard deviation of final exact accuracy over seeds
+	CellAccuracy      *float64                       `json:"cell_accuracy"`  // final
+	Delta             *float64                       `json:"delta"`          // of final exact accuracy, over the seeds that the reference has too
+	ComparedSeeds     int                            `json:"compared_seeds"`
+	BestDelta         *float64                       `json:"best_delta"` // of best exact accuracy, where both were judged on the same puzzles
+	BestCILow         *float64                       `json:"best_ci_low"`
+	BestCIHigh        *float64                       `json:"best_ci_high"`
+	Paired            bool                           `json:"paired"` // over the same test puzzles; false where they differ
+	CILow             *float64                       `json:"ci_low"`
+	CIHigh            *float64                       `json:"ci_high"`
+	P                 *float64                       `json:"p"`
+	PHolm             *float64                       `json:"p_holm"`
+	Underpowered      bool                           `json:"underpowered"`
+	MDE               *float64                       `json:"minimal_detectable_difference"`
+	Note              string                         `json:"note,omitempty"` // why something is not known
+	Puzzles           int                            `json:"puzzles"`
+	PaperExact        *float64                       `json:"paper_exact_accuracy"`
+	PaperNote         string                         `json:"paper_note,omitempty"`
+	WallSeconds       float64                        `json:"wall_seconds"`    // the ledger's sum, time in the queue included
+	PredictedHours    float64                        `json:"predicted_hours"` // of all finished seeds; of one where there is none
+	Preemptions       int                            `json:"preemptions"`
+	LostSteps         int64                          `json:"lost_steps"`
+	TotalFLOPs        float64                        `json:"total_flops"`
+	Goodput           float64                        `json:"goodput"` // training seconds / seconds in a slot
+	Ledger            protocol.Goodput               `json:"ledger"`  // bucket -> seconds, over seeds
+	Slots             map[string]protocol.Accounting `json:"slots"`   // run -> its slot, as far as the sweep kept it
+	DatasetHash       string                         `json:"dataset_hash"`
+	CodeVersion       string                         `json:"code_version"` // several are separated by commas
+	StateSHA256       []string                       `json:"state_sha256"` // of Runs
 
 	spec        experiment.Spec
-	results     []RunResult
+	results     []protocol.RunResult
 	bestPuzzles int // fewest that a best accuracy is over
 }
 
@@ -103,7 +104,7 @@ func makeRows(entries []Entry, sets Datasets) []Row {
 func newRow(s experiment.Spec) Row {
 	r := Row{Experiment: s.Name, Phase: s.Phase, Reference: s.Reference, SpecHash: s.Hash(), Params: s.Params(), Steps: s.TotalSteps(),
 		PaperNote: s.PaperNote, TotalFLOPs: s.TotalFLOPs(), PredictedHours: s.EstimatedHours(experiment.V4Chip),
-		Seeds: []int64{}, WantedSeeds: []int64{}, Runs: []string{}, StateSHA256: []string{}, Ledger: map[string]float64{}, Slots: map[string]Books{}, Status: "missing", spec: s}
+		Seeds: []int64{}, WantedSeeds: []int64{}, Runs: []string{}, StateSHA256: []string{}, Ledger: protocol.Goodput{}, Slots: map[string]protocol.Accounting{}, Status: "missing", spec: s}
 	if s.PaperExactAccuracy > 0 {
 		r.PaperExact = ptr(s.PaperExactAccuracy / 100)
 	}
@@ -127,7 +128,7 @@ func (r *Row) add(e Entry) {
 	if r.seed(e.Result.Seed) != nil {
 		return
 	}
-	if err := e.Result.check(); err != nil {
+	if err := check(*e.Result); err != nil {
 		r.Failure = err.Error()
 		return
 	}
@@ -138,14 +139,14 @@ func (r *Row) add(e Entry) {
 }
 
 // check says what is wrong with a result that cannot be reported.
-func (r RunResult) check() error {
+func check(r protocol.RunResult) error {
 	for _, x := range []float64{r.Final.ExactAccuracy, r.Final.CellAccuracy, r.Best.ExactAccuracy} {
 		if math.IsNaN(x) || math.IsInf(x, 0) {
 			return fmt.Errorf("the result of run %s has an accuracy that is not a number", r.Run)
 		}
 	}
 	for _, bits := range []string{r.FinalCorrect, r.BestCorrect} {
-		if _, err := ParseBitmap(bits); err != nil {
+		if _, err := protocol.ParseBitmap(bits); err != nil {
 			return fmt.Errorf("the result of run %s cannot be read: %w", r.Run, err)
 		}
 	}
@@ -186,12 +187,12 @@ func (r *Row) summarize() {
 	}
 	var best, final, cell float64
 	var finals []float64
-	var books Books
+	var slots protocol.Accounting
 	var codes []string
 	planned := r.PredictedHours
 	r.PredictedHours = 0
 	for _, x := range r.results {
-		b, _ := x.best()
+		b, _ := bestOf(x)
 		if r.bestPuzzles == 0 || b.Puzzles < r.bestPuzzles {
 			r.bestPuzzles = b.Puzzles
 		}
@@ -205,7 +206,7 @@ func (r *Row) summarize() {
 		r.Seeds = append(r.Seeds, x.Seed)
 		r.Runs = append(r.Runs, x.Run)
 		r.StateSHA256 = append(r.StateSHA256, x.StateSHA256)
-		books.add(r.books(x))
+		slots.Add(r.accounting(x))
 		r.PredictedHours += orElse(x.PredictedHours, planned)
 		if x.Imported != nil {
 			r.note("seed %d started from imported weights: %s", x.Seed, *x.Imported)
@@ -215,32 +216,34 @@ func (r *Row) summarize() {
 		}
 	}
 	first := r.results[0]
-	firstBest, _ := first.best()
+	firstBest, _ := bestOf(first)
 	r.Steps, r.BestStep, r.Puzzles, r.DatasetHash = first.Steps, firstBest.Step, first.Final.Puzzles, first.DatasetHash
 	r.CodeVersion = strings.Join(codes, ", ")
 	r.BestExactAccuracy, r.FinalExact, r.CellAccuracy = ptr(best), ptr(final), ptr(cell)
 	if n > 1 {
 		r.SeedDeviation = ptr(deviation(finals) * math.Sqrt(n/(n-1)))
 	}
-	r.Ledger, r.WallSeconds, r.Preemptions, r.LostSteps, r.Goodput = books.Ledger, books.WallSeconds, books.Preemptions, books.LostSteps, books.goodput()
+	r.Ledger, r.WallSeconds, r.Preemptions, r.LostSteps, r.Goodput = slots.Goodput, slots.WallSeconds, slots.Preemptions, slots.LostSteps, slots.Share()
 	for _, slot := range r.Slots {
 		if slot.FromStep > 0 {
 			r.note("an earlier sweep trained to step %d, its time is not in the ledger", slot.FromStep)
 			break
 		}
 	}
-	if off := books.off(); off > 0.01 {
+	if off := slots.Gap(); off > 0.01 {
 		r.note("the ledger is %.1f%% off the wall clock", 100*off)
 	}
 }
 
 // inSlot is the row's time in slots.
-func (r Row) inSlot() float64 { return Books{WallSeconds: r.WallSeconds, Ledger: r.Ledger}.inSlot() }
+func (r Row) inSlot() float64 {
+	return protocol.Accounting{WallSeconds: r.WallSeconds, Goodput: r.Ledger}.InSlot()
+}
 
-// books of one of the row's results.
-func (r Row) books(x RunResult) Books {
+// accounting is that of one of the row's results.
+func (r Row) accounting(x protocol.RunResult) protocol.Accounting {
 	if slot, ok := r.Slots[x.Run]; ok {
-		return x.books(&slot)
+		return accountingOf(x, &slot)
 	}
-	return x.books(nil)
+	return accountingOf(x, nil)
 }

@@ -9,10 +9,11 @@ import (
 	"gonum.org/v1/plot/vg"
 
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/protocol"
 )
 
 // scatterRows adds the points of every row, shared runs once.
-func scatterRows(p *panel, rows []Row, read func(Row, RunResult) (plotter.XY, bool)) plotter.XYs {
+func scatterRows(p *panel, rows []Row, read func(Row, protocol.RunResult) (plotter.XY, bool)) plotter.XYs {
 	var all plotter.XYs
 	seen := map[string]bool{}
 	for _, r := range rows {
@@ -46,8 +47,8 @@ func computePanel(rows []Row) ([]*panel, error) {
 		}
 	}
 	p := newPanel("", "work of the run, "+unit+" (log)", "best exact accuracy, %")
-	xys := scatterRows(p, rows, func(r Row, res RunResult) (plotter.XY, bool) {
-		best, _ := res.best()
+	xys := scatterRows(p, rows, func(r Row, res protocol.RunResult) (plotter.XY, bool) {
+		best, _ := bestOf(res)
 		return plotter.XY{X: r.TotalFLOPs / size, Y: 100 * best.ExactAccuracy}, r.TotalFLOPs > 0
 	})
 	if len(xys) == 0 {
@@ -60,9 +61,9 @@ func computePanel(rows []Row) ([]*panel, error) {
 }
 
 // timing is one run's predicted and actual time in seconds.
-func timing(r Row, res RunResult) (xy plotter.XY, ok bool) {
+func timing(r Row, res protocol.RunResult) (xy plotter.XY, ok bool) {
 	xy.X = 3600 * orElse(res.PredictedHours, r.spec.EstimatedHours(experiment.V4Chip))
-	xy.Y = r.books(res).inSlot()
+	xy.Y = r.accounting(res).InSlot()
 	return xy, xy.X > 0 && xy.Y > 0
 }
 
@@ -116,7 +117,7 @@ func hoursPanel(rows []Row) ([]*panel, error) {
 	}
 	unit, length := unitOf(longest)
 	p := newPanel("", "predicted "+unit+scaled+" (log)", "actual "+unit+" (log)")
-	xys := scatterRows(p, rows, func(r Row, res RunResult) (plotter.XY, bool) {
+	xys := scatterRows(p, rows, func(r Row, res protocol.RunResult) (plotter.XY, bool) {
 		xy, ok := timing(r, res)
 		return plotter.XY{X: scale * xy.X / length, Y: xy.Y / length}, ok
 	})

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"trmsweep/internal/protocol"
 )
 
 // summary is the report in a few lines.
@@ -40,7 +42,7 @@ func counts(rows []Row) string {
 
 // spent adds up what distinct runs took.
 func spent(rows []Row) string {
-	var all Books
+	var all protocol.Accounting
 	seen := map[string]bool{}
 	runs := 0
 	for _, r := range rows {
@@ -48,15 +50,15 @@ func spent(rows []Row) string {
 			if !seen[x.Run] {
 				seen[x.Run] = true
 				runs++
-				all.add(r.books(x))
+				all.Add(r.accounting(x))
 			}
 		}
 	}
 	queued := ""
-	if q := all.Ledger["queued"]; q > 0 {
+	if q := all.Goodput[protocol.BucketQueued]; q > 0 {
 		queued = fmt.Sprintf(" (and %s of waiting for one)", duration(q))
 	}
-	return fmt.Sprintf("%s in slots%s for %s, goodput %.1f%%: %s, %s computed again.", duration(all.inSlot()), queued, count(runs, "run"), 100*all.goodput(), count(all.Preemptions, "preemption"), count(int(all.LostSteps), "step"))
+	return fmt.Sprintf("%s in slots%s for %s, goodput %.1f%%: %s, %s computed again.", duration(all.InSlot()), queued, count(runs, "run"), 100*all.Share(), count(all.Preemptions, "preemption"), count(int(all.LostSteps), "step"))
 }
 
 // verdicts sort the comparisons by what they decide.
@@ -111,10 +113,10 @@ func warnings(rows []Row) []string {
 		}
 	}
 	out := []string{}
-	if n, kinds := mixture(rows, func(r RunResult) []string { return []string{r.CodeVersion} }); n > 1 {
+	if n, kinds := mixture(rows, func(r protocol.RunResult) []string { return []string{r.CodeVersion} }); n > 1 {
 		out = append(out, fmt.Sprintf("Caution: results of %d versions of the code are mixed: %s. Differences may come from the code.", n, kinds))
 	}
-	if n, kinds := mixture(rows, RunResult.arithmetic); n > 1 {
+	if n, kinds := mixture(rows, arithmetic); n > 1 {
 		out = append(out, fmt.Sprintf("Caution: results of %d kinds of arithmetic are mixed: %s. They round otherwise, which acts like another seed.", n, kinds))
 	}
 	if n := len(single); n > 0 {
@@ -127,7 +129,7 @@ func warnings(rows []Row) []string {
 }
 
 // mixture lists what of says of the results, each with the experiments that it is said of, and how many kinds there are.
-func mixture(rows []Row, of func(RunResult) []string) (int, string) {
+func mixture(rows []Row, of func(protocol.RunResult) []string) (int, string) {
 	in := map[string][]string{}
 	var order []string
 	for _, row := range rows {

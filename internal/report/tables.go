@@ -9,6 +9,7 @@ import (
 	"golang.org/x/text/message"
 
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/protocol"
 )
 
 // table is a heading with cells, rendered as Markdown and as HTML.
@@ -100,7 +101,7 @@ func resultCells(r Row) []cell {
 func (r Row) bestSteps() string {
 	low, high := r.BestStep, r.BestStep
 	for _, x := range r.results {
-		b, _ := x.best()
+		b, _ := bestOf(x)
 		low, high = min(low, b.Step), max(high, b.Step)
 	}
 	if low == high {
@@ -160,7 +161,7 @@ func timeTable(rows []Row) table {
 		unit, seconds = "min", 60
 	}
 	names := []string{"experiment", "#predicted", "#in slots", "#in slots / predicted", "#goodput %"}
-	for _, b := range Buckets {
+	for _, b := range protocol.Buckets {
 		names = append(names, "#"+b)
 	}
 	t := table{Title: "Where the time went", Head: head(append(names, "#lost steps")...), Note: fmt.Sprintf("Buckets of the ledger in %s, over all finished seeds; they add up to the wall clock from asking for a slot to the end. In slots is all but queued, and goodput is training's share of that. "+
@@ -174,14 +175,14 @@ func timeTable(rows []Row) table {
 	for _, r := range rows {
 		cells := []cell{{Text: r.Experiment}, {Text: duration(3600 * r.PredictedHours)}}
 		if len(r.results) == 0 {
-			t.Rows = append(t.Rows, append(cells, plain(slices.Repeat([]string{"-"}, len(Buckets)+4)...)...))
+			t.Rows = append(t.Rows, append(cells, plain(slices.Repeat([]string{"-"}, len(protocol.Buckets)+4)...)...))
 			continue
 		}
 		if slots > 0 && len(r.Slots) < len(r.Runs) {
 			cells[0].Text += " *"
 		}
 		cells = append(cells, plain(duration(r.inSlot()), ratio(r.inSlot()/3600/r.PredictedHours), fmt.Sprintf("%.1f", 100*r.Goodput))...)
-		for _, b := range Buckets {
+		for _, b := range protocol.Buckets {
 			cells = append(cells, cell{Text: fmt.Sprintf("%.*f", digits, r.Ledger[b]/seconds)})
 		}
 		t.Rows = append(t.Rows, append(cells, cell{Text: whole(r.LostSteps)}))

@@ -1,3 +1,6 @@
+// Package report turns the results of a study into tables, statistics and
+// plots. It reads result files and knows neither how they were trained nor
+// where they are kept.
 package report
 
 import (
@@ -11,6 +14,7 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/protocol"
 )
 
 const resultsFile = "results.json"
@@ -29,7 +33,7 @@ type Written struct {
 // report.html (self-contained), figures as SVG and PNG, results.json. It
 // overwrites an earlier one and may be repeated.
 func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) (Written, error) {
-	var results []RunResult
+	var results []protocol.RunResult
 	for _, e := range entries {
 		if e.Result != nil {
 			results = append(results, *e.Result)
@@ -87,7 +91,7 @@ func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) 
 
 // keptBooks is the new content of keptFile, nil where there are no such books.
 func keptBooks(ctx context.Context, b blob.Bucket, sweepID string, rows []Row) ([]byte, error) {
-	books := map[string]Books{}
+	books := map[string]protocol.Accounting{}
 	for _, name := range []string{keptFile, resultsFile} {
 		key := path.Join("sweeps", sweepID, name)
 		data, _, err := blob.ReadAll(ctx, b, key, 0)
@@ -119,15 +123,15 @@ func keptBooks(ctx context.Context, b blob.Bucket, sweepID string, rows []Row) (
 
 // Told is what the newest results.json about a run or spec says beside its result.
 type Told struct {
-	Failures map[string]string // run -> why
-	Stopped  map[string]string // run -> why it was ended early
-	Slots    map[string]Books  // run -> books of its slot
+	Failures map[string]string              // run -> why
+	Stopped  map[string]string              // run -> why it was ended early
+	Slots    map[string]protocol.Accounting // run -> books of its slot
 }
 
 // ReadTold collects what sweeps reported. Files that cannot be read are left out.
 func ReadTold(ctx context.Context, b blob.Bucket) (Told, error) {
-	t := Told{map[string]string{}, map[string]string{}, map[string]Books{}}
-	told, kept := map[string]time.Time{}, map[string]Books{}
+	t := Told{map[string]string{}, map[string]string{}, map[string]protocol.Accounting{}}
+	told, kept := map[string]time.Time{}, map[string]protocol.Accounting{}
 	for attr, err := range b.List(ctx, "sweeps/") {
 		if err != nil {
 			return t, fmt.Errorf("list sweeps: %w", err)
@@ -176,13 +180,13 @@ func ReadTold(ctx context.Context, b blob.Bucket) (Told, error) {
 // none. A result that is damaged or another run's is a failure of that run alone.
 func (t Told) Entry(ctx context.Context, b blob.Bucket, s experiment.Spec) (Entry, error) {
 	e := Entry{Spec: s}
-	r, err := ReadResult(ctx, b, Identity{Run: s.RunName(), SpecHash: s.Hash(), Seed: s.Seed})
+	r, err := protocol.ReadResult(ctx, b, protocol.Identity{Run: s.RunName(), SpecHash: s.Hash(), Seed: s.Seed})
 	switch {
 	case err == nil:
 		e.Result = &r
 	case errors.Is(err, blob.ErrNotExist):
 		e.Failure, e.Stopped = t.Failures[s.RunName()], t.Stopped[s.RunName()]
-	case errors.Is(err, ErrResult):
+	case errors.Is(err, protocol.ErrResult):
 		e.Failure = err.Error()
 	default:
 		return e, err

@@ -14,6 +14,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"trmsweep/internal/protocol"
 )
 
 // Process is one child to keep alive.
@@ -60,7 +62,7 @@ func (p Process) Run(ctx context.Context) error {
 		if !errors.As(err, &exit) && err != nil {
 			return err
 		}
-		if exit != nil && exit.ExitCode() == 2 {
+		if exit != nil && exit.ExitCode() == protocol.ExitUsage {
 			return fmt.Errorf("%s stopped with exit code 2:\n%s", p.Name, tail(p.Log, 2000))
 		}
 		if time.Since(begin) < youngDeath {

@@ -4,26 +4,28 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"trmsweep/internal/protocol"
 )
 
 // announcer keeps the latest progress and repeats it every period, so that the
 // parent hears from a process that is compiling or in a long evaluation.
 type announcer struct {
 	mu   sync.Mutex
-	send func(Event)
-	last Event
+	send func(protocol.Event)
+	last protocol.Event
 	sent time.Time
 	now  func() time.Time
 }
 
 const announcePeriod = time.Second
 
-func newAnnouncer(send func(Event), now func() time.Time) *announcer {
-	return &announcer{send: send, now: now, last: Event{Type: EventProgress, State: StateStarting}}
+func newAnnouncer(send func(protocol.Event), now func() time.Time) *announcer {
+	return &announcer{send: send, now: now, last: protocol.Event{Type: protocol.EventProgress, State: protocol.StateStarting}}
 }
 
 // progress changes the latest progress and sends it if the last one is a period old or the state changed.
-func (a *announcer) progress(change func(*Event)) {
+func (a *announcer) progress(change func(*protocol.Event)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	before := a.last.State
@@ -34,7 +36,7 @@ func (a *announcer) progress(change func(*Event)) {
 }
 
 // event sends e, with the latest step and totals filled in, at once.
-func (a *announcer) event(e Event) {
+func (a *announcer) event(e protocol.Event) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if e.Step == 0 {
@@ -51,7 +53,7 @@ func (a *announcer) event(e Event) {
 func (a *announcer) close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.send = func(Event) {}
+	a.send = func(protocol.Event) {}
 }
 
 func (a *announcer) flush() {

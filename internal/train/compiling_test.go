@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"trmsweep/internal/blob/mem"
+	"trmsweep/internal/protocol"
 )
 
 // TestCompilingEndsBeforeTheFirstStep: a whole run, and one that is resumed, compile at the beginning and never again.
@@ -20,18 +21,18 @@ func TestCompilingEndsBeforeTheFirstStep(t *testing.T) {
 		}
 		var states []string
 		compiling := -1.0
-		for _, e := range a.of(EventProgress) {
+		for _, e := range a.of(protocol.EventProgress) {
 			if e.State != "" && !slices.Contains(states, e.State) {
 				states = append(states, e.State)
 			}
-			if e.State == StateTraining && compiling < 0 {
-				compiling = e.Goodput[BucketCompiling]
+			if e.State == protocol.StateTraining && compiling < 0 {
+				compiling = e.Goodput[protocol.BucketCompiling]
 			}
-			if compiling >= 0 && e.Goodput[BucketCompiling] != compiling {
-				t.Fatalf("%s: %v seconds of compiling, after %v before the first step", c.name, e.Goodput[BucketCompiling], compiling)
+			if compiling >= 0 && e.Goodput[protocol.BucketCompiling] != compiling {
+				t.Fatalf("%s: %v seconds of compiling, after %v before the first step", c.name, e.Goodput[protocol.BucketCompiling], compiling)
 			}
 		}
-		before := []string{StateStarting, StateCompiling, StateRestoring, StateTraining}
+		before := []string{protocol.StateStarting, protocol.StateCompiling, protocol.StateRestoring, protocol.StateTraining}
 		if len(states) < 4 || !slices.Equal(states[:4], before) || compiling <= 0 {
 			t.Errorf("%s: states %v with %v seconds of compiling, want %v first", c.name, states, compiling, before)
 		}

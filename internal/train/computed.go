@@ -8,19 +8,19 @@ import (
 
 	"trmsweep/internal/backend"
 	"trmsweep/internal/checkpoint"
-	"trmsweep/internal/report"
+	"trmsweep/internal/protocol"
 )
 
-// computedKey is where a manifest's Extra has what computed the run so far, as a list of report.Part.
+// computedKey is where a manifest's Extra has what computed the run so far, as a list of protocol.Part.
 const computedKey = "computed"
 
 // computed reads what computed the run up to a checkpoint; nil where the manifest does not say.
-func computed(m checkpoint.Meta) ([]report.Part, error) {
+func computed(m checkpoint.Meta) ([]protocol.Part, error) {
 	raw, ok := m.Extra[computedKey]
 	if !ok {
 		return nil, nil
 	}
-	var parts []report.Part
+	var parts []protocol.Part
 	if err := json.Unmarshal(raw, &parts); err != nil {
 		return nil, fmt.Errorf("%s in the manifest: %w", computedKey, err)
 	}
@@ -57,7 +57,7 @@ func (r *run) unopened(name string, there *checkpoint.Manifest, err error) error
 
 // compute notes what computes from the present step on.
 func (r *run) compute() {
-	now := report.Part{FromStep: r.step, Backend: r.info.Name, Arithmetic: r.info.Arithmetic, Code: r.meta.CodeVersion}
+	now := protocol.Part{FromStep: r.step, Backend: r.info.Name, Arithmetic: r.info.Arithmetic, Code: r.meta.CodeVersion}
 	if n := len(r.parts); n > 0 {
 		last := r.parts[n-1]
 		if last.FromStep = now.FromStep; last == now {

@@ -12,7 +12,7 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/checkpoint"
-	"trmsweep/internal/report"
+	"trmsweep/internal/protocol"
 )
 
 // "auto" keeps a run on the backend that it was begun on, another one is taken when it is named, and the result tells of both.
@@ -27,11 +27,11 @@ func TestAutoKeepsTheRunsBackend(t *testing.T) {
 			t.Fatalf("asked for %q up to step %d: trained on %q, %v; want %q", c.ask, c.to, a.res.Backend, a.err, c.got)
 		}
 	}
-	text, _, err := blob.ReadAll(t.Context(), b, "runs/r/"+report.ResultFile, 0)
+	text, _, err := blob.ReadAll(t.Context(), b, "runs/r/"+protocol.ResultFile, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := report.DecodeResult(text)
+	res, err := protocol.DecodeResult(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestAutoKeepsTheRunsBackend(t *testing.T) {
 
 // A run from an accelerator that is not here is left where it is, and another host may still go on with it.
 func TestAutoDoesNotLeaveTheAccelerator(t *testing.T) {
-	raw, err := json.Marshal([]report.Part{{Backend: "go"}, {FromStep: 5, Backend: "xla:tpu"}})
+	raw, err := json.Marshal([]protocol.Part{{Backend: "go"}, {FromStep: 5, Backend: "xla:tpu"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"trmsweep/internal/blob/mem"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/sudoku"
 )
 
@@ -107,7 +108,7 @@ func TestFilesOfTheDatasetChangeDuringARun(t *testing.T) {
 			a := attempt(t, b, tiny(t), func(o *Options) {
 				o.DataDir = dir
 				events := o.Events
-				o.Events = func(e Event) {
+				o.Events = func(e protocol.Event) {
 					events(e)
 					if done || e.Step < 1 {
 						return

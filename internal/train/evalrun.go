@@ -9,6 +9,7 @@ import (
 	"trmsweep/internal/backend"
 	"trmsweep/internal/blob"
 	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/trm"
 )
 
@@ -25,7 +26,7 @@ type EvalOptions struct {
 // Evaluation is what Evaluate measured. Accuracies are fractions.
 type Evaluation struct {
 	Run string `json:"run"`
-	checkpoint.Eval
+	protocol.Eval
 	DatasetHash string `json:"dataset_hash"`
 	Backend     string `json:"backend"`
 }
@@ -37,7 +38,7 @@ func Evaluate(ctx context.Context, o EvalOptions) (Evaluation, error) {
 	o.defaults()
 	r := &run{o: o.Options, rows: map[evalKey]evalRows{}, bucket: o.Bucket, runs: blob.Prefix(o.Bucket, "runs/"+o.Run+"/")}
 	r.say = newAnnouncer(o.Events, o.Now)
-	r.watch = newStopwatch(o.Now, o.Start, BucketStarting)
+	r.watch = newStopwatch(o.Now, o.Start, protocol.BucketStarting)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer func() { r.close(cancel) }()
 	ck, err := r.checkpointAt(ctx, o.At)

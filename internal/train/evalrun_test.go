@@ -8,7 +8,7 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/checkpoint"
-	"trmsweep/internal/report"
+	"trmsweep/internal/protocol"
 )
 
 func TestEvaluate(t *testing.T) {
@@ -25,7 +25,7 @@ func TestEvaluate(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		change func(*EvalOptions)
-		want   report.Eval
+		want   protocol.Eval
 	}{
 		"newest is the final evaluation":        {func(*EvalOptions) {}, r.Final},
 		"best is the best one's":                {func(o *EvalOptions) { o.At = "best" }, *r.BestFull},
@@ -33,7 +33,7 @@ func TestEvaluate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := eval(tc.change)
-			if err != nil || report.Eval(got.Eval) != tc.want {
+			if err != nil || protocol.Eval(got.Eval) != tc.want {
 				t.Errorf("got %+v, %v; want %+v", got, err, tc.want)
 			}
 		})

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/tfevents"
 	"trmsweep/internal/trm"
 )
@@ -18,7 +18,7 @@ type evalKey struct {
 
 // evalRows is one evaluation: its summary, and which puzzles were solved, in order of the subset.
 type evalRows struct {
-	checkpoint.Eval
+	protocol.Eval
 	exact []bool
 }
 
@@ -29,7 +29,7 @@ func (r *run) evalDue() bool {
 
 // evaluated: a notice during an evaluation commits the step without it, and the next attempt makes up for it.
 func (r *run) evaluated() bool {
-	return slices.ContainsFunc(r.meta.Evals, func(e checkpoint.Eval) bool { return e.Step == r.step })
+	return slices.ContainsFunc(r.meta.Evals, func(e protocol.Eval) bool { return e.Step == r.step })
 }
 
 // evalStep evaluates on the fixed subset, and commits the step if it is the best so far.
@@ -47,15 +47,15 @@ func (r *run) evalStep(ctx context.Context) error {
 		tfevents.Scalar{Tag: "test/exact_accuracy", Value: rows.ExactAccuracy},
 		tfevents.Scalar{Tag: "test/accuracy", Value: rows.CellAccuracy},
 		tfevents.Scalar{Tag: "test/q_halt_accuracy", Value: rows.QHaltAccuracy})
-	r.say.progress(func(e *Event) { e.BestExactAccuracy = r.meta.BestExactAccuracy })
-	r.say.event(Event{Type: EventEval, Step: r.step, ExactAccuracy: rows.ExactAccuracy, CellAccuracy: rows.CellAccuracy,
+	r.say.progress(func(e *protocol.Event) { e.BestExactAccuracy = r.meta.BestExactAccuracy })
+	r.say.event(protocol.Event{Type: protocol.EventEval, Step: r.step, ExactAccuracy: rows.ExactAccuracy, CellAccuracy: rows.CellAccuracy,
 		BestExactAccuracy: r.meta.BestExactAccuracy, Puzzles: rows.Puzzles})
-	r.state(StateTraining)
+	r.state(protocol.StateTraining)
 	if !best {
 		return nil
 	}
-	r.state(StateSaving)
-	defer r.state(StateTraining)
+	r.state(protocol.StateSaving)
+	defer r.state(protocol.StateTraining)
 	if err := r.drain(ctx); err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (r *run) evaluate(ctx context.Context, m *trm.Model, step int64, n int) (ev
 	if rows, ok := r.rows[key]; ok {
 		return rows, nil
 	}
-	r.state(StateEvaluating)
+	r.state(protocol.StateEvaluating)
 	size := r.spec.EvalBatchSize
 	inputs, labels, ids := make([]uint8, size*trm.SeqLen), make([]uint8, size*trm.SeqLen), make([]int32, size)
 	rows := evalRows{exact: make([]bool, 0, len(subset))}
@@ -124,10 +124,10 @@ func (r *run) evaluate(ctx context.Context, m *trm.Model, step int64, n int) (ev
 			}
 			rows.exact = append(rows.exact, out.Exact[i])
 		}
-		r.say.progress(func(e *Event) { e.DonePuzzles, e.Puzzles = len(rows.exact), len(subset) })
+		r.say.progress(func(e *protocol.Event) { e.DonePuzzles, e.Puzzles = len(rows.exact), len(subset) })
 	}
 	puzzles := float64(max(1, len(subset)))
-	rows.Eval = checkpoint.Eval{Step: step, Puzzles: len(subset), MeanSteps: float64(r.spec.HaltMaxSteps),
+	rows.Eval = protocol.Eval{Step: step, Puzzles: len(subset), MeanSteps: float64(r.spec.HaltMaxSteps),
 		ExactAccuracy: float64(exact) / puzzles, CellAccuracy: float64(correct) / float64(max(1, cells)), QHaltAccuracy: float64(qRight) / puzzles}
 	r.rows[key] = rows
 	return rows, nil

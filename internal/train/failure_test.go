@@ -16,6 +16,7 @@ import (
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/tensor"
 )
 
@@ -188,8 +189,8 @@ func TestFinishedRunIsMended(t *testing.T) {
 	b.Tamper("runs/r/"+strings.Replace(e.Manifest, "MANIFEST.json", "rank-00000-of-00001.safetensors", 1), func([]byte) []byte { return nil })
 	a := attempt(t, b, tiny(t))
 	same(t, b, a)
-	if v := verify(t, b); !v.OK || a.res.RestoredFromStep == 24 || len(a.of(EventStorage)) == 0 {
-		t.Errorf("from step %d, said %+v; %v", a.res.RestoredFromStep, a.of(EventStorage), v.Faults)
+	if v := verify(t, b); !v.OK || a.res.RestoredFromStep == 24 || len(a.of(protocol.EventStorage)) == 0 {
+		t.Errorf("from step %d, said %+v; %v", a.res.RestoredFromStep, a.of(protocol.EventStorage), v.Faults)
 	}
 }
 
@@ -281,8 +282,8 @@ func TestOlderCheckpointIsUsed(t *testing.T) {
 	b.Tamper("runs/r/"+strings.Replace(e.Manifest, "MANIFEST.json", "rank-00000-of-00001.safetensors", 1), func(d []byte) []byte { return d[:len(d)-1] })
 	a := attempt(t, b, tiny(t))
 	same(t, b, a)
-	if a.res.RestoredFromStep >= 13 || len(a.of(EventStorage)) == 0 {
-		t.Errorf("from step %d, said %+v", a.res.RestoredFromStep, a.of(EventStorage))
+	if a.res.RestoredFromStep >= 13 || len(a.of(protocol.EventStorage)) == 0 {
+		t.Errorf("from step %d, said %+v", a.res.RestoredFromStep, a.of(protocol.EventStorage))
 	}
 }
 
@@ -301,7 +302,7 @@ func TestZombieStops(t *testing.T) {
 					o.CheckEvery = time.Hour
 				}
 				record := o.Events
-				o.Events = func(e Event) {
+				o.Events = func(e protocol.Event) {
 					record(e)
 					if e.Step == 4 {
 						once.Do(func() {

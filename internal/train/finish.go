@@ -7,25 +7,26 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/experiment"
-	"trmsweep/internal/report"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/tensor"
 )
 
 // finish ends a process that reached its last step: the state's digest, and for
 // a complete run the evaluation on all test puzzles and result.json. A run whose
 // process died between the last checkpoint and these gets them at its next start.
-func (r *run) finish(ctx context.Context) (Result, error) {
+func (r *run) finish(ctx context.Context) (protocol.AttemptResult, error) {
 	state, err := r.model.SnapshotInto(r.spare)
 	if err != nil {
 		return r.result(), err
 	}
 	digest := state.SHA256()
 	r.spare = state
-	res := func() Result {
+	res := func() protocol.AttemptResult {
 		out := r.result()
 		out.StateSHA256 = digest
 		return out
@@ -40,7 +41,7 @@ func (r *run) finish(ctx context.Context) (Result, error) {
 	}
 	if old != nil && !r.o.Force {
 		out := res()
-		out.Result = "runs/" + r.o.Run + "/" + report.ResultFile
+		out.Result = "runs/" + r.o.Run + "/" + protocol.ResultFile
 		return out, nil
 	}
 	// Before the result: whoever finds that leaves the run alone.
@@ -70,27 +71,19 @@ func (r *run) writeResult(ctx context.Context, digest string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	goodput := addBuckets(r.prior, r.watch.snapshot())
-	wall := 0.0
-	for _, s := range goodput {
-		wall += s
-	}
-	result := report.RunResult{
+	goodput := r.watch.withPrior(r.prior)
+	result := protocol.RunResult{
 		Run: r.o.Run, Experiments: []string{r.spec.Name}, Spec: r.spec, SpecHash: r.spec.Hash(), Seed: r.spec.Seed,
 		Params: r.spec.Params(), Steps: r.step,
-		Best: bestOf(r.meta.Evals, final.Eval), Final: report.Eval(final.Eval),
-		Curve: curve, FinalCorrect: report.Bitmap(final.exact),
-		WallSeconds: wall, Preemptions: int(r.writer.Epoch() - 1), GoodputSeconds: goodput,
+		Best: bestOf(r.meta.Evals, final.Eval), Final: final.Eval, Evals: slices.Clone(r.meta.Evals),
+		Curve: curve, FinalCorrect: protocol.Bitmap(final.exact),
+		WallSeconds: goodput.Total(), Preemptions: int(r.writer.Epoch() - 1), GoodputSeconds: goodput,
 		FLOPsPerStep: r.spec.FLOPsPerStep(), PredictedHours: r.spec.EstimatedHours(experiment.V4Chip),
 		StateSHA256: digest, LedgerSHA256: r.ledger.Digest(), DatasetHash: r.meta.DatasetHash,
 		CodeVersion: r.meta.CodeVersion, Backend: r.info.Name, Computed: r.parts, Imported: imported(r.meta),
 	}
-	for _, e := range r.meta.Evals {
-		result.Evals = append(result.Evals, report.Eval(e))
-	}
 	if best != nil {
-		e := report.Eval(best.Eval)
-		result.BestFull, result.BestCorrect = &e, report.Bitmap(best.exact)
+		result.BestFull, result.BestCorrect = &best.Eval, protocol.Bitmap(best.exact)
 	}
 	data, err := result.Encode()
 	if err != nil {
@@ -99,14 +92,14 @@ func (r *run) writeResult(ctx context.Context, digest string) (string, error) {
 	if err := r.putResult(ctx, data); err != nil {
 		return "", fmt.Errorf("write result of run %s: %w", r.o.Run, err)
 	}
-	return "runs/" + r.o.Run + "/" + report.ResultFile, nil
+	return "runs/" + r.o.Run + "/" + protocol.ResultFile, nil
 }
 
 // putResult stores result.json in the place of what is there. Only the owner of the
 // run does: the fence is looked at after the generation, so that a later owner's result has another.
 func (r *run) putResult(ctx context.Context, data []byte) error {
 	generation := blob.Absent
-	attr, err := r.runs.Stat(ctx, report.ResultFile)
+	attr, err := r.runs.Stat(ctx, protocol.ResultFile)
 	if err == nil {
 		generation = attr.Generation
 	} else if !errors.Is(err, blob.ErrNotExist) {
@@ -115,9 +108,9 @@ func (r *run) putResult(ctx context.Context, data []byte) error {
 	if err := r.writer.Check(ctx); err != nil {
 		return err
 	}
-	_, err = blob.PutBytes(ctx, r.runs, report.ResultFile, data, generation)
+	_, err = blob.PutBytes(ctx, r.runs, protocol.ResultFile, data, generation)
 	if errors.Is(err, blob.ErrPrecondition) { // another owner, or this write once more after a lost answer
-		there, _, rerr := blob.ReadAll(ctx, r.runs, report.ResultFile, 0)
+		there, _, rerr := blob.ReadAll(ctx, r.runs, protocol.ResultFile, 0)
 		if rerr == nil && bytes.Equal(there, data) {
 			return nil
 		}
@@ -126,14 +119,14 @@ func (r *run) putResult(ctx context.Context, data []byte) error {
 	return err
 }
 
-func bestOf(evals []checkpoint.Eval, final checkpoint.Eval) report.Eval {
+func bestOf(evals []protocol.Eval, final protocol.Eval) protocol.Eval {
 	best := final
 	for _, e := range evals {
 		if e.ExactAccuracy > best.ExactAccuracy || e.ExactAccuracy == best.ExactAccuracy && e.Step < best.Step {
 			best = e
 		}
 	}
-	return report.Eval(best)
+	return best
 }
 
 // evaluateBest evaluates the best checkpoint on the puzzles of the final

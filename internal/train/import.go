@@ -9,7 +9,7 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/experiment"
-	"trmsweep/internal/report"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/tensor"
 	"trmsweep/internal/version"
 )
@@ -22,7 +22,7 @@ var (
 )
 
 const (
-	// importedKey is where a manifest's Extra has the report.Imported of a run that did not start from its seed.
+	// importedKey is where a manifest's Extra has the protocol.Imported of a run that did not start from its seed.
 	importedKey = "imported"
 	// importMarker says the same below a run's folder. It is there before HEAD, and stays: a run that
 	// has it and no checkpoint is an import that was not finished, and not one to begin from the seed.
@@ -36,7 +36,7 @@ type ImportOptions struct {
 	Spec        experiment.Spec
 	DatasetHash string
 	State       tensor.State // the whole state at step 0
-	From        report.Imported
+	From        protocol.Imported
 	Owner       checkpoint.Owner
 }
 
@@ -130,7 +130,7 @@ func notImported(ctx context.Context, runs blob.Bucket, run string) error {
 	if err != nil && !errors.Is(err, blob.ErrCorrupt) {
 		return fmt.Errorf("look whether run %s was imported: %w", run, err)
 	}
-	from := report.Imported{File: "a file"}
+	from := protocol.Imported{File: "a file"}
 	if err == nil {
 		_ = json.Unmarshal(text, &from) // that it was to be an import is certain without
 	}
@@ -139,12 +139,12 @@ func notImported(ctx context.Context, runs blob.Bucket, run string) error {
 }
 
 // imported is where the weights of the run at step 0 come from; nil: from the seed.
-func imported(m checkpoint.Meta) *report.Imported {
+func imported(m checkpoint.Meta) *protocol.Imported {
 	raw, ok := m.Extra[importedKey]
 	if !ok {
 		return nil
 	}
-	var from report.Imported
+	var from protocol.Imported
 	if err := json.Unmarshal(raw, &from); err != nil {
 		from.File = string(raw)
 	}

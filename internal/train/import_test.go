@@ -12,7 +12,7 @@ import (
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/dataset"
-	"trmsweep/internal/report"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/tensor"
 	"trmsweep/internal/trm"
 )
@@ -26,7 +26,7 @@ func weights(t *testing.T, b blob.Bucket) ImportOptions {
 	}
 	state := trm.ConfigFromSpec(tiny(t), 1).InitState(4242)
 	return ImportOptions{Bucket: b, Run: "r", Spec: tiny(t), DatasetHash: hash, State: state,
-		From: report.Imported{File: "theirs.safetensors", SHA256: strings.Repeat("a", 64)}}
+		From: protocol.Imported{File: "theirs.safetensors", SHA256: strings.Repeat("a", 64)}}
 }
 
 // killedPut is a bucket whose process dies in its n-th write: nothing works afterwards.

@@ -13,6 +13,7 @@ import (
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/protocol"
 )
 
 var (
@@ -58,11 +59,11 @@ type Options struct {
 
 	sameBatch bool // every step gets the first step's rows: what is learned shows at once
 
-	Notice <-chan string    // a reason to save and stop at the next step boundary
-	Events func(Event)      // called from several goroutines, never concurrently; may be nil
-	Now    func() time.Time // nil = time.Now
-	Start  time.Time        // when the process started; zero = Now()
-	Logger *slog.Logger     // nil = slog.Default()
+	Notice <-chan string        // a reason to save and stop at the next step boundary
+	Events func(protocol.Event) // called from several goroutines, never concurrently; may be nil
+	Now    func() time.Time     // nil = time.Now
+	Start  time.Time            // when the process started; zero = Now()
+	Logger *slog.Logger         // nil = slog.Default()
 }
 
 func (o *Options) defaults() {
@@ -82,29 +83,9 @@ func (o *Options) defaults() {
 		o.Start = o.Now()
 	}
 	if o.Events == nil {
-		o.Events = func(Event) {}
+		o.Events = func(protocol.Event) {}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-}
-
-// Result is the last line of a training process.
-type Result struct {
-	Run               string  `json:"run"`
-	Step              int64   `json:"step"`
-	Total             int64   `json:"total"`
-	CommittedStep     int64   `json:"committed_step"` // what the store holds
-	Finished          bool    `json:"finished"`
-	StateSHA256       string  `json:"state_sha256"`  // of all training state at Step
-	LedgerSHA256      string  `json:"ledger_sha256"` // of all batches fed so far
-	BestExactAccuracy float64 `json:"best_exact_accuracy"`
-	BestStep          int64   `json:"best_step"`
-	RestoredFromStep  int64   `json:"restored_from_step"`
-	SpecHash          string  `json:"spec_hash"`
-	Seed              int64   `json:"seed"`
-	DatasetHash       string  `json:"dataset_hash"`
-	Backend           string  `json:"backend"`
-	Preempted         string  `json:"preempted,omitempty"` // the notice's reason
-	Result            string  `json:"result,omitempty"`    // key of result.json
 }

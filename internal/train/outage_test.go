@@ -11,6 +11,7 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/protocol"
 )
 
 const forever = 1 << 30
@@ -29,13 +30,13 @@ func TestTrainingGoesOnThroughAnOutage(t *testing.T) {
 	a := attempt(t, d, tiny(t), func(o *Options) {
 		o.Patience = time.Hour
 		record := o.Events
-		o.Events = func(e Event) {
+		o.Events = func(e protocol.Event) {
 			record(e)
 			step.Store(max(step.Load(), e.Step))
 			switch {
-			case e.Type == EventProgress && e.Step == 4 && said.Load() == 0:
+			case e.Type == protocol.EventProgress && e.Step == 4 && said.Load() == 0:
 				d.allow(0)
-			case e.Type == EventStorage && said.Add(1) >= 2 && step.Load() >= 7:
+			case e.Type == protocol.EventStorage && said.Add(1) >= 2 && step.Load() >= 7:
 				d.allow(forever)
 			}
 		}
@@ -54,7 +55,7 @@ func TestOutageLongerThanPatience(t *testing.T) {
 	a := attempt(t, d, tiny(t), func(o *Options) {
 		o.Patience = 20 * time.Millisecond
 		record := o.Events
-		o.Events = func(e Event) {
+		o.Events = func(e protocol.Event) {
 			record(e)
 			if e.Step >= 7 && !away {
 				away = true
@@ -63,8 +64,8 @@ func TestOutageLongerThanPatience(t *testing.T) {
 			}
 		}
 	})
-	if !errors.Is(a.err, blob.ErrTransient) || IsUserError(a.err) || len(a.of(EventStorage)) == 0 {
-		t.Fatalf("%v, %d storage events", a.err, len(a.of(EventStorage)))
+	if !errors.Is(a.err, blob.ErrTransient) || IsUserError(a.err) || len(a.of(protocol.EventStorage)) == 0 {
+		t.Fatalf("%v, %d storage events", a.err, len(a.of(protocol.EventStorage)))
 	}
 	a = attempt(t, b, tiny(t))
 	same(t, b, a)
@@ -104,9 +105,9 @@ func TestOutageTakesNoMemory(t *testing.T) {
 	spec := tiny(t, "epochs=20", "eval_interval_epochs=20", "checkpoint_every_steps=1")
 	a := attempt(t, d, spec, func(o *Options) {
 		o.Patience = time.Hour
-		o.Events = func(e Event) {
+		o.Events = func(e protocol.Event) {
 			switch {
-			case e.Type != EventProgress || e.State != StateTraining:
+			case e.Type != protocol.EventProgress || e.State != protocol.StateTraining:
 			case e.Step == 10:
 				d.allow(0)
 			case e.Step == 20 && early == 0:
@@ -133,14 +134,14 @@ func TestNoticeEndsTheStart(t *testing.T) {
 		a := attempt(t, d, tiny(t), func(o *Options) {
 			o.Patience, o.Notice = time.Hour, notice
 			record := o.Events
-			o.Events = func(e Event) {
+			o.Events = func(e protocol.Event) {
 				record(e)
-				if e.Type == EventStorage && len(notice) == 0 {
+				if e.Type == protocol.EventStorage && len(notice) == 0 {
 					notice <- "signal"
 				}
 			}
 		})
-		if !errors.Is(a.err, ErrPreempted) || !strings.Contains(a.err.Error(), "signal") || len(a.of(EventNotice)) != 1 || a.res.Step != 0 {
+		if !errors.Is(a.err, ErrPreempted) || !strings.Contains(a.err.Error(), "signal") || len(a.of(protocol.EventNotice)) != 1 || a.res.Step != 0 {
 			t.Errorf("%d operations: %+v, %v", allowed, a.res, a.err)
 		}
 	}

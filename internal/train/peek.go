@@ -10,7 +10,7 @@ import (
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
-	"trmsweep/internal/report"
+	"trmsweep/internal/protocol"
 )
 
 func newestGood(h checkpoint.Head) (checkpoint.Entry, bool) {
@@ -65,7 +65,7 @@ func (r *run) otherSettings(ctx context.Context, m checkpoint.Meta) string {
 	var keys []string
 	there, err := readSpec(ctx, r.runs)
 	if err == nil && there.Hash() == m.ConfigHash && there.Seed == m.Seed {
-		for _, d := range report.Differences(there, r.spec) {
+		for _, d := range experiment.Differences(there, r.spec) {
 			if experiment.Hashed(d.Key) || d.Key == "seed" {
 				keys = append(keys, fmt.Sprintf("%s=%s and is now asked for %s", d.Key, d.A, d.B))
 			}
@@ -79,7 +79,7 @@ func (r *run) otherSettings(ctx context.Context, m checkpoint.Meta) string {
 
 // complete is the result of a run that has its result.json and its last checkpoint already:
 // nothing is acquired or computed. Where one of them is damaged, the run goes on from what is whole.
-func (r *run) complete(ctx context.Context, m *checkpoint.Manifest) (Result, bool, error) {
+func (r *run) complete(ctx context.Context, m *checkpoint.Manifest) (protocol.AttemptResult, bool, error) {
 	if m == nil || !m.Meta.Final || r.o.Force {
 		return r.result(), false, nil
 	}
@@ -112,18 +112,18 @@ func (r *run) complete(ctx context.Context, m *checkpoint.Manifest) (Result, boo
 	if r.ledger, err = ParseLedger(m.Meta.LedgerSHA256); err != nil {
 		return r.result(), false, err
 	}
-	r.say.progress(func(e *Event) {
+	r.say.progress(func(e *protocol.Event) {
 		e.Step, e.Total, e.CommittedStep, e.BestExactAccuracy = r.step, r.total, r.step, r.meta.BestExactAccuracy
 	})
 	res := r.result()
-	res.Backend, res.StateSHA256, res.Result = old.Backend, m.StateSHA256, "runs/"+r.o.Run+"/"+report.ResultFile
+	res.Backend, res.StateSHA256, res.Result = old.Backend, m.StateSHA256, "runs/"+r.o.Run+"/"+protocol.ResultFile
 	return res, true, nil
 }
 
 // oldResult is the run's result as an earlier attempt has written it of a state; nil where it
 // is missing, damaged, or that of another run or state, so that it is written anew.
-func (r *run) oldResult(ctx context.Context, state string) (*report.RunResult, error) {
-	old, err := report.ReadResult(ctx, r.bucket, report.Identity{Run: r.o.Run, SpecHash: r.spec.Hash(), Seed: r.spec.Seed})
+func (r *run) oldResult(ctx context.Context, state string) (*protocol.RunResult, error) {
+	old, err := protocol.ReadResult(ctx, r.bucket, protocol.Identity{Run: r.o.Run, SpecHash: r.spec.Hash(), Seed: r.spec.Seed})
 	switch {
 	case err == nil && old.StateSHA256 == state:
 		return &old, nil
@@ -132,7 +132,7 @@ func (r *run) oldResult(ctx context.Context, state string) (*report.RunResult, e
 		return nil, nil
 	case errors.Is(err, blob.ErrNotExist):
 		return nil, nil
-	case errors.Is(err, report.ErrResult) && !errors.Is(err, report.ErrNewer):
+	case errors.Is(err, protocol.ErrResult) && !errors.Is(err, protocol.ErrNewer):
 		r.o.Logger.Warn("result.json is not used", "run", r.o.Run, "error", err)
 		return nil, nil
 	}

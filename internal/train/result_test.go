@@ -10,10 +10,10 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/checkpoint"
-	"trmsweep/internal/report"
+	"trmsweep/internal/protocol"
 )
 
-const resultKey = "runs/r/" + report.ResultFile
+const resultKey = "runs/r/" + protocol.ResultFile
 
 // beforeResult does something just before result.json is written, and may lose the answer.
 type beforeResult struct {
@@ -72,7 +72,7 @@ func TestDamagedResultIsWrittenAgain(t *testing.T) {
 		t.Fatal(a.err)
 	}
 	b.Tamper(resultKey, func(d []byte) []byte { d[len(d)/2] ^= 4; return d })
-	if v := verify(t, b); v.OK || !strings.Contains(strings.Join(v.Faults, " "), report.ResultFile) {
+	if v := verify(t, b); v.OK || !strings.Contains(strings.Join(v.Faults, " "), protocol.ResultFile) {
 		t.Fatalf("verify: %+v", v.Faults)
 	}
 	if a := attempt(t, b, tiny(t)); a.err != nil {
@@ -90,7 +90,7 @@ func TestStrangeResultIsWrittenAgain(t *testing.T) {
 		t.Fatal(a.err)
 	}
 	right := result(t, whole)
-	changed := func(change func(*report.RunResult)) func([]byte) []byte {
+	changed := func(change func(*protocol.RunResult)) func([]byte) []byte {
 		return func([]byte) []byte {
 			r := right
 			change(&r)
@@ -104,10 +104,10 @@ func TestStrangeResultIsWrittenAgain(t *testing.T) {
 	for name, strange := range map[string]func([]byte) []byte{
 		"cut":           func(d []byte) []byte { return d[:len(d)/2] },
 		"empty":         func([]byte) []byte { return nil },
-		"another run's": changed(func(r *report.RunResult) { r.Run = "s" }),
-		"another spec":  changed(func(r *report.RunResult) { r.SpecHash = strings.Repeat("0", 64) }),
-		"another seed":  changed(func(r *report.RunResult) { r.Seed++ }),
-		"another state": changed(func(r *report.RunResult) { r.StateSHA256 = strings.Repeat("0", 64) }),
+		"another run's": changed(func(r *protocol.RunResult) { r.Run = "s" }),
+		"another spec":  changed(func(r *protocol.RunResult) { r.SpecHash = strings.Repeat("0", 64) }),
+		"another seed":  changed(func(r *protocol.RunResult) { r.Seed++ }),
+		"another state": changed(func(r *protocol.RunResult) { r.StateSHA256 = strings.Repeat("0", 64) }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := clone(t, whole)
@@ -139,7 +139,7 @@ func TestNewerResultStays(t *testing.T) {
 	if _, err := blob.PutBytes(t.Context(), b, resultKey, newer, blob.Any); err != nil {
 		t.Fatal(err)
 	}
-	if a := attempt(t, b, tiny(t)); !errors.Is(a.err, report.ErrNewer) {
+	if a := attempt(t, b, tiny(t)); !errors.Is(a.err, protocol.ErrNewer) {
 		t.Error(a.err)
 	}
 	if text, _, err := blob.ReadAll(t.Context(), b, resultKey, 0); err != nil || string(text) != string(newer) {
@@ -173,11 +173,11 @@ func TestDamagedLogEnds(t *testing.T) {
 			if a.err != nil || a.res.StateSHA256 != want(t).res.StateSHA256 {
 				t.Fatalf("%+v, %v", a.res, a.err)
 			}
-			text, _, err := blob.ReadAll(t.Context(), runs, report.ResultFile, 0)
+			text, _, err := blob.ReadAll(t.Context(), runs, protocol.ResultFile, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if res, err := report.DecodeResult(text); err != nil || len(res.Curve) != 0 || res.Final.Puzzles == 0 {
+			if res, err := protocol.DecodeResult(text); err != nil || len(res.Curve) != 0 || res.Final.Puzzles == 0 {
 				t.Errorf("%+v, %v", res, err)
 			}
 			if r, err := checkpoint.Verify(t.Context(), runs); err != nil || r.OK {

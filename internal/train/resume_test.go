@@ -16,6 +16,7 @@ import (
 	"trmsweep/internal/blob/disk"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/protocol"
 )
 
 func TestResumeAfterMaxSteps(t *testing.T) {
@@ -43,14 +44,14 @@ func TestResumeAfterMaxSteps(t *testing.T) {
 func TestNotice(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		when func(Event) bool
+		when func(protocol.Event) bool
 		step int64
 	}{
-		{"before the first step", func(e Event) bool { return e.State == StateRestoring }, 0},
-		{"in training", func(e Event) bool { return e.State == StateTraining && e.Step == 10 }, 10},
-		{"in an evaluation", func(e Event) bool { return e.DonePuzzles == 4 && e.Step == 16 }, 16},
-		{"in the last evaluation", func(e Event) bool { return e.DonePuzzles == 4 && e.Puzzles == 6 }, 24},
-		{"while saving", func(e Event) bool { return e.State == StateSaving && e.Step == 8 }, 8},
+		{"before the first step", func(e protocol.Event) bool { return e.State == protocol.StateRestoring }, 0},
+		{"in training", func(e protocol.Event) bool { return e.State == protocol.StateTraining && e.Step == 10 }, 10},
+		{"in an evaluation", func(e protocol.Event) bool { return e.DonePuzzles == 4 && e.Step == 16 }, 16},
+		{"in the last evaluation", func(e protocol.Event) bool { return e.DonePuzzles == 4 && e.Puzzles == 6 }, 24},
+		{"while saving", func(e protocol.Event) bool { return e.State == protocol.StateSaving && e.Step == 8 }, 8},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := mem.New(nil)
@@ -59,7 +60,7 @@ func TestNotice(t *testing.T) {
 			a := attempt(t, b, tiny(t), func(o *Options) {
 				o.Notice = notice
 				record := o.Events
-				o.Events = func(e Event) {
+				o.Events = func(e protocol.Event) {
 					record(e)
 					if c.when(e) {
 						once.Do(func() { notice <- "spot capacity is taken back" })
@@ -69,8 +70,8 @@ func TestNotice(t *testing.T) {
 			if !errors.Is(a.err, ErrPreempted) || !strings.Contains(a.err.Error(), "taken back") {
 				t.Fatalf("%v", a.err)
 			}
-			if a.res.Step != c.step || len(a.of(EventNotice)) != 1 {
-				t.Fatalf("stopped at step %d with %d notices, want step %d", a.res.Step, len(a.of(EventNotice)), c.step)
+			if a.res.Step != c.step || len(a.of(protocol.EventNotice)) != 1 {
+				t.Fatalf("stopped at step %d with %d notices, want step %d", a.res.Step, len(a.of(protocol.EventNotice)), c.step)
 			}
 			m, _, err := checkpoint.Newest(t.Context(), blob.Prefix(b, "runs/r/"))
 			if err != nil {
@@ -201,14 +202,14 @@ func TestIntervalIsChosen(t *testing.T) {
 	b := mem.New(nil)
 	a := attempt(t, b, tiny(t, "checkpoint_every_steps=0"))
 	same(t, b, a)
-	if n := len(a.of(EventCheckpoint)); n < 3 {
+	if n := len(a.of(protocol.EventCheckpoint)); n < 3 {
 		t.Errorf("%d checkpoints", n)
 	}
-	said := a.of(EventInterval)
+	said := a.of(protocol.EventInterval)
 	if len(said) == 0 || !strings.Contains(said[0].Message, "Young/Daly") {
 		t.Errorf("said %+v", said)
 	}
-	for _, e := range attempt(t, mem.New(nil), tiny(t)).of(EventInterval) {
+	for _, e := range attempt(t, mem.New(nil), tiny(t)).of(protocol.EventInterval) {
 		if !strings.Contains(e.Message, "every 3 steps: fixed") {
 			t.Errorf("said %q", e.Message)
 		}
@@ -227,7 +228,7 @@ func TestClocksApart(t *testing.T) {
 		if a.err != nil {
 			t.Fatal(a.err)
 		}
-		for _, e := range a.of(EventInterval) {
+		for _, e := range a.of(protocol.EventInterval) {
 			if !strings.Contains(e.Message, "Young/Daly") || strings.Contains(e.Message, " -") {
 				t.Errorf("clock %s: %s", skew, e.Message)
 			}

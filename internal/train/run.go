@@ -13,7 +13,7 @@ import (
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/pjrt"
-	"trmsweep/internal/report"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/tensor"
 	"trmsweep/internal/trm"
 )
@@ -32,7 +32,7 @@ type run struct {
 	model   *trm.Model
 	cache   *pjrt.Cache // of compiled programs
 	info    backend.Info
-	parts   []report.Part // what computed the run, in order
+	parts   []protocol.Part // what computed the run, in order
 	sampler *dataset.Sampler
 	train   *dataset.Set
 	test    *dataset.Set
@@ -43,7 +43,7 @@ type run struct {
 	ledger       *Ledger
 	meta         checkpoint.Meta
 	log          metricsLog
-	prior        map[string]float64 // goodput of earlier attempts, up to their last commits
+	prior        protocol.Goodput // goodput of earlier attempts, up to their last commits
 	interval     checkpoint.IntervalChoice
 	saveCost     saveCost
 	lastSave     time.Time
@@ -63,16 +63,16 @@ const closePatience = 10 * time.Second
 // notice arrives (ErrPreempted, with the Result of what was saved). It resumes
 // by itself where the run exists. Errors: ErrPreempted, ErrDiverged, ErrMismatch,
 // checkpoint.ErrFenced, checkpoint.ErrAllBad, or wrapped storage and dataset errors.
-func Run(ctx context.Context, o Options) (Result, error) {
+func Run(ctx context.Context, o Options) (protocol.AttemptResult, error) {
 	o.defaults()
 	ctx, cancel := context.WithCancelCause(ctx)
 	r := &run{o: o, spec: o.Spec, total: o.Spec.TotalSteps(), rows: map[evalKey]evalRows{}}
 	r.say = newAnnouncer(o.Events, o.Now)
-	r.watch = newStopwatch(o.Now, o.Start, BucketStarting)
+	r.watch = newStopwatch(o.Now, o.Start, protocol.BucketStarting)
 	defer r.close(cancel)
 	go r.say.run(ctx)
-	r.say.progress(func(e *Event) { e.Total = r.total })
-	r.state(StateStarting)
+	r.say.progress(func(e *protocol.Event) { e.Total = r.total })
+	r.state(protocol.StateStarting)
 
 	res, done, err := r.begin(ctx, cancel)
 	if done || err != nil {
@@ -97,7 +97,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 
 // begin does what comes before the first step. A notice ends it at once, whatever it
 // waits for: there is nothing to save yet. done: the run was complete before.
-func (r *run) begin(ctx context.Context, cancel context.CancelCauseFunc) (res Result, done bool, err error) {
+func (r *run) begin(ctx context.Context, cancel context.CancelCauseFunc) (res protocol.AttemptResult, done bool, err error) {
 	r.life = ctx
 	err = r.untilTold(ctx, func(ctx context.Context) (err error) {
 		if res, done, err = r.prepare(ctx); done || err != nil {
@@ -109,7 +109,7 @@ func (r *run) begin(ctx context.Context, cancel context.CancelCauseFunc) (res Re
 		return err
 	})
 	if err != nil && r.notice != "" {
-		r.say.event(Event{Type: EventNotice, Step: r.step, Message: r.notice})
+		r.say.event(protocol.Event{Type: protocol.EventNotice, Step: r.step, Message: r.notice})
 		err = fmt.Errorf("%w before anything was trained: %s", ErrPreempted, r.notice)
 	}
 	return res, done, err
@@ -156,7 +156,7 @@ func (r *run) loop(ctx context.Context) error {
 	if r.o.MaxSteps > 0 {
 		last = min(last, r.o.MaxSteps)
 	}
-	r.state(StateTraining)
+	r.state(protocol.StateTraining)
 	feed, stop := r.feed(r.step, last)
 	defer stop()
 	if r.evalDue() && !r.evaluated() {
@@ -219,7 +219,7 @@ func (r *run) trainStep(ctx context.Context, feed <-chan fed) error {
 	r.observe(now.Sub(begin).Seconds())
 	every := int64(max(1, r.spec.LogEverySteps))
 	r.log.step(step, r.spec.GlobalBatchSize, mt, lr, step%every == 0 || step == r.total, now)
-	r.say.progress(func(e *Event) {
+	r.say.progress(func(e *protocol.Event) {
 		e.Step, e.LR = step, lr
 		e.Loss, e.LMLoss = mt.Loss/float64(r.spec.GlobalBatchSize), mt.LMLoss/float64(r.spec.GlobalBatchSize)
 		if mt.Count > 0 {
@@ -244,14 +244,14 @@ func (r *run) observe(seconds float64) {
 // state switches bucket and announces it.
 func (r *run) state(s string) {
 	r.watch.switchTo(s)
-	r.say.progress(func(e *Event) {
+	r.say.progress(func(e *protocol.Event) {
 		e.State = s
 		e.Goodput = r.watch.snapshot()
 	})
 }
 
-func (r *run) result() Result {
-	res := Result{Run: r.o.Run, Step: r.step, Total: r.total, Finished: r.meta.Final, SpecHash: r.spec.Hash(), Seed: r.spec.Seed,
+func (r *run) result() protocol.AttemptResult {
+	res := protocol.AttemptResult{Run: r.o.Run, Step: r.step, Total: r.total, Finished: r.meta.Final, SpecHash: r.spec.Hash(), Seed: r.spec.Seed,
 		DatasetHash: r.meta.DatasetHash, BestExactAccuracy: r.meta.BestExactAccuracy, BestStep: r.meta.BestStep,
 		RestoredFromStep: r.restoredFrom, Backend: r.info.Name, CommittedStep: r.newest.Step}
 	if r.writer != nil {

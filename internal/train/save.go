@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/tensor"
 )
 
@@ -72,8 +73,8 @@ func (r *run) ended(res checkpoint.SaveResult) error {
 	}
 	step := res.Commit.Step
 	r.digest = res.Commit.StateSHA256
-	r.say.progress(func(e *Event) { e.CommittedStep = step })
-	r.say.event(Event{Type: EventCheckpoint, Step: step, Seconds: res.Commit.Took.Seconds(), Bytes: res.Commit.Bytes})
+	r.say.progress(func(e *protocol.Event) { e.CommittedStep = step })
+	r.say.event(protocol.Event{Type: protocol.EventCheckpoint, Step: step, Seconds: res.Commit.Took.Seconds(), Bytes: res.Commit.Bytes})
 	return nil
 }
 
@@ -90,7 +91,7 @@ func (r *run) chooseInterval() {
 	if fixed := r.spec.CheckpointEverySteps > 0; fixed && old.Steps > 0 || !fixed && old.Seconds > 0 && math.Abs(c.Seconds/old.Seconds-1) < 0.25 {
 		return
 	}
-	r.say.event(Event{Type: EventInterval, Step: r.step, Message: c.Reason})
+	r.say.event(protocol.Event{Type: protocol.EventInterval, Step: r.step, Message: c.Reason})
 	r.o.Logger.Info("checkpoint interval", "steps", c.Steps, "reason", c.Reason)
 }
 
@@ -113,7 +114,7 @@ func (r *run) saveIfDue(ctx context.Context) error {
 }
 
 func (r *run) startSave() error {
-	old := r.watch.switchTo(BucketSaving)
+	old := r.watch.switchTo(protocol.BucketSaving)
 	started, err := r.saver.Start(r.snapshot)
 	r.watch.switchTo(old)
 	if err != nil {
@@ -127,7 +128,7 @@ func (r *run) startSave() error {
 
 // saveNow commits the current step and waits for it. A step that is committed already costs nothing.
 func (r *run) saveNow(ctx context.Context) error {
-	r.state(StateSaving)
+	r.state(protocol.StateSaving)
 	if err := r.drain(ctx); err != nil {
 		return err
 	}
@@ -155,7 +156,7 @@ func (r *run) snapshot() (checkpoint.Snapshot, error) {
 		return checkpoint.Snapshot{}, err
 	}
 	r.spare = nil // the save's until it ends
-	goodput, err := json.Marshal(addBuckets(r.prior, r.watch.snapshot()))
+	goodput, err := json.Marshal(r.watch.withPrior(r.prior))
 	if err != nil {
 		return checkpoint.Snapshot{}, err
 	}
@@ -165,7 +166,7 @@ func (r *run) snapshot() (checkpoint.Snapshot, error) {
 	}
 	r.meta.DataStep, r.meta.LedgerSHA256 = r.step, r.ledger.Digest()
 	meta := r.meta
-	meta.Evals = append([]checkpoint.Eval(nil), r.meta.Evals...)
+	meta.Evals = append([]protocol.Eval(nil), r.meta.Evals...)
 	meta.Final = r.step == r.total
 	meta.Extra = maps.Clone(r.meta.Extra) // what was noted of the run once, as where it was imported from, stays
 	if meta.Extra == nil {
@@ -178,7 +179,7 @@ func (r *run) snapshot() (checkpoint.Snapshot, error) {
 
 // preempted saves the current step and reports why it stopped.
 func (r *run) preempted(ctx context.Context) error {
-	r.say.event(Event{Type: EventNotice, Step: r.step, Message: r.notice})
+	r.say.event(protocol.Event{Type: protocol.EventNotice, Step: r.step, Message: r.notice})
 	if err := r.saveNow(ctx); err != nil {
 		return fmt.Errorf("save after notice (%s): %w", r.notice, err)
 	}

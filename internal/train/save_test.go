@@ -8,6 +8,7 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/tensor"
 )
 
@@ -101,7 +102,7 @@ func TestIntervalOnceAStepIsTimed(t *testing.T) {
 		if a.err != nil {
 			t.Fatal(a.err)
 		}
-		if told := a.of(EventInterval); len(told) == 0 || told[0].Step < 1 {
+		if told := a.of(protocol.EventInterval); len(told) == 0 || told[0].Step < 1 {
 			t.Errorf("%d steps: %+v", steps, told)
 		}
 	}

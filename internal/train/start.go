@@ -11,12 +11,13 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/patient"
 	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/trm"
 	"trmsweep/internal/version"
 )
 
 // prepare opens the dataset, takes the run's fence and builds the model. done: the run was complete before.
-func (r *run) prepare(ctx context.Context) (res Result, done bool, err error) {
+func (r *run) prepare(ctx context.Context) (res protocol.AttemptResult, done bool, err error) {
 	if err := r.spec.Validate(); err != nil {
 		return r.result(), false, err
 	}
@@ -43,11 +44,11 @@ func (r *run) prepare(ctx context.Context) (res Result, done bool, err error) {
 // storage tells of a store that fails, and of one that answers again (err is nil).
 func (r *run) storage(op, key string, err error, waited time.Duration) {
 	if err == nil {
-		r.say.event(Event{Type: EventStorage, Seconds: waited.Seconds(), Message: fmt.Sprintf("%s %s: storage answers again after %s", op, key, waited.Round(time.Millisecond))})
+		r.say.event(protocol.Event{Type: protocol.EventStorage, Seconds: waited.Seconds(), Message: fmt.Sprintf("%s %s: storage answers again after %s", op, key, waited.Round(time.Millisecond))})
 		r.o.Logger.Info("storage answers again", "op", op, "key", key, "waited", waited.Round(time.Millisecond))
 		return
 	}
-	r.say.event(Event{Type: EventStorage, Seconds: waited.Seconds(), Message: fmt.Sprintf("%s %s: %v", op, key, err)})
+	r.say.event(protocol.Event{Type: protocol.EventStorage, Seconds: waited.Seconds(), Message: fmt.Sprintf("%s %s: %v", op, key, err)})
 	r.o.Logger.Warn("storage is failing, waiting", "op", op, "key", key, "error", err, "waited", waited.Round(time.Millisecond))
 }
 
@@ -59,7 +60,7 @@ func (r *run) acquire(ctx context.Context, there *checkpoint.Manifest) (err erro
 		return fmt.Errorf("acquire run %s: %w", r.o.Run, err)
 	}
 	r.saver = checkpoint.NewSaver(r.life, r.writer)
-	r.state(StateCompiling)
+	r.state(protocol.StateCompiling)
 	name, err := r.backendFor(there)
 	if err != nil {
 		return err
@@ -108,7 +109,7 @@ func (r *run) untilTold(ctx context.Context, f func(ctx context.Context) error) 
 
 // restore loads the newest good checkpoint, or the start values where there is none.
 func (r *run) restore(ctx context.Context) error {
-	r.state(StateRestoring)
+	r.state(protocol.StateRestoring)
 	ck, err := r.writer.Restore(ctx)
 	if err != nil {
 		return fmt.Errorf("restore run %s: %w", r.o.Run, err)
@@ -148,10 +149,10 @@ func (r *run) restore(ctx context.Context) error {
 	r.step, r.restoredFrom, r.lastSaved = ck.Step, ck.Step, ck.Step
 	r.digest = ck.Manifest.StateSHA256
 	for _, e := range ck.Skipped {
-		r.say.event(Event{Type: EventStorage, Step: e.Step, Message: fmt.Sprintf("checkpoint %s is bad (%s); an older one is used", e.Manifest, e.Bad)})
+		r.say.event(protocol.Event{Type: protocol.EventStorage, Step: e.Step, Message: fmt.Sprintf("checkpoint %s is bad (%s); an older one is used", e.Manifest, e.Bad)})
 	}
 	r.ready()
-	r.say.event(Event{Type: EventRestored, Step: r.step, RestoredFrom: r.step, Seconds: ck.Took.Seconds(), Bytes: ck.Bytes})
+	r.say.event(protocol.Event{Type: protocol.EventRestored, Step: r.step, RestoredFrom: r.step, Seconds: ck.Took.Seconds(), Bytes: ck.Bytes})
 	return nil
 }
 
@@ -160,7 +161,7 @@ func (r *run) ready() {
 	r.meta.CodeVersion = version.Code()
 	r.compute()
 	r.lastSave = r.o.Now()
-	r.say.progress(func(e *Event) {
+	r.say.progress(func(e *protocol.Event) {
 		e.Step, e.Total, e.CommittedStep, e.BestExactAccuracy = r.step, r.total, r.step, r.meta.BestExactAccuracy
 	})
 }

@@ -20,7 +20,7 @@ import (
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
-	"trmsweep/internal/report"
+	"trmsweep/internal/protocol"
 )
 
 // tiny is a whole run of 24 steps with three evaluations that takes well under a second.
@@ -78,12 +78,12 @@ func clock() func() time.Time {
 // tried is one attempt: its options, and what it said.
 type tried struct {
 	mu     sync.Mutex
-	events []Event
-	res    Result
+	events []protocol.Event
+	res    protocol.AttemptResult
 	err    error
 }
 
-func (a *tried) of(kind string) (out []Event) {
+func (a *tried) of(kind string) (out []protocol.Event) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, e := range a.events {
@@ -105,7 +105,7 @@ func attemptIn(ctx context.Context, t testing.TB, b blob.Bucket, spec experiment
 	o := Options{
 		Spec: spec, Bucket: b, Run: "r", DataDir: dataDir(t), Backend: "cpu", Now: clock(), Patience: time.Millisecond,
 		Logger: slog.New(slog.DiscardHandler),
-		Events: func(e Event) { a.mu.Lock(); a.events = append(a.events, e); a.mu.Unlock() },
+		Events: func(e protocol.Event) { a.mu.Lock(); a.events = append(a.events, e); a.mu.Unlock() },
 	}
 	for _, c := range change {
 		c(&o)
@@ -131,9 +131,9 @@ func trace(t testing.TB, b blob.Bucket) string {
 
 // undisturbed is the run that every other one is compared with: its result, its log and its result.json.
 type undisturbed struct {
-	res    Result
+	res    protocol.AttemptResult
 	trace  string
-	result report.RunResult
+	result protocol.RunResult
 }
 
 var reference *undisturbed
@@ -151,13 +151,13 @@ func want(t testing.TB) *undisturbed {
 	return reference
 }
 
-func result(t testing.TB, b blob.Bucket) report.RunResult {
+func result(t testing.TB, b blob.Bucket) protocol.RunResult {
 	t.Helper()
 	text, _, err := blob.ReadAll(t.Context(), b, "runs/r/result.json", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := report.DecodeResult(text)
+	r, err := protocol.DecodeResult(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +208,7 @@ func TestFreshRun(t *testing.T) {
 		var rec struct {
 			Step int64
 			Loss float64
-			Eval *checkpoint.Eval
+			Eval *protocol.Eval
 		}
 		if err := json.Unmarshal([]byte(line), &rec); err != nil {
 			t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/protocol"
 )
 
 // TrialResult is what a short run of a spec has shown.
@@ -29,7 +30,7 @@ func Trial(ctx context.Context, o Options, steps int64) (TrialResult, error) {
 	var out TrialResult
 	o.Spec, o.Run, o.MaxSteps, o.sameBatch = trialSpec(o.Spec, steps), "trial", steps, true
 	var rate atomic.Uint64
-	o.Events = func(e Event) {
+	o.Events = func(e protocol.Event) {
 		if e.StepsPerSecond > 0 {
 			rate.Store(math.Float64bits(e.StepsPerSecond))
 		}

@@ -12,7 +12,7 @@ import (
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
-	"trmsweep/internal/report"
+	"trmsweep/internal/protocol"
 )
 
 // VerifyOptions say which run to verify; DataDir only for a run that was trained with one.
@@ -41,7 +41,7 @@ type Verification struct {
 	Bytes       int64                `json:"bytes"`
 	Orphans     []VerifiedOrphan     `json:"orphans"` // referred to by nothing; collected by later attempts
 	Faults      []string             `json:"faults"`
-	Imported    *report.Imported     `json:"imported,omitempty"` // where the weights at step 0 come from; nil: from the seed
+	Imported    *protocol.Imported   `json:"imported,omitempty"` // where the weights at step 0 come from; nil: from the seed
 }
 
 // VerifiedCheckpoint is one checkpoint that HEAD lists.
@@ -307,32 +307,32 @@ func (v *Verification) checkLog(ctx context.Context, runs blob.Bucket, spec expe
 
 // checkResult compares result.json with the final checkpoint; a finished run has one.
 func (v *Verification) checkResult(ctx context.Context, b blob.Bucket, spec experiment.Spec, m checkpoint.Manifest) error {
-	r, err := report.ReadResult(ctx, b, report.Identity{Run: v.Run, SpecHash: spec.Hash(), Seed: spec.Seed})
+	r, err := protocol.ReadResult(ctx, b, protocol.Identity{Run: v.Run, SpecHash: spec.Hash(), Seed: spec.Seed})
 	switch {
 	case errors.Is(err, blob.ErrNotExist) && m.Meta.Final:
 		v.fault("%s is missing though the run is at its last step: it is being written at this moment, or the next `trmsweep train` writes it",
-			report.ResultFile)
+			protocol.ResultFile)
 		return nil
 	case errors.Is(err, blob.ErrNotExist):
 		return nil
-	case errors.Is(err, report.ErrResult):
+	case errors.Is(err, protocol.ErrResult):
 		v.fault("%v", err)
 		return nil
 	case err != nil:
 		return err
 	}
 	v.Objects++
-	attr, err := b.Stat(ctx, "runs/"+v.Run+"/"+report.ResultFile)
+	attr, err := b.Stat(ctx, "runs/"+v.Run+"/"+protocol.ResultFile)
 	if err != nil {
-		return fmt.Errorf("size of %s: %w", report.ResultFile, err)
+		return fmt.Errorf("size of %s: %w", protocol.ResultFile, err)
 	}
 	v.Bytes += attr.Size
 	switch {
 	case !m.Meta.Final:
-		v.fault("%s exists though the newest checkpoint, step %d of %d, is not final", report.ResultFile, m.Step, v.Total)
+		v.fault("%s exists though the newest checkpoint, step %d of %d, is not final", protocol.ResultFile, m.Step, v.Total)
 	case r.StateSHA256 != m.StateSHA256 || r.LedgerSHA256 != m.Meta.LedgerSHA256 || r.Steps != m.Step:
 		v.fault("%s is of step %d with state %.12s and ledger %.12s; the final checkpoint of step %d has %.12s and %.12s",
-			report.ResultFile, r.Steps, r.StateSHA256, r.LedgerSHA256, m.Step, m.StateSHA256, m.Meta.LedgerSHA256)
+			protocol.ResultFile, r.Steps, r.StateSHA256, r.LedgerSHA256, m.Step, m.StateSHA256, m.Meta.LedgerSHA256)
 	}
 	return nil
 }

@@ -1,10 +1,8 @@
-package report
+package experiment
 
 import (
 	"fmt"
 	"reflect"
-
-	"trmsweep/internal/experiment"
 )
 
 // Difference is a configuration key with the values that two specs have.
@@ -15,7 +13,7 @@ type Difference struct {
 }
 
 // Differences lists the configuration keys in which two specs differ, names aside.
-func Differences(a, b experiment.Spec) []Difference {
+func Differences(a, b Spec) []Difference {
 	out := []Difference{}
 	va, vb := reflect.ValueOf(a), reflect.ValueOf(b)
 	for i := range va.NumField() {

@@ -3,18 +3,12 @@ package report
 import (
 	"slices"
 	"strings"
+
+	"trmsweep/internal/protocol"
 )
 
-// Part says what computed the steps of a run from FromStep on, until the next part.
-type Part struct {
-	FromStep   int64  `json:"from_step"`
-	Backend    string `json:"backend"`
-	Arithmetic string `json:"arithmetic"` // kernels or device: other ones round otherwise
-	Code       string `json:"code"`
-}
-
-// arithmetic lists, in order, what computed the run, each once; its backend where it did not say more.
-func (r RunResult) arithmetic() []string {
+// arithmetic lists, in order, what computed a run, each once; its backend where it did not say more.
+func arithmetic(r protocol.RunResult) []string {
 	var names []string
 	for _, p := range r.Computed {
 		if !slices.Contains(names, p.Arithmetic) {
@@ -28,10 +22,10 @@ func (r RunResult) arithmetic() []string {
 }
 
 // arithmetics lists, in order, what computed the results, each once.
-func arithmetics(results []RunResult) string {
+func arithmetics(results []protocol.RunResult) string {
 	var names []string
 	for _, r := range results {
-		for _, name := range r.arithmetic() {
+		for _, name := range arithmetic(r) {
 			if !slices.Contains(names, name) {
 				names = append(names, name)
 			}
@@ -48,7 +42,7 @@ func mixed(rows []Row) []string {
 	var runs []string
 	for _, row := range rows {
 		for _, r := range row.results {
-			other := slices.ContainsFunc(r.Computed, func(p Part) bool { return p.Arithmetic != r.Computed[0].Arithmetic })
+			other := slices.ContainsFunc(r.Computed, func(p protocol.Part) bool { return p.Arithmetic != r.Computed[0].Arithmetic })
 			if other && !slices.Contains(runs, r.Run) {
 				runs = append(runs, r.Run)
 			}

@@ -1,7 +1,4 @@
-// Package report turns the results of a study into tables, statistics and
-// plots. It reads and writes result files and knows neither how they were
-// trained nor where they are kept.
-package report
+package protocol
 
 import (
 	"context"
@@ -48,12 +45,12 @@ type RunResult struct {
 	FinalCorrect string `json:"final_correct,omitempty"`
 	BestCorrect  string `json:"best_correct,omitempty"`
 
-	WallSeconds    float64            `json:"wall_seconds"`
-	Preemptions    int                `json:"preemptions"`
-	LostSteps      int64              `json:"lost_steps"` // computed again after a preemption
-	GoodputSeconds map[string]float64 `json:"goodput"`    // ledger: bucket -> seconds
-	FLOPsPerStep   float64            `json:"flops_per_step"`
-	PredictedHours float64            `json:"predicted_hours,omitempty"` // made before the run, 0 = none
+	WallSeconds    float64 `json:"wall_seconds"`
+	Preemptions    int     `json:"preemptions"`
+	LostSteps      int64   `json:"lost_steps"` // computed again after a preemption
+	GoodputSeconds Goodput `json:"goodput"`    // of its training processes
+	FLOPsPerStep   float64 `json:"flops_per_step"`
+	PredictedHours float64 `json:"predicted_hours,omitempty"` // made before the run, 0 = none
 
 	StateSHA256  string `json:"state_sha256"`
 	LedgerSHA256 string `json:"ledger_sha256"`
@@ -73,27 +70,22 @@ type Imported struct {
 
 func (i Imported) String() string { return fmt.Sprintf("%s (SHA-256 %.12s)", i.File, i.SHA256) }
 
+// Part says what computed the steps of a run from FromStep on, until the next part.
+type Part struct {
+	FromStep   int64  `json:"from_step"`
+	Backend    string `json:"backend"`
+	Arithmetic string `json:"arithmetic"` // kernels or device: other ones round otherwise
+	Code       string `json:"code"`
+}
+
 // Eval is one evaluation over held-out puzzles.
 type Eval struct {
 	Step          int64   `json:"step"`
-	ExactAccuracy float64 `json:"exact_accuracy"` // whole grid right
-	CellAccuracy  float64 `json:"cell_accuracy"`
+	ExactAccuracy float64 `json:"exact_accuracy"` // fraction of puzzles whose whole grid is right
+	CellAccuracy  float64 `json:"cell_accuracy"`  // fraction of cells
 	QHaltAccuracy float64 `json:"q_halt_accuracy"`
 	MeanSteps     float64 `json:"mean_steps"`
 	Puzzles       int     `json:"puzzles"`
-}
-
-// best is the best evaluation and the bitmap of what it solved. Where the best
-// checkpoint was evaluated over all final puzzles, that decides; the bitmap is
-// empty where only a part of them was looked at.
-func (r RunResult) best() (Eval, string) {
-	switch {
-	case r.BestFull != nil && r.BestFull.ExactAccuracy > r.Final.ExactAccuracy:
-		return *r.BestFull, r.BestCorrect
-	case r.BestFull != nil || r.Best.Step == r.Final.Step:
-		return r.Final, r.FinalCorrect
-	}
-	return r.Best, r.BestCorrect
 }
 
 // Encode is the bytes of result.json.
