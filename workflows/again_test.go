@@ -116,8 +116,8 @@ func TestUpdateWhileContinuingAsNew(t *testing.T) {
 	for name, stopped := range map[string]bool{"seeds are added": false, "and the sweep is stopped": true} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()
-			w.plan = thousand()
-			w.plan.Items = w.plan.Items[:300]
+			workflows.SetRoundSize(t, 50)
+			w.plan = manyItems(60)
 			more := w.plan.Items[0]
 			more.ID, more.Run, more.Seed = more.ID+"-s7", "0123456789abcdef-s7", 7
 			env := w.env(t)

@@ -15,7 +15,7 @@ import (
 
 // roundSize is the most experiments that are under way together: between rounds a
 // long sweep continues as new, with nothing running that its history must remember.
-const roundSize = 250
+var roundSize = 250 // tests make it smaller
 
 // quietAbove experiments, a sweep hears of changes of status only, not of tenths.
 const quietAbove = 50

@@ -97,9 +97,9 @@ func TestExtendOfALaterPhase(t *testing.T) {
 // The same across a continue-as-new: the next history still waits for the experiment to extend.
 func TestExtendOfALaterRound(t *testing.T) {
 	w := newWorld()
-	w.plan = thousand()
-	w.plan.Items = w.plan.Items[:300]
-	from := w.plan.Items[298]
+	workflows.SetRoundSize(t, 50)
+	w.plan = manyItems(60)
+	from := w.plan.Items[58]
 	to := from
 	to.ID, to.Run = from.ID+"_more", "0123456789abcdef-s42"
 	var input any = map[string]any{}
@@ -124,7 +124,7 @@ func TestExtendOfALaterRound(t *testing.T) {
 			continue
 		}
 		r := sweepResult(t, env)
-		if e := rowOf(t, r, to.ID); histories != 2 || r.Done != 301 || len(w.forks) != 1 || e.Status != workflows.StatusDone || e.Attempts != 1 {
+		if e := rowOf(t, r, to.ID); histories != 2 || r.Done != 61 || len(w.forks) != 1 || e.Status != workflows.StatusDone || e.Attempts != 1 {
 			t.Errorf("%d histories, %d done, forks %+v, row %+v", histories, r.Done, w.forks, e)
 		}
 		return

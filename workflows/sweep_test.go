@@ -3,6 +3,7 @@ package workflows_test
 import (
 	"context"
 	"log/slog"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -46,6 +47,7 @@ func newWorld() *world {
 }
 
 func (w *world) env(t *testing.T) *testsuite.TestWorkflowEnvironment {
+	bound(t)
 	var s testsuite.WorkflowTestSuite
 	s.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := s.NewTestWorkflowEnvironment()
@@ -112,6 +114,17 @@ func (w *world) env(t *testing.T) *testsuite.TestWorkflowEnvironment {
 		return done(in), nil
 	})
 	return env
+}
+
+// bound ends the tests with all stacks when a test takes much too long. The test timeout
+// of the SDK's environment cannot do it: it counts idle time only, in the main loop.
+func bound(t *testing.T) {
+	const most = 5 * time.Minute
+	timer := time.AfterFunc(most, func() {
+		debug.SetTraceback("all")
+		panic(t.Name() + " still runs after " + most.String())
+	})
+	t.Cleanup(func() { timer.Stop() })
 }
 
 // stored is the number of objects in the store.

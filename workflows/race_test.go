@@ -1,0 +1,6 @@
+//go:build race
+
+package workflows_test
+
+// raceEnabled says that tests run with the race detector, which makes them five to ten times slower.
+const raceEnabled = true
