@@ -87,7 +87,7 @@ func runImport(ctx context.Context, a *app, f trainFlags, file string, args []st
 		Owner: checkpoint.Owner{Host: host, PID: os.Getpid()},
 	})
 	if errors.Is(err, train.ErrRunExists) {
-		return usagef("import: run %s exists; choose another --run", f.run)
+		return usageError{err}
 	}
 	if err != nil {
 		return err

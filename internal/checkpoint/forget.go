@@ -55,21 +55,14 @@ func (o Owner) before(h Head) error {
 
 // beginAnew puts an empty HEAD in the place of one that is lost or damaged, if it still is.
 func beginAnew(ctx context.Context, b blob.Bucket, owner Owner) error {
-	generation := blob.Absent
-	attr, err := b.Stat(ctx, headKey)
-	if err == nil {
-		generation = attr.Generation
-	} else if !errors.Is(err, blob.ErrNotExist) {
-		return fmt.Errorf("read HEAD.json: %w", err)
-	}
-	h, _, err := rebuild(ctx, b, 0)
+	generation, err := HeadGeneration(ctx, b)
 	if err != nil {
 		return err
 	}
 	if _, _, err := readHead(ctx, b); err == nil {
 		return nil // it has come in the meantime
 	}
-	_, err = putHead(ctx, b, Head{Format: Format, Epoch: h.Epoch + 1, Lease: nonce(), Owner: owner, Commit: nonce(), Generation: generation})
+	_, err = Begin(ctx, b, owner, generation)
 	if errors.Is(err, blob.ErrPrecondition) {
 		return nil
 	}

@@ -78,15 +78,20 @@ func WithYield(refuse func(Head) error) Option { return func(w *Writer) { w.yiel
 // WithClock replaces time.Now; it is only written down, never compared.
 func WithClock(now func() time.Time) Option { return func(w *Writer) { w.now = now } }
 
+func newWriter(b blob.Bucket, owner Owner, opts []Option) *Writer {
+	w := &Writer{b: b, owner: owner, lease: nonce(), keep: DefaultKeep, grace: DefaultGrace, log: slog.Default(), now: time.Now}
+	for _, o := range opts {
+		o(w)
+	}
+	return w
+}
+
 // Acquire takes the run under b's root: it raises the fence in HEAD.json, which
 // ends the power of every earlier writer, and it does so before anything is
 // read. A HEAD that is lost or damaged is rebuilt from the manifests. Errors:
 // ErrAllBad, ErrFormat (both final), blob.ErrTransient.
 func Acquire(ctx context.Context, b blob.Bucket, owner Owner, opts ...Option) (*Writer, error) {
-	w := &Writer{b: b, owner: owner, lease: nonce(), keep: DefaultKeep, grace: DefaultGrace, log: slog.Default(), now: time.Now}
-	for _, o := range opts {
-		o(w)
-	}
+	w := newWriter(b, owner, opts)
 	for try := 0; ; try++ {
 		head, err := currentHead(ctx, b)
 		if err != nil {

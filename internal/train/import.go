@@ -16,7 +16,7 @@ import (
 
 var (
 	// ErrRunExists: Import makes new runs only.
-	ErrRunExists = errors.New("the run exists")
+	ErrRunExists = errors.New("exists")
 	// ErrUnfinishedImport: the run was to start from imported weights, which were never committed. Final.
 	ErrUnfinishedImport = errors.New("unfinished import")
 )
@@ -55,29 +55,33 @@ func Import(ctx context.Context, o ImportOptions) error {
 	if err != nil {
 		return err
 	}
+	origin = append(origin, '\n')
 	runs := blob.Prefix(o.Bucket, "runs/"+o.Run+"/")
-	seen, err := unfinished(ctx, runs)
+	seen, err := importable(ctx, runs, o.Run)
+	if err != nil {
+		return err
+	}
+	mark, first, err := putMarker(ctx, runs, origin)
 	if err != nil {
 		return fmt.Errorf("import into run %s: %w", o.Run, err)
 	}
-	mark, err := blob.PutBytes(ctx, runs, importMarker, append(origin, '\n'), blob.Any)
-	if err != nil {
-		return fmt.Errorf("import into run %s: %w", o.Run, err)
-	}
-	w, err := checkpoint.Acquire(ctx, runs, o.Owner, checkpoint.WithYield(func(h checkpoint.Head) error {
-		if len(h.Entries) > 0 || h.Generation != seen {
-			return ErrRunExists
+	w, err := checkpoint.Begin(ctx, runs, o.Owner, seen)
+	if errors.Is(err, blob.ErrPrecondition) {
+		if first {
+			err = unmark(ctx, runs, mark)
+		} else {
+			err = nil
 		}
-		return nil
-	}))
-	if errors.Is(err, ErrRunExists) && seen == 0 { // somebody began to train it just now: it is no import
-		err = errors.Join(err, runs.Delete(ctx, importMarker, mark.Generation))
+		return errors.Join(taken(ctx, runs, o.Run), err)
+	}
+	if err == nil && !first {
+		_, err = blob.PutBytes(ctx, runs, importMarker, origin, blob.Any)
+	}
+	if err == nil {
+		err = putSpec(ctx, runs, o.Spec)
 	}
 	if err != nil {
-		return fmt.Errorf("import into run %s: %w", o.Run, err)
-	}
-	if err := putSpec(ctx, runs, o.Spec); err != nil {
-		return fmt.Errorf("import into run %s: %w", o.Run, err)
+		return fmt.Errorf("import into run %s: %w; the same command makes it anew", o.Run, err)
 	}
 	meta := checkpoint.Meta{
 		ConfigHash:   o.Spec.Hash(),
@@ -88,40 +92,99 @@ func Import(ctx context.Context, o ImportOptions) error {
 		LedgerSHA256: ledger.Digest(),
 		Extra:        map[string]json.RawMessage{importedKey: origin},
 	}
-	if _, err := w.Save(ctx, checkpoint.Snapshot{State: o.State, Meta: meta, Milestone: true}); err != nil {
+	_, err = w.Save(ctx, checkpoint.Snapshot{State: o.State, Meta: meta, Milestone: true})
+	if errors.Is(err, checkpoint.ErrFenced) {
+		return taken(ctx, runs, o.Run)
+	}
+	if err != nil {
 		return fmt.Errorf("import into run %s: %w; the same command makes it anew", o.Run, err)
 	}
 	return nil
 }
 
-// unfinished is the generation of the HEAD of an import that was not finished, 0 where there is
-// no run; ErrRunExists where there is another.
-func unfinished(ctx context.Context, runs blob.Bucket) (int64, error) {
-	m, _, err := checkpoint.Newest(ctx, runs)
-	if m != nil || errors.Is(err, checkpoint.ErrAllBad) {
-		return 0, ErrRunExists
+// putMarker makes sure that the import's marker is there, and renews one that is, so that no
+// other import can delete it that began before. first: this import has made it.
+//
+// The marker has to survive the import that loses a run to another one. The loser deletes it
+// only if it has made it, and only at that generation. An import that comes later renews the
+// marker before it takes HEAD.json, so its marker is at another generation and stays. What is
+// deleted is thus a marker that no other import has seen, where somebody has begun to train.
+func putMarker(ctx context.Context, runs blob.Bucket, origin []byte) (generation int64, first bool, err error) {
+	for {
+		attr, err := blob.PutBytes(ctx, runs, importMarker, origin, blob.Absent)
+		if err == nil {
+			return attr.Generation, true, nil
+		}
+		if !errors.Is(err, blob.ErrPrecondition) {
+			return 0, false, err
+		}
+		text, attr, err := blob.ReadAll(ctx, runs, importMarker, 0)
+		if errors.Is(err, blob.ErrCorrupt) {
+			text = origin
+			attr, err = runs.Stat(ctx, importMarker)
+		}
+		if err == nil {
+			attr, err = blob.PutBytes(ctx, runs, importMarker, text, attr.Generation)
+		}
+		if err == nil {
+			return attr.Generation, false, nil
+		}
+		changed := errors.Is(err, blob.ErrPrecondition) || errors.Is(err, blob.ErrNotExist)
+		if !changed {
+			return 0, false, err
+		}
 	}
-	if err != nil {
-		return 0, err
-	}
-	h, err := checkpoint.ReadHead(ctx, runs)
-	if errors.Is(err, blob.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	if len(h.Entries) > 0 {
-		return 0, ErrRunExists
-	}
-	_, err = runs.Stat(ctx, importMarker)
-	if errors.Is(err, blob.ErrNotExist) {
-		return 0, ErrRunExists
-	}
-	return h.Generation, err
 }
 
-// notImported is ErrUnfinishedImport where a run without a checkpoint was to be an import.
+// unmark deletes the marker if no other import has renewed it.
+func unmark(ctx context.Context, runs blob.Bucket, generation int64) error {
+	err := runs.Delete(ctx, importMarker, generation)
+	if errors.Is(err, blob.ErrPrecondition) || errors.Is(err, blob.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// taken is the error of an import that another process has come before.
+func taken(ctx context.Context, runs blob.Bucket, run string) error {
+	who := "another process"
+	if h, err := checkpoint.ReadHead(ctx, runs); err == nil {
+		who += " (" + h.Owner.String() + ")"
+	}
+	return fmt.Errorf("import into run %s: it %w now: %s has begun to import or to train it, and nothing of this import was kept; "+
+		"look at it with `trmsweep verify --run %s`, or choose another --run", run, ErrRunExists, who, run)
+}
+
+// importable is the generation of HEAD.json (0: there is none) of a run that can be made: it does
+// not exist, or it is an import of which nothing was committed, whatever its HEAD.json says. ErrRunExists for any other run.
+func importable(ctx context.Context, runs blob.Bucket, run string) (int64, error) {
+	generation, err := checkpoint.HeadGeneration(ctx, runs)
+	if err != nil {
+		return 0, fmt.Errorf("import into run %s: %w", run, err)
+	}
+	m, _, err := checkpoint.Newest(ctx, runs)
+	unreadable := errors.Is(err, checkpoint.ErrAllBad)
+	if err != nil && !unreadable {
+		return 0, fmt.Errorf("import into run %s: %w", run, err)
+	}
+	absent := m == nil && generation == 0 && !unreadable
+	if absent {
+		return 0, nil
+	}
+	if m == nil {
+		err := notImported(ctx, runs, run)
+		if errors.Is(err, ErrUnfinishedImport) {
+			return generation, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return 0, fmt.Errorf("import into run %s: it %w; choose another --run", run, ErrRunExists)
+}
+
+// notImported is for a run of which no manifest can be read. ErrUnfinishedImport: it was to be an import, and
+// nothing of it was committed. ErrAllBad: it was one, and was trained. It must not begin from the seed in either case.
 func notImported(ctx context.Context, runs blob.Bucket, run string) error {
 	text, _, err := blob.ReadAll(ctx, runs, importMarker, 0)
 	if errors.Is(err, blob.ErrNotExist) {
@@ -134,8 +197,31 @@ func notImported(ctx context.Context, runs blob.Bucket, run string) error {
 	if err == nil {
 		_ = json.Unmarshal(text, &from) // that it was to be an import is certain without
 	}
-	return fmt.Errorf("%w: run %s was to start from the weights of %s, and they were never committed: "+
+	trained, err := checkpoint.Trained(ctx, runs)
+	if err != nil {
+		return fmt.Errorf("look whether run %s was trained: %w", run, err)
+	}
+	if trained {
+		return fmt.Errorf("%w: run %s began from the weights of %s and was trained; bring the objects under ckpt/ back, or choose another --run",
+			checkpoint.ErrAllBad, run, from.File)
+	}
+	return fmt.Errorf("%w: run %s was to start from the weights of %s, and no checkpoint of it can be read: "+
 		"repeat the same `trmsweep import`, or choose another --run", ErrUnfinishedImport, run, from.File)
+}
+
+// newestManifest is checkpoint.Newest for a run that is looked at to be trained: an import that
+// was not finished is said to be one, also if its HEAD.json is damaged.
+func newestManifest(ctx context.Context, runs blob.Bucket, run string) (*checkpoint.Manifest, checkpoint.Entry, error) {
+	m, e, err := checkpoint.Newest(ctx, runs)
+	unreadable := errors.Is(err, checkpoint.ErrAllBad)
+	failed := err != nil && !unreadable
+	if m != nil || failed {
+		return m, e, err
+	}
+	if ierr := notImported(ctx, runs, run); ierr != nil {
+		return nil, e, ierr
+	}
+	return nil, e, err
 }
 
 // imported is where the weights of the run at step 0 come from; nil: from the seed.

@@ -94,6 +94,163 @@ func TestImportKilledAnywhere(t *testing.T) {
 	}
 }
 
+// foreignHead is the HEAD.json of a run that has saved the steps.
+func foreignHead(t *testing.T, steps ...int64) []byte {
+	t.Helper()
+	b := mem.New(nil)
+	if len(steps) == 0 {
+		begun(t, b)
+	}
+	for _, step := range steps {
+		if a := attempt(t, b, tiny(t), func(o *Options) { o.MaxSteps = step }); a.err != nil {
+			t.Fatal(a.err)
+		}
+	}
+	data, _, err := blob.ReadAll(t.Context(), b, "runs/r/HEAD.json", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// begun makes the run r of a training that has saved nothing yet.
+func begun(t *testing.T, b blob.Bucket) {
+	t.Helper()
+	_, err := checkpoint.Acquire(t.Context(), blob.Prefix(b, "runs/r/"), checkpoint.Owner{Host: "trainer"},
+		checkpoint.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// An import that died before its first checkpoint, and whose HEAD.json is damaged besides, is still
+// an unfinished import: nobody is told to delete it, and importing again makes the run.
+func TestUnfinishedImportWithADamagedHead(t *testing.T) {
+	want := mem.New(nil)
+	oneStep := func(o *Options) { o.MaxSteps = 1 }
+	if err := Import(t.Context(), weights(t, want)); err != nil {
+		t.Fatal(err)
+	}
+	undisturbed := attempt(t, want, tiny(t), oneStep)
+	if undisturbed.err != nil {
+		t.Fatal(undisturbed.err)
+	}
+	for _, c := range []struct {
+		name string
+		head []byte // nil: deleted
+	}{
+		{"deleted", nil},
+		{"empty", []byte{}},
+		{"no JSON", []byte("{")},
+		{"another run's", foreignHead(t, 5)},
+		{"another run's, of a later epoch", foreignHead(t, 2, 5, 7)},
+		{"another run's that has saved nothing", foreignHead(t)},
+	} {
+		for name, at := range map[string]int{"before the state": 4, "after the state": 5} {
+			t.Run(c.name+" "+name, func(t *testing.T) {
+				b := mem.New(nil)
+				if err := Import(t.Context(), weights(t, &killedPut{Bucket: b, left: at})); !errors.Is(err, errKilled) {
+					t.Fatal(err)
+				}
+				err := b.Delete(t.Context(), "runs/r/HEAD.json", blob.Any)
+				if c.head != nil {
+					_, err = blob.PutBytes(t.Context(), b, "runs/r/HEAD.json", c.head, blob.Any)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				a := attempt(t, b, tiny(t))
+				if !errors.Is(a.err, ErrUnfinishedImport) || !strings.Contains(a.err.Error(), "repeat the same `trmsweep import`") {
+					t.Fatalf("train: %v", a.err)
+				}
+				v := verify(t, b)
+				said := strings.Join(v.Faults, "\n")
+				if v.OK || !strings.Contains(said, "theirs.safetensors") || strings.Contains(said, "delete") {
+					t.Fatalf("verify: %v", v.Faults)
+				}
+				if err := Import(t.Context(), weights(t, b)); err != nil {
+					t.Fatalf("again: %v", err)
+				}
+				a = attempt(t, b, tiny(t), oneStep)
+				if a.err != nil || a.res.StateSHA256 != undisturbed.res.StateSHA256 {
+					t.Fatalf("%+v %v", a.res, a.err)
+				}
+				if v := verify(t, b); !v.OK {
+					t.Errorf("afterwards: %v", v.Faults)
+				}
+			})
+		}
+	}
+}
+
+// A run that was imported and trained is not made anew, and does not begin from the seed, if its checkpoints are gone.
+func TestTrainedImportIsNotImportedAgain(t *testing.T) {
+	b := mem.New(nil)
+	if err := Import(t.Context(), weights(t, b)); err != nil {
+		t.Fatal(err)
+	}
+	if a := attempt(t, b, tiny(t), func(o *Options) { o.MaxSteps = 5 }); a.err != nil {
+		t.Fatal(a.err)
+	}
+	for attr, err := range b.List(t.Context(), "runs/r/ckpt/") {
+		if err == nil {
+			err = b.Delete(t.Context(), attr.Key, blob.Any)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, head := range [][]byte{nil, {}, foreignHead(t)} {
+		if head != nil {
+			if _, err := blob.PutBytes(t.Context(), b, "runs/r/HEAD.json", head, blob.Any); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := Import(t.Context(), weights(t, b)); !errors.Is(err, checkpoint.ErrAllBad) {
+			t.Errorf("import: %v", err)
+		}
+		if a := attempt(t, b, tiny(t)); !errors.Is(a.err, checkpoint.ErrAllBad) || !strings.Contains(a.err.Error(), "theirs.safetensors") {
+			t.Errorf("train: %v", a.err)
+		}
+	}
+}
+
+// Two imports into one run, the first stopped before each of its writes while the second runs, or dies
+// anywhere: the run is an import afterwards, or a finished one, and the one that lost says what happened.
+func TestImportsOfOneRun(t *testing.T) {
+	for _, key := range []string{"runs/r/import.json", "runs/r/HEAD.json", "runs/r/spec.json", "runs/r/ckpt/"} {
+		for left := 1; left <= 6; left++ {
+			b := mem.New(nil)
+			var second error
+			first := weights(t, &beforePut{Bucket: b, key: key, meanwhile: func() {
+				o := weights(t, &killedPut{Bucket: b, left: left})
+				o.From.File = "second.safetensors"
+				o.Owner.Host = "second"
+				second = Import(t.Context(), o)
+			}})
+			err := Import(t.Context(), first)
+			both := err == nil && second == nil
+			if both {
+				t.Fatalf("before %s, write %d: both have made the run", key, left)
+			}
+			if err != nil && (!errors.Is(err, ErrRunExists) || !strings.Contains(err.Error(), "another process (second)")) {
+				t.Errorf("before %s, write %d: the first: %v", key, left, err)
+			}
+			if err != nil && strings.Contains(err.Error(), "makes it anew") {
+				t.Errorf("before %s, write %d: the first promises: %v", key, left, err)
+			}
+			a := attempt(t, b, tiny(t), func(o *Options) { o.MaxSteps = 1 })
+			made := err == nil || second == nil
+			if made && a.err != nil {
+				t.Errorf("before %s, write %d: it was made, and train says %v", key, left, a.err)
+			}
+			if !made && a.err == nil && verify(t, b).Imported == nil {
+				t.Errorf("before %s, write %d: the run begins from its seed", key, left)
+			}
+		}
+	}
+}
+
 // That a run was imported is in every later manifest and in its result, over every resume.
 func TestImportIsRemembered(t *testing.T) {
 	b := mem.New(nil)
@@ -121,11 +278,6 @@ func TestImportIsRemembered(t *testing.T) {
 
 // Import leaves alone what is there: a run, and one that somebody has just begun to train.
 func TestImportMakesNewRunsOnly(t *testing.T) {
-	fresh := func(t *testing.T, b blob.Bucket) {
-		if _, err := checkpoint.Acquire(t.Context(), blob.Prefix(b, "runs/r/"), checkpoint.Owner{}, checkpoint.WithLogger(slog.New(slog.DiscardHandler))); err != nil {
-			t.Fatal(err)
-		}
-	}
 	for name, there := range map[string]func(*testing.T, *mem.Bucket) blob.Bucket{
 		"a run": func(t *testing.T, b *mem.Bucket) blob.Bucket {
 			if a := attempt(t, b, tiny(t), func(o *Options) { o.MaxSteps = 2 }); a.err != nil {
@@ -133,9 +285,9 @@ func TestImportMakesNewRunsOnly(t *testing.T) {
 			}
 			return b
 		},
-		"a run that has saved nothing": func(t *testing.T, b *mem.Bucket) blob.Bucket { fresh(t, b); return b },
+		"a run that has saved nothing": func(t *testing.T, b *mem.Bucket) blob.Bucket { begun(t, b); return b },
 		"a run that begins meanwhile": func(t *testing.T, b *mem.Bucket) blob.Bucket {
-			return &beforePut{Bucket: b, key: "runs/r/HEAD.json", meanwhile: func() { fresh(t, b) }}
+			return &beforePut{Bucket: b, key: "runs/r/HEAD.json", meanwhile: func() { begun(t, b) }}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -157,7 +309,7 @@ func TestImportMakesNewRunsOnly(t *testing.T) {
 	})
 }
 
-// beforePut does something just before the first write of a key.
+// beforePut does something just before the first write of a key that begins so.
 type beforePut struct {
 	blob.Bucket
 	key       string
@@ -165,9 +317,9 @@ type beforePut struct {
 }
 
 func (b *beforePut) Put(ctx context.Context, key string, body io.ReaderAt, size, gen int64) (blob.Attr, error) {
-	if key == b.key && b.meanwhile != nil {
-		b.meanwhile()
+	if meanwhile := b.meanwhile; meanwhile != nil && strings.HasPrefix(key, b.key) {
 		b.meanwhile = nil
+		meanwhile()
 	}
 	return b.Bucket.Put(ctx, key, body, size, gen)
 }

@@ -25,12 +25,12 @@ func newestGood(h checkpoint.Head) (checkpoint.Entry, bool) {
 // peek reads the newest manifest that can be read, without taking the run from whoever
 // has it; nil where there is none. The run of another spec, and an unfinished import, are left alone.
 func (r *run) peek(ctx context.Context) (*checkpoint.Manifest, error) {
-	m, e, err := checkpoint.Newest(ctx, r.runs)
+	m, e, err := newestManifest(ctx, r.runs, r.o.Run)
 	if err != nil {
 		return nil, fmt.Errorf("look at run %s: %w", r.o.Run, err)
 	}
 	if m == nil {
-		return nil, notImported(ctx, r.runs, r.o.Run)
+		return nil, nil
 	}
 	data := m.Meta.DatasetHash
 	if r.o.DataDir != "" {

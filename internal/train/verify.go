@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/checkpoint"
@@ -94,6 +95,9 @@ func verifyOnce(ctx context.Context, o VerifyOptions) (Verification, int64, erro
 	rep, err := checkpoint.Verify(ctx, runs)
 	switch {
 	case errors.Is(err, checkpoint.ErrAllBad):
+		if err := notImported(ctx, runs, o.Run); err != nil {
+			return v.unfinishedImport(err)
+		}
 		v.fault("%v", err)
 		return v.done(), 0, nil
 	case errors.Is(err, blob.ErrNotExist):
@@ -107,7 +111,7 @@ func verifyOnce(ctx context.Context, o VerifyOptions) (Verification, int64, erro
 	if rep.Rebuilt != "" {
 		v.fault("%s; the next attempt makes it anew from the checkpoints that lie there, none of which is to be deleted", rep.Rebuilt)
 	}
-	if rep.Newest == nil && len(rep.Head.Entries) == 0 {
+	if rep.Newest == nil && !manifests(rep) {
 		if err := notImported(ctx, runs, o.Run); err != nil {
 			return v.unfinishedImport(err)
 		}
@@ -153,11 +157,17 @@ func (v Verification) recompute(ctx context.Context, o VerifyOptions, runs blob.
 
 // unfinishedImport is the result for a run that is an import without a commit, unless err is the storage's.
 func (v Verification) unfinishedImport(err error) (Verification, int64, error) {
-	if !errors.Is(err, ErrUnfinishedImport) {
+	known := errors.Is(err, ErrUnfinishedImport) || errors.Is(err, checkpoint.ErrAllBad)
+	if !known {
 		return v, 0, err
 	}
 	v.fault("%v", err)
 	return v.done(), 0, nil
+}
+
+// manifests reports whether the manifest of a checkpoint can be read.
+func manifests(rep checkpoint.Report) bool {
+	return slices.ContainsFunc(rep.Checkpoints, func(c checkpoint.Verified) bool { return c.Manifest != nil })
 }
 
 func (v *Verification) fault(format string, args ...any) {
