@@ -39,7 +39,7 @@ type Event struct {
 	RestoredFrom  int64 `json:"restored_from_step,omitempty"`
 
 	Loss              float64 `json:"loss,omitempty"`    // per row of the batch
-	LMLoss            float64 `json:"lm_loss,omitempty"` // per row of the batch
+	LMLoss            float64 `json:"lm_loss,omitempty"` // per row of the batch; this and the accuracies are of the last step that was logged
 	Accuracy          float64 `json:"accuracy,omitempty"`
 	ExactAccuracy     float64 `json:"exact_accuracy,omitempty"`
 	CellAccuracy      float64 `json:"cell_accuracy,omitempty"`

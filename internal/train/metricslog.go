@@ -25,21 +25,21 @@ func (m *metricsLog) take() (jsonl, events []byte) {
 	return jsonl, events
 }
 
-// step logs one training step: the loss of every step, all metrics of every `full` one.
-func (m *metricsLog) step(step int64, batch int, mt trm.Metrics, lr float64, full bool, wall time.Time) {
-	loss := mt.Loss / float64(batch)
+// step logs one training step: the loss, and the metrics where they were read (mt is not nil).
+func (m *metricsLog) step(step int64, batch, loss float64, mt *trm.Metrics, lr float64, wall time.Time) {
+	loss /= batch
 	m.jsonl = append(m.jsonl, `{"step":`...)
 	m.jsonl = strconv.AppendInt(m.jsonl, step, 10)
 	m.jsonl = append(m.jsonl, `,"loss":`...)
 	m.jsonl = appendFloat(m.jsonl, loss)
-	if !full {
+	if mt == nil {
 		m.jsonl = append(m.jsonl, "}\n"...)
 		return
 	}
 	scalars := []tfevents.Scalar{
 		{Tag: "train/loss", Value: loss},
-		{Tag: "train/lm_loss", Value: mt.LMLoss / float64(batch)},
-		{Tag: "train/q_halt_loss", Value: mt.QHaltLoss / float64(batch)},
+		{Tag: "train/lm_loss", Value: mt.LMLoss / batch},
+		{Tag: "train/q_halt_loss", Value: mt.QHaltLoss / batch},
 		{Tag: "train/count", Value: mt.Count},
 		{Tag: "train/lr", Value: lr},
 	}

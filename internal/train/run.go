@@ -201,35 +201,51 @@ func (r *run) trainStep(ctx context.Context, feed <-chan fed) error {
 	step := r.step + 1
 	lr := r.spec.LRAt(step)
 	begin := r.o.Now()
-	mt, err := r.model.Step(trm.StepInput{
+	res, err := r.model.Step(trm.StepInput{
 		Inputs: f.batch.Inputs, Labels: f.batch.Labels, PuzzleIDs: f.batch.PuzzleIDs, MinSteps: f.minSteps,
 		Step: step, LR: lr, PuzzleEmbLR: r.spec.PuzzleEmbLRAt(step),
 	})
 	if err != nil {
 		return fmt.Errorf("step %d of %s: %w", step, r.spec.Name, err)
 	}
-	if !mt.Finite {
+	if !res.Finite {
 		_ = r.drain(ctx) // an older step may be on its way: it is then the last good one
-		return fmt.Errorf("%w: step %d of %s (loss %v); %s; a lower lr or a longer warm-up may help", ErrDiverged, step, r.spec.Name, mt.Loss, r.lastGood())
+		return fmt.Errorf("%w: step %d of %s (loss %v); %s; a lower lr or a longer warm-up may help", ErrDiverged, step, r.spec.Name, res.Loss, r.lastGood())
+	}
+	metrics, err := r.metricsToLog(step)
+	if err != nil {
+		return fmt.Errorf("step %d of %s: %w", step, r.spec.Name, err)
 	}
 	now := r.o.Now()
 	r.ledger.Add(step, f.batch, f.minSteps)
 	f.release()
 	r.step = step
 	r.observe(now.Sub(begin).Seconds())
-	every := int64(max(1, r.spec.LogEverySteps))
-	r.log.step(step, r.spec.GlobalBatchSize, mt, lr, step%every == 0 || step == r.total, now)
+	batch := float64(r.spec.GlobalBatchSize)
+	r.log.step(step, batch, res.Loss, metrics, lr, now)
 	r.say.progress(func(e *protocol.Event) {
 		e.Step, e.LR = step, lr
-		e.Loss, e.LMLoss = mt.Loss/float64(r.spec.GlobalBatchSize), mt.LMLoss/float64(r.spec.GlobalBatchSize)
-		if mt.Count > 0 {
-			e.Accuracy, e.ExactAccuracy = mt.Accuracy/mt.Count, mt.ExactAccuracy/mt.Count
+		e.Loss = res.Loss / batch
+		if metrics != nil {
+			e.LMLoss = metrics.LMLoss / batch
+		}
+		if metrics != nil && metrics.Count > 0 {
+			e.Accuracy, e.ExactAccuracy = metrics.Accuracy/metrics.Count, metrics.ExactAccuracy/metrics.Count
 		}
 		e.StepsPerSecond = 1 / max(r.stepSeconds, 1e-9)
 		e.ETASeconds = float64(r.total-step) * r.stepSeconds
 		e.Goodput = r.watch.snapshot()
 	})
 	return nil
+}
+
+// metricsToLog reads the metrics of a step that is logged with all of them; nil for others.
+func (r *run) metricsToLog(step int64) (*trm.Metrics, error) {
+	if step%int64(max(1, r.spec.LogEverySteps)) != 0 && step != r.total {
+		return nil, nil
+	}
+	mt, err := r.model.Metrics()
+	return &mt, err
 }
 
 // observe keeps a running mean of the step time.

@@ -30,8 +30,11 @@ func TestStepAllocatesNothing(t *testing.T) {
 			in.LR, in.PuzzleEmbLR = 1e-3, 1e-3
 			step := func() {
 				in.Step++
-				if mt, err := m.Step(in); err != nil || !mt.Finite {
-					t.Fatalf("step %d: %+v, %v", in.Step, mt, err)
+				if res, err := m.Step(in); err != nil || !res.Finite {
+					t.Fatalf("step %d: %+v, %v", in.Step, res, err)
+				}
+				if _, err := m.Metrics(); err != nil {
+					t.Fatal(err)
 				}
 			}
 			for range 3 {

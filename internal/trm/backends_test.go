@@ -18,11 +18,11 @@ func wholeRun(t *testing.T, name string, c Config, steps int) (curve []float64, 
 	for s := range steps {
 		in.Step, in.LR = int64(s+1), 3e-3*min(1, float64(s+1)/20)
 		in.PuzzleEmbLR = in.LR
-		mt, err := m.Step(in)
-		if err != nil || !mt.Finite {
-			t.Fatalf("%s, step %d: loss %v, %v", name, s+1, mt.Loss, err)
+		res, err := m.Step(in)
+		if err != nil || !res.Finite {
+			t.Fatalf("%s, step %d: loss %v, %v", name, s+1, res.Loss, err)
 		}
-		curve = append(curve, mt.LMLoss)
+		curve = append(curve, lastMetrics(t, m).LMLoss)
 	}
 	rows, err := m.Eval(in.Inputs, in.Labels, in.PuzzleIDs)
 	if err != nil {

@@ -49,20 +49,20 @@ func (m *Model) BenchStep(steps int) (BenchResult, error) {
 		}
 		in.Step = int64(s + 1)
 		begin := time.Now()
-		mt, err := m.Step(in)
+		res, err := m.Step(in)
 		if err != nil {
 			return r, err
 		}
-		if !mt.Finite {
+		if !res.Finite {
 			return r, fmt.Errorf("bench: step %d is %w (loss %v, before it %v): this backend computes something else than the model",
-				s+1, ErrNotFinite, mt.Loss/float64(c.BatchSize), r.LossLast)
+				s+1, ErrNotFinite, res.Loss/float64(c.BatchSize), r.LossLast)
 		}
 		if s == 0 {
-			r.LossFirst = mt.Loss / float64(c.BatchSize)
+			r.LossFirst = res.Loss / float64(c.BatchSize)
 		} else {
 			seconds = append(seconds, time.Since(begin).Seconds())
 		}
-		r.LossLast = mt.Loss / float64(c.BatchSize)
+		r.LossLast = res.Loss / float64(c.BatchSize)
 	}
 	r.CPUSecondsPerStep = (CPUSeconds() - cpu) / float64(steps)
 	runtime.ReadMemStats(&after)

@@ -24,10 +24,10 @@ func (g goldenCase) bfloat16Step(t *testing.T, exact traced) {
 		t.Fatal(err)
 	}
 	model.KeepOutputs(true)
-	mt, err := model.Gradients(g.batchOf(t, 0))
-	if err != nil || !mt.Finite {
-		t.Fatalf("%+v, %v", mt, err)
+	if res, err := model.Gradients(g.batchOf(t, 0)); err != nil || !res.Finite {
+		t.Fatalf("%+v, %v", res, err)
 	}
+	mt := lastMetrics(t, model)
 	out, err := model.LastOutputs()
 	if err != nil {
 		t.Fatal(err)

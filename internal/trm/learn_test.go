@@ -56,11 +56,11 @@ func TestLearnsFixedPuzzles(t *testing.T) {
 	for s := range steps {
 		in.Step, in.LR = int64(s+1), 2e-3*min(1, float64(s+1)/50)
 		in.PuzzleEmbLR = in.LR
-		mt, err := m.Step(in)
-		if err != nil || !mt.Finite {
-			t.Fatalf("step %d: loss %v, %v", s+1, mt.Loss, err)
+		res, err := m.Step(in)
+		if err != nil || !res.Finite {
+			t.Fatalf("step %d: loss %v, %v", s+1, res.Loss, err)
 		}
-		sum += mt.LMLoss / float64(c.BatchSize*window)
+		sum += lastMetrics(t, m).LMLoss / float64(c.BatchSize*window)
 		if (s+1)%window == 0 {
 			e, ce, qe := accuracies(t, m, in)
 			loss, exact, cells, q = append(loss, sum), append(exact, e), append(cells, ce), append(q, qe)

@@ -30,6 +30,7 @@ type Model struct {
 
 	noMin   []int32   // zeros
 	one     []float32 // a scalar on its way to the backend
+	loss    any       // []float64, one value
 	metrics any       // []float64 as the gradient graph gives them
 }
 
@@ -89,7 +90,7 @@ func New(backend backends.Backend, cfg Config) (*Model, error) {
 	}
 	register()
 	m := &Model{dev: newDevice(backend), cfg: cfg, vars: cfg.variables(), arrays: map[string]*held{}, applied: true, evalX: map[int]*program{},
-		noMin: make([]int32, cfg.BatchSize), one: make([]float32, 1), metrics: make([]float64, numMetrics)}
+		noMin: make([]int32, cfg.BatchSize), one: make([]float32, 1), loss: make([]float64, 1), metrics: make([]float64, numMetrics)}
 	add := func(name string, dt tensor.DType, shape ...int) *held {
 		m.arrays[name] = newHeld(name, dt, shape...)
 		return m.arrays[name]

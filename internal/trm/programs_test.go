@@ -87,11 +87,14 @@ func runPrograms(t *testing.T, backend string, c Config) (r programsRun) {
 	in.LR, in.PuzzleEmbLR = 1e-3, 1e-3
 	var lay []map[string]unsafe.Pointer
 	for in.Step = 1; in.Step <= 3; in.Step++ {
-		mt, err := m.Step(in)
-		if err != nil || !mt.Finite {
-			t.Fatalf("step %d: %+v, %v", in.Step, mt, err)
+		res, err := m.Step(in)
+		if err != nil || !res.Finite {
+			t.Fatalf("step %d: %+v, %v", in.Step, res, err)
 		}
-		r.metrics = append(r.metrics, mt)
+		r.metrics = append(r.metrics, lastMetrics(t, m))
+		if r.metrics[in.Step-1].Loss != res.Loss {
+			t.Errorf("step %d: loss %v, in the metrics %v", in.Step, res.Loss, r.metrics[in.Step-1].Loss)
+		}
 		lay = append(lay, addresses(t, m))
 	}
 	if backend == "xla:cpu" && lay[2] == nil {

@@ -3,6 +3,8 @@ package trm
 import (
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"testing"
 
 	"github.com/gomlx/gomlx/backends"
@@ -17,7 +19,8 @@ type remote struct {
 	backends.Backend
 	t       *testing.T
 	live    int
-	sent    int // buffers from the host
+	sent    int   // buffers from the host
+	read    []int // bytes of every copy to the host
 	aliases bool
 	aliased map[string][][2]int // by program
 	fail    string              // the program whose next execution fails after it took its donations
@@ -52,6 +55,15 @@ func (r *remote) BufferFinalize(b backends.Buffer) error {
 		r.t.Error(err)
 	}
 	return err
+}
+
+func (r *remote) BufferToFlatData(b backends.Buffer, flat any) error {
+	shape, err := r.Backend.BufferShape(b)
+	if err != nil {
+		return err
+	}
+	r.read = append(r.read, int(shape.Memory()))
+	return r.Backend.BufferToFlatData(b, flat)
 }
 
 func (r *remote) HasSharedBuffers() bool { return false }
@@ -228,5 +240,47 @@ func TestOnlyTheBatchIsSent(t *testing.T) {
 	}
 	if far.sent != 2 {
 		t.Errorf("%d arrays were sent for a step, want inputs and labels", far.sent)
+	}
+}
+
+// TestOneNumberIsReadBack: of a step the host reads the loss, which is NaN if anything was not finite; then it reads the metrics to
+// say more. They are read when they are asked for.
+func TestOneNumberIsReadBack(t *testing.T) {
+	c := tinyConfig()
+	far := &remote{Backend: backendtest.Open(t, "cpu"), t: t, aliases: true, aliased: map[string][][2]int{}}
+	m := freshModel(t, far, c)
+	defer m.Close()
+	if _, err := m.Metrics(); err == nil {
+		t.Error("there are metrics before the first step")
+	}
+	in := tinyBatch(c)
+	step := func() error {
+		in.Step++
+		_, err := m.Step(in)
+		return err
+	}
+	metrics := func() error {
+		_, err := m.Metrics()
+		return err
+	}
+	broken := m.InitState(1)
+	for _, row := range []struct {
+		name string
+		do   func() error
+		want []int
+	}{
+		{"step", step, []int{8}},
+		{"next step", step, []int{8}},
+		{"metrics", metrics, []int{8 * numMetrics}},
+		{"load", func() error {
+			fill(broken["param/lm_head.weight"], float32(math.NaN()))
+			return m.Load(broken)
+		}, nil},
+		{"step that is not finite", step, []int{8, 8 * numMetrics}},
+	} {
+		far.read = nil
+		if err := row.do(); err != nil || !slices.Equal(far.read, row.want) {
+			t.Errorf("%s: copies of %v bytes to the host, want %v (%v)", row.name, far.read, row.want, err)
+		}
 	}
 }

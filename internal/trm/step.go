@@ -23,73 +23,77 @@ type StepInput struct {
 	LR, PuzzleEmbLR float64
 }
 
+// StepResult is what the host reads back of every step.
+type StepResult struct {
+	Loss   float64 // sum over the batch
+	Finite bool    // the loss, every gradient's square and the new carry are
+}
+
 // Metrics are sums over the batch as in the reference. The accuracies and Steps
-// count only the Count rows that halted in this step. Finite says that the loss,
-// every gradient's square and the new carry are.
+// count only the Count rows that halted in this step.
 type Metrics struct {
 	Loss, LMLoss, QHaltLoss, QContinueLoss        float64
 	Count, Accuracy, ExactAccuracy, QHaltAccuracy float64
 	Steps                                         float64
-	Finite                                        bool
 }
 
 const localGrad = "puzzle_emb.local_weights"
 
 // Step is one supervision step and one optimizer step. A step that is not finite
 // changes nothing. After an error from Apply the state is gone: Load comes next.
-func (m *Model) Step(in StepInput) (Metrics, error) {
-	mt, err := m.Gradients(in)
-	if err != nil || !mt.Finite {
-		return mt, err
+func (m *Model) Step(in StepInput) (StepResult, error) {
+	res, err := m.Gradients(in)
+	if err != nil || !res.Finite {
+		return res, err
 	}
-	return mt, m.Apply(in.Step, in.LR, in.PuzzleEmbLR)
+	return res, m.Apply(in.Step, in.LR, in.PuzzleEmbLR)
 }
 
 // Gradients runs forward and backward, moves the carry on and leaves the gradients
-// for Apply. Where the metrics are not finite the carry stays and there are no gradients.
-func (m *Model) Gradients(in StepInput) (Metrics, error) {
+// for Apply. If the step is not finite the carry stays and there are no gradients.
+func (m *Model) Gradients(in StepInput) (StepResult, error) {
 	c := m.cfg
 	if !m.loaded {
-		return Metrics{}, errNoState
+		return StepResult{}, errNoState
 	}
 	b := c.BatchSize
 	if in.MinSteps == nil {
 		in.MinSteps = m.noMin
 	}
 	if len(in.Inputs) != b*c.SeqLen || len(in.Labels) != b*c.SeqLen || len(in.PuzzleIDs) != b || len(in.MinSteps) != b {
-		return Metrics{}, fmt.Errorf("batch of %d inputs, %d labels, %d ids, %d least steps; the model takes %d rows of %d cells",
+		return StepResult{}, fmt.Errorf("batch of %d inputs, %d labels, %d ids, %d least steps; the model takes %d rows of %d cells",
 			len(in.Inputs), len(in.Labels), len(in.PuzzleIDs), len(in.MinSteps), b, c.SeqLen)
 	}
 	if err := m.checkRows(in.Inputs, in.Labels, in.PuzzleIDs); err != nil {
-		return Metrics{}, err
+		return StepResult{}, err
 	}
 	if err := m.gradientProgram(); err != nil {
-		return Metrics{}, err
+		return StepResult{}, err
 	}
 	own := m.gradX.own
 	if err := errors.Join(feed(m.dev, own["batch/inputs"], in.Inputs), feed(m.dev, own["batch/labels"], in.Labels),
 		feed(m.dev, own["batch/puzzle_ids"], in.PuzzleIDs), feed(m.dev, own["batch/min_steps"], in.MinSteps)); err != nil {
-		return Metrics{}, fmt.Errorf("feed the batch: %w", err)
+		return StepResult{}, fmt.Errorf("feed the batch: %w", err)
 	}
 	m.applied = true
 	if err := m.spareCarry(); err != nil {
-		return Metrics{}, err
+		return StepResult{}, err
 	}
 	if err := m.dev.run(m.gradX); err != nil {
-		return Metrics{}, err
+		return StepResult{}, err
 	}
-	mt, err := m.readMetrics(own["out/metrics"])
-	if err == nil && mt.Finite {
+	res, err := m.readResult(own["out/loss"])
+	if err == nil && res.Finite {
 		m.moveCarry()
 		m.applied = false
-		return mt, nil
+		return res, nil
 	}
 	for _, a := range m.gradX.outputs {
 		if kind, _ := cutKind(a.name); kind != "out" {
 			m.dev.drop(a)
 		}
 	}
-	return mt, err
+	return res, err
 }
 
 // moveCarry makes the carry of the step that has just run the state's. The step does not get it as donation, since one
@@ -127,16 +131,32 @@ func spentByGradients(name string) bool {
 	return kind == "next"
 }
 
-// numMetrics is the length of the metrics' array: sums, and how often a value was not finite.
-const numMetrics = 10
+// readResult reads the one number of every step: the loss, or NaN if anything of the step is not finite.
+func (m *Model) readResult(a *held) (StepResult, error) {
+	if err := m.dev.BufferToFlatData(a.buf, m.loss); err != nil {
+		return StepResult{}, fmt.Errorf("read the loss: %w", err)
+	}
+	if v := m.loss.([]float64)[0]; finite(v) {
+		return StepResult{Loss: v, Finite: true}, nil
+	}
+	mt, err := m.Metrics()
+	return StepResult{Loss: mt.Loss}, err
+}
 
-func (m *Model) readMetrics(a *held) (Metrics, error) {
-	if err := m.dev.BufferToFlatData(a.buf, m.metrics); err != nil {
+// numMetrics is the length of the metrics' array.
+const numMetrics = 9
+
+// Metrics reads the metrics of the last step. They stay on the device until the next one.
+func (m *Model) Metrics() (Metrics, error) {
+	if m.gradX == nil || m.gradX.own["out/metrics"].buf == nil {
+		return Metrics{}, errors.New("no metrics: a step comes first")
+	}
+	if err := m.dev.BufferToFlatData(m.gradX.own["out/metrics"].buf, m.metrics); err != nil {
 		return Metrics{}, fmt.Errorf("read the metrics: %w", err)
 	}
 	v := m.metrics.([]float64)
 	return Metrics{Loss: v[0], LMLoss: v[1], QHaltLoss: v[2], QContinueLoss: v[3], Count: v[4], Accuracy: v[5],
-		ExactAccuracy: v[6], QHaltAccuracy: v[7], Steps: v[8], Finite: finite(v[0]) && v[9] == 0}, nil
+		ExactAccuracy: v[6], QHaltAccuracy: v[7], Steps: v[8]}, nil
 }
 
 func cutKind(name string) (kind, rest string) {
@@ -262,7 +282,8 @@ func (m *Model) gradientGraph(g *Graph, param paramFunc) (names []string, nodes 
 	for i, n := range loss.metrics {
 		loss.metrics[i] = Reshape(n, 1)
 	}
-	out("out/metrics", Concatenate(append(loss.metrics, Reshape(ReduceAllSum(Concatenate(faulty, 0)), 1)), 0))
+	out("out/metrics", Concatenate(loss.metrics, 0))
+	out("out/loss", Reshape(Add(loss.total, ReduceAllSum(Concatenate(faulty, 0))), 1)) // the faulty add zero or NaN
 	return names, nodes
 }
 
