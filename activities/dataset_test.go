@@ -15,6 +15,7 @@ import (
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/protocol"
 )
 
@@ -91,7 +92,7 @@ func TestStatusAll(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := blob.PutBytes(context.Background(), a.Bucket, "runs/"+it.Run+"/"+protocol.ResultFile, data, 0); err != nil {
+		if _, err := blob.PutBytes(context.Background(), a.Bucket, "runs/"+it.Run+"/"+layout.ResultFile, data, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -117,9 +118,9 @@ func TestStatusOfDamage(t *testing.T) {
 		object, text string
 		says         string
 	}{
-		"result cut":       {protocol.ResultFile, `{"format": 1, "run`, ""},
-		"result elsewhere": {protocol.ResultFile, `{"format": 1, "run": "other"}`, ""},
-		"result newer":     {protocol.ResultFile, `{"format": 99}`, "newer version"},
+		"result cut":       {layout.ResultFile, `{"format": 1, "run`, ""},
+		"result elsewhere": {layout.ResultFile, `{"format": 1, "run": "other"}`, ""},
+		"result newer":     {layout.ResultFile, `{"format": 99}`, "newer version"},
 		"HEAD cut":         {"HEAD.json", `{"format": 1,`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -143,7 +144,7 @@ func TestStatusLooksAtTheFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := blob.PutBytes(t.Context(), a.Bucket, "runs/"+it.Run+"/"+protocol.ResultFile, data, blob.Any); err != nil {
+	if _, err := blob.PutBytes(t.Context(), a.Bucket, "runs/"+it.Run+"/"+layout.ResultFile, data, blob.Any); err != nil {
 		t.Fatal(err)
 	}
 	for now, says := range map[string]string{"old": "", "": "", "new": "makes new now: put the old file back"} {

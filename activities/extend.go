@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -10,7 +9,7 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/checkpoint"
-	"trmsweep/internal/experiment"
+	"trmsweep/internal/protocol"
 )
 
 // ExtendInput asks for an experiment to go on to more epochs.
@@ -90,7 +89,7 @@ func (a *Activities) Fork(ctx context.Context, in ForkInput) error {
 	if err != nil {
 		return err
 	}
-	if err := a.nameRun(ctx, to, s); err != nil {
+	if err := protocol.WriteSpec(ctx, to, s); err != nil {
 		return err
 	}
 	w, err := checkpoint.Acquire(ctx, to, checkpoint.Owner{Host: a.Host})
@@ -101,18 +100,6 @@ func (a *Activities) Fork(ctx context.Context, in ForkInput) error {
 	meta.ConfigHash, meta.Final = in.To.SpecHash, false
 	if _, err := w.Save(ctx, checkpoint.Snapshot{Step: ck.Step, State: ck.State, Meta: meta, MetricsJSONL: log}); err != nil {
 		return fmt.Errorf("save the first checkpoint of run %s: %w", in.To.Run, err)
-	}
-	return nil
-}
-
-// nameRun stores a run's spec beside its checkpoints, as its first training process would.
-func (a *Activities) nameRun(ctx context.Context, run blob.Bucket, s experiment.Spec) error {
-	data, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode spec of %s: %w", s.Name, err)
-	}
-	if _, err := blob.PutBytes(ctx, run, "spec.json", append(data, '\n'), blob.Any); err != nil {
-		return fmt.Errorf("store spec of %s: %w", s.Name, err)
 	}
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/checkpoint"
-	"trmsweep/internal/protocol"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/tensor"
 )
 
@@ -23,7 +23,7 @@ func TestForgetTrainsAnew(t *testing.T) {
 	if _, err := w.Save(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := blob.PutBytes(t.Context(), run, protocol.ResultFile, []byte("{}"), blob.Any); err != nil {
+	if _, err := blob.PutBytes(t.Context(), run, layout.ResultFile, []byte("{}"), blob.Any); err != nil {
 		t.Fatal(err)
 	}
 	a := &Activities{Bucket: b, Host: "h"}
@@ -32,7 +32,7 @@ func TestForgetTrainsAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := run.Stat(t.Context(), protocol.ResultFile); !errors.Is(err, blob.ErrNotExist) {
+	if _, err := run.Stat(t.Context(), layout.ResultFile); !errors.Is(err, blob.ErrNotExist) {
 		t.Errorf("the result is still there: %v", err)
 	}
 	if w, err = checkpoint.Acquire(t.Context(), run, checkpoint.Owner{}); err != nil {

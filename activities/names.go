@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"trmsweep/internal/blob"
+	"trmsweep/internal/layout"
 )
 
 // The inputs of workflows are public: whoever reaches the server may start one. A
@@ -40,7 +41,7 @@ func SpecKeyFaults(keys []string) []string {
 
 // SweepFaults is what keeps a sweep's workflow id from naming its reports.
 func SweepFaults(id string) []string {
-	if err := blob.CheckKey("sweeps/" + id); err != nil {
+	if err := blob.CheckKey(layout.SweepKey(id, "report.md")); err != nil {
 		return []string{"workflow id: its reports cannot be stored: " + err.Error()}
 	}
 	return nil
@@ -57,15 +58,13 @@ func checkRun(name string) error {
 	return nil
 }
 
-// specFolder holds what Plan stores; nothing else is read as a spec.
-const specFolder = "specs/"
-
+// checkSpecKey refuses everything but what Plan stores.
 func checkSpecKey(key string) error {
 	if err := blob.CheckKey(key); err != nil {
 		return fmt.Errorf("spec_key: %w", err)
 	}
-	if !strings.HasPrefix(key, specFolder) {
-		return fmt.Errorf("spec_key: %w %q: specs lie under %s", blob.ErrKey, key, specFolder)
+	if !strings.HasPrefix(key, layout.Specs) {
+		return fmt.Errorf("spec_key: %w %q: specs lie under %s", blob.ErrKey, key, layout.Specs)
 	}
 	return nil
 }
@@ -75,7 +74,7 @@ func (a *Activities) runOf(name string) (blob.Bucket, error) {
 	if err := checkRun(name); err != nil {
 		return nil, err
 	}
-	return blob.Prefix(a.Bucket, "runs/"+name+"/"), nil
+	return layout.Run(a.Bucket, name), nil
 }
 
 // final makes an error that every attempt would end with one that the server does not

@@ -12,6 +12,7 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/preflight"
 	"trmsweep/internal/version"
 )
@@ -118,7 +119,7 @@ func seedsOf(s experiment.Spec, seeds []int64) []int64 {
 
 func itemOf(s experiment.Spec, manySeeds bool) Item {
 	run := s.RunName()
-	it := Item{Experiment: s.Name, Phase: s.Phase, ID: s.Name, Run: run, SpecHash: s.Hash(), SpecKey: "specs/" + run + ".json", Seed: s.Seed,
+	it := Item{Experiment: s.Name, Phase: s.Phase, ID: s.Name, Run: run, SpecHash: s.Hash(), SpecKey: layout.SpecKey(run), Seed: s.Seed,
 		TotalSteps: s.TotalSteps(), EstimatedHours: s.EstimatedHours(experiment.V4Chip), Reference: s.Reference,
 		Shape: preflight.Shape(s), Batch: s.GlobalBatchSize}
 	if manySeeds {

@@ -21,6 +21,7 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/preflight"
 	"trmsweep/internal/protocol"
 	"trmsweep/internal/version"
@@ -125,7 +126,7 @@ func (a *Activities) trialKey(spec []byte) string {
 	}
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%q\n%s", code, a.Child.Args, spec)
-	return "preflight/trials/" + hex.EncodeToString(h.Sum(nil)[:16]) + ".json"
+	return layout.TrialKey(hex.EncodeToString(h.Sum(nil)[:16]))
 }
 
 func (a *Activities) passed(ctx context.Context, key string) (preflight.Row, bool) {

@@ -15,6 +15,7 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/protocol"
 )
 
@@ -112,7 +113,7 @@ func (a *Activities) forgetOnce(ctx context.Context, run string, owner checkpoin
 
 // forget empties a run, so that it trains anew.
 func (a *Activities) forget(ctx context.Context, run string, owner checkpoint.Owner) error {
-	if err := checkpoint.Forget(ctx, blob.Prefix(a.Bucket, "runs/"+run+"/"), owner, []string{protocol.ResultFile}); err != nil {
+	if err := checkpoint.Forget(ctx, layout.Run(a.Bucket, run), owner, []string{layout.ResultFile}); err != nil {
 		return fmt.Errorf("train %s anew: %w", run, err)
 	}
 	return nil

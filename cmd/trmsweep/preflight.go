@@ -21,6 +21,7 @@ import (
 	"trmsweep/internal/blob/open"
 	"trmsweep/internal/endpoint"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/preflight"
 	"trmsweep/internal/train"
 	"trmsweep/internal/version"
@@ -169,7 +170,7 @@ func datasetCheck(store string, specs []experiment.Spec) preflight.Check {
 			if err != nil {
 				return "", fmt.Errorf("dataset of %s: %w", s.Name, err)
 			}
-			if _, err := o.Bucket.Stat(ctx, "datasets/"+hash+"/MANIFEST.json"); err == nil {
+			if _, err := o.Bucket.Stat(ctx, layout.DatasetKey(hash, layout.ManifestFile)); err == nil {
 				present++
 			} else if errors.Is(err, blob.ErrNotExist) {
 				missing++

@@ -13,6 +13,7 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/protocol"
 	"trmsweep/internal/report"
 )
@@ -110,11 +111,11 @@ func hintOtherRuns(ctx context.Context, a *app, b blob.Bucket, rows []report.Row
 		}
 	}
 	profiles, unusable := map[string]int{}, 0
-	for attr, err := range b.List(ctx, "runs/") {
+	for attr, err := range b.List(ctx, layout.Runs) {
 		if err != nil {
 			return err
 		}
-		if run, ok := strings.CutSuffix(strings.TrimPrefix(attr.Key, "runs/"), "/"+protocol.ResultFile); ok {
+		if run, object, ok := layout.ParseRunKey(attr.Key); ok && object == layout.ResultFile {
 			r, err := protocol.ReadResult(ctx, b, protocol.Identity{Run: run})
 			if err != nil { // why is told where the run itself is asked for
 				unusable++

@@ -16,6 +16,7 @@ import (
 	"trmsweep/internal/blob/open"
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/preflight"
 	"trmsweep/internal/protocol"
 	"trmsweep/internal/train"
@@ -76,7 +77,7 @@ func trial(ctx context.Context, a *app, f trainFlags, spec experiment.Spec) (det
 		return "", fmt.Errorf("dataset: %w", err)
 	}
 	host, _ := os.Hostname()
-	prefix := fmt.Sprintf("preflight/trial-%s-%d-%d/", host, os.Getpid(), time.Now().UnixNano())
+	prefix := layout.TrialStore(host, fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano()))
 	defer func() { err = errors.Join(err, removeAll(context.WithoutCancel(ctx), b, prefix)) }()
 	res, err := train.Trial(ctx, train.Options{Spec: spec, Bucket: blob.Prefix(b, prefix), CacheDir: cache, DataDir: dir, Backend: f.backend, Threads: f.threads,
 		Patience: time.Minute, Logger: quietLogger()}, trialSteps)

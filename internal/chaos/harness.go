@@ -19,6 +19,7 @@ import (
 	"trmsweep/internal/blob/open"
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/endpoint"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/plugins"
 	"trmsweep/internal/protocol"
 	"trmsweep/internal/train"
@@ -280,13 +281,13 @@ func (h *harness) check(ctx context.Context, t target) (v verified, err error) {
 	case v.StateSHA256 != t.want.StateSHA256 || v.LedgerSHA != t.want.LedgerSHA256:
 		return v, fmt.Errorf("state %s, ledger %s; undisturbed %s, %s", v.StateSHA256, v.LedgerSHA, t.want.StateSHA256, t.want.LedgerSHA256)
 	}
-	run := blob.Prefix(h.bucket, "runs/"+t.want.Run+"/")
+	run := layout.Run(h.bucket, t.want.Run)
 	head, err := checkpoint.ReadHead(ctx, run)
 	if err != nil {
 		return v, err
 	}
 	v.epoch = head.Epoch
-	attr, err := run.Stat(ctx, "HEAD.json")
+	attr, err := run.Stat(ctx, layout.HeadFile)
 	if err != nil {
 		return v, err
 	}
@@ -310,7 +311,7 @@ func (h *harness) sameLog(ctx context.Context, run blob.Bucket, t target) error 
 	}
 	defer closer.Close()
 	var logs [2][]byte
-	for i, b := range []blob.Bucket{run, blob.Prefix(own, "runs/"+t.want.Run+"/")} {
+	for i, b := range []blob.Bucket{run, layout.Run(own, t.want.Run)} {
 		head, err := checkpoint.ReadHead(ctx, b)
 		if err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/layout"
 )
 
 // dice decides what happens next.
@@ -116,9 +117,9 @@ func (h *harness) total() int {
 func (h *harness) steps(ctx context.Context, targets []target) []int64 {
 	out := make([]int64, len(targets))
 	for i, t := range targets {
-		run := blob.Prefix(h.bucket, "runs/"+t.want.Run+"/")
+		run := layout.Run(h.bucket, t.want.Run)
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-		_, err := run.Stat(ctx, "result.json")
+		_, err := run.Stat(ctx, layout.ResultFile)
 		var head checkpoint.Head
 		if errors.Is(err, blob.ErrNotExist) {
 			head, err = checkpoint.ReadHead(ctx, run)

@@ -10,9 +10,10 @@ import (
 	"strings"
 
 	"trmsweep/internal/blob"
+	"trmsweep/internal/layout"
 )
 
-const headKey = "HEAD.json"
+const headKey = layout.HeadFile
 
 // ErrHead: the pointer is there and holds nothing that can be used. Acquire rebuilds it.
 var ErrHead = errors.New("HEAD.json is damaged")

@@ -12,9 +12,10 @@ import (
 	"strconv"
 
 	"trmsweep/internal/blob"
+	"trmsweep/internal/layout"
 )
 
-const manifestName = "MANIFEST.json"
+const manifestName = layout.ManifestFile
 
 // badError: what the storage holds cannot be restored, and trying again does not help.
 type badError struct{ err error }

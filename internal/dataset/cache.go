@@ -18,9 +18,10 @@ import (
 	"time"
 
 	"trmsweep/internal/blob"
+	"trmsweep/internal/layout"
 )
 
-const manifestFile = "MANIFEST.json"
+const manifestFile = layout.ManifestFile
 
 // manifest lists a dataset's files; it is stored last, so that it marks completeness.
 type manifest struct {
@@ -112,7 +113,7 @@ func obtain(ctx context.Context, bucket blob.Bucket, hash, cacheDir string, prog
 	}
 	defer unlock()
 	dir := filepath.Join(base, hash)
-	remote := blob.Prefix(bucket, "datasets/"+hash+"/")
+	remote := layout.Dataset(bucket, hash)
 	m, err := readManifest(dir, hash)
 	if err == nil {
 		err = m.verify(ctx, dir)
@@ -385,7 +386,7 @@ func remoteManifest(ctx context.Context, bucket blob.Bucket, hash string) (manif
 	if !isHash(hash) {
 		return manifest{}, blob.ErrNotExist
 	}
-	b, _, err := blob.ReadAll(ctx, bucket, "datasets/"+hash+"/"+manifestFile, 0)
+	b, _, err := blob.ReadAll(ctx, bucket, layout.DatasetKey(hash, manifestFile), 0)
 	if err != nil {
 		return manifest{}, err
 	}

@@ -6,12 +6,13 @@ import (
 	"fmt"
 
 	"trmsweep/internal/blob"
+	"trmsweep/internal/layout"
 )
 
 // Provenance is the summary of a dataset that the bucket holds, without its arrays;
 // for the histograms of a report. blob.ErrNotExist where there is no such set.
 func Provenance(ctx context.Context, bucket blob.Bucket, hash string) (Summary, error) {
-	remote := blob.Prefix(bucket, "datasets/"+hash+"/")
+	remote := layout.Dataset(bucket, hash)
 	fault := func(err error) (Summary, error) {
 		return Summary{}, fmt.Errorf("read provenance of dataset %.12s: %w", hash, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"trmsweep/internal/blob"
+	"trmsweep/internal/layout"
 )
 
 // record says, in the bucket's sources/<name>.json, which dataset was made from a
@@ -56,13 +57,11 @@ func (o Options) recordName(ctx context.Context) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-func recordKey(name string) string { return "sources/" + name + ".json" }
-
 func readRecord(ctx context.Context, bucket blob.Bucket, name string) (hash string, ok bool) {
 	if name == "" {
 		return "", false
 	}
-	b, _, err := blob.ReadAll(ctx, bucket, recordKey(name), 0)
+	b, _, err := blob.ReadAll(ctx, bucket, layout.SourceKey(name), 0)
 	if err != nil {
 		return "", false // then the source is asked
 	}
@@ -79,7 +78,7 @@ func writeRecord(ctx context.Context, bucket blob.Bucket, name, source, hash str
 	if err != nil {
 		return err
 	}
-	if _, err = blob.PutBytes(ctx, bucket, recordKey(name), b, blob.Any); errors.Is(err, blob.ErrPrecondition) {
+	if _, err = blob.PutBytes(ctx, bucket, layout.SourceKey(name), b, blob.Any); errors.Is(err, blob.ErrPrecondition) {
 		err = nil // readers of a store that is not theirs
 	}
 	return err

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"trmsweep/internal/layout"
 )
 
 // hashFormat is part of every hash; raise it when a value that keeps its key
@@ -48,4 +50,4 @@ func (s Spec) Hash() string {
 }
 
 // RunName names a run's folder: the first 16 digits of the hash and the seed.
-func (s Spec) RunName() string { return fmt.Sprintf("%s-s%d", s.Hash()[:16], s.Seed) }
+func (s Spec) RunName() string { return layout.RunName(s.Hash(), s.Seed) }

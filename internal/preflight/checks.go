@@ -13,6 +13,7 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/layout"
 )
 
 // Opened is a store that a check may close.
@@ -47,7 +48,7 @@ func Store(open func(context.Context) (Opened, error)) Check {
 		}
 		defer func() { err = errors.Join(err, o.Closer.Close()) }()
 		host, _ := os.Hostname()
-		key, data := fmt.Sprintf("preflight/%s-%d", host, os.Getpid()), []byte("trmsweep preflight\n")
+		key, data := layout.ProbeKey(host, os.Getpid()), []byte("trmsweep preflight\n")
 		a, err := blob.PutBytes(ctx, o.Bucket, key, data, blob.Any)
 		if err != nil {
 			return "", fmt.Errorf("write to %s: %w", o.Address, err)
@@ -60,7 +61,7 @@ func Store(open func(context.Context) (Opened, error)) Check {
 			return "", fmt.Errorf("%s overwrites an object that must be absent (%v): checkpoints need generation preconditions", o.Address, err)
 		}
 		found := false
-		for at, err := range o.Bucket.List(ctx, "preflight/") {
+		for at, err := range o.Bucket.List(ctx, layout.Preflight) {
 			if err != nil {
 				return "", fmt.Errorf("list %s: %w", o.Address, err)
 			}
@@ -105,7 +106,7 @@ func Room(dir string, specs []experiment.Spec) Check {
 				continue
 			}
 			runs[s.RunName()] = true
-			held, err := folderBytes(ctx, filepath.Join(dir, "runs", s.RunName()))
+			held, err := folderBytes(ctx, filepath.Join(dir, filepath.FromSlash(layout.RunKey(s.RunName(), ""))))
 			if err != nil {
 				return "", err
 			}

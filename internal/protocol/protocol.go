@@ -4,6 +4,7 @@
 //	event.go    lines that it prints while it runs, and the last one
 //	goodput.go  buckets that its wall clock is divided into
 //	result.go   result.json, an evaluation, what computed a run
+//	spec.go     spec.json of a run
 //
 // A training process runs by itself or as the child of a worker:
 //

@@ -6,20 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path"
-	"regexp"
-	"strconv"
 	"strings"
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/layout"
 )
 
 // ResultFormat is the version of result.json.
 const ResultFormat = 1
-
-// ResultFile is a run's result below runs/<run>/.
-const ResultFile = "result.json"
 
 // RunResult is everything a finished run is judged by: the content of
 // result.json. Accuracies are fractions in [0, 1], times are seconds.
@@ -112,14 +107,11 @@ type Identity struct {
 	Seed     int64
 }
 
-// runName is the name that a run has where nobody chose another: see experiment.Spec.RunName.
-var runName = regexp.MustCompile(`^([0-9a-f]{16})-s(-?\d+)$`)
-
 // ReadResult reads the result of a run and checks that it is of that run, spec and seed.
 // Errors: blob.ErrNotExist where the run is not finished, ErrResult (training the run again
 // writes the file anew, except for ErrNewer), storage.
 func ReadResult(ctx context.Context, b blob.Bucket, of Identity) (RunResult, error) {
-	key := path.Join("runs", of.Run, ResultFile)
+	key := layout.RunKey(of.Run, layout.ResultFile)
 	data, _, err := blob.ReadAll(ctx, b, key, 0)
 	if errors.Is(err, blob.ErrCorrupt) {
 		err = fmt.Errorf("%w: %w", ErrResult, err)
@@ -142,13 +134,13 @@ func ReadResult(ctx context.Context, b blob.Bucket, of Identity) (RunResult, err
 
 // belongs is an error where the result is not that of the run.
 func (r RunResult) belongs(of Identity) error {
-	name := runName.FindStringSubmatch(of.Run)
+	hash, seed, named := layout.ParseRunName(of.Run)
 	foreign := r.Run != of.Run
 	switch {
 	case of.SpecHash != "":
 		foreign = foreign || r.SpecHash != of.SpecHash || r.Seed != of.Seed
-	case name != nil:
-		foreign = foreign || !strings.HasPrefix(r.SpecHash, name[1]) || strconv.FormatInt(r.Seed, 10) != name[2]
+	case named:
+		foreign = foreign || !strings.HasPrefix(r.SpecHash, hash) || r.Seed != seed
 	}
 	if !foreign {
 		return nil

@@ -8,6 +8,7 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/dataset"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/protocol"
 )
 
@@ -43,7 +44,7 @@ func ReadDatasets(ctx context.Context, b blob.Bucket, results ...protocol.RunRes
 
 // testPuzzles names the test puzzles of a dataset by the hashes of their files.
 func testPuzzles(ctx context.Context, b blob.Bucket, hash string) (string, error) {
-	key := "datasets/" + hash + "/MANIFEST.json"
+	key := layout.DatasetKey(hash, layout.ManifestFile)
 	data, _, err := blob.ReadAll(ctx, b, key, 0)
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", key, err)

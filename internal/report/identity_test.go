@@ -9,6 +9,7 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/protocol"
 	"trmsweep/internal/report"
 )
@@ -49,7 +50,7 @@ func TestResultOfAnotherRun(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := mem.New(time.Now)
-			if _, err := blob.PutBytes(t.Context(), b, "runs/"+c.of.Run+"/"+protocol.ResultFile, c.data, blob.Any); err != nil {
+			if _, err := blob.PutBytes(t.Context(), b, "runs/"+c.of.Run+"/"+layout.ResultFile, c.data, blob.Any); err != nil {
 				t.Fatal(err)
 			}
 			r, err := protocol.ReadResult(t.Context(), b, c.of)
@@ -72,7 +73,7 @@ func TestResultOfAnotherRun(t *testing.T) {
 	if _, err := protocol.ReadResult(t.Context(), b, own); !errors.Is(err, blob.ErrNotExist) {
 		t.Error(err)
 	}
-	b.Tamper(put(t, b, "runs/"+own.Run+"/"+protocol.ResultFile, encoded(func(*protocol.RunResult) {})), func(d []byte) []byte { d[5] ^= 1; return d })
+	b.Tamper(put(t, b, "runs/"+own.Run+"/"+layout.ResultFile, encoded(func(*protocol.RunResult) {})), func(d []byte) []byte { d[5] ^= 1; return d })
 	if _, err := protocol.ReadResult(t.Context(), b, own); !errors.Is(err, protocol.ErrResult) {
 		t.Errorf("a flipped bit: %v", err)
 	}

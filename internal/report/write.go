@@ -14,6 +14,7 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/protocol"
 )
 
@@ -67,7 +68,7 @@ func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) 
 		if err != nil {
 			return
 		}
-		key := path.Join("sweeps", sweepID, name)
+		key := layout.SweepKey(sweepID, name)
 		if _, perr := blob.PutBytes(ctx, b, key, data, blob.Any); perr != nil {
 			err = fmt.Errorf("store %s: %w", key, perr)
 			return
@@ -75,7 +76,7 @@ func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) 
 		w.Keys = append(w.Keys, key)
 	}
 	if kept != nil { // before results.json, which may be the last place that has them
-		if _, err := blob.PutBytes(ctx, b, path.Join("sweeps", sweepID, keptFile), kept, blob.Any); err != nil {
+		if _, err := blob.PutBytes(ctx, b, layout.SweepKey(sweepID, keptFile), kept, blob.Any); err != nil {
 			return Written{}, fmt.Errorf("store %s of %s: %w", keptFile, sweepID, err)
 		}
 	}
@@ -93,7 +94,7 @@ func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) 
 func keptBooks(ctx context.Context, b blob.Bucket, sweepID string, rows []Row) ([]byte, error) {
 	books := map[string]protocol.Accounting{}
 	for _, name := range []string{keptFile, resultsFile} {
-		key := path.Join("sweeps", sweepID, name)
+		key := layout.SweepKey(sweepID, name)
 		data, _, err := blob.ReadAll(ctx, b, key, 0)
 		if errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrCorrupt) {
 			continue
@@ -132,7 +133,7 @@ type Told struct {
 func ReadTold(ctx context.Context, b blob.Bucket) (Told, error) {
 	t := Told{map[string]string{}, map[string]string{}, map[string]protocol.Accounting{}}
 	told, kept := map[string]time.Time{}, map[string]protocol.Accounting{}
-	for attr, err := range b.List(ctx, "sweeps/") {
+	for attr, err := range b.List(ctx, layout.Sweeps) {
 		if err != nil {
 			return t, fmt.Errorf("list sweeps: %w", err)
 		}
@@ -159,7 +160,7 @@ func ReadTold(ctx context.Context, b blob.Bucket) (Told, error) {
 				}
 			}
 			for _, seed := range r.WantedSeeds {
-				run := fmt.Sprintf("%.16s-s%d", r.SpecHash, seed)
+				run := layout.RunName(r.SpecHash, seed)
 				if attr.Updated.Before(told["why "+run]) {
 					continue
 				}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"trmsweep/internal/blob"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/pjrt"
 )
 
@@ -54,7 +55,7 @@ func (r *run) compileCache(backend string, share bool) *pjrt.Cache {
 	}
 	o := pjrt.CacheOptions{Dir: filepath.Join(r.o.CacheDir, "compiled"), Logger: r.o.Logger}
 	if share {
-		o.Store = compiledStore{blob.Prefix(r.o.Bucket, "compiled/")}
+		o.Store = compiledStore{layout.Compiled(r.o.Bucket)}
 	}
 	cache, err := pjrt.OpenCache(o)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/protocol"
 )
 
@@ -27,7 +28,7 @@ func TestAutoKeepsTheRunsBackend(t *testing.T) {
 			t.Fatalf("asked for %q up to step %d: trained on %q, %v; want %q", c.ask, c.to, a.res.Backend, a.err, c.got)
 		}
 	}
-	text, _, err := blob.ReadAll(t.Context(), b, "runs/r/"+protocol.ResultFile, 0)
+	text, _, err := blob.ReadAll(t.Context(), b, "runs/r/"+layout.ResultFile, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"trmsweep/internal/backend"
 	"trmsweep/internal/blob"
 	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/protocol"
 	"trmsweep/internal/trm"
 )
@@ -36,7 +37,7 @@ type Evaluation struct {
 // Errors: ErrNoRun, ErrNoCheckpoint, ErrNeedData, checkpoint and dataset errors, ErrPreempted at a notice.
 func Evaluate(ctx context.Context, o EvalOptions) (Evaluation, error) {
 	o.defaults()
-	r := &run{o: o.Options, rows: map[evalKey]evalRows{}, bucket: o.Bucket, runs: blob.Prefix(o.Bucket, "runs/"+o.Run+"/")}
+	r := &run{o: o.Options, rows: map[evalKey]evalRows{}, bucket: o.Bucket, runs: layout.Run(o.Bucket, o.Run)}
 	r.say = newAnnouncer(o.Events, o.Now)
 	r.watch = newStopwatch(o.Now, o.Start, protocol.BucketStarting)
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -83,7 +84,7 @@ func (r *run) checkpointAt(ctx context.Context, at string) (*checkpoint.Checkpoi
 	if err := finite(ck.State); err != nil {
 		return nil, fmt.Errorf("checkpoint of step %d of run %s cannot be evaluated: %w", ck.Step, r.o.Run, err)
 	}
-	if r.spec, err = readSpec(ctx, r.runs); err != nil {
+	if r.spec, err = protocol.ReadSpec(ctx, r.runs); err != nil {
 		return nil, fmt.Errorf("spec of run %s: %w", r.o.Run, err)
 	}
 	return ck, nil
@@ -92,7 +93,7 @@ func (r *run) checkpointAt(ctx context.Context, at string) (*checkpoint.Checkpoi
 // LoadCheckpoint reads a checkpoint of a run, which may be training: the newest, the best,
 // or the one of a step. Errors: ErrNoRun, ErrNoCheckpoint, storage and damage.
 func LoadCheckpoint(ctx context.Context, b blob.Bucket, run, at string) (*checkpoint.Checkpoint, error) {
-	runs := blob.Prefix(b, "runs/"+run+"/")
+	runs := layout.Run(b, run)
 	ck, err := checkpoint.Load(ctx, runs, func(h checkpoint.Head) (checkpoint.Entry, error) { return chooseEntry(h, at) })
 	switch {
 	case errors.Is(err, blob.ErrNotExist) && !errors.Is(err, checkpoint.ErrDamaged):

@@ -12,6 +12,7 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/protocol"
 	"trmsweep/internal/tensor"
 )
@@ -41,7 +42,7 @@ func (r *run) finish(ctx context.Context) (protocol.AttemptResult, error) {
 	}
 	if old != nil && !r.o.Force {
 		out := res()
-		out.Result = "runs/" + r.o.Run + "/" + protocol.ResultFile
+		out.Result = layout.RunKey(r.o.Run, layout.ResultFile)
 		return out, nil
 	}
 	// Before the result: whoever finds that leaves the run alone.
@@ -92,14 +93,14 @@ func (r *run) writeResult(ctx context.Context, digest string) (string, error) {
 	if err := r.putResult(ctx, data); err != nil {
 		return "", fmt.Errorf("write result of run %s: %w", r.o.Run, err)
 	}
-	return "runs/" + r.o.Run + "/" + protocol.ResultFile, nil
+	return layout.RunKey(r.o.Run, layout.ResultFile), nil
 }
 
 // putResult stores result.json in the place of what is there. Only the owner of the
 // run does: the fence is looked at after the generation, so that a later owner's result has another.
 func (r *run) putResult(ctx context.Context, data []byte) error {
 	generation := blob.Absent
-	attr, err := r.runs.Stat(ctx, protocol.ResultFile)
+	attr, err := r.runs.Stat(ctx, layout.ResultFile)
 	if err == nil {
 		generation = attr.Generation
 	} else if !errors.Is(err, blob.ErrNotExist) {
@@ -108,9 +109,9 @@ func (r *run) putResult(ctx context.Context, data []byte) error {
 	if err := r.writer.Check(ctx); err != nil {
 		return err
 	}
-	_, err = blob.PutBytes(ctx, r.runs, protocol.ResultFile, data, generation)
+	_, err = blob.PutBytes(ctx, r.runs, layout.ResultFile, data, generation)
 	if errors.Is(err, blob.ErrPrecondition) { // another owner, or this write once more after a lost answer
-		there, _, rerr := blob.ReadAll(ctx, r.runs, protocol.ResultFile, 0)
+		there, _, rerr := blob.ReadAll(ctx, r.runs, layout.ResultFile, 0)
 		if rerr == nil && bytes.Equal(there, data) {
 			return nil
 		}

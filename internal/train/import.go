@@ -9,6 +9,7 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/protocol"
 	"trmsweep/internal/tensor"
 	"trmsweep/internal/version"
@@ -26,7 +27,7 @@ const (
 	importedKey = "imported"
 	// importMarker says the same below a run's folder. It is there before HEAD, and stays: a run that
 	// has it and no checkpoint is an import that was not finished, and not one to begin from the seed.
-	importMarker = "import.json"
+	importMarker = layout.ImportFile
 )
 
 // ImportOptions are a run to make and what it starts from.
@@ -56,7 +57,7 @@ func Import(ctx context.Context, o ImportOptions) error {
 		return err
 	}
 	origin = append(origin, '\n')
-	runs := blob.Prefix(o.Bucket, "runs/"+o.Run+"/")
+	runs := layout.Run(o.Bucket, o.Run)
 	seen, err := importable(ctx, runs, o.Run)
 	if err != nil {
 		return err
@@ -78,7 +79,7 @@ func Import(ctx context.Context, o ImportOptions) error {
 		_, err = blob.PutBytes(ctx, runs, importMarker, origin, blob.Any)
 	}
 	if err == nil {
-		err = putSpec(ctx, runs, o.Spec)
+		err = protocol.WriteSpec(ctx, runs, o.Spec)
 	}
 	if err != nil {
 		return fmt.Errorf("import into run %s: %w; the same command makes it anew", o.Run, err)

@@ -10,6 +10,7 @@ import (
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/protocol"
 )
 
@@ -63,7 +64,7 @@ func (r *run) matches(ctx context.Context, m checkpoint.Meta, data string) error
 // differ, or the hashes where the store has lost the run's spec.
 func (r *run) otherSettings(ctx context.Context, m checkpoint.Meta) string {
 	var keys []string
-	there, err := readSpec(ctx, r.runs)
+	there, err := protocol.ReadSpec(ctx, r.runs)
 	if err == nil && there.Hash() == m.ConfigHash && there.Seed == m.Seed {
 		for _, d := range experiment.Differences(there, r.spec) {
 			if experiment.Hashed(d.Key) || d.Key == "seed" {
@@ -116,7 +117,7 @@ func (r *run) complete(ctx context.Context, m *checkpoint.Manifest) (protocol.At
 		e.Step, e.Total, e.CommittedStep, e.BestExactAccuracy = r.step, r.total, r.step, r.meta.BestExactAccuracy
 	})
 	res := r.result()
-	res.Backend, res.StateSHA256, res.Result = old.Backend, m.StateSHA256, "runs/"+r.o.Run+"/"+protocol.ResultFile
+	res.Backend, res.StateSHA256, res.Result = old.Backend, m.StateSHA256, layout.RunKey(r.o.Run, layout.ResultFile)
 	return res, true, nil
 }
 

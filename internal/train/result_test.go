@@ -10,10 +10,11 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/protocol"
 )
 
-const resultKey = "runs/r/" + protocol.ResultFile
+const resultKey = "runs/r/" + layout.ResultFile
 
 // beforeResult does something just before result.json is written, and may lose the answer.
 type beforeResult struct {
@@ -72,7 +73,7 @@ func TestDamagedResultIsWrittenAgain(t *testing.T) {
 		t.Fatal(a.err)
 	}
 	b.Tamper(resultKey, func(d []byte) []byte { d[len(d)/2] ^= 4; return d })
-	if v := verify(t, b); v.OK || !strings.Contains(strings.Join(v.Faults, " "), protocol.ResultFile) {
+	if v := verify(t, b); v.OK || !strings.Contains(strings.Join(v.Faults, " "), layout.ResultFile) {
 		t.Fatalf("verify: %+v", v.Faults)
 	}
 	if a := attempt(t, b, tiny(t)); a.err != nil {
@@ -173,7 +174,7 @@ func TestDamagedLogEnds(t *testing.T) {
 			if a.err != nil || a.res.StateSHA256 != want(t).res.StateSHA256 {
 				t.Fatalf("%+v, %v", a.res, a.err)
 			}
-			text, _, err := blob.ReadAll(t.Context(), runs, protocol.ResultFile, 0)
+			text, _, err := blob.ReadAll(t.Context(), runs, layout.ResultFile, 0)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"trmsweep/internal/backend"
-	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/patient"
 	"trmsweep/internal/checkpoint"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/protocol"
 	"trmsweep/internal/trm"
 	"trmsweep/internal/version"
@@ -22,7 +22,7 @@ func (r *run) prepare(ctx context.Context) (res protocol.AttemptResult, done boo
 		return r.result(), false, err
 	}
 	r.bucket = patient.New(r.o.Bucket, r.o.Patience, r.storage)
-	r.runs = blob.Prefix(r.bucket, "runs/"+r.o.Run+"/")
+	r.runs = layout.Run(r.bucket, r.o.Run)
 	there, err := r.peek(ctx)
 	if err != nil {
 		return r.result(), false, err
@@ -121,7 +121,7 @@ func (r *run) restore(ctx context.Context) error {
 		}
 		r.meta = checkpoint.Meta{WorldSize: 1, Seed: r.spec.Seed, ConfigHash: r.spec.Hash(), DatasetHash: data}
 		r.ledger, _ = ParseLedger("")
-		if err := putSpec(ctx, r.runs, r.spec); err != nil {
+		if err := protocol.WriteSpec(ctx, r.runs, r.spec); err != nil {
 			return fmt.Errorf("begin run %s: %w", r.o.Run, err)
 		}
 		r.spare = r.model.InitState(uint64(r.spec.Seed))

@@ -11,6 +11,7 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/protocol"
 )
 
@@ -43,7 +44,7 @@ func Trial(ctx context.Context, o Options, steps int64) (TrialResult, error) {
 	if r := math.Float64frombits(rate.Load()); r > 0 {
 		out.StepSeconds = 1 / r
 	}
-	if out.Losses, err = trialLosses(ctx, blob.Prefix(o.Bucket, "runs/"+o.Run+"/")); err != nil {
+	if out.Losses, err = trialLosses(ctx, layout.Run(o.Bucket, o.Run)); err != nil {
 		return out, err
 	}
 	if int64(len(out.Losses)) != steps {

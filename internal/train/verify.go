@@ -13,6 +13,7 @@ import (
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/protocol"
 )
 
@@ -81,7 +82,7 @@ func Verify(ctx context.Context, o VerifyOptions) (Verification, error) {
 		if err != nil || v.OK || try == tries {
 			return v, err
 		}
-		head, err := checkpoint.ReadHead(ctx, blob.Prefix(o.Bucket, "runs/"+o.Run+"/"))
+		head, err := checkpoint.ReadHead(ctx, layout.Run(o.Bucket, o.Run))
 		if err != nil || head.Generation == generation {
 			return v, nil
 		}
@@ -91,7 +92,7 @@ func Verify(ctx context.Context, o VerifyOptions) (Verification, error) {
 // verifyOnce is Verify, with the generation of HEAD that it has gone by.
 func verifyOnce(ctx context.Context, o VerifyOptions) (Verification, int64, error) {
 	v := Verification{Run: o.Run, Checkpoints: []VerifiedCheckpoint{}, Orphans: []VerifiedOrphan{}, Faults: []string{}}
-	runs := blob.Prefix(o.Bucket, "runs/"+o.Run+"/")
+	runs := layout.Run(o.Bucket, o.Run)
 	rep, err := checkpoint.Verify(ctx, runs)
 	switch {
 	case errors.Is(err, checkpoint.ErrAllBad):
@@ -129,8 +130,8 @@ func (v Verification) recompute(ctx context.Context, o VerifyOptions, runs blob.
 		}
 		return v.done(), nil
 	}
-	spec, err := readSpec(ctx, runs)
-	if errors.Is(err, errNoSpec) {
+	spec, err := protocol.ReadSpec(ctx, runs)
+	if errors.Is(err, protocol.ErrNoSpec) {
 		v.fault("spec.json: %v", err)
 		return v.done(), nil
 	}
@@ -321,7 +322,7 @@ func (v *Verification) checkResult(ctx context.Context, b blob.Bucket, spec expe
 	switch {
 	case errors.Is(err, blob.ErrNotExist) && m.Meta.Final:
 		v.fault("%s is missing though the run is at its last step: it is being written at this moment, or the next `trmsweep train` writes it",
-			protocol.ResultFile)
+			layout.ResultFile)
 		return nil
 	case errors.Is(err, blob.ErrNotExist):
 		return nil
@@ -332,17 +333,17 @@ func (v *Verification) checkResult(ctx context.Context, b blob.Bucket, spec expe
 		return err
 	}
 	v.Objects++
-	attr, err := b.Stat(ctx, "runs/"+v.Run+"/"+protocol.ResultFile)
+	attr, err := b.Stat(ctx, layout.RunKey(v.Run, layout.ResultFile))
 	if err != nil {
-		return fmt.Errorf("size of %s: %w", protocol.ResultFile, err)
+		return fmt.Errorf("size of %s: %w", layout.ResultFile, err)
 	}
 	v.Bytes += attr.Size
 	switch {
 	case !m.Meta.Final:
-		v.fault("%s exists though the newest checkpoint, step %d of %d, is not final", protocol.ResultFile, m.Step, v.Total)
+		v.fault("%s exists though the newest checkpoint, step %d of %d, is not final", layout.ResultFile, m.Step, v.Total)
 	case r.StateSHA256 != m.StateSHA256 || r.LedgerSHA256 != m.Meta.LedgerSHA256 || r.Steps != m.Step:
 		v.fault("%s is of step %d with state %.12s and ledger %.12s; the final checkpoint of step %d has %.12s and %.12s",
-			protocol.ResultFile, r.Steps, r.StateSHA256, r.LedgerSHA256, m.Step, m.StateSHA256, m.Meta.LedgerSHA256)
+			layout.ResultFile, r.Steps, r.StateSHA256, r.LedgerSHA256, m.Step, m.StateSHA256, m.Meta.LedgerSHA256)
 	}
 	return nil
 }
