@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -328,6 +329,65 @@ func TestPluginThatCannotSerialize(t *testing.T) {
 	once := strings.Count(said.String(), "\n") == 1 && strings.Contains(said.String(), "cannot hand out compiled programs")
 	if !slices.Equal(from, []string{pjrt.FromCompiler, pjrt.FromCompiler}) || !once {
 		t.Errorf("programs from %v; said\n%s", from, said.String())
+	}
+}
+
+const executeEnv = "TRMSWEEP_TEST_EXECUTE"
+
+// TestProgramThatKillsItsProcess in its first execution is not loaded for ever: the next process drops it and compiles. If it kills
+// again it is not kept any more. The test is also the process that may die: it prints where its program came from.
+func TestProgramThatKillsItsProcess(t *testing.T) {
+	if dir := os.Getenv(executeEnv); dir != "" {
+		executeFromCache(t, filepath.Join(dir, "compiled"), os.Getenv("FAKE_PJRT_PLUGIN"))
+		return
+	}
+	for _, row := range []struct{ name, crash string }{
+		{"in Execute", "crash"},
+		{"while its end is awaited", "crash-later"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			plugin := filepath.Join(backendtest.FakePlugin(t, "ill"), "pjrt_c_api_ill_plugin.so")
+			dir := t.TempDir()
+			process := func(crash, from string, dropped int) {
+				t.Helper()
+				cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProgramThatKillsItsProcess$", "-test.v")
+				cmd.Env = append(os.Environ(), executeEnv+"="+dir, "FAKE_PJRT_PLUGIN="+plugin, "FAKE_PJRT_SERIALIZE=1", "FAKE_PJRT_EXECUTE_LOADED="+crash)
+				out, err := cmd.CombinedOutput()
+				dies := from == pjrt.FromFolder && crash != ""
+				died := err != nil && bytes.Contains(out, []byte("SIGILL"))
+				lines := bytes.Count(out, []byte("a process died while it loaded or first executed it"))
+				if dies != died || !dies && err != nil || !bytes.Contains(out, []byte("program from "+from)) || lines != dropped {
+					t.Errorf("died %v, want %v; want the program from %s, %d dropped\n%s", died, dies, from, dropped, out)
+				}
+			}
+			process(row.crash, pjrt.FromCompiler, 0)
+			process("", pjrt.FromFolder, 0)
+			process(row.crash, pjrt.FromFolder, 0) // dies
+			process(row.crash, pjrt.FromCompiler, 1)
+			process(row.crash, pjrt.FromFolder, 0) // dies again
+			process(row.crash, pjrt.FromCompiler, 1)
+			process(row.crash, pjrt.FromCompiler, 0)
+		})
+	}
+}
+
+// executeFromCache compiles or loads a program, and executes it twice.
+func executeFromCache(t *testing.T, dir, plugin string) {
+	from := func(c pjrt.Compiled) { fmt.Println("program from " + c.From) }
+	b, _, err := backend.Open(t.Context(), "xla:"+plugin, backend.Options{Cache: openCache(t, dir, nil), Compiled: from})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Finalize()
+	program := sum(t, b, 1)
+	for range 2 {
+		if _, err := program.Execute([]backends.Buffer{upload(t, b, 0, 3), upload(t, b, 0, 2)}, nil, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if marks, _ := filepath.Glob(filepath.Join(dir, "*.trying-*")); len(marks) > 0 {
+		t.Errorf("marks are left: %v", marks)
 	}
 }
 

@@ -29,12 +29,15 @@ import (
 // what follows), then the program. Files are only ever created whole, so any
 // number of processes may share a folder.
 //
-// A plugin may crash on a program instead of refusing it. While one is being
-// loaded a file KEY.loading-* stands beside it, locked by the process that
-// loads. If such a file is there and not locked, its process died: the entry is
-// dropped, and the program's hash is noted in KEY.died. A program that is noted
-// twice is not loaded on this machine again; once may have been chance, as when
-// processes are killed. Loading it clears the notes.
+// A plugin may crash on a program instead of refusing it: while it loads it, or
+// in the first execution, as when the program has instructions that the
+// processor lacks. During both a file KEY.trying-* stands beside the entry,
+// locked by the process. If such a file is there and not locked, its process
+// died: the entry is dropped, and the program's hash is noted in KEY.died. A
+// program that is noted twice is not loaded on this machine again; once may have
+// been chance, as when processes are killed. An execution clears the notes.
+// Between loading and the first execution there is no file: hours may pass before
+// an evaluation, and a process that is killed in them says nothing of the program.
 type Cache struct {
 	dir     string
 	max     int64
@@ -65,7 +68,7 @@ type CacheOptions struct {
 }
 
 const (
-	loadingMark  = ".loading-"
+	tryingMark   = ".trying-"
 	diedMark     = ".died"
 	cacheFormat  = "trmsweep-compiled-1"
 	defaultBytes = 4 << 30
@@ -286,7 +289,7 @@ func (c *Cache) check(key string, entry []byte) (*compiled, error) {
 		return nil, errors.New("it is damaged or of another version")
 	}
 	if c.died(key, sum) {
-		return nil, errors.New("processes of this machine died while they loaded it")
+		return nil, errors.New("processes of this machine died while they loaded or first executed it")
 	}
 	return &compiled{program: program, hash: sum}, nil
 }
@@ -359,13 +362,13 @@ func (c *Cache) evict(keep string) {
 	}
 }
 
-// loading marks that this process is about to hand the program to its plugin. done says that the process has lived.
-func (c *Cache) loading(key, hash string) (done func(), err error) {
+// trying marks that this process is about to have its plugin load or first execute the program. lived removes the mark.
+func (c *Cache) trying(key, hash string) (lived func(), err error) {
 	f, err := os.CreateTemp(c.dir, newPrefix+"*")
 	if err != nil {
 		return nil, err
 	}
-	mark := c.path(key) + loadingMark + strings.TrimPrefix(filepath.Base(f.Name()), newPrefix)
+	mark := c.path(key) + tryingMark + strings.TrimPrefix(filepath.Base(f.Name()), newPrefix)
 	_, err = f.WriteString(hash)
 	if err == nil {
 		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
@@ -380,14 +383,16 @@ func (c *Cache) loading(key, hash string) (done func(), err error) {
 	}
 	return func() {
 		_ = os.Remove(mark)
-		_ = os.Remove(c.path(key) + diedMark)
 		_ = f.Close()
 	}, nil
 }
 
-// bury drops the entry if a process died while it loaded it.
+// executed clears the notes of processes that died: the program runs here.
+func (c *Cache) executed(key string) { _ = os.Remove(c.path(key) + diedMark) }
+
+// bury drops the entry if a process died of it.
 func (c *Cache) bury(key string) {
-	marks, _ := filepath.Glob(c.path(key) + loadingMark + "*")
+	marks, _ := filepath.Glob(c.path(key) + tryingMark + "*")
 	for _, mark := range marks {
 		f, err := os.Open(mark)
 		if err != nil {
@@ -395,7 +400,7 @@ func (c *Cache) bury(key string) {
 		}
 		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
 			if hash, err := os.ReadFile(mark); err == nil { // still there: its process did not remove it
-				c.drop(key, errors.New("a process died while it loaded it"))
+				c.drop(key, errors.New("a process died while it loaded or first executed it"))
 				c.remember(key, string(hash))
 				_ = os.Remove(mark)
 			}
@@ -404,7 +409,7 @@ func (c *Cache) bury(key string) {
 	}
 }
 
-// remember notes that a process died while it loaded the program.
+// remember notes that a process died of the program.
 func (c *Cache) remember(key, hash string) {
 	f, err := os.OpenFile(c.path(key)+diedMark, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -164,7 +164,7 @@ const dieEnv = "TRMSWEEP_TEST_DIE_LOADING"
 func TestLoaderThatDies(t *testing.T) {
 	if dir := os.Getenv(dieEnv); dir != "" {
 		c := newCache(t, CacheOptions{Dir: dir})
-		if _, err := c.loading(key("a"), c.get(key("a")).hash); err != nil {
+		if _, err := c.trying(key("a"), c.get(key("a")).hash); err != nil {
 			t.Fatal(err)
 		}
 		os.Exit(3) // as by a signal: nothing is tidied up
@@ -173,7 +173,7 @@ func TestLoaderThatDies(t *testing.T) {
 	c := newCache(t, CacheOptions{Store: store})
 	c.put(key("a"), []byte("crashes"))
 	c.Wait(t.Context())
-	alive, err := c.loading(key("a"), hash([]byte("crashes")))
+	alive, err := c.trying(key("a"), hash([]byte("crashes")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,11 +189,7 @@ func TestLoaderThatDies(t *testing.T) {
 	}
 	die()
 	expect(t, c, key("a"), "crashes", FromStore) // the folder's was dropped; once may have been chance
-	if loaded, err := c.loading(key("a"), hash([]byte("crashes"))); err != nil {
-		t.Fatal(err)
-	} else {
-		loaded() // it was
-	}
+	c.executed(key("a"))                         // it was
 	die()
 	expect(t, c, key("a"), "crashes", FromStore)
 	die()
@@ -202,7 +198,7 @@ func TestLoaderThatDies(t *testing.T) {
 	expect(t, c, key("a"), "", "")
 	c.put(key("a"), []byte("another"))
 	expect(t, c, key("a"), "another", FromFolder)
-	if marks, _ := filepath.Glob(filepath.Join(c.dir, "*"+loadingMark+"*")); len(marks) > 0 {
+	if marks, _ := filepath.Glob(filepath.Join(c.dir, "*"+tryingMark+"*")); len(marks) > 0 {
 		t.Errorf("marks are left: %v", marks)
 	}
 }

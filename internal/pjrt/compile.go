@@ -106,6 +106,7 @@ func (c *Client) key(format string, code, options []byte) (string, error) {
 func (j *job) compile() *C.PJRT_Error {
 	e := C.trm_compile_code(j.plugin.slot, j.args, chars(j.code), C.size_t(len(j.code)))
 	if e == nil {
+		j.plugin.try(j.args.executable, nil) // a loaded one that is gone may have been at this address
 		memory, _ := j.memory(j.args.executable)
 		j.tell(FromCompiler, memory)
 	}
@@ -119,12 +120,12 @@ func (j *job) load() bool {
 	if found == nil {
 		return false
 	}
-	done, err := cache.loading(j.key, found.hash)
+	lived, err := cache.trying(j.key, found.hash)
 	if err != nil {
 		cache.log.Warn("a compiled program is not loaded: a mark that it is could not be made", "error", err)
 		return false
 	}
-	defer done()
+	defer lived()
 	var loaded *C.PJRT_LoadedExecutable
 	if err := j.plugin.err(C.trm_load(j.plugin.slot, j.args.client, chars(found.program), C.size_t(len(found.program)), &loaded)); err != nil {
 		cache.drop(j.key, fmt.Errorf("the plugin refuses it: %w", err))
@@ -137,6 +138,7 @@ func (j *job) load() bool {
 		return false
 	}
 	j.args.executable = loaded
+	j.plugin.try(loaded, &trial{cache, j.key, found.hash})
 	j.tell(found.from, memory)
 	return true
 }

@@ -5,7 +5,8 @@
 //   - PJRT_Client_Create, to know what a client is (plugin.go);
 //   - PJRT_Client_Compile, to finish the program's text (alias.go) and to look
 //     for it among those that were compiled before (compile.go, cache.go);
-//   - PJRT_LoadedExecutable_Execute, for donation on several devices (table.c);
+//   - PJRT_LoadedExecutable_Execute, for donation on several devices (table.c),
+//     and to know that a loaded program can be executed (execute.go);
 //   - the functions of errors, since some errors are ours (table.c).
 //
 // A table is made once and never changed. What fails here falls back to the

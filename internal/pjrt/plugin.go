@@ -37,6 +37,7 @@ type Plugin struct {
 
 	mu      sync.Mutex
 	clients map[*C.PJRT_Client]*Client
+	trials  map[*C.PJRT_LoadedExecutable]*trial
 }
 
 // Client is a plugin's connection to its devices.
@@ -95,7 +96,8 @@ func Open(path string) (*Plugin, error) {
 		defer C.free(unsafe.Pointer(why))
 		return nil, fmt.Errorf("load %s: %s", path, C.GoString(why))
 	}
-	p := &Plugin{Path: path, slot: C.int(slot), begun: func() {}, next: &Client{}, clients: map[*C.PJRT_Client]*Client{},
+	p := &Plugin{Path: path, slot: C.int(slot), begun: func() {}, next: &Client{},
+		clients: map[*C.PJRT_Client]*Client{}, trials: map[*C.PJRT_LoadedExecutable]*trial{},
 		Major: int(real.pjrt_api_version.major_version), Minor: int(real.pjrt_api_version.minor_version)}
 	if err := checkVersion(p.Major, p.Minor); err != nil {
 		return nil, fmt.Errorf("load %s: %w", path, err)

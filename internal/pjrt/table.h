@@ -34,8 +34,14 @@ PJRT_Error* trm_platform(int slot, PJRT_Client* client, trm_bytes* name, trm_byt
 PJRT_Error* trm_devices(int slot, PJRT_Client* client, size_t* all, trm_bytes* kinds);
 PJRT_Error* trm_serialize(int slot, PJRT_LoadedExecutable* loaded, trm_bytes* out);
 PJRT_Error* trm_load(int slot, PJRT_Client* client, const char* data, size_t size, PJRT_LoadedExecutable** loaded);
+PJRT_Error* trm_execute(int slot, PJRT_LoadedExecutable_Execute_Args* args);
+// trm_execute_and_wait also waits for the end on every device, and says whether it was good.
+PJRT_Error* trm_execute_and_wait(int slot, PJRT_LoadedExecutable_Execute_Args* args, bool* good);
 PJRT_Error* trm_memory_of(int slot, PJRT_LoadedExecutable* loaded, trm_memory* out);
 void trm_unload(int slot, PJRT_LoadedExecutable* loaded);
+
+// trm_on_trial sets how many programs wait for their first execution: while there are any, executions go through trmsweepExecute.
+void trm_on_trial(int slot, int programs);
 
 // trm_error_text frees the error and returns its message; free it.
 char* trm_error_text(int slot, PJRT_Error* error, int* code);
@@ -44,5 +50,6 @@ void trm_free(void* p);
 // Written in Go.
 extern PJRT_Error* trmsweepCreate(int slot, PJRT_Client_Create_Args* args);
 extern PJRT_Error* trmsweepCompile(int slot, PJRT_Client_Compile_Args* args);
+extern PJRT_Error* trmsweepExecute(int slot, PJRT_LoadedExecutable_Execute_Args* args);
 
 #endif

@@ -9,6 +9,10 @@
 //   FAKE_PJRT_SLICE=1         opening waits for ever unless TPU_PROCESS_BOUNDS is 1,1,1
 //   FAKE_PJRT_COMPILE=oom     compiling fails for lack of memory
 //   FAKE_PJRT_EXECUTE=oom|nan|crash
+//   FAKE_PJRT_EXECUTE_LOADED=crash|crash-later
+//                             programs that were serialized and loaded have an illegal instruction; it is met
+//                             in Execute, or while the end of the execution is awaited
+//   FAKE_PJRT_SERIALIZE=1     programs can be serialized and loaded
 //
 // Built by the tests: cc -shared -fPIC -I internal/pjrt -o PLUGIN.so fake.c
 
@@ -42,7 +46,7 @@ struct PJRT_Client {
   PJRT_Device* list[MAX_DEVICES];
 };
 struct PJRT_Event {
-  int unused;
+  bool crash;
 };
 typedef struct {
   PJRT_Buffer_Type type;
@@ -63,6 +67,7 @@ struct PJRT_Executable {
 };
 struct PJRT_LoadedExecutable {
   PJRT_Executable* executable;
+  bool deserialized;
 };
 
 static const char* setting(const char* name, const char* otherwise) {
@@ -122,6 +127,11 @@ static PJRT_Error* event_destroy(PJRT_Event_Destroy_Args* a) {
 
 static PJRT_Error* event_is_ready(PJRT_Event_IsReady_Args* a) {
   a->is_ready = true;
+  return NULL;
+}
+
+static PJRT_Error* event_await(PJRT_Event_Await_Args* a) {
+  if (a->event->crash) raise(SIGILL);
   return NULL;
 }
 
@@ -369,6 +379,37 @@ static PJRT_Error* executable_memory(PJRT_Executable_GetCompiledMemoryStats_Args
   return NULL;
 }
 
+static void serialized_free(PJRT_SerializedExecutable* serialized) { free(serialized); }
+
+// executable_serialize writes the name and the results' shapes.
+static PJRT_Error* executable_serialize(PJRT_Executable_Serialize_Args* a) {
+  if (!number("FAKE_PJRT_SERIALIZE", 0)) return unimplemented(a);
+  PJRT_Executable* x = a->executable;
+  size_t shapes = x->num_outputs * sizeof(Shape), size = sizeof x->name + shapes;
+  char* data = calloc(1, size);
+  memcpy(data, x->name, sizeof x->name);
+  memcpy(data + sizeof x->name, x->outputs, shapes);
+  a->serialized_bytes = data;
+  a->serialized_bytes_size = size;
+  a->serialized_executable = (PJRT_SerializedExecutable*)data;
+  a->serialized_executable_deleter = serialized_free;
+  return NULL;
+}
+
+static PJRT_Error* deserialize(PJRT_Executable_DeserializeAndLoad_Args* a) {
+  PJRT_Executable* x = calloc(1, sizeof *x);
+  x->client = a->client;
+  memcpy(x->name, a->serialized_executable, sizeof x->name);
+  size_t shapes = a->serialized_executable_size - sizeof x->name;
+  x->num_outputs = shapes / sizeof(Shape);
+  x->outputs = malloc(shapes);
+  memcpy(x->outputs, a->serialized_executable + sizeof x->name, shapes);
+  a->loaded_executable = calloc(1, sizeof *a->loaded_executable);
+  a->loaded_executable->executable = x;
+  a->loaded_executable->deserialized = true;
+  return NULL;
+}
+
 static size_t bytes(const Shape* s) {
   size_t n = width(s->type);
   for (size_t i = 0; i < s->rank; i++) n *= s->dims[i];
@@ -388,6 +429,8 @@ static PJRT_Error* execute(PJRT_LoadedExecutable_Execute_Args* a) {
   const char* how = setting("FAKE_PJRT_EXECUTE", "");
   if (strcmp(how, "oom") == 0) return fail(PJRT_Error_Code_RESOURCE_EXHAUSTED, "Error allocating device buffer: attempting to allocate 2.00G. That was not possible. There are 1.10G free.");
   if (strcmp(how, "crash") == 0) raise(SIGSEGV);
+  const char* crash = a->executable->deserialized ? setting("FAKE_PJRT_EXECUTE_LOADED", "") : "";
+  if (strcmp(crash, "crash") == 0) raise(SIGILL);
   PJRT_Executable* x = a->executable->executable;
   for (size_t d = 0; d < a->num_devices; d++) {
     for (size_t i = 0; i < x->num_outputs; i++) {
@@ -396,7 +439,10 @@ static PJRT_Error* execute(PJRT_LoadedExecutable_Execute_Args* a) {
       if (strcmp(how, "nan") == 0 && floating) memset(b->data, 0xff, b->size);  // not a number in each of the three
       a->output_lists[d][i] = b;
     }
-    if (a->device_complete_events != NULL) a->device_complete_events[d] = event();
+    if (a->device_complete_events != NULL) {
+      a->device_complete_events[d] = event();
+      a->device_complete_events[d]->crash = strcmp(crash, "crash-later") == 0;
+    }
   }
   return NULL;
 }
@@ -465,7 +511,7 @@ const PJRT_Api* GetPjrtApi(void) {
   api.PJRT_Event_Destroy = event_destroy;
   api.PJRT_Event_IsReady = event_is_ready;
   api.PJRT_Event_Error = (PJRT_Event_Error*)event_done;
-  api.PJRT_Event_Await = (PJRT_Event_Await*)event_done;
+  api.PJRT_Event_Await = event_await;
   api.PJRT_Client_Create = client_create;
   api.PJRT_Client_Destroy = client_destroy;
   api.PJRT_Client_PlatformName = client_platform_name;
@@ -490,6 +536,8 @@ const PJRT_Api* GetPjrtApi(void) {
   api.PJRT_Executable_Name = executable_name;
   api.PJRT_Executable_NumOutputs = executable_num_outputs;
   api.PJRT_Executable_GetCompiledMemoryStats = executable_memory;
+  api.PJRT_Executable_Serialize = executable_serialize;
+  api.PJRT_Executable_DeserializeAndLoad = deserialize;
   api.PJRT_Buffer_ToHostBuffer = buffer_to_host;
   api.PJRT_Buffer_Destroy = buffer_destroy;
   api.PJRT_Buffer_ElementType = buffer_element_type;
