@@ -1,8 +1,3 @@
-// Package cpu is a GoMLX backend in Go and assembly, registered under the name "cpu". It supports the operations and
-// data types that TRM's graphs use and refuses everything else with an error; it never downloads, never needs cgo, and
-// its results do not depend on the number of threads.
-//
-// Configuration: "cpu" (as many threads as GOMAXPROCS) or "cpu:threads=2".
 package cpu
 
 import (
@@ -10,7 +5,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync/atomic"
 
 	"github.com/gomlx/gomlx/backends"
 	"github.com/gomlx/gomlx/backends/notimplemented"
@@ -27,12 +21,8 @@ func init() { backends.Register(Name, New) }
 // Backend runs graphs on the host's processor. Safe for concurrent use.
 type Backend struct {
 	notimplemented.Backend
-	threads   int
-	finalized atomic.Bool
-	pool      *kernel.Pool
-	workers   workers
-	memory    memory
-	arenas    arenas
+	threads int
+	dev     *device
 }
 
 var _ backends.Backend = (*Backend)(nil)
@@ -54,8 +44,7 @@ func New(config string) (backends.Backend, error) {
 		}
 		b.threads = n
 	}
-	b.pool = kernel.NewPool(b.threads)
-	runtime.AddCleanup(b, (*kernel.Pool).Close, b.pool)
+	b.dev = newDevice(b.threads)
 	return b, nil
 }
 
@@ -80,26 +69,13 @@ func (b *Backend) DeviceDescription(backends.DeviceNum) string { return b.Descri
 func (b *Backend) Capabilities() backends.Capabilities { return capabilities.Clone() }
 
 // Builder starts a graph.
-func (b *Backend) Builder(name string) backends.Builder { return newBuilder(b, name) }
+func (b *Backend) Builder(name string) backends.Builder { return newBuilder(b.dev, name) }
 
 // Finalize drops the pooled memory; the backend takes no work afterwards.
-func (b *Backend) Finalize() { b.finalized.Store(true); b.memory.drop(); b.arenas.drop() }
+func (b *Backend) Finalize() { b.dev.finalize() }
 
 // IsFinalized reports whether Finalize was called.
-func (b *Backend) IsFinalized() bool { return b.finalized.Load() }
-
-type buffer struct {
-	shape shapes.Shape
-	flat  any
-}
-
-func asBuffer(x backends.Buffer) (*buffer, error) {
-	buf, ok := x.(*buffer)
-	if !ok || buf == nil || buf.flat == nil {
-		return nil, fmt.Errorf("backend cpu: buffer is finalized, donated or of another backend (%T)", x)
-	}
-	return buf, nil
-}
+func (b *Backend) IsFinalized() bool { return b.dev.finalized.Load() }
 
 // BufferFinalize makes the buffer unusable; later results get its memory.
 func (b *Backend) BufferFinalize(x backends.Buffer) error {
@@ -107,7 +83,7 @@ func (b *Backend) BufferFinalize(x backends.Buffer) error {
 	if err != nil {
 		return err
 	}
-	b.memory.put(buf.shape.DType, buf.shape.Size(), buf.flat)
+	b.dev.buffers.put(buf.shape.DType, buf.shape.Size(), buf.flat)
 	buf.flat = nil
 	return nil
 }
@@ -138,22 +114,11 @@ func (b *Backend) BufferToFlatData(x backends.Buffer, flat any) error {
 
 // BufferFromFlatData copies a slice to a new buffer.
 func (b *Backend) BufferFromFlatData(dev backends.DeviceNum, flat any, shape shapes.Shape) (backends.Buffer, error) {
-	buf, err := b.newBuffer(dev, shape)
+	buf, err := b.dev.newBuffer(dev, shape)
 	if err != nil {
 		return nil, err
 	}
 	return buf, copyFlat(buf.flat, flat)
-}
-
-// newBuffer makes a buffer with memory that may have been used before.
-func (b *Backend) newBuffer(dev backends.DeviceNum, shape shapes.Shape) (*buffer, error) {
-	if dev != 0 {
-		return nil, fmt.Errorf("backend cpu: device %d: there is only device 0", dev)
-	}
-	if !capabilities.DTypes[shape.DType] {
-		return nil, fmt.Errorf("backend cpu: data type %s is not supported", shape.DType)
-	}
-	return &buffer{shape: shape, flat: b.memory.get(shape.DType, shape.Size())}, nil
 }
 
 // HasSharedBuffers returns true: buffers live in host memory.
@@ -161,7 +126,7 @@ func (b *Backend) HasSharedBuffers() bool { return true }
 
 // NewSharedBuffer makes a zeroed buffer and gives its slice.
 func (b *Backend) NewSharedBuffer(dev backends.DeviceNum, shape shapes.Shape) (backends.Buffer, any, error) {
-	buf, err := b.newBuffer(dev, shape)
+	buf, err := b.dev.newBuffer(dev, shape)
 	if err != nil {
 		return nil, nil, err
 	}

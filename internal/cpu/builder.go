@@ -11,68 +11,24 @@ import (
 	"github.com/gomlx/gomlx/pkg/core/shapes"
 )
 
-var capabilities = backends.Capabilities{
-	Operations: map[backends.OpType]bool{},
-	DTypes: map[dtypes.DType]bool{
-		dtypes.Float32: true, dtypes.Float64: true, dtypes.BFloat16: true,
-		dtypes.Int32: true, dtypes.Int64: true, dtypes.Uint32: true, dtypes.Uint8: true, dtypes.Bool: true,
-	},
-}
-
-func init() {
-	for _, op := range []backends.OpType{
-		backends.OpTypeParameter, backends.OpTypeConstant, backends.OpTypeIdentity, backends.OpTypeIota,
-		backends.OpTypeReshape, backends.OpTypeTranspose, backends.OpTypeBroadcastInDim, backends.OpTypeSlice,
-		backends.OpTypeReverse, backends.OpTypeConcatenate, backends.OpTypePad, backends.OpTypeWhere,
-		backends.OpTypeConvertDType, backends.OpTypeDot, backends.OpTypeDotGeneral, backends.OpTypeGather,
-		backends.OpTypeScatterSum, backends.OpTypeArgMinMax, backends.OpTypeClamp, backends.OpTypeLogicalNot,
-		backends.OpTypeIsFinite, backends.OpTypeIsNaN,
-	} {
-		capabilities.Operations[op] = true
-	}
-	for op := range unaryFloat {
-		capabilities.Operations[op] = true
-	}
-	for op := range binaryKernels[float64]() {
-		capabilities.Operations[op] = true
-	}
-	for op := range compareKernels[float64]() {
-		capabilities.Operations[op] = true
-	}
-	for op := range reducers[float64]() {
-		capabilities.Operations[op] = true
-	}
-}
-
-// node is one operation; data holds its attributes.
-type node struct {
-	b      *builder
-	idx    int
-	op     backends.OpType
-	shape  shapes.Shape
-	inputs []*node
-	data   any
-}
-
+// builder makes a graph for a device. The operations are in builder_ops.go and builder_elementwise.go.
 type builder struct {
 	notimplemented.Builder
-	name    string
-	backend *Backend
-	nodes   []*node
-	params  []*node
-	names   []string
+	graph graph
+	dev   *device
 }
 
 var _ backends.Builder = (*builder)(nil)
 
-func newBuilder(b *Backend, name string) *builder {
-	return &builder{name: name, backend: b, Builder: notimplemented.Builder{ErrFn: func(op backends.OpType) error {
+func newBuilder(dev *device, name string) *builder {
+	refuse := func(op backends.OpType) error {
 		return fmt.Errorf("backend cpu: operation %s is not supported; use backend go or xla: %w", op, notimplemented.NotImplementedError)
-	}}}
+	}
+	return &builder{graph: graph{name: name}, dev: dev, Builder: notimplemented.Builder{ErrFn: refuse}}
 }
 
 // Name returns the graph's name.
-func (b *builder) Name() string { return b.name }
+func (b *builder) Name() string { return b.graph.name }
 
 // OpShape returns the shape of an operation's result.
 func (b *builder) OpShape(op backends.Op) (shapes.Shape, error) {
@@ -83,11 +39,12 @@ func (b *builder) OpShape(op backends.Op) (shapes.Shape, error) {
 	return in[0].shape, nil
 }
 
+// own checks that operands are nodes of this graph.
 func (b *builder) own(op backends.OpType, ops ...backends.Op) ([]*node, error) {
 	in := make([]*node, len(ops))
 	for i, o := range ops {
 		n, ok := o.(*node)
-		if !ok || n == nil || n.b != b {
+		if !ok || n == nil || n.g != &b.graph {
 			return nil, fmt.Errorf("backend cpu: %s: operand %d is not of this graph", op, i)
 		}
 		in[i] = n
@@ -95,12 +52,13 @@ func (b *builder) own(op backends.OpType, ops ...backends.Op) ([]*node, error) {
 	return in, nil
 }
 
+// add adds a node.
 func (b *builder) add(op backends.OpType, shape shapes.Shape, data any, in ...*node) (backends.Op, error) {
 	if !capabilities.DTypes[shape.DType] {
 		return nil, fmt.Errorf("backend cpu: %s: data type %s is not supported", op, shape.DType)
 	}
-	n := &node{b: b, idx: len(b.nodes), op: op, shape: shape.Clone(), inputs: slices.Clone(in), data: data}
-	b.nodes = append(b.nodes, n)
+	n := &node{g: &b.graph, idx: len(b.graph.nodes), op: op, shape: shape.Clone(), inputs: slices.Clone(in), data: data}
+	b.graph.nodes = append(b.graph.nodes, n)
 	return n, nil
 }
 
@@ -109,11 +67,12 @@ func (b *builder) Parameter(name string, shape shapes.Shape, sharding *backends.
 	if sharding != nil {
 		return nil, fmt.Errorf("backend cpu: parameter %q: sharding is not supported", name)
 	}
-	op, err := b.add(backends.OpTypeParameter, shape, len(b.params))
+	op, err := b.add(backends.OpTypeParameter, shape, len(b.graph.params))
 	if err != nil {
 		return nil, fmt.Errorf("parameter %q: %w", name, err)
 	}
-	b.params, b.names = append(b.params, op.(*node)), append(b.names, name)
+	b.graph.params = append(b.graph.params, op.(*node))
+	b.graph.paramNames = append(b.graph.paramNames, name)
 	return op, nil
 }
 
@@ -131,17 +90,17 @@ func (b *builder) Constant(flat any, dims ...int) (backends.Op, error) {
 	if err := copyFlat(own, flat); err != nil {
 		return nil, err
 	}
-	return b.add(backends.OpTypeConstant, shape, &storage{flat: own, dt: shape.DType, n: v.Len(), place: fixed})
+	return b.add(backends.OpTypeConstant, shape, &storage{flat: own, dt: shape.DType, n: v.Len(), space: inConstant})
 }
 
-// Compile plans the execution of what the outputs need.
+// Compile compiles what the outputs need.
 func (b *builder) Compile(outputs []backends.Op, shardings []*backends.ShardingSpec) (backends.Executable, error) {
 	if len(shardings) != 0 {
-		return nil, fmt.Errorf("backend cpu: compile %q: sharding is not supported", b.name)
+		return nil, fmt.Errorf("backend cpu: compile %q: sharding is not supported", b.graph.name)
 	}
 	outs, err := b.own(backends.OpTypeInvalid, outputs...)
 	if err != nil {
 		return nil, err
 	}
-	return compile(b, outs), nil
+	return compile(b.dev, &b.graph, outs), nil
 }

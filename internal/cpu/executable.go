@@ -12,44 +12,46 @@ import (
 	"github.com/gomlx/gomlx/pkg/core/shapes"
 )
 
-// executable is a plan. Safe for concurrent use; executions of one plan take turns.
+// executable is a compiled graph. It is safe for concurrent use; executions of one executable take turns.
 type executable struct {
-	b       *Backend
-	name    string
-	params  []*node
-	names   []string
-	outputs []*node
+	dev          *device
+	name         string
+	names        []string // of the parameters
+	paramShapes  []shapes.Shape
+	resultShapes []shapes.Shape
 
-	mu      sync.Mutex
-	main    []op
-	bound   []*storage // of the parameters
-	results []*storage // of the outputs
-	planned []*storage // in the arena
-	lines   int        // of the arena
-	base    *arena     // what planned lies in at present
-	needs   *needs
-	done    bool
+	mu                sync.Mutex
+	schedule          []step
+	parameterStorages []*storage // nil: the parameter is not used
+	resultStorages    []*storage
+	arenaStorages     []*storage
+	arenaLines        int
+	boundArena        *arena // where the arena's storages lie at present
+	sizes             *workerSizes
+	done              bool
 }
 
 var _ backends.Executable = (*executable)(nil)
 
-// Finalize drops the plan.
+// Finalize drops the schedule.
 func (x *executable) Finalize() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.done, x.main, x.planned, x.base = true, nil, nil, nil
+	x.done, x.schedule, x.arenaStorages, x.boundArena = true, nil, nil, nil
 }
 
 // Inputs returns the parameters' names and shapes.
-func (x *executable) Inputs() ([]string, []shapes.Shape) { return x.names, nodeShapes(x.params) }
+func (x *executable) Inputs() ([]string, []shapes.Shape) {
+	return x.names, slices.Clone(x.paramShapes)
+}
 
 // Outputs returns the results' shapes.
-func (x *executable) Outputs() []shapes.Shape { return nodeShapes(x.outputs) }
+func (x *executable) Outputs() []shapes.Shape { return slices.Clone(x.resultShapes) }
 
 // Execute runs the graph. Once it runs, donated inputs are consumed, whatever the outcome.
 func (x *executable) Execute(inputs []backends.Buffer, donate []bool, _ backends.DeviceNum) ([]backends.Buffer, error) {
-	handles := make([]buffer, len(x.results))
-	outs := make([]backends.Buffer, len(x.results))
+	handles := make([]buffer, len(x.resultStorages))
+	outs := make([]backends.Buffer, len(x.resultStorages))
 	for i := range outs {
 		outs[i] = &handles[i]
 	}
@@ -59,9 +61,9 @@ func (x *executable) Execute(inputs []backends.Buffer, donate []bool, _ backends
 	return outs, nil
 }
 
-// ExecuteInto is Execute with the results in the caller's slice, one place per output: it allocates nothing once it has run before.
-// A place holds nil, for a new handle, or a handle that this call makes valid again: one that is finalized or donated, be it in this call.
-// No handle may stand in two places. After an error the places are as they were.
+// ExecuteInto is Execute with the results in outs, one per output. It allocates nothing once it has run before. An element of outs is
+// nil, and gets a new handle, or it is a handle without memory, which this call makes valid again: one that was finalized, or donated
+// earlier or in this call. No handle may occur twice. After an error outs is as it was.
 func (x *executable) ExecuteInto(inputs []backends.Buffer, donate []bool, outs []backends.Buffer) (err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -69,56 +71,62 @@ func (x *executable) ExecuteInto(inputs []backends.Buffer, donate []bool, outs [
 		return err
 	}
 	for i, in := range inputs {
-		if st := x.bound[i]; st != nil {
+		if st := x.parameterStorages[i]; st != nil {
 			st.flat = in.(*buffer).flat
 		}
 	}
-	for _, st := range x.results {
-		st.flat = x.b.memory.get(st.dt, st.n)
+	for _, st := range x.resultStorages {
+		st.flat = x.dev.buffers.get(st.dt, st.n)
 	}
-	a := x.b.arenas.get(x.lines, x.base)
-	defer x.b.arenas.put(a)
+	a := x.dev.arenas.get(x.arenaLines, x.boundArena)
+	defer x.dev.arenas.put(a)
 	x.bind(a)
 	current := 0
 	defer func() {
 		x.unbind(inputs, donate)
 		if p := recover(); p != nil {
-			n := x.main[current].n
+			n := x.schedule[current].n
 			err = fmt.Errorf("backend cpu: execute %q: %s of %v: %v\n%s", x.name, n.op, n.shape, p, debug.Stack())
 		} else {
-			x.give(outs)
+			x.handOver(outs)
 		}
-		for _, st := range x.results {
+		for _, st := range x.resultStorages {
 			st.flat = nil
 		}
 	}()
-	for i := range x.main {
+	for i := range x.schedule {
 		current = i
-		x.main[i].run(nil, 0)
+		x.schedule[i].run(nil, 0)
 	}
 	return nil
 }
 
-// check refuses operands and places for results that do not fit.
+// check refuses inputs and result handles that do not fit.
 func (x *executable) check(inputs []backends.Buffer, donate []bool, outs []backends.Buffer) error {
-	if x.b.IsFinalized() || x.done {
+	if x.dev.finalized.Load() || x.done {
 		return fmt.Errorf("backend cpu: execute %q: finalized", x.name)
 	}
-	if len(inputs) != len(x.params) || len(donate) != 0 && len(donate) != len(inputs) {
-		return fmt.Errorf("backend cpu: execute %q: %d inputs for %d parameters", x.name, len(inputs), len(x.params))
+	allDonations := len(donate) == 0 || len(donate) == len(inputs)
+	if len(inputs) != len(x.paramShapes) || !allDonations {
+		return fmt.Errorf("backend cpu: execute %q: %d inputs for %d parameters", x.name, len(inputs), len(x.paramShapes))
 	}
 	for i, in := range inputs {
 		buf, err := asBuffer(in)
 		if err != nil {
 			return fmt.Errorf("execute %q: parameter %q: %w", x.name, x.names[i], err)
 		}
-		if !buf.shape.Equal(x.params[i].shape) {
-			return fmt.Errorf("backend cpu: execute %q: parameter %q is %s, not %s", x.name, x.names[i], buf.shape, x.params[i].shape)
+		if !buf.shape.Equal(x.paramShapes[i]) {
+			return fmt.Errorf("backend cpu: execute %q: parameter %q is %s, not %s", x.name, x.names[i], buf.shape, x.paramShapes[i])
 		}
 	}
-	if len(outs) != len(x.results) {
-		return fmt.Errorf("backend cpu: execute %q: %d places for %d results", x.name, len(outs), len(x.results))
+	if len(outs) != len(x.resultStorages) {
+		return fmt.Errorf("backend cpu: execute %q: %d handles for %d results", x.name, len(outs), len(x.resultStorages))
 	}
+	return x.checkHandles(inputs, donate, outs)
+}
+
+// checkHandles refuses result handles that are in use.
+func (x *executable) checkHandles(inputs []backends.Buffer, donate []bool, outs []backends.Buffer) error {
 	for i, out := range outs {
 		if out == nil {
 			continue
@@ -146,41 +154,41 @@ func donated(inputs []backends.Buffer, donate []bool, b backends.Buffer) bool {
 	return false
 }
 
-// unbind takes the inputs' memory out of the plan and consumes what is donated.
+// unbind takes the inputs' memory out of the storages and consumes the donated inputs.
 func (x *executable) unbind(inputs []backends.Buffer, donate []bool) {
-	for _, st := range x.bound {
+	for _, st := range x.parameterStorages {
 		if st != nil {
 			st.flat = nil
 		}
 	}
 	for i := range donate {
 		if buf := inputs[i].(*buffer); donate[i] && buf.flat != nil {
-			x.b.memory.put(buf.shape.DType, buf.shape.Size(), buf.flat)
+			x.dev.buffers.put(buf.shape.DType, buf.shape.Size(), buf.flat)
 			buf.flat = nil
 		}
 	}
 }
 
-// give hands the results over.
-func (x *executable) give(outs []backends.Buffer) {
-	for i, st := range x.results {
+// handOver gives the results' memory to the caller's handles.
+func (x *executable) handOver(outs []backends.Buffer) {
+	for i, st := range x.resultStorages {
 		if outs[i] == nil {
 			outs[i] = new(buffer)
 		}
-		*outs[i].(*buffer) = buffer{shape: x.outputs[i].shape, flat: st.flat}
+		*outs[i].(*buffer) = buffer{shape: x.resultShapes[i], flat: st.flat}
 	}
 }
 
-// bind points the planned values into an arena.
+// bind points the arena's storages into an arena.
 func (x *executable) bind(a *arena) {
-	if x.base == a {
+	if x.boundArena == a {
 		return
 	}
-	x.base = a
-	for _, st := range x.planned {
+	x.boundArena = a
+	for _, st := range x.arenaStorages {
 		var p unsafe.Pointer
 		if st.n > 0 {
-			p = unsafe.Pointer(&a.words[st.at*8])
+			p = unsafe.Pointer(&a.words[st.line*8])
 		}
 		switch st.dt {
 		case dtypes.Float32:
@@ -201,55 +209,4 @@ func (x *executable) bind(a *arena) {
 			st.flat = unsafe.Slice((*bool)(p), st.n)
 		}
 	}
-}
-
-// arena is memory for the values of one execution at a time. Executables share arenas: a step's graphs run one after the other.
-type arena struct{ words []uint64 }
-
-func newArena(lines int) *arena {
-	a := &arena{make([]uint64, 8*lines)}
-	advise(unsafe.Pointer(unsafe.SliceData(a.words)), uintptr(64*lines))
-	return a
-}
-
-type arenas struct {
-	mu   sync.Mutex
-	free []*arena
-}
-
-// get lends an arena of at least lines, the preferred one if it can.
-func (p *arenas) get(lines int, preferred *arena) *arena {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	best := -1
-	for i, a := range p.free {
-		if a == preferred && len(a.words) >= 8*lines {
-			best = i
-			break
-		}
-		if best < 0 || len(a.words) > len(p.free[best].words) {
-			best = i
-		}
-	}
-	if best < 0 {
-		return newArena(lines)
-	}
-	a := p.free[best]
-	p.free = append(p.free[:best], p.free[best+1:]...)
-	if len(a.words) < 8*lines {
-		return newArena(lines)
-	}
-	return a
-}
-
-func (p *arenas) put(a *arena) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.free = append(p.free, a)
-}
-
-func (p *arenas) drop() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.free = nil
 }

@@ -8,9 +8,6 @@ import (
 	"trmsweep/internal/cpu/kernel"
 )
 
-// number lists the types that arithmetic is done in: bfloat16 computes in float32, every integer and bool in int64.
-type number interface{ float32 | float64 | int64 }
-
 var unaryFloat = map[backends.OpType]func(float64) float64{
 	backends.OpTypeAbs: math.Abs, backends.OpTypeCeil: math.Ceil, backends.OpTypeCos: math.Cos, backends.OpTypeErf: math.Erf,
 	backends.OpTypeExp: math.Exp, backends.OpTypeExpm1: math.Expm1, backends.OpTypeFloor: math.Floor, backends.OpTypeLog: math.Log,
@@ -37,7 +34,7 @@ func logistic(x float64) float64 {
 	return e / (1 + e)
 }
 
-// unaryKernel finds the loop of an operation in class T, nil where it has none.
+// unaryKernel finds the loop of an operation in class T, nil if there is none.
 func unaryKernel[T number](op backends.OpType) func(dst, x []T) {
 	if k, ok := any(vectorUnary[op]).(func(dst, x []T)); ok && k != nil {
 		return k
@@ -82,13 +79,6 @@ var (
 		backends.OpTypeLessOrEqual: kernel.LessOrEqual, backends.OpTypeGreaterThan: kernel.Greater, backends.OpTypeGreaterOrEqual: kernel.GreaterOrEqual,
 	}
 )
-
-func truth[T number](b bool) T {
-	if b {
-		return 1
-	}
-	return 0
-}
 
 func elementwise2[T number](f func(a, b T) T) func(dst, a, b []T) {
 	return func(dst, a, b []T) {

@@ -6,16 +6,16 @@ import (
 	"trmsweep/internal/cpu/kernel"
 )
 
-// block is how many elements an operation works on at a time, so that a chain of them stays in the nearest cache.
+// block is how many elements an operation works on at a time, so that several operations in a row find them in the nearest cache.
 const block = 1024
 
-// lineWords is the float32 words of one unit of arena.
+// lineWords is the number of float32 words in a line of 64 bytes.
 const lineWords = 16
 
 // worker is the scratch memory of one thread.
 type worker struct {
-	arena  []float32 // values of the tile in work
-	slots  []float32 // of the chain in work
+	arena  []float32 // the values of a tile
+	slots  []float32 // of a fused loop
 	regs   [][]float32
 	bases  [][]float32
 	gemm   kernel.Gemm
@@ -26,19 +26,24 @@ type worker struct {
 	at     [8]int
 }
 
-// needs are the sizes that an executable asks of a worker.
-type needs struct{ lines, slots, regs int }
+// workerSizes are the sizes that an executable needs in a worker.
+type workerSizes struct{ lines, slots, regs int }
 
-func (n *needs) cover(o needs) {
-	n.lines, n.slots, n.regs = max(n.lines, o.lines), max(n.slots, o.slots), max(n.regs, o.regs)
+// cover makes the sizes at least o.
+func (n *workerSizes) cover(o workerSizes) {
+	n.lines = max(n.lines, o.lines)
+	n.slots = max(n.slots, o.slots)
+	n.regs = max(n.regs, o.regs)
 }
 
-type workers struct {
+// workerPool keeps workers that are not in use.
+type workerPool struct {
 	mu   sync.Mutex
 	free []*worker
 }
 
-func (p *workers) get(n *needs) *worker {
+// get lends a worker of at least the sizes.
+func (p *workerPool) get(n *workerSizes) *worker {
 	p.mu.Lock()
 	var w *worker
 	if l := len(p.free); l > 0 {
@@ -60,7 +65,8 @@ func (p *workers) get(n *needs) *worker {
 	return w
 }
 
-func (p *workers) put(w *worker) {
+// put takes a worker back, without what it still points to.
+func (p *workerPool) put(w *worker) {
 	clear(w.regs)
 	clear(w.bases)
 	w.gemm = kernel.Gemm{}
@@ -69,6 +75,7 @@ func (p *workers) put(w *worker) {
 	p.mu.Unlock()
 }
 
+// blocksOf is four blocks of scratch memory of class C.
 func blocksOf[C number](w *worker) *[4 * block]C {
 	if b, ok := any(&w.f32).(*[4 * block]C); ok {
 		return b

@@ -65,8 +65,6 @@ func (b *builder) BroadcastInDim(x backends.Op, shape shapes.Shape, axes []int) 
 	return b.add(backends.OpTypeBroadcastInDim, shape, slices.Clone(axes), in...)
 }
 
-type sliceSpec struct{ starts, strides []int }
-
 // Slice takes every stride-th element from start to limit.
 func (b *builder) Slice(x backends.Op, starts, limits, strides []int) (backends.Op, error) {
 	in, err := b.own(backends.OpTypeSlice, x)
@@ -180,13 +178,6 @@ func (b *builder) ArgMinMax(x backends.Op, axis int, dtype dtypes.DType, isMin b
 	return b.add(backends.OpTypeArgMinMax, shape, argSpec{axis, isMin}, in...)
 }
 
-type argSpec struct {
-	axis  int
-	isMin bool
-}
-
-type dotSpec struct{ lc, lb, rc, rb []int }
-
 // Dot is the product of vectors and matrices.
 func (b *builder) Dot(lhs, rhs backends.Op) (backends.Op, error) {
 	in, err := b.own(backends.OpTypeDot, lhs, rhs)
@@ -227,47 +218,32 @@ func (b *builder) DotGeneral(lhs backends.Op, lc, lb []int, rhs backends.Op, rc,
 	}
 	sp := dotSpec{}
 	var ok [4]bool
-	sp.lc, ok[0] = norm(lc, l)
-	sp.lb, ok[1] = norm(lb, l)
-	sp.rc, ok[2] = norm(rc, r)
-	sp.rb, ok[3] = norm(rb, r)
+	sp.leftContract, ok[0] = norm(lc, l)
+	sp.leftBatch, ok[1] = norm(lb, l)
+	sp.rightContract, ok[2] = norm(rc, r)
+	sp.rightBatch, ok[3] = norm(rb, r)
 	if ok != [4]bool{true, true, true, true} {
 		return nil, fault
 	}
 	var dims []int
-	for i := range sp.lb {
-		if l.Dimensions[sp.lb[i]] != r.Dimensions[sp.rb[i]] || slices.Contains(sp.lc, sp.lb[i]) || slices.Contains(sp.rc, sp.rb[i]) {
+	for i := range sp.leftBatch {
+		if l.Dimensions[sp.leftBatch[i]] != r.Dimensions[sp.rightBatch[i]] || slices.Contains(sp.leftContract, sp.leftBatch[i]) || slices.Contains(sp.rightContract, sp.rightBatch[i]) {
 			return nil, fault
 		}
-		dims = append(dims, l.Dimensions[sp.lb[i]])
+		dims = append(dims, l.Dimensions[sp.leftBatch[i]])
 	}
-	for i := range sp.lc {
-		if l.Dimensions[sp.lc[i]] != r.Dimensions[sp.rc[i]] {
+	for i := range sp.leftContract {
+		if l.Dimensions[sp.leftContract[i]] != r.Dimensions[sp.rightContract[i]] {
 			return nil, fault
 		}
 	}
-	for _, a := range freeAxes(l.Rank(), sp.lc, sp.lb) {
+	for _, a := range freeAxes(l.Rank(), sp.leftContract, sp.leftBatch) {
 		dims = append(dims, l.Dimensions[a])
 	}
-	for _, a := range freeAxes(r.Rank(), sp.rc, sp.rb) {
+	for _, a := range freeAxes(r.Rank(), sp.rightContract, sp.rightBatch) {
 		dims = append(dims, r.Dimensions[a])
 	}
 	return b.add(backends.OpTypeDotGeneral, shapes.Make(l.DType, dims...), sp, in...)
-}
-
-func freeAxes(rank int, used ...[]int) []int {
-	var free []int
-	for a := range rank {
-		if !slices.ContainsFunc(used, func(u []int) bool { return slices.Contains(u, a) }) {
-			free = append(free, a)
-		}
-	}
-	return free
-}
-
-type gatherSpec struct {
-	vectorAxis                    int
-	offset, collapsed, start, len []int
 }
 
 // Gather takes slices of the operand at indices (XLA semantics: starts are clamped).
@@ -281,11 +257,6 @@ func (b *builder) Gather(operand, indices backends.Op, vectorAxis int, offset, c
 		return nil, err
 	}
 	return b.add(backends.OpTypeGather, shape, gatherSpec{vectorAxis, slices.Clone(offset), slices.Clone(collapsed), slices.Clone(start), slices.Clone(sizes)}, in...)
-}
-
-type scatterSpec struct {
-	vectorAxis               int
-	window, inserted, target []int
 }
 
 // ScatterSum adds updates to the operand at indices; updates outside are left out.

@@ -6,7 +6,7 @@ import "testing"
 func TestKeptForSiblingViews(t *testing.T) {
 	value, left, right, near, far := &node{idx: 0}, &node{idx: 1}, &node{idx: 2}, &node{idx: 3}, &node{idx: 4}
 	left.inputs, right.inputs, near.inputs, far.inputs = []*node{value}, []*node{value}, []*node{left}, []*node{right}
-	c := &compiler{kinds: []kind{chained, view, view, chained, chained}, level: []int{1, 1, 1, 1, 3},
+	c := &compiler{kinds: []kind{elementwise, view, view, elementwise, elementwise}, level: []int{1, 1, 1, 1, 3},
 		users: [][]*node{{left, right}, {near}, {far}, nil, nil}}
 	for _, tc := range []struct {
 		name   string
@@ -19,7 +19,7 @@ func TestKeptForSiblingViews(t *testing.T) {
 		{"a view that its only later reader asks about", right, far, 3, false},
 		{"the value itself", value, nil, 3, true},
 	} {
-		if got := c.keptFor(tc.x, tc.but, tc.level); got != tc.want {
+		if got := c.liveAt(tc.x, tc.but, tc.level); got != tc.want {
 			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
 		}
 	}

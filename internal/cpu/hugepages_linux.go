@@ -9,8 +9,8 @@ import (
 // hugePage is the size of the large pages that Linux can back memory with.
 const hugePage = 2 << 20
 
-// advise asks for large pages under memory that holds no pointers: a step walks through all of an arena, and finding its pages of
-// 4 KiB takes time. Nothing changes where the system does not give them.
+// advise asks for large pages under memory that holds no pointers: an execution walks through all of an arena, and looking up its pages
+// of 4 KiB takes time. Nothing changes if the system does not give them.
 func advise(p unsafe.Pointer, size uintptr) {
 	skip := -uintptr(p) & (hugePage - 1)
 	if size < skip+hugePage {
