@@ -155,3 +155,42 @@ func TestStatusLooksAtTheFile(t *testing.T) {
 		}
 	}
 }
+
+// A run that a program with another hash format began keeps its name; one that has no checkpoint is begun anew.
+func TestPlanFindsRunsOfOlderVersions(t *testing.T) {
+	s, err := experiment.Resolve(configs.FS, "e2_2_t2_n2", "smoke", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := func(entries string) string { return `{"format":1,"epoch":1,"lease":"x","entries":[` + entries + `]}` }
+	const entry = `{"manifest":"ckpt/x/MANIFEST.json","step":5}`
+	names := s.RunNames()
+	for _, tc := range []struct {
+		name  string
+		heads map[string]string // run -> HEAD.json
+		want  string
+	}{
+		{"none", nil, names[0]},
+		{"older", map[string]string{names[2]: head(entry)}, names[2]},
+		{"older, nothing committed", map[string]string{names[2]: head("")}, names[0]},
+		{"older and of now", map[string]string{names[0]: head(entry), names[2]: head(entry)}, names[0]},
+		{"older, damaged", map[string]string{names[2]: "{"}, names[2]},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			a := &Activities{Configs: configs.FS, Profile: "smoke", Bucket: mem.New(time.Now)}
+			for run, text := range tc.heads {
+				if _, err := blob.PutBytes(t.Context(), a.Bucket, "runs/"+run+"/HEAD.json", []byte(text), blob.Absent); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p, err := a.Plan(t.Context(), PlanInput{Names: []string{s.Name}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			it := p.Items[0]
+			if it.Run != tc.want || it.SpecHash != s.Hash() || it.SpecKey != "specs/"+names[0]+".json" {
+				t.Errorf("run %s, spec %.16s at %s; want run %s, spec %.16s under its own name", it.Run, it.SpecHash, it.SpecKey, tc.want, s.Hash())
+			}
+		})
+	}
+}

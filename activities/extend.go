@@ -48,7 +48,10 @@ func (a *Activities) Extend(ctx context.Context, in ExtendInput) (Item, error) {
 		return Item{}, refuse("%v", err)
 	}
 	s.Name, s.Phase, s.Reference = fmt.Sprintf("%s_%d_epochs", in.Item.Experiment, in.Epochs), in.Item.Phase, in.Item.Reference
-	it := itemOf(s, in.Item.ID != in.Item.Experiment)
+	it, err := a.itemOf(ctx, s, in.Item.ID != in.Item.Experiment)
+	if err != nil {
+		return Item{}, err
+	}
 	return it, a.putSpec(ctx, it.SpecKey, s)
 }
 

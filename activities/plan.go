@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"trmsweep/internal/blob"
+	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/layout"
 	"trmsweep/internal/preflight"
@@ -45,7 +46,10 @@ func (a *Activities) Plan(ctx context.Context, in PlanInput) (Plan, error) {
 	for _, s := range specs {
 		for _, seed := range seedsOf(s, in.Input.Seeds) {
 			s.Seed = seed
-			it := itemOf(s, in.SeedIDs || len(in.Input.Seeds) > 1)
+			it, err := a.itemOf(ctx, s, in.SeedIDs || len(in.Input.Seeds) > 1)
+			if err != nil {
+				return Plan{}, err
+			}
 			if same, ok := first[it.Run]; ok {
 				it.SameAs = same
 			} else {
@@ -117,15 +121,19 @@ func seedsOf(s experiment.Spec, seeds []int64) []int64 {
 	return seeds
 }
 
-func itemOf(s experiment.Spec, manySeeds bool) Item {
-	run := s.RunName()
-	it := Item{Experiment: s.Name, Phase: s.Phase, ID: s.Name, Run: run, SpecHash: s.Hash(), SpecKey: layout.SpecKey(run), Seed: s.Seed,
+// itemOf is the item of a spec, with the run that the store has of it, which an older program may have named.
+func (a *Activities) itemOf(ctx context.Context, s experiment.Spec, manySeeds bool) (Item, error) {
+	run, err := checkpoint.FindRun(ctx, a.Bucket, s.RunNames())
+	if err != nil {
+		return Item{}, err
+	}
+	it := Item{Experiment: s.Name, Phase: s.Phase, ID: s.Name, Run: run, SpecHash: s.Hash(), SpecKey: layout.SpecKey(s.RunName()), Seed: s.Seed,
 		TotalSteps: s.TotalSteps(), EstimatedHours: s.EstimatedHours(experiment.V4Chip), Reference: s.Reference,
 		Shape: preflight.Shape(s), Batch: s.GlobalBatchSize}
 	if manySeeds {
 		it.ID += fmt.Sprintf("-s%d", s.Seed)
 	}
-	return it
+	return it, nil
 }
 
 // putSpec stores a spec once: the name is its content.

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -180,14 +178,9 @@ func trainSpec(ctx context.Context, a *app, f trainFlags, args []string) (experi
 		if err != nil {
 			return experiment.Spec{}, usagef("--spec: %w", err)
 		}
-		dec := json.NewDecoder(bytes.NewReader(data))
-		dec.DisallowUnknownFields()
-		var s experiment.Spec
-		if err := dec.Decode(&s); err != nil {
+		s, err := experiment.DecodeSpec(data)
+		if err != nil {
 			return s, usagef("--spec %s: %w", f.specFile, err)
-		}
-		if _, err := dec.Token(); err != io.EOF {
-			return s, usagef("--spec %s: more follows the spec, of which nothing would be read; want one JSON object", f.specFile)
 		}
 		if err := s.Validate(); err != nil {
 			return s, usagef("--spec %s: %w", f.specFile, err)

@@ -30,7 +30,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 		}
 	}
 	add("base.yaml", "eppochs: 3\n")
-	add("experiments/e2_1_ema_off.yaml", "hiden_size: 12\nglobal_batch_size: 1001\nnum_heads: \"eight\"\n")
+	add("experiments/e2_1_ema_off.yaml", "hiden_size: 12\neval_batch_size: 0\nnum_heads: \"eight\"\n")
 	add("experiments/e4_4_no_warmup.yaml", "pos_encodings: ropes\n")
 	_, err := ResolveSweep(os.DirFS(dir), nil, "paper", []string{"lr=fast", "epochs=50001"}, []string{"TRMSWEEP_SET_EMA_RATE=1.5", "TRMSWEEP_SET_NUM_HEADS=7"})
 	var faults Faults
@@ -41,7 +41,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 		"base.yaml:", "eppochs: unknown key; the nearest known key is epochs",
 		"e2_1_ema_off.yaml:", "hiden_size: unknown key; the nearest known key is hidden_size",
 		`num_heads: "eight" is not a whole number`,
-		"global_batch_size: 1001 is not divisible by num_workers 8",
+		"eval_batch_size: 0 is too small, the least is 1",
 		"TRMSWEEP_SET_NUM_HEADS: num_heads: hidden_size 512 is not divisible by 7 heads",
 		"TRMSWEEP_SET_EMA_RATE: ema_rate: 1.5 is out of range",
 		`--set: lr: "fast" is not a number`,

@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -13,21 +14,46 @@ import (
 type field struct {
 	key  string
 	kind reflect.Kind // String, Bool, Int, Int64, Float64
+	unit string
+	hash inHash
 }
 
 // derived keys come from the file's name and the command line, never from a value.
 var derived = []string{"name", "profile"}
 
+// removed keys were keys of the hash format 1, with what to say to whoever still gives them.
+var removed = map[string]string{
+	"num_workers":             "is no key any more: it computed nothing, since a run computes on one device; leave it out",
+	"xla_metrics_every_steps": "is no key any more: nothing read it; leave it out",
+}
+
 // fields are all keys of Spec, in the order of the struct.
-var fields = func() []field {
-	t := reflect.TypeFor[Spec]()
+var fields = fieldsOf(reflect.TypeFor[Spec]())
+
+// fieldsOf reads the tags of a struct such as Spec; a wrong tag is the programmer's fault.
+func fieldsOf(t reflect.Type) []field {
 	var out []field
 	for i := range t.NumField() {
-		f := t.Field(i)
-		out = append(out, field{f.Tag.Get("mapstructure"), f.Type.Kind()})
+		sf := t.Field(i)
+		f := field{key: sf.Tag.Get("mapstructure"), kind: sf.Type.Kind(), unit: sf.Tag.Get("unit")}
+		tag := sf.Tag.Get("hash")
+		neutral, hasNeutral := strings.CutPrefix(tag, "unless=")
+		switch {
+		case hasNeutral:
+			v, err := f.parse(neutral)
+			if err != nil {
+				panic(fmt.Sprintf("%s.%s: neutral value: %v", t, sf.Name, err))
+			}
+			f.hash = inHash{hashed: true, neutral: reflect.ValueOf(v).Convert(sf.Type).Interface()}
+		case tag == "yes", tag == "no":
+			f.hash.hashed = tag == "yes"
+		default:
+			panic(fmt.Sprintf("%s.%s: tag hash:%q, want no, yes or unless=VALUE", t, sf.Name, tag))
+		}
+		out = append(out, f)
 	}
 	return out
-}()
+}
 
 var fieldByKey = func() map[string]field {
 	m := map[string]field{}
@@ -48,6 +74,9 @@ func settable(key string) (field, error) {
 	f, ok := fieldByKey[key]
 	if slices.Contains(derived, key) {
 		return field{}, fmt.Errorf("cannot be set: it comes from the experiment's file name or --profile")
+	}
+	if why, was := removed[key]; was {
+		return field{}, errors.New(why)
 	}
 	if !ok {
 		return field{}, fmt.Errorf("unknown key; the nearest known key is %s", nearest(key, Keys()))

@@ -80,7 +80,7 @@ func (p *profile) numbers(section string, m *yaml.Node, faults *Faults) {
 			fault(k, "%v", err)
 			return
 		}
-		x, err := field{key, reflect.Float64}.decode(v)
+		x, err := field{key: key, kind: reflect.Float64}.decode(v)
 		switch {
 		case !f.numeric() || strings.HasSuffix(key, "seed"):
 			fault(k, "%s cannot be scaled", key)

@@ -189,7 +189,9 @@ func TestFaultsNameTheirOrigin(t *testing.T) {
 		files                     map[string]string
 		want                      string
 	}{
-		{"batch by workers", "e1_1_baseline", "paper", []string{"num_workers=7"}, nil, "experiments/e1_1_baseline.yaml:12: global_batch_size: 256 is not divisible by num_workers 7"},
+		{"key of old", "e1_1_baseline", "paper", []string{"num_workers=7"}, nil, "--set: num_workers: is no key any more: it computed nothing"},
+		{"key of old in a file", "e1_1_baseline", "p", nil, map[string]string{"profiles/p.yaml": "scale:\n  xla_metrics_every_steps: 0.1\n"},
+			"profiles/p.yaml:2: scale.xla_metrics_every_steps: is no key any more: nothing read it"},
 		{"heads", "e1_1_baseline", "paper", []string{"num_heads=7"}, nil, "--set: num_heads: hidden_size 512 is not divisible by 7 heads"},
 		{"unknown experiment", "e1_1_basline", "paper", nil, nil, "the nearest known one is e1_1_baseline"},
 		{"unknown profile", "e1_1_baseline", "smok", nil, nil, "the nearest known one is smoke"},

@@ -49,7 +49,7 @@ func (s Spec) validateNumbers(f *Faults) {
 		{"hidden_size", s.HiddenSize, 1, maxWidth}, {"num_heads", s.NumHeads, 1, maxWidth},
 		{"puzzle_emb_ndim", s.PuzzleEmbNDim, 0, maxWidth}, {"puzzle_emb_len", s.PuzzleEmbLen, 0, maxPositions},
 		{"halt_max_steps", s.HaltMaxSteps, 1, MaxSupervisionSteps},
-		{"global_batch_size", s.GlobalBatchSize, 1, maxBatch}, {"num_workers", s.NumWorkers, 1, maxBatch},
+		{"global_batch_size", s.GlobalBatchSize, 1, maxBatch},
 		{"epochs", s.Epochs, 1, anyNumber}, {"eval_interval_epochs", s.EvalIntervalEpochs, 1, anyNumber},
 		{"eval_batch_size", s.EvalBatchSize, 1, maxBatch},
 		{"eval_puzzles", s.EvalPuzzles, 0, anyNumber}, {"final_eval_puzzles", s.FinalEvalPuzzles, 0, anyNumber},
@@ -57,7 +57,7 @@ func (s Spec) validateNumbers(f *Faults) {
 		{"data_puzzles", s.DataPuzzles, 1, anyNumber}, {"data_augmentations", s.DataAugmentations, 0, anyNumber},
 		{"data_min_rating", s.DataMinRating, 0, anyNumber}, {"data_test_puzzles", s.DataTestPuzzles, 0, anyNumber},
 		{"checkpoint_every_steps", s.CheckpointEverySteps, 0, anyNumber}, {"keep_checkpoints", s.KeepCheckpoints, 1, maxKept},
-		{"log_every_steps", s.LogEverySteps, 1, anyNumber}, {"xla_metrics_every_steps", s.XLAMetricsEverySteps, 0, anyNumber},
+		{"log_every_steps", s.LogEverySteps, 1, anyNumber},
 	} {
 		switch {
 		case c.value < c.least:
@@ -128,9 +128,6 @@ func (s Spec) validateModel(f *Faults) {
 }
 
 func (s Spec) validateSchedule(f *Faults) {
-	if s.NumWorkers > 0 && s.GlobalBatchSize > 0 && s.GlobalBatchSize%s.NumWorkers != 0 {
-		f.add("global_batch_size", "%d is not divisible by num_workers %d", s.GlobalBatchSize, s.NumWorkers)
-	}
 	if s.Placement == "pod" {
 		f.add("placement", "pod (one experiment over all hosts) is not available yet, want %s or %s", PlacementHost, PlacementChip)
 	} else {

@@ -41,7 +41,6 @@ func TestValidate(t *testing.T) {
 		{"lr zero", func(s *experiment.Spec) { s.LR = 0 }, "lr", "> 0"},
 		{"beta one", func(s *experiment.Spec) { s.Beta2 = 1 }, "beta2", "[0, 1)"},
 		{"supervision", func(s *experiment.Spec) { s.HaltMaxSteps = 0 }, "halt_max_steps", "too small"},
-		{"batch", func(s *experiment.Spec) { s.GlobalBatchSize = 1023 }, "global_batch_size", "not divisible"},
 		{"no step", func(s *experiment.Spec) {
 			s.DataPuzzles, s.EvalIntervalEpochs, s.Epochs, s.LRWarmupSteps = 10, 100, 1000, 0
 		}, "eval_interval_epochs", "less than one batch"},

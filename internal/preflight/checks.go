@@ -106,11 +106,15 @@ func Room(dir string, specs []experiment.Spec) Check {
 				continue
 			}
 			runs[s.RunName()] = true
-			held, err := folderBytes(ctx, filepath.Join(dir, filepath.FromSlash(layout.RunKey(s.RunName(), ""))))
-			if err != nil {
-				return "", err
+			missing := float64(s.StoredBytes())
+			for _, name := range s.RunNames() {
+				held, err := folderBytes(ctx, filepath.Join(dir, filepath.FromSlash(layout.RunKey(name, ""))))
+				if err != nil {
+					return "", err
+				}
+				missing -= held
 			}
-			need += max(0, float64(s.StoredBytes())-held)
+			need += max(0, missing)
 		}
 		text := fmt.Sprintf("%s free at %s, the checkpoints of %d runs take %s more", gigabytes(float64(free)), at, len(runs), gigabytes(need))
 		if need > float64(free) {

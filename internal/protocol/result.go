@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"trmsweep/internal/blob"
@@ -138,9 +139,17 @@ func (r RunResult) belongs(of Identity) error {
 	foreign := r.Run != of.Run
 	switch {
 	case of.SpecHash != "":
-		foreign = foreign || r.SpecHash != of.SpecHash || r.Seed != of.Seed
+		same := r.SpecHash == of.SpecHash
+		if !same { // it may be an older format's hash of the same spec
+			same = r.Spec.Hash() == of.SpecHash && r.Spec.HasHash(r.SpecHash)
+		}
+		foreign = foreign || !same || r.Seed != of.Seed
 	case named:
-		foreign = foreign || !strings.HasPrefix(r.SpecHash, hash) || r.Seed != seed
+		same := strings.HasPrefix(r.SpecHash, hash)
+		if !same { // it may be a run that an older format named, finished by this program
+			same = r.Spec.HasHash(r.SpecHash) && slices.Contains(r.Spec.RunNames(), of.Run)
+		}
+		foreign = foreign || !same || r.Seed != seed
 	}
 	if !foreign {
 		return nil

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/text/message"
 
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/layout"
 	"trmsweep/internal/protocol"
 )
 
@@ -190,6 +191,14 @@ func timeTable(rows []Row) table {
 	return t
 }
 
+// namedByOlderHash says whether a run of the row has the name that another hash format gave it.
+func (r Row) namedByOlderHash() bool {
+	return slices.ContainsFunc(r.Runs, func(run string) bool {
+		hash, _, named := layout.ParseRunName(run)
+		return named && !strings.HasPrefix(r.SpecHash, hash)
+	})
+}
+
 // reproTables say what it takes to make a result again: every run's spec, and
 // datasets and code by numbers that are explained below.
 func reproTables(rows []Row, sets Datasets) []table {
@@ -197,6 +206,9 @@ func reproTables(rows []Row, sets Datasets) []table {
 	runs := table{Title: "Reproducibility", Note: "A run is named by the first 16 digits of its spec hash and by its seed (HASH-sSEED); the store has its resolved spec as specs/RUN.json and its result as runs/RUN/result.json. " +
 		"`trmsweep verify` recomputes what a run was fed, and the same spec, seed, dataset, code and arithmetic (backend and kernels or device) give the same final state bit for bit.",
 		Head: head("experiment", "spec hash", "seeds", "data", "code", "arithmetic", "final state")}
+	if slices.ContainsFunc(rows, Row.namedByOlderHash) {
+		runs.Note += " Runs of other names were begun by an older version, whose hashes had another format, and keep their names."
+	}
 	for _, r := range rows {
 		data, states := "-", []string{}
 		var code []string

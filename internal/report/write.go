@@ -4,12 +4,14 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"path"
+	"slices"
 	"time"
 
 	"trmsweep/internal/blob"
@@ -181,21 +183,37 @@ func ReadTold(ctx context.Context, b blob.Bucket) (Told, error) {
 // none. A result that is damaged or another run's is a failure of that run alone.
 func (t Told) Entry(ctx context.Context, b blob.Bucket, s experiment.Spec) (Entry, error) {
 	e := Entry{Spec: s}
-	r, err := protocol.ReadResult(ctx, b, protocol.Identity{Run: s.RunName(), SpecHash: s.Hash(), Seed: s.Seed})
+	r, err := firstResult(ctx, b, s)
 	switch {
 	case err == nil:
 		e.Result = &r
 	case errors.Is(err, blob.ErrNotExist):
-		e.Failure, e.Stopped = t.Failures[s.RunName()], t.Stopped[s.RunName()]
+		for _, run := range slices.Backward(s.RunNames()) {
+			e.Failure = cmp.Or(t.Failures[run], e.Failure)
+			e.Stopped = cmp.Or(t.Stopped[run], e.Stopped)
+		}
 	case errors.Is(err, protocol.ErrResult):
 		e.Failure = err.Error()
 	default:
 		return e, err
 	}
-	if books, ok := t.Slots[s.RunName()]; ok {
-		e.Slot = &books
+	for _, run := range slices.Backward(s.RunNames()) {
+		if books, ok := t.Slots[run]; ok {
+			e.Slot = &books
+		}
 	}
 	return e, nil
+}
+
+// firstResult is the result that the store has of a spec, under the first of the names that its run may have.
+func firstResult(ctx context.Context, b blob.Bucket, s experiment.Spec) (r protocol.RunResult, err error) {
+	for _, run := range s.RunNames() {
+		r, err = protocol.ReadResult(ctx, b, protocol.Identity{Run: run, SpecHash: s.Hash(), Seed: s.Seed})
+		if !errors.Is(err, blob.ErrNotExist) {
+			break
+		}
+	}
+	return r, err
 }
 
 // ReadEntries pairs specs with the results that the store has, and with the

@@ -45,7 +45,7 @@ func (r *run) peek(ctx context.Context) (*checkpoint.Manifest, error) {
 
 // matches compares a run in the store with what is asked for.
 func (r *run) matches(ctx context.Context, m checkpoint.Meta, data string) error {
-	if m.ConfigHash != r.spec.Hash() || m.Seed != r.spec.Seed {
+	if !r.spec.HasHash(m.ConfigHash) || m.Seed != r.spec.Seed {
 		return fmt.Errorf("%w: run %s was started with %s; choose another --run, or ask for the same",
 			ErrMismatch, r.o.Run, r.otherSettings(ctx, m))
 	}
@@ -65,7 +65,7 @@ func (r *run) matches(ctx context.Context, m checkpoint.Meta, data string) error
 func (r *run) otherSettings(ctx context.Context, m checkpoint.Meta) string {
 	var keys []string
 	there, err := protocol.ReadSpec(ctx, r.runs)
-	if err == nil && there.Hash() == m.ConfigHash && there.Seed == m.Seed {
+	if err == nil && there.HasHash(m.ConfigHash) && there.Seed == m.Seed {
 		for _, d := range experiment.Differences(there, r.spec) {
 			if experiment.Hashed(d.Key) || d.Key == "seed" {
 				keys = append(keys, fmt.Sprintf("%s=%s and is now asked for %s", d.Key, d.A, d.B))

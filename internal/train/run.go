@@ -21,6 +21,7 @@ import (
 // run is the state of one training process.
 type run struct {
 	o       Options
+	unnamed bool            // the run has the name that its spec gives it
 	life    context.Context // of the whole attempt
 	spec    experiment.Spec
 	say     *announcer
@@ -64,9 +65,10 @@ const closePatience = 10 * time.Second
 // by itself where the run exists. Errors: ErrPreempted, ErrDiverged, ErrMismatch,
 // checkpoint.ErrFenced, checkpoint.ErrAllBad, or wrapped storage and dataset errors.
 func Run(ctx context.Context, o Options) (protocol.AttemptResult, error) {
+	unnamed := o.Run == ""
 	o.defaults()
 	ctx, cancel := context.WithCancelCause(ctx)
-	r := &run{o: o, spec: o.Spec, total: o.Spec.TotalSteps(), rows: map[evalKey]evalRows{}}
+	r := &run{o: o, unnamed: unnamed, spec: o.Spec, total: o.Spec.TotalSteps(), rows: map[evalKey]evalRows{}}
 	r.say = newAnnouncer(o.Events, o.Now)
 	r.watch = newStopwatch(o.Now, o.Start, protocol.BucketStarting)
 	defer r.close(cancel)

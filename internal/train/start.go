@@ -22,6 +22,11 @@ func (r *run) prepare(ctx context.Context) (res protocol.AttemptResult, done boo
 		return r.result(), false, err
 	}
 	r.bucket = patient.New(r.o.Bucket, r.o.Patience, r.storage)
+	if r.unnamed {
+		if err := r.findName(ctx); err != nil {
+			return r.result(), false, err
+		}
+	}
 	r.runs = layout.Run(r.bucket, r.o.Run)
 	there, err := r.peek(ctx)
 	if err != nil {
@@ -39,6 +44,17 @@ func (r *run) prepare(ctx context.Context) (res protocol.AttemptResult, done boo
 		}
 	}
 	return r.result(), false, r.acquire(ctx, there)
+}
+
+// findName looks for the run under the names that this program and older ones give it.
+func (r *run) findName(ctx context.Context) (err error) {
+	if r.o.Run, err = checkpoint.FindRun(ctx, r.bucket, r.spec.RunNames()); err != nil {
+		return err
+	}
+	if name := r.spec.RunName(); r.o.Run != name {
+		r.o.Logger.Info("the run was begun by an older version of the program and keeps its name", "run", r.o.Run, "new_runs_would_be", name)
+	}
+	return nil
 }
 
 // storage tells of a store that fails, and of one that answers again (err is nil).

@@ -138,7 +138,7 @@ func (v Verification) recompute(ctx context.Context, o VerifyOptions, runs blob.
 	if err != nil {
 		return v, err
 	}
-	if m := rep.Newest.Meta; spec.Hash() != m.ConfigHash || spec.Seed != m.Seed {
+	if m := rep.Newest.Meta; !spec.HasHash(m.ConfigHash) || spec.Seed != m.Seed {
 		v.fault("spec.json is of spec %.12s, seed %d; the run was trained with spec %.12s, seed %d: the next `trmsweep train` of it writes the file anew",
 			spec.Hash(), spec.Seed, m.ConfigHash, m.Seed)
 		return v.done(), nil
