@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"runtime/debug"
-	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -39,16 +37,17 @@ type Activities struct {
 	// workflow wants it to end; serviceerror.NotFound: the server has given it up.
 	Heartbeat      func(ctx context.Context, taskToken []byte, details any) error
 	HeartbeatEvery time.Duration // 0 = 2 s for training, 5 s for all others
-	// EnsureDataset makes the spec's dataset exist in the store.
-	EnsureDataset func(ctx context.Context, s experiment.Spec, progress func(any)) (hash string, built bool, err error)
-	// LocalDataset is the content hash of the dataset that the spec's file makes now, empty where the source is no file of this host.
-	LocalDataset func(ctx context.Context, s experiment.Spec) (hash string, err error)
-	// WriteReport writes the report of a sweep into the store.
-	WriteReport func(ctx context.Context, in ReportInput) (keys []string, err error)
+	// CacheDir holds the datasets and downloads of this host; Opener opens the buckets of gs:// sources.
+	CacheDir string
+	Opener   dataset.Opener
 	// Checks are what this host must pass before it trains the specs, with env added to the environment of what opens a device.
 	Checks func(specs []experiment.Spec, env []string) []preflight.Check
 	// ListPollers says which workers listen, or which task queue has none.
 	ListPollers func(ctx context.Context) (string, error)
+
+	// What tests put in the place of dataset.Ensure and dataset.LocalHash.
+	ensure    func(ctx context.Context, s experiment.Spec, progress func(any)) (hash string, built bool, err error)
+	localHash func(ctx context.Context, s experiment.Spec) (string, error)
 }
 
 // Status reads what the store knows of a run.
@@ -96,14 +95,14 @@ func (a *Activities) status(ctx context.Context, it Item) (RunStatus, error) {
 
 // sameData is an error where the file that a finished run was trained on holds something else now.
 func (a *Activities) sameData(ctx context.Context, it Item, trained string) error {
-	if a.LocalDataset == nil || trained == "" {
+	if trained == "" {
 		return nil
 	}
 	s, err := a.readSpec(ctx, it.SpecKey)
 	if err != nil {
 		return err
 	}
-	now, err := a.LocalDataset(ctx, s)
+	now, err := a.localDataset(ctx, s)
 	if err != nil {
 		return fmt.Errorf("dataset of %s: %w", s.Name, err)
 	}
@@ -142,9 +141,6 @@ func (a *Activities) StatusAll(ctx context.Context, items []Item) ([]RunStatus, 
 // Faults of the user's data are final, and are reported after the other datasets have been made.
 func (a *Activities) Dataset(ctx context.Context, in DatasetInput) (DatasetResult, error) {
 	var out DatasetResult
-	if a.EnsureDataset == nil {
-		return out, temporal.NewNonRetryableApplicationError("this worker cannot make datasets", ErrUnavailable, nil)
-	}
 	ctx, progress, stop := a.beating(ctx)
 	defer stop()
 	made, hashes := map[experiment.Spec]bool{}, map[string]bool{}
@@ -158,7 +154,7 @@ func (a *Activities) Dataset(ctx context.Context, in DatasetInput) (DatasetResul
 			continue
 		}
 		made[dataOf(s)] = true
-		hash, built, err := a.EnsureDataset(ctx, s, progress)
+		hash, built, err := a.ensureDataset(ctx, s, progress)
 		if errors.Is(err, dataset.ErrInput) {
 			faults = append(faults, fmt.Errorf("dataset of %s: %w", s.Name, err))
 			continue
@@ -180,32 +176,27 @@ func (a *Activities) Dataset(ctx context.Context, in DatasetInput) (DatasetResul
 	return out, nil
 }
 
+// ensureDataset makes the dataset of a spec exist in the store; built says that it was made here.
+func (a *Activities) ensureDataset(ctx context.Context, s experiment.Spec, progress func(any)) (hash string, built bool, err error) {
+	if a.ensure != nil {
+		return a.ensure(ctx, s, progress)
+	}
+	o := dataset.OptionsOf(s)
+	o.Opener = a.Opener
+	_, hash, built, err = dataset.Ensure(ctx, a.Bucket, o, a.CacheDir, func(p dataset.Progress) { progress(p) })
+	return hash, built, err
+}
+
+// localDataset is the content hash of the dataset that the spec's file makes now, empty if the source is no file of this host.
+func (a *Activities) localDataset(ctx context.Context, s experiment.Spec) (string, error) {
+	if a.localHash != nil {
+		return a.localHash(ctx, s)
+	}
+	return dataset.LocalHash(ctx, dataset.OptionsOf(s))
+}
+
 // dataOf is the part of a spec that decides its dataset.
 func dataOf(s experiment.Spec) experiment.Spec {
 	return experiment.Spec{DataSource: s.DataSource, DataPuzzles: s.DataPuzzles, DataAugmentations: s.DataAugmentations,
 		DataMinRating: s.DataMinRating, DataTestPuzzles: s.DataTestPuzzles, DataSeed: s.DataSeed}
-}
-
-// Report writes the report over the runs that are finished. A panic would be
-// the same at every try, and the sweep would wait for all of them.
-func (a *Activities) Report(ctx context.Context, in ReportInput) (res ReportResult, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = temporal.NewNonRetryableApplicationError(fmt.Sprintf("panic: %v\n%s", p, debug.Stack()), ErrFinal, nil)
-		}
-	}()
-	if a.WriteReport == nil {
-		return ReportResult{}, temporal.NewNonRetryableApplicationError("this worker cannot write reports", ErrUnavailable, nil)
-	}
-	ctx, _, stop := a.beating(ctx)
-	defer stop()
-	faults := SweepFaults(in.Sweep)
-	for _, it := range in.Items {
-		faults = append(faults, it.Faults()...)
-	}
-	if len(faults) > 0 {
-		return ReportResult{}, temporal.NewNonRetryableApplicationError(strings.Join(faults, "; "), ErrConfig, nil)
-	}
-	keys, err := a.WriteReport(ctx, in)
-	return ReportResult{Keys: keys}, err
 }

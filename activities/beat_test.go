@@ -26,7 +26,7 @@ func TestEveryActivityBeats(t *testing.T) {
 		"Status":    {func(a *Activities) any { return a.Status }, it},
 		"StatusAll": {func(a *Activities) any { return a.StatusAll }, []Item{it}},
 		"Dataset":   {func(a *Activities) any { return a.Dataset }, DatasetInput{SpecKeys: []string{"specs/x.json"}}},
-		"Report":    {func(a *Activities) any { return a.Report }, ReportInput{}},
+		"Report":    {func(a *Activities) any { return a.Report }, ReportInput{Sweep: "s", Items: []Item{it}}},
 		"Preflight": {func(a *Activities) any { return a.Preflight }, PreflightInput{SpecKeys: []string{"specs/x.json"}}},
 		"Trial":     {func(a *Activities) any { return a.Trial }, TrialInput{SpecKey: "specs/x.json"}},
 		"Extend":    {func(a *Activities) any { return a.Extend }, ExtendInput{Item: it}},
@@ -35,12 +35,8 @@ func TestEveryActivityBeats(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := held{mem.New(time.Now), make(chan struct{})}
 			a := &Activities{Bucket: b, HeartbeatEvery: 10 * time.Millisecond,
-				EnsureDataset: func(context.Context, experiment.Spec, func(any)) (string, bool, error) { return "", false, nil },
-				Checks:        func([]experiment.Spec, []string) []preflight.Check { return nil },
-				WriteReport: func(ctx context.Context, _ ReportInput) ([]string, error) {
-					_, _, err := b.Get(ctx, "", 0)
-					return nil, err
-				},
+				ensure: func(context.Context, experiment.Spec, func(any)) (string, bool, error) { return "", false, nil },
+				Checks: func([]experiment.Spec, []string) []preflight.Check { return nil },
 				Heartbeat: func(context.Context, []byte, any) error {
 					select {
 					case <-b.asked:
@@ -71,7 +67,7 @@ func TestWorkOutlastsTheServer(t *testing.T) {
 		}
 		return serviceerror.NewUnavailable("connection refused")
 	}
-	a.EnsureDataset = func(ctx context.Context, _ experiment.Spec, progress func(any)) (string, bool, error) {
+	a.ensure = func(ctx context.Context, _ experiment.Spec, progress func(any)) (string, bool, error) {
 		progress(7)
 		select {
 		case <-heard:

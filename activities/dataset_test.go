@@ -43,7 +43,7 @@ func specKeys(p Plan) []string {
 func TestDatasetOncePerKind(t *testing.T) {
 	a, p := planned(t, "AllAblations")
 	calls := map[int]int{}
-	a.EnsureDataset = func(_ context.Context, s experiment.Spec, _ func(any)) (string, bool, error) {
+	a.ensure = func(_ context.Context, s experiment.Spec, _ func(any)) (string, bool, error) {
 		calls[s.DataPuzzles]++
 		return fmt.Sprint(s.DataPuzzles), true, nil
 	}
@@ -70,7 +70,7 @@ func TestDatasetFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a, p := planned(t, "AllAblations")
 			calls := 0
-			a.EnsureDataset = func(context.Context, experiment.Spec, func(any)) (string, bool, error) {
+			a.ensure = func(context.Context, experiment.Spec, func(any)) (string, bool, error) {
 				if calls++; calls == 1 {
 					return "", false, c.err
 				}
@@ -148,7 +148,7 @@ func TestStatusLooksAtTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for now, says := range map[string]string{"old": "", "": "", "new": "makes new now: put the old file back"} {
-		a.LocalDataset = func(context.Context, experiment.Spec) (string, error) { return now, nil }
+		a.localHash = func(context.Context, experiment.Spec) (string, error) { return now, nil }
 		st, err := a.StatusAll(t.Context(), []Item{it})
 		if err != nil || st[0].Finished != (says == "") || !strings.Contains(st[0].Error, says) {
 			t.Errorf("%q: %+v %v", now, st, err)

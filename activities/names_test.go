@@ -31,9 +31,8 @@ func TestNamesAreCheckedWhereTheyAreUsed(t *testing.T) {
 	dir := t.TempDir()
 	marks := filepath.Join(dir, "started")
 	a := &Activities{Bucket: mem.New(time.Now), HeartbeatEvery: time.Hour,
-		Heartbeat:   func(context.Context, []byte, any) error { return nil },
-		WriteReport: func(context.Context, ReportInput) ([]string, error) { return nil, nil },
-		Child:       Child{Command: []string{"touch", marks}, Trial: []string{"touch", marks}, LogDir: filepath.Join(dir, "state", "logs")},
+		Heartbeat: func(context.Context, []byte, any) error { return nil },
+		Child:     Child{Command: []string{"touch", marks}, Trial: []string{"touch", marks}, LogDir: filepath.Join(dir, "state", "logs")},
 	}
 	if _, err := blob.PutBytes(t.Context(), a.Bucket, good.SpecKey, []byte("{}"), blob.Any); err != nil {
 		t.Fatal(err)

@@ -34,13 +34,13 @@ func TestSourcesOfWorkflows(t *testing.T) {
 	}{{"generate", nil, true}, {"hf:a/b", nil, true}, {file, []string{root}, true}, {file, nil, false}, {"/proc/self/environ", []string{root}, false}, {"/dev/zero", []string{root}, false}} {
 		used := 0
 		a := &Activities{Configs: configs.FS, Profile: "smoke", Bucket: mem.New(time.Now), DataRoots: c.roots,
-			EnsureDataset: func(context.Context, experiment.Spec, func(any)) (string, bool, error) {
+			ensure: func(context.Context, experiment.Spec, func(any)) (string, bool, error) {
 				used++
 				return "h", false, nil
 			},
-			LocalDataset: func(context.Context, experiment.Spec) (string, error) { used++; return "", nil },
-			Checks:       func([]experiment.Spec, []string) []preflight.Check { used++; return nil },
-			Child:        Child{Trial: []string{"sh", "-c", "echo '{\"ok\":true}'"}}}
+			localHash: func(context.Context, experiment.Spec) (string, error) { used++; return "", nil },
+			Checks:    func([]experiment.Spec, []string) []preflight.Check { used++; return nil },
+			Child:     Child{Trial: []string{"sh", "-c", "echo '{\"ok\":true}'"}}}
 		spec, err := experiment.Resolve(configs.FS, "e2_2_t2_n2", "smoke", []string{"data_source=" + c.source}, nil)
 		if err != nil {
 			t.Fatal(err)

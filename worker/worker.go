@@ -56,10 +56,7 @@ type Options struct {
 	// AllowHosts are names under which it may be addressed, beside localhost, 127.0.0.1 and [::1].
 	AllowHosts []string
 
-	EnsureDataset func(ctx context.Context, b blob.Bucket, s experiment.Spec, progress func(any)) (hash string, built bool, err error)
-	LocalDataset  func(ctx context.Context, s experiment.Spec) (hash string, err error)
-	WriteReport   func(ctx context.Context, b blob.Bucket, in activities.ReportInput) (keys []string, err error)
-	Checks        func(specs []experiment.Spec, env []string) []preflight.Check
+	Checks func(specs []experiment.Spec, env []string) []preflight.Check
 	// OnReady, if set, hears when the pollers have started.
 	OnReady func()
 }
@@ -105,9 +102,9 @@ func wire(c client.Client, b blob.Bucket, host string, o Options) *activities.Ac
 	}
 	a := &activities.Activities{
 		Configs: o.Configs, Environ: o.Environ, Profile: o.Profile, DataRoots: o.DataRoots, Bucket: b, Host: host, Checks: o.Checks,
-		LocalDataset: o.LocalDataset,
-		ListPollers:  func(ctx context.Context) (string, error) { return CheckPollers(ctx, c) },
-		Child:        activities.Child{Command: o.Command, Args: args, LogDir: filepath.Join(o.StateDir, "logs"), Grace: o.Grace},
+		CacheDir: filepath.Join(o.StateDir, "cache"), Opener: open.Bucket,
+		ListPollers: func(ctx context.Context) (string, error) { return CheckPollers(ctx, c) },
+		Child:       activities.Child{Command: o.Command, Args: args, LogDir: filepath.Join(o.StateDir, "logs"), Grace: o.Grace},
 		Heartbeat: func(ctx context.Context, taskToken []byte, details any) error {
 			return c.RecordActivityHeartbeat(ctx, taskToken, details)
 		},
@@ -124,16 +121,6 @@ func wire(c client.Client, b blob.Bucket, host string, o Options) *activities.Ac
 	}
 	if o.Chips > 0 {
 		a.Child.Slots = activities.NewSlots(o.Chips, func(chip int) []string { return tpu.Isolation(o.Chips, chip) })
-	}
-	if o.EnsureDataset != nil {
-		a.EnsureDataset = func(ctx context.Context, s experiment.Spec, progress func(any)) (string, bool, error) {
-			return o.EnsureDataset(ctx, b, s, progress)
-		}
-	}
-	if o.WriteReport != nil {
-		a.WriteReport = func(ctx context.Context, in activities.ReportInput) ([]string, error) {
-			return o.WriteReport(ctx, b, in)
-		}
 	}
 	return a
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/open"
 	"trmsweep/internal/dataset"
 )
@@ -47,8 +46,7 @@ which are easy puzzles with clues too many unless --minimal says otherwise.`,
 			if out == "" || o.Source == "" {
 				return usagef("dataset build needs --source and --out; `trmsweep dataset build --help` says more")
 			}
-			closeAll := bucketOpener(&o)
-			defer closeAll()
+			o.Opener = open.Bucket
 			o.CacheDir = a.path("cache")
 			o.Stdin = cmd.InOrStdin()
 			return runDatasetBuild(cmd.Context(), a, o, out, asJSON)
@@ -73,23 +71,6 @@ which are easy puzzles with clues too many unless --minimal says otherwise.`,
 	fl.IntVar(&o.Workers, "workers", 0, "goroutines (0 = all cores); the bytes do not depend on it")
 	fl.BoolVar(&asJSON, "json", false, "print the summary as JSON")
 	return cmd
-}
-
-// bucketOpener lets o open gs:// sources; the result closes what was opened.
-func bucketOpener(o *dataset.Options) func() {
-	var closers []func() error
-	o.Opener = func(ctx context.Context, address string) (blob.Bucket, error) {
-		b, c, err := open.Bucket(ctx, address)
-		if err == nil {
-			closers = append(closers, c.Close)
-		}
-		return b, err
-	}
-	return func() {
-		for _, c := range closers {
-			_ = c()
-		}
-	}
 }
 
 func runDatasetBuild(ctx context.Context, a *app, o dataset.Options, out string, asJSON bool) error {

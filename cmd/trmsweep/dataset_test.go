@@ -17,6 +17,7 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/open"
+	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/sudoku"
 )
@@ -206,7 +207,9 @@ func TestDatasetFromObjectStorage(t *testing.T) {
 	spec := experiment.Spec{DataSource: "gs://data/some/where/folder", DataPuzzles: 3, DataAugmentations: 2}
 	for i, host := range []string{"a", "b"} {
 		a := &app{stateDir: filepath.Join(dir, host)}
-		hash, built, err := a.ensureDataset(ctx, b, spec, func(any) {})
+		o := dataset.OptionsOf(spec)
+		o.Opener = open.Bucket
+		_, hash, built, err := dataset.Ensure(ctx, b, o, a.path("cache"), nil)
 		if err != nil || built != (i == 0) {
 			t.Fatalf("host %s: built %v, %v", host, built, err)
 		}

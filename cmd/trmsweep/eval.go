@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/open"
 	"trmsweep/internal/blob/patient"
 	"trmsweep/internal/experiment"
@@ -48,10 +46,7 @@ Exit codes: 0 fine, 1 failed, 2 no such run or checkpoint, or usage.`,
 			}
 			defer closer.Close()
 			o.Bucket = patient.New(b, time.Minute, nil)
-			o.Opener = func(ctx context.Context, address string) (blob.Bucket, error) {
-				b, _, err := open.Bucket(ctx, address)
-				return b, err
-			}
+			o.Opener = open.Bucket
 			show := newLiveLine(a.stderr)
 			o.Events = func(e protocol.Event) {
 				if e.State == protocol.StateEvaluating && e.Puzzles > 0 {

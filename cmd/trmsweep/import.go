@@ -99,10 +99,9 @@ func runImport(ctx context.Context, a *app, f trainFlags, file string, args []st
 // importData names the dataset that the run will be trained on, and its number of puzzle identifiers.
 func importData(ctx context.Context, a *app, f trainFlags, spec experiment.Spec) (hash string, identifiers int, err error) {
 	if f.data == "" { // every dataset built here has one identifier
-		o := train.DatasetOptions(spec)
+		o := dataset.OptionsOf(spec)
 		o.CacheDir = a.path("cache")
-		closeAll := bucketOpener(&o)
-		defer closeAll()
+		o.Opener = open.Bucket
 		hash, err = o.Hash(ctx)
 		return hash, 1, err
 	}

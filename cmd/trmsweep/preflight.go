@@ -19,11 +19,11 @@ import (
 	"trmsweep/internal/backend"
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/open"
+	"trmsweep/internal/dataset"
 	"trmsweep/internal/endpoint"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/layout"
 	"trmsweep/internal/preflight"
-	"trmsweep/internal/train"
 	"trmsweep/internal/version"
 )
 
@@ -160,7 +160,7 @@ func datasetCheck(store string, specs []experiment.Spec) preflight.Check {
 		seen := map[string]bool{}
 		present, missing := 0, 0
 		for _, s := range specs {
-			opts := train.DatasetOptions(s)
+			opts := dataset.OptionsOf(s)
 			if key := fmt.Sprintf("%+v", opts); seen[key] {
 				continue
 			} else {

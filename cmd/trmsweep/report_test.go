@@ -137,7 +137,7 @@ func TestSweepReportBooks(t *testing.T) {
 	}
 	books := protocol.Accounting{WallSeconds: 20, Goodput: map[string]float64{"queued": 5, "training": 12, "lost": 3}, Preemptions: 2, LostSteps: 4}
 	in := activities.ReportInput{Sweep: "night", Items: []activities.Item{{Experiment: s.Name, Phase: s.Phase, ID: s.Name, Run: runs[0], SpecKey: "specs/x.json"}}, Books: map[string]protocol.Accounting{s.Name: books}}
-	if _, err := writeReport(ctx, b, in); err != nil {
+	if _, err := (&activities.Activities{Bucket: b}).Report(ctx, in); err != nil {
 		t.Fatal(err)
 	}
 	data, _, err = blob.ReadAll(ctx, b, "sweeps/night/results.json", 0)
@@ -172,7 +172,7 @@ func TestSweepReportSaysWhatWasStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := activities.ReportInput{Sweep: "night", Items: []activities.Item{{Experiment: specs[0].Name, Phase: specs[0].Phase, ID: "x", Run: "x", SpecKey: "specs/x.json"}}, Stopped: map[string]string{"x": why}}
-	if _, err := writeReport(t.Context(), b, in); err != nil {
+	if _, err := (&activities.Activities{Bucket: b}).Report(t.Context(), in); err != nil {
 		t.Fatal(err)
 	}
 	if data, _, err = blob.ReadAll(t.Context(), b, "sweeps/night/results.json", 0); err != nil {

@@ -161,10 +161,7 @@ func trainOptions(ctx context.Context, a *app, f trainFlags, args []string, even
 		return o, nil, usagef("--store %s: %w", f.store, err)
 	}
 	o.Bucket = b
-	o.Opener = func(ctx context.Context, address string) (blob.Bucket, error) {
-		b, _, err := open.Bucket(ctx, address)
-		return b, err
-	}
+	o.Opener = open.Bucket
 	return o, func() { _ = closer.Close() }, nil
 }
 

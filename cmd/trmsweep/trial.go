@@ -70,8 +70,8 @@ func trial(ctx context.Context, a *app, f trainFlags, spec experiment.Spec) (det
 	if cache == "" {
 		cache = a.path("cache")
 	}
-	o := train.DatasetOptions(spec)
-	defer bucketOpener(&o)()
+	o := dataset.OptionsOf(spec)
+	o.Opener = open.Bucket
 	dir, _, _, err := dataset.Ensure(ctx, b, o, cache, nil)
 	if err != nil {
 		return "", fmt.Errorf("dataset: %w", err)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/open"
 	"trmsweep/internal/blob/patient"
 	"trmsweep/internal/train"
@@ -52,10 +50,7 @@ Exit codes: 0 all well, 1 faults found or storage failed, 2 no such run or usage
 			}
 			defer closer.Close()
 			o.Bucket = patient.New(b, patience, nil)
-			o.Opener = func(ctx context.Context, address string) (blob.Bucket, error) {
-				b, _, err := open.Bucket(ctx, address)
-				return b, err
-			}
+			o.Opener = open.Bucket
 			v, err := train.Verify(cmd.Context(), o)
 			if errors.Is(err, train.ErrNoRun) || errors.Is(err, train.ErrNeedData) || train.IsUserError(err) {
 				return usageError{fmt.Errorf("verify: %w", err)}

@@ -156,7 +156,7 @@ func workerOptions(a *app, f workerFlags) (worker.Options, error) {
 	if err != nil {
 		return worker.Options{}, err
 	}
-	return worker.Options{Server: a.server(), EnsureDataset: a.ensureDataset, LocalDataset: localDataset, WriteReport: writeReport, StateDir: a.stateDir, Store: f.store, Profile: f.profile, Backend: f.backend, Threads: f.threads, Slots: f.slots,
+	return worker.Options{Server: a.server(), StateDir: a.stateDir, Store: f.store, Profile: f.profile, Backend: f.backend, Threads: f.threads, Slots: f.slots,
 		Configs: cfg, Environ: os.Environ(), DataRoots: roots, Patience: f.patience, Grace: f.grace, MetricsAddress: f.metrics, AllowHosts: f.allowHosts, Logger: slog.New(slog.NewTextHandler(a.stderr, nil)),
 		Chips: f.chips, Checks: func(specs []experiment.Spec, env []string) []preflight.Check {
 			return hostChecks(a, cfg, f, specs, env)

@@ -64,7 +64,8 @@ func Build(ctx context.Context, o Options, outDir string, progress func(Progress
 	if progress == nil {
 		progress = func(Progress) {}
 	}
-	o, err := o.normal()
+	o, end, err := o.begin()
+	defer end()
 	if err != nil {
 		return Summary{}, err
 	}

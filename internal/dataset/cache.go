@@ -44,7 +44,9 @@ func Ensure(ctx context.Context, bucket blob.Bucket, o Options, cacheDir string,
 	if progress == nil {
 		progress = func(Progress) {}
 	}
-	if o, err = o.normal(); err != nil {
+	o, end, err := o.begin()
+	defer end()
+	if err != nil {
 		return "", "", false, err
 	}
 	if o.CacheDir == "" {

@@ -38,8 +38,8 @@ func optionsf(format string, args ...any) error {
 	return inputError{msg: fmt.Sprintf(format, args...), options: true}
 }
 
-// Opener opens the bucket of a gs:// address.
-type Opener func(ctx context.Context, address string) (blob.Bucket, error)
+// Opener opens the bucket of a gs:// address; whoever calls it closes the bucket.
+type Opener func(ctx context.Context, address string) (blob.Bucket, io.Closer, error)
 
 // SourceGenerate is the source that makes its own puzzles.
 const SourceGenerate = "generate"
@@ -69,6 +69,7 @@ type Options struct {
 	Workers  int       // 0 = all cores; never changes the bytes
 	Stdin    io.Reader // read for the source "-"; where it is set, files may be pipes too. For Build only
 	Opener   Opener    // needed for gs://
+	sources  *sources  // buckets that Opener has opened for this call
 	CacheDir string    // for downloads; empty = the system's folder of caches
 }
 
@@ -141,7 +142,6 @@ func (o Options) normal() (Options, error) {
 	if o.MinRating > maxRating {
 		bad("minimum rating is %d, ratings go up to %d", o.MinRating, maxRating)
 	}
-	o.Opener = remembering(o.Opener)
 	if len(faults) > 0 {
 		return o, optionsf("dataset options: %s", strings.Join(faults, "; "))
 	}

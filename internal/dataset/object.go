@@ -18,21 +18,41 @@ import (
 
 const gsScheme = "gs://"
 
-// remembering opens each bucket once.
-func remembering(open Opener) Opener {
-	if open == nil {
-		return nil
+// sources are the buckets of gs:// addresses that one call has opened, each once.
+type sources struct {
+	open    Opener
+	buckets map[string]blob.Bucket
+	closers []io.Closer
+}
+
+// begin is normal for a call from outside of this package. The returned function closes
+// what the call has opened; a call within that call leaves that to it.
+func (o Options) begin() (Options, func(), error) {
+	end := func() {}
+	if o.sources == nil {
+		o.sources = &sources{open: o.Opener, buckets: map[string]blob.Bucket{}}
+		end = o.sources.close
 	}
-	opened := map[string]blob.Bucket{}
-	return func(ctx context.Context, address string) (blob.Bucket, error) {
-		if b := opened[address]; b != nil {
-			return b, nil
-		}
-		b, err := open(ctx, address)
-		if err == nil {
-			opened[address] = b
-		}
-		return b, err
+	o, err := o.normal()
+	return o, end, err
+}
+
+func (s *sources) bucket(ctx context.Context, address string) (blob.Bucket, error) {
+	if b := s.buckets[address]; b != nil {
+		return b, nil
+	}
+	b, closer, err := s.open(ctx, address)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", address, err)
+	}
+	s.buckets[address] = b
+	s.closers = append(s.closers, closer)
+	return b, nil
+}
+
+func (s *sources) close() {
+	for _, c := range s.closers {
+		_ = c.Close() // they were only read
 	}
 }
 
@@ -45,9 +65,9 @@ func (o Options) object(ctx context.Context, address string) (blob.Bucket, blob.
 	if o.Opener == nil {
 		return nil, blob.Attr{}, inputf("source %s: object storage cannot be opened here", address)
 	}
-	b, err := o.Opener(ctx, address[:i])
+	b, err := o.sources.bucket(ctx, address[:i])
 	if err != nil {
-		return nil, blob.Attr{}, fmt.Errorf("open %s: %w", address[:i], err)
+		return nil, blob.Attr{}, err
 	}
 	attr, err := b.Stat(ctx, address[i+1:])
 	if err != nil {

@@ -178,7 +178,8 @@ func (o Options) identity(r resolved) string {
 // Hash names what Build would make: a hex SHA-256 over the source's bytes (or the
 // generator's parameters), the options that matter and the format's version.
 func (o Options) Hash(ctx context.Context) (string, error) {
-	o, err := o.normal()
+	o, end, err := o.begin()
+	defer end()
 	if err != nil {
 		return "", err
 	}

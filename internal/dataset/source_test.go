@@ -51,6 +51,10 @@ func zstded(t *testing.T, data []byte) []byte {
 	return z.EncodeAll(data, nil)
 }
 
+type closerFunc func()
+
+func (f closerFunc) Close() error { f(); return nil }
+
 // bucketWith is an Opener of a bucket with the objects.
 func bucketWith(t *testing.T, objects map[string][]byte) (blob.Bucket, Opener) {
 	t.Helper()
@@ -60,15 +64,15 @@ func bucketWith(t *testing.T, objects map[string][]byte) (blob.Bucket, Opener) {
 			t.Fatal(err)
 		}
 	}
-	return b, func(_ context.Context, address string) (blob.Bucket, error) {
+	return b, func(_ context.Context, address string) (blob.Bucket, io.Closer, error) {
 		if address == "gs://bucket" {
-			return b, nil
+			return b, io.NopCloser(nil), nil
 		}
 		rest, ok := strings.CutPrefix(address, "gs://bucket/")
 		if !ok {
-			return nil, errors.New("unexpected address " + address)
+			return nil, nil, errors.New("unexpected address " + address)
 		}
-		return blob.Prefix(b, rest+"/"), nil
+		return blob.Prefix(b, rest+"/"), io.NopCloser(nil), nil
 	}
 }
 
@@ -296,10 +300,17 @@ func TestObjectsAreCachedByContents(t *testing.T) {
 	}
 	b, opener := bucketWith(t, map[string][]byte{"d/x.csv": first})
 	gets := 0
-	counting := func(ctx context.Context, address string) (blob.Bucket, error) {
-		inner, err := opener(ctx, address)
-		return countingBucket{inner, &gets}, err
+	opened := 0 // and not closed
+	counting := func(ctx context.Context, address string) (blob.Bucket, io.Closer, error) {
+		inner, _, err := opener(ctx, address)
+		opened++
+		return countingBucket{inner, &gets}, closerFunc(func() { opened-- }), err
 	}
+	defer func() {
+		if opened != 0 {
+			t.Errorf("%d buckets were left open", opened)
+		}
+	}()
 	o := Options{Source: "gs://bucket/d/x.csv", Opener: counting, CacheDir: t.TempDir()}
 	a, sum := mustBuild(t, o)
 	want := mustHash(t, a)

@@ -31,7 +31,7 @@ func (r *run) openData(ctx context.Context) error {
 		r.meta.DatasetHash = f.Hash
 		return r.openSplits(r.o.DataDir, f.Split)
 	}
-	opts := DatasetOptions(r.spec)
+	opts := dataset.OptionsOf(r.spec)
 	opts.Opener = r.o.Opener
 	dir, hash, _, err := dataset.Ensure(ctx, r.bucket, opts, r.o.CacheDir, nil)
 	if err != nil {
@@ -97,7 +97,7 @@ func findData(ctx context.Context, bucket blob.Bucket, dataDir, cacheDir string,
 	if err == nil || !errors.Is(err, blob.ErrNotExist) {
 		return inCache(dir), want, err
 	}
-	opts := DatasetOptions(spec)
+	opts := dataset.OptionsOf(spec)
 	opts.Opener = opener
 	if hash, err = opts.Hash(ctx); err != nil || hash != want {
 		return nil, hash, err

@@ -85,7 +85,7 @@ func TestMismatch(t *testing.T) {
 	}
 	before := head(t, b)
 	other := t.TempDir() + "/data"
-	opts := DatasetOptions(tiny(t))
+	opts := dataset.OptionsOf(tiny(t))
 	opts.Seed++
 	if _, err := dataset.Build(t.Context(), opts, other, nil); err != nil {
 		t.Fatal(err)

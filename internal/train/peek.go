@@ -89,7 +89,7 @@ func (r *run) complete(ctx context.Context, m *checkpoint.Manifest) (protocol.At
 		return r.result(), false, err
 	}
 	if r.o.DataDir == "" { // a file may have changed since
-		data, err := dataset.LocalHash(ctx, DatasetOptions(r.spec))
+		data, err := dataset.LocalHash(ctx, dataset.OptionsOf(r.spec))
 		if err != nil {
 			return r.result(), false, fmt.Errorf("dataset of %s: %w", r.spec.Name, err)
 		}

@@ -61,7 +61,7 @@ func dataDir(t testing.TB) string {
 			return
 		}
 		data.dir = filepath.Join(dir, "data")
-		_, data.err = dataset.Build(context.Background(), DatasetOptions(tiny(t)), data.dir, nil)
+		_, data.err = dataset.Build(context.Background(), dataset.OptionsOf(tiny(t)), data.dir, nil)
 	})
 	if data.err != nil {
 		t.Fatal(data.err)

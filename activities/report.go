@@ -1,33 +1,42 @@
-package main
+package activities
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime/debug"
+	"strings"
 
-	"trmsweep/activities"
+	"go.temporal.io/sdk/temporal"
+
 	"trmsweep/internal/blob"
-	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/report"
-	"trmsweep/internal/train"
 )
 
-// ensureDataset makes the dataset of a spec and stores it once.
-func (a *app) ensureDataset(ctx context.Context, b blob.Bucket, s experiment.Spec, progress func(any)) (string, bool, error) {
-	o := train.DatasetOptions(s)
-	defer bucketOpener(&o)()
-	_, hash, built, err := dataset.Ensure(ctx, b, o, a.path("cache"), func(p dataset.Progress) { progress(p) })
-	return hash, built, err
-}
-
-// localDataset is the dataset that the spec's file on this host makes now.
-func localDataset(ctx context.Context, s experiment.Spec) (string, error) {
-	return dataset.LocalHash(ctx, train.DatasetOptions(s))
+// Report writes the report over the runs that are finished. A panic would be
+// the same at every try, and the sweep would wait for all of them.
+func (a *Activities) Report(ctx context.Context, in ReportInput) (res ReportResult, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = temporal.NewNonRetryableApplicationError(fmt.Sprintf("panic: %v\n%s", p, debug.Stack()), ErrFinal, nil)
+		}
+	}()
+	ctx, _, stop := a.beating(ctx)
+	defer stop()
+	faults := SweepFaults(in.Sweep)
+	for _, it := range in.Items {
+		faults = append(faults, it.Faults()...)
+	}
+	if len(faults) > 0 {
+		return ReportResult{}, temporal.NewNonRetryableApplicationError(strings.Join(faults, "; "), ErrConfig, nil)
+	}
+	keys, err := writeReport(ctx, a.Bucket, in)
+	return ReportResult{Keys: keys}, err
 }
 
 // writeReport reports on the items of a sweep: their results where the store has them, else why not.
-func writeReport(ctx context.Context, b blob.Bucket, in activities.ReportInput) ([]string, error) {
+func writeReport(ctx context.Context, b blob.Bucket, in ReportInput) ([]string, error) {
 	told, err := report.ReadTold(ctx, b)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,16 @@
+package dataset
+
+import "trmsweep/internal/experiment"
+
+// OptionsOf is the dataset that a spec trains on.
+func OptionsOf(s experiment.Spec) Options {
+	return Options{
+		Source:    s.DataSource,
+		Subsample: s.DataPuzzles,
+		NumAug:    s.DataAugmentations,
+		MinRating: s.DataMinRating,
+		Count:     s.DataPuzzles,
+		TestCount: s.DataTestPuzzles,
+		Seed:      s.DataSeed,
+	}
+}
