@@ -8,7 +8,7 @@ KILLS   ?= 100
 SEED    ?= 1
 BACKEND ?= cpu
 
-.PHONY: run run-clean up down build stack test race e2e chaos bench lint lint-full determinism
+.PHONY: run run-clean up down build stack docs test race e2e chaos bench lint lint-full determinism
 
 run: build ## the study on the embedded stack: PROFILE= SWEEP= STATE=
 	bin/trmsweep run --sweep $(SWEEP) --profile $(PROFILE) --state $(STATE)
@@ -30,6 +30,9 @@ build: ## bin/trmsweep, bin/tctl, bin/devstack
 
 stack: build ## the embedded stack in the foreground; Ctrl-C stops it
 	bin/devstack --state $(STATE)
+
+docs: ## docs/CONFIG.md from the code; tests fail where it is another
+	go test ./internal/experiment -run UpToDate -update
 
 test: ## every test; no network but 127.0.0.1. Those of XLA need `trmsweep backend install xla:cpu`
 	@go run ./cmd/trmsweep backend path xla:cpu >/dev/null 2>&1 || echo "NOT RUN: the tests of XLA: there is no xla:cpu here; bin/trmsweep backend install xla:cpu"

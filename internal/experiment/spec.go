@@ -9,7 +9,7 @@ package experiment
 // Every field is a configuration key. Its tags are the key (json and mapstructure), its unit, and what it does in the
 // hash (see key): the comment of the field and the tags become docs/CONFIG.md.
 type Spec struct {
-	// Identity and operation: none of these keys is in the hash.
+	// Identity and operation.
 
 	// Name is the experiment: the name of its file below experiments/, or of the run that goes on from it.
 	Name string `json:"name" mapstructure:"name" hash:"no"`
@@ -28,7 +28,7 @@ type Spec struct {
 	// CheckpointEverySteps is the interval between checkpoints; 0 lets the training choose it from what a save costs and how
 	// often hosts are taken back.
 	CheckpointEverySteps int `json:"checkpoint_every_steps" mapstructure:"checkpoint_every_steps" hash:"no" unit:"steps"`
-	// KeepCheckpoints is how many of the newest checkpoints are kept.
+	// KeepCheckpoints is how many of the newest checkpoints are kept, besides the best one.
 	KeepCheckpoints int `json:"keep_checkpoints" mapstructure:"keep_checkpoints" hash:"no" unit:"checkpoints"`
 	// LogEverySteps is the interval between lines of the metrics log.
 	LogEverySteps int `json:"log_every_steps" mapstructure:"log_every_steps" hash:"no" unit:"steps"`
