@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"trmsweep/internal/blob"
 )
@@ -72,9 +71,7 @@ func Trained(ctx context.Context, b blob.Bucket) (bool, error) {
 			if prefix != "ckpt/" {
 				return true, nil
 			}
-			id, isManifest := strings.CutSuffix(strings.TrimPrefix(attr.Key, prefix), "/"+manifestName)
-			step, _, _, err := parseID(id)
-			if isManifest && err == nil && step > 0 {
+			if step, _, ok := manifestOf(attr.Key); ok && step > 0 {
 				return true, nil
 			}
 		}

@@ -8,12 +8,13 @@
 //
 //	HEAD.json                                  pointer and fence, changed only by compare-and-swap
 //	ckpt/<step>-<epoch>-<nonce>/rank-00000-of-00001.safetensors
-//	ckpt/<step>-<epoch>-<nonce>/MANIFEST.json  its presence makes a checkpoint, HEAD makes it the run's
+//	ckpt/<step>-<epoch>-<nonce>/MANIFEST.json  its presence makes a checkpoint; HEAD lists those of the run
 //	metrics/<step>-<epoch>-<nonce>.jsonl       log lines since the commit before
 //	tb/events.out.tfevents.<step>.<epoch>-<nonce>
 //
 // Everything except HEAD is written once, under a name that no other writer
-// can choose, and HEAD last: a crash anywhere leaves the commit before it live.
+// can choose, and HEAD last. A crash anywhere leaves the commit before it live, or
+// this one if its manifest was stored.
 package checkpoint
 
 import (

@@ -83,7 +83,7 @@ func currentHead(ctx context.Context, b blob.Bucket) (foundHead, error) {
 		}
 		generation = attr.Generation
 	}
-	h, seen, err := rebuild(ctx, b, 0)
+	h, _, seen, err := rebuild(ctx, b, 0)
 	if err != nil {
 		return foundHead{}, err
 	}
@@ -102,37 +102,126 @@ func currentHead(ctx context.Context, b blob.Bucket) (foundHead, error) {
 	return foundHead{}, fmt.Errorf("%w: %w, and no valid manifest was found under ckpt/; restore the objects, or delete this run to start it again", ErrAllBad, why)
 }
 
-// supported is h, or its reconstruction where checkpoints lie beside it that it cannot
-// be the head of: of a later epoch than its own, or any at all where it lists none and
-// they were not forgotten. It is then an older copy of HEAD.json, or another run's.
+// supported is h, or what h should be where checkpoints lie beside it that it does not know of:
+//
+//   - of a later epoch than its own, or any at all where it lists none and they were not
+//     forgotten: it is an older copy of HEAD.json, or another run's;
+//   - of its own epoch and newer than the newest that it lists. Only the holder of an epoch writes
+//     its manifests, one after the other, each before HEAD.json. So either the holder died between
+//     the two writes, or is between them now, and one manifest is ahead; or it wrote HEAD.json
+//     again afterwards, and h is an older copy.
+//
+// Why a manifest that is ahead may be taken, though its writer may be alive: it is written last of
+// its checkpoint's objects, so that the checkpoint is whole, and its bytes are those that the
+// holder is about to commit. Readers change nothing. An attempt that takes the run replaces
+// HEAD.json at the generation of h: either it is the first, and the holder's own commit fails, or
+// it has to look again. The holder deletes a checkpoint whose manifest it has sent only after it
+// has committed a later one, which also changes HEAD.json; a fenced one leaves it alone (retract).
+// A manifest that a fenced holder writes later is of an older epoch than HEAD.json, and is not taken.
 func supported(ctx context.Context, b blob.Bucket, h Head) (foundHead, error) {
-	last, err := lastEpoch(ctx, b)
+	last, later, err := beside(ctx, b, h)
 	if err != nil {
 		return foundHead{}, err
 	}
-	var why string
-	switch {
-	case last > h.Epoch:
-		why = fmt.Sprintf("HEAD.json is of epoch %d and there are checkpoints of epoch %d: it is an older copy, or another run's", h.Epoch, last)
-	case len(h.Entries) == 0 && last > h.Forgotten:
-		why = "HEAD.json lists no checkpoint and there are some: it is an older copy, or another run's"
-	default:
+	listsNone := len(h.Entries) == 0 && last > h.Forgotten
+	older := last > h.Epoch
+	if !older && !listsNone && !later {
 		return foundHead{Head: h}, nil
 	}
-	found, _, err := rebuild(ctx, b, h.Forgotten)
+	found, newest, _, err := rebuild(ctx, b, h.Forgotten)
+	if err != nil {
+		return foundHead{}, err
+	}
+	pruned, err := anyDeleted(ctx, b, h.Entries)
 	if err != nil {
 		return foundHead{}, err
 	}
 	now, _, err := readHead(ctx, b)
-	if err == nil && now.Generation != h.Generation { // another attempt has taken the run meanwhile
+	if err == nil && now.Generation != h.Generation { // it has been written meanwhile
 		return foundHead{Head: now}, nil
 	}
-	h.Epoch = max(h.Epoch, found.Epoch)
-	if len(found.Entries) == 0 {
-		return foundHead{Head: h}, nil
+	return corrected(h, found, newest, pruned), nil
+}
+
+// corrected is h as the manifests that were found beside it correct it. newest is the newest of
+// them (nil: none can be read); pruned: some that h lists are gone, as after a later commit.
+func corrected(h, found Head, newest *Manifest, pruned bool) foundHead {
+	listsNone := len(h.Entries) == 0
+	epoch := h.Epoch
+	h.Epoch = max(epoch, found.Epoch)
+	if newest == nil {
+		return foundHead{Head: h}
+	}
+	listed := func(manifest string) bool {
+		return slices.ContainsFunc(h.Entries, func(e Entry) bool { return e.Manifest == manifest })
+	}
+	e := found.Entries[len(found.Entries)-1]
+	own := newest.Epoch == epoch
+	next := listed(newest.Parent) && !pruned
+	if listsNone {
+		next = newest.Parent == ""
+	}
+	var why string
+	switch {
+	case found.Epoch > epoch:
+		why = fmt.Sprintf("HEAD.json is of epoch %d and there are checkpoints of epoch %d", epoch, found.Epoch)
+	case own && listed(e.Manifest):
+		return foundHead{Head: h}
+	case own && next:
+		h.Entries = append(slices.Clone(h.Entries), e)
+		markBest(h.Entries, newest.Meta.BestStep)
+		return foundHead{Head: h}
+	case listsNone:
+		why = "HEAD.json lists no checkpoint and there are some"
+	case own:
+		why = fmt.Sprintf("HEAD.json does not list the checkpoint of step %d, which its own owner has committed", e.Step)
+	default: // what is newer than h by its name cannot be read
+		return foundHead{Head: h}
 	}
 	h.Entries = found.Entries
-	return foundHead{h, why}, nil
+	return foundHead{h, why + ": it is an older copy, or another run's"}
+}
+
+// anyDeleted reports whether the manifest of one of the entries is gone.
+func anyDeleted(ctx context.Context, b blob.Bucket, entries []Entry) (bool, error) {
+	for _, e := range entries {
+		_, err := b.Stat(ctx, e.Manifest)
+		if errors.Is(err, blob.ErrNotExist) {
+			return true, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("look for %s: %w", e.Manifest, err)
+		}
+	}
+	return false, nil
+}
+
+// beside is the highest epoch of a manifest (0: there is none), and whether there is one of h's
+// epoch, not forgotten, that h does not list and that is not older than those that it lists.
+func beside(ctx context.Context, b blob.Bucket, h Head) (last int64, later bool, err error) {
+	listed := map[string]bool{}
+	newest := int64(-1)
+	for _, e := range h.Entries {
+		listed[e.Manifest] = true
+		if e.Epoch == h.Epoch {
+			newest = max(newest, e.Step)
+		}
+	}
+	for attr, err := range b.List(ctx, "ckpt/") {
+		if err != nil {
+			return 0, false, fmt.Errorf("list manifests: %w", err)
+		}
+		step, epoch, ok := manifestOf(attr.Key)
+		if !ok {
+			continue
+		}
+		last = max(last, epoch)
+		own := epoch == h.Epoch && epoch > h.Forgotten
+		if own && step >= newest && !listed[attr.Key] {
+			later = true
+		}
+	}
+	return last, later, nil
 }
 
 // lastEpoch is the highest epoch of a manifest, 0 where there is none.
@@ -141,27 +230,27 @@ func lastEpoch(ctx context.Context, b blob.Bucket) (last int64, err error) {
 		if err != nil {
 			return 0, fmt.Errorf("list manifests: %w", err)
 		}
-		if epoch, ok := manifestEpoch(attr.Key); ok {
+		if _, epoch, ok := manifestOf(attr.Key); ok {
 			last = max(last, epoch)
 		}
 	}
 	return last, nil
 }
 
-// manifestEpoch is the epoch in the name of a manifest; false for other objects.
-func manifestEpoch(key string) (int64, bool) {
-	id, ok := strings.CutSuffix(strings.TrimPrefix(key, "ckpt/"), "/"+manifestName)
-	if !ok {
-		return 0, false
+// manifestOf is the step and the epoch in the name of a manifest; false for other objects.
+func manifestOf(key string) (step, epoch int64, ok bool) {
+	id, isManifest := strings.CutSuffix(strings.TrimPrefix(key, "ckpt/"), "/"+manifestName)
+	if !isManifest {
+		return 0, 0, false
 	}
-	_, epoch, _, err := parseID(id)
-	return epoch, err == nil
+	step, epoch, _, err := parseID(id)
+	return step, epoch, err == nil
 }
 
 // unlisted are the checkpoints with a valid manifest that h does not list, oldest
 // first, as a reconstruction of HEAD would list them.
 func unlisted(ctx context.Context, b blob.Bucket, h Head) ([]Entry, error) {
-	found, _, err := rebuild(ctx, b, h.Forgotten)
+	found, _, _, err := rebuild(ctx, b, h.Forgotten)
 	if err != nil {
 		return nil, err
 	}
@@ -258,22 +347,21 @@ func Load(ctx context.Context, b blob.Bucket, choose func(Head) (Entry, error)) 
 }
 
 // rebuild makes a HEAD from the manifests of epochs after the given one: the highest valid
-// (epoch, step) and the commits that it continues. seen reports whether there was any checkpoint object.
-func rebuild(ctx context.Context, b blob.Bucket, after int64) (h Head, seen bool, err error) {
+// (epoch, step), which is newest (nil: there is none), and the commits that it continues. seen
+// reports whether there was any checkpoint object.
+func rebuild(ctx context.Context, b blob.Bucket, after int64) (h Head, newest *Manifest, seen bool, err error) {
 	found := map[string]Entry{}
 	parents := map[string]string{}
-	var newest []Entry
+	var all []Entry
+	var last Entry
 	for attr, err := range b.List(ctx, "ckpt/") {
 		if err != nil {
-			return Head{}, false, fmt.Errorf("list manifests: %w", err)
+			return Head{}, nil, false, fmt.Errorf("list manifests: %w", err)
 		}
 		seen = true
-		id, ok := strings.CutSuffix(strings.TrimPrefix(attr.Key, "ckpt/"), "/"+manifestName)
-		_, epoch, _, perr := parseID(id)
-		if perr == nil {
-			h.Epoch = max(h.Epoch, epoch)
-		}
-		if !ok || perr != nil || epoch <= after {
+		_, epoch, ok := manifestOf(attr.Key)
+		h.Epoch = max(h.Epoch, epoch)
+		if !ok || epoch <= after {
 			continue
 		}
 		e := Entry{Manifest: attr.Key, Generation: attr.Generation}
@@ -283,34 +371,35 @@ func rebuild(ctx context.Context, b blob.Bucket, after int64) (h Head, seen bool
 			continue
 		}
 		if err != nil {
-			return Head{}, false, err
+			return Head{}, nil, false, err
 		}
 		e = entryOf(m, attr.Generation, sum)
 		found[e.Manifest], parents[e.Manifest] = e, m.Parent
-		newest = append(newest, e)
+		all = append(all, e)
+		if newest == nil || m.after(newest) {
+			newest, last = &m, e
+		}
 	}
-	if len(newest) == 0 {
-		return h, seen, nil
-	}
-	last := slices.MaxFunc(newest, func(x, y Entry) int {
-		return cmp.Or(cmp.Compare(x.Epoch, y.Epoch), cmp.Compare(x.Step, y.Step))
-	})
-	m, _, err := readManifest(ctx, b, last)
-	if err != nil {
-		return Head{}, false, err
+	if newest == nil {
+		return h, nil, seen, nil
 	}
 	for key := last.Manifest; key != ""; key = parents[key] {
 		e, ok := found[key]
 		if !ok {
 			// A missing link: older commits that fit below it are as good as it gets.
-			h.Entries = append(h.Entries, older(newest, h.Entries[len(h.Entries)-1])...)
+			h.Entries = append(h.Entries, older(all, h.Entries[len(h.Entries)-1])...)
 			break
 		}
 		h.Entries = append(h.Entries, e)
 	}
 	slices.Reverse(h.Entries)
-	markBest(h.Entries, m.Meta.BestStep)
-	return h, seen, nil
+	markBest(h.Entries, newest.Meta.BestStep)
+	return h, newest, seen, nil
+}
+
+// after reports whether m is a later checkpoint than o; two of one epoch and step were made by one process, whose clock tells.
+func (m *Manifest) after(o *Manifest) bool {
+	return cmp.Or(cmp.Compare(m.Epoch, o.Epoch), cmp.Compare(m.Step, o.Step), m.Created.Compare(o.Created)) > 0
 }
 
 // older is the commits before e in the order newest first, one per step.

@@ -28,8 +28,8 @@ type attempt struct {
 }
 
 // Save commits a snapshot: files, then MANIFEST, then HEAD. When it returns an
-// error the commit before is still live, or this one is if only the answer was
-// lost; the next Save finds out. Log bytes of a failed Save go into the next.
+// error the commit before is still live, or this one is if its manifest was stored;
+// the next Save finds out whether HEAD lists it. Log bytes of a failed Save go into the next.
 // Where the store is full, checkpoints are deleted first that this commit makes superfluous.
 // Errors: ErrFenced (final), blob.ErrTransient (call again, with a newer snapshot if there is one).
 func (w *Writer) Save(ctx context.Context, s Snapshot) (Commit, error) {

@@ -2,11 +2,13 @@ package train
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"math/rand/v2"
+	"path"
 	"strings"
 	"sync"
 	"testing"
@@ -267,4 +269,45 @@ func (r refusing) Put(ctx context.Context, key string, body io.ReaderAt, size, i
 		return blob.Attr{}, errDead
 	}
 	return r.Bucket.Put(ctx, key, body, size, ifGen)
+}
+
+// olderHead keeps the HEAD.json that listed n checkpoints first.
+type olderHead struct {
+	blob.Bucket
+	n    int
+	head []byte
+}
+
+func (o *olderHead) Put(ctx context.Context, key string, body io.ReaderAt, size, ifGen int64) (blob.Attr, error) {
+	data := make([]byte, size)
+	if _, err := body.ReadAt(data, 0); err != nil && err != io.EOF {
+		return blob.Attr{}, err
+	}
+	var h checkpoint.Head
+	if path.Base(key) == "HEAD.json" && o.head == nil && json.Unmarshal(data, &h) == nil && len(h.Entries) == o.n {
+		o.head = data
+	}
+	return o.Bucket.Put(ctx, key, body, size, ifGen)
+}
+
+// An older HEAD.json of the attempt that trained last is put back: the next one goes on from the
+// newest whole checkpoint, so that no step is trained twice, and ends where an undisturbed run does.
+func TestOlderHeadOfTheLastAttempt(t *testing.T) {
+	for _, n := range []int{0, 1, 2, 4} {
+		b := mem.New(nil)
+		o := &olderHead{Bucket: b, n: n}
+		a := attempt(t, o, tiny(t, "checkpoint_every_steps=2", "keep_checkpoints=9"), func(o *Options) { o.MaxSteps = 11 })
+		if a.err != nil || o.head == nil {
+			t.Fatal(a.err, "no HEAD.json was kept")
+		}
+		committed := head(t, b).Entries
+		if _, err := blob.PutBytes(t.Context(), b, "runs/r/HEAD.json", o.head, blob.Any); err != nil {
+			t.Fatal(err)
+		}
+		a = attempt(t, b, tiny(t))
+		if a.err != nil || a.res.RestoredFromStep != committed[len(committed)-1].Step {
+			t.Errorf("HEAD.json of %d checkpoints: restored from step %d, committed %+v, %v", n, a.res.RestoredFromStep, committed, a.err)
+		}
+		same(t, b, a)
+	}
 }
