@@ -11,8 +11,9 @@ import (
 // Every control command on a real sweep: what it reached as JSON, what it refuses,
 // and that an extended experiment ends as one that was that long from the start.
 func TestControlCommands(t *testing.T) {
+	t.Parallel()
 	const a, b = "e2_2_t2_n2", "e2_2_t2_n6"
-	more := []string{"epochs=64", "eval_interval_epochs=16"}
+	more := []string{"epochs=32", "eval_interval_epochs=16"}
 	s := startStack(t, t.TempDir())
 	startWorker(t, s)
 	mustRun(t, "trmsweep", append([]string{"start", "TNSweep", "--state", s.State, "--experiments", a + "," + b, "--id", "day"}, sets(more...)...)...)
@@ -27,7 +28,7 @@ func TestControlCommands(t *testing.T) {
 		{"retry " + b, []string{b}},
 		{"add-seeds --seeds 7,42 " + b, []string{b + "-s7"}}, // 42 is there
 		{"stop " + b + "-s7", []string{b + "-s7"}},
-		{"extend --epochs 96 " + a, []string{a + "_96_epochs"}},
+		{"extend --epochs 48 " + a, []string{a + "_48_epochs"}},
 		{"resume " + a, []string{a}},
 		{"resume", nil}, // nothing is paused any more
 	} {
@@ -48,7 +49,7 @@ func TestControlCommands(t *testing.T) {
 		{"skip e2_2_t2_n7", 1, `no experiment "e2_2_t2_n7" in this sweep; the nearest is "e2_2_t2_n`},
 		{"priority --to 9", 2, "--to 9: want 1 (first) to 5 (last)"},
 		{"add-seeds --seeds 3,3", 1, "seed 3 is given twice"},
-		{"extend --epochs 32 " + a, 1, "it has 64 epochs already"},
+		{"extend --epochs 16 " + a, 1, "it has 32 epochs already"},
 		{"priority", 2, "priority needs --to"},
 		{"skip", 2, "requires at least 1 arg"},
 		{"pause --sweep nowhere", 1, "no sweep of this id is running"},
@@ -62,17 +63,17 @@ func TestControlCommands(t *testing.T) {
 		}
 	}
 	v := await(t, s, "day", "the end", func(v sweepView) bool { return v.Status == "done" })
-	for id, status := range map[string]string{a: "done", b: "done", a + "_96_epochs": "done", b + "-s7": "stopped"} {
+	for id, status := range map[string]string{a: "done", b: "done", a + "_48_epochs": "done", b + "-s7": "stopped"} {
 		if r := v.row(t, id); r.Status != status {
 			t.Errorf("%s is %s (%s), want %s", id, r.Status, r.Error, status)
 		}
 	}
-	long := v.row(t, a+"_96_epochs")
-	if want := trainUndisturbed(t, a, "epochs=96", "eval_interval_epochs=16"); long.StateSHA256 != want || long.Progress.RestoredFrom == 0 {
+	long := v.row(t, a+"_48_epochs")
+	if want := trainUndisturbed(t, a, "epochs=48", "eval_interval_epochs=16"); long.StateSHA256 != want || long.Progress.RestoredFrom == 0 {
 		t.Errorf("the extended run began at step %d and ended with %s, want %s", long.Progress.RestoredFrom, long.StateSHA256, want)
 	}
 	// One experiment without a sweep takes the same commands.
-	mustRun(t, "trmsweep", append([]string{"start", b, "--state", s.State, "--id", "alone", "--seeds", "9"}, sets(more...)...)...)
+	mustRun(t, "trmsweep", append([]string{"start", b, "--state", s.State, "--id", "alone", "--seeds", "9"}, sets("epochs=960")...)...)
 	for _, action := range []string{"pause", "resume", "stop"} {
 		eventually(t, action, func() error {
 			r := run(t, "trmsweep", action, "--state", s.State, "--sweep", "alone", "--json")

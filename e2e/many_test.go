@@ -70,6 +70,7 @@ func instantly(light, hosts worker.Worker) {
 // histories stay far below the server's limits of 51,200 events and 50 MiB. A thousand
 // (`-args -experiments 1000`) take minutes of a busy machine.
 func TestManyExperiments(t *testing.T) {
+	t.Parallel()
 	s := startStack(t, t.TempDir())
 	c, err := client.Dial(client.Options{HostPort: s.Temporal, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 	if err != nil {

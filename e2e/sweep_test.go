@@ -16,6 +16,7 @@ import (
 // The words of the README, in a terminal with nothing configured: the whole
 // study starts, can be watched, and saves before it ends when cancelled.
 func TestStudyAsTyped(t *testing.T) {
+	t.Parallel()
 	s := startStack(t, t.TempDir())
 	startWorker(t, s)
 	mustRun(t, "tctl", "workflow", "start", "--state", s.State, "--type", "AllAblations")
@@ -62,6 +63,7 @@ func TestStudyAsTyped(t *testing.T) {
 // killed, its worker killed, paused, cancelled, started again. What it has
 // learned in the end is bit for bit what an undisturbed run learns.
 func TestSweepThroughAccidents(t *testing.T) {
+	t.Parallel()
 	const longest, short = "e2_2_t2_n2", "e2_2_t2_n6"
 	more := []string{"epochs=96", "eval_interval_epochs=16"} // 384 steps
 	s := startStack(t, t.TempDir())
@@ -184,6 +186,7 @@ func TestFailedExperimentIsALine(t *testing.T) {
 
 // Every other type, started without input by the plainest client.
 func TestOtherTypes(t *testing.T) {
+	t.Parallel()
 	s := startStack(t, t.TempDir())
 	startWorker(t, s)
 	for _, args := range [][]string{

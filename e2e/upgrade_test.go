@@ -25,8 +25,9 @@ func buildAs(t *testing.T, code string) string {
 // A worker that is killed in the middle of a sweep and replaced by one of a newer
 // build: the sweep goes on where it was and ends as if nothing had happened.
 func TestNewerBuildFinishesTheSweep(t *testing.T) {
+	t.Parallel()
 	const first, second = "e2_2_t2_n2", "e2_2_t2_n6"
-	more := []string{"epochs=96", "eval_interval_epochs=16"} // 384 steps
+	more := []string{"epochs=48", "eval_interval_epochs=16"} // 192 steps
 	older, newer := buildAs(t, "older"), buildAs(t, "newer")
 	s := startStack(t, t.TempDir())
 	w := startProgram(t, older, s)

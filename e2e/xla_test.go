@@ -11,9 +11,10 @@ import (
 // A sweep of two experiments on XLA, checks and trials included, whose first training process is killed: both learn, bit for
 // bit, what undisturbed runs learn, and are in the report.
 func TestSweepOnXLA(t *testing.T) {
+	t.Parallel()
 	backend := backendtest.XLA(t)
 	experiments := []string{"e2_2_t2_n2", "e2_3_attention"}
-	more := []string{"epochs=48", "eval_interval_epochs=16"} // 192 steps
+	more := []string{"epochs=24", "eval_interval_epochs=12"} // 96 steps
 	s := startStack(t, t.TempDir())
 	w := startWorker(t, s, "--backend", backend)
 	args := []string{"start", "AllAblations", "--state", s.State, "--experiments", strings.Join(experiments, ","), "--id", "xla"}
