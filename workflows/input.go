@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"trmsweep/activities"
+	"trmsweep/internal/experiment"
 )
 
 // read decodes an optional JSON object into v, a pointer to a struct, strictly:
@@ -110,31 +111,4 @@ func checkSeeds(seeds []int64) []string {
 }
 
 // nearest is the word with the least edit distance.
-func nearest(word string, words []string) string {
-	best, least := "", 1<<30
-	for _, w := range words {
-		if d := distance(word, w); d < least {
-			best, least = w, d
-		}
-	}
-	return best
-}
-
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diag, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diag+cost)
-		}
-	}
-	return row[len(b)]
-}
+func nearest(word string, words []string) string { return experiment.Nearest(word, words) }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/agext/levenshtein"
 )
 
 // Fault is one thing that is wrong with a configuration.
@@ -74,40 +76,18 @@ func (fs *Faults) merge(err error) {
 	}
 }
 
-// nearest is the known name with the smallest edit distance to name, ignoring
-// case; what a known name has more at its end counts a quarter.
-func nearest(name string, known []string) string {
-	best, bestDist := "", 0
-	for _, k := range known {
-		d := editDistance(strings.ToLower(name), strings.ToLower(k))
-		if best == "" || d < bestDist {
-			best, bestDist = k, d
-		}
-	}
-	return best
-}
+// typing weighs the edits from what was typed to a known name: a letter that was left
+// out, often a whole ending, is the most likely fault.
+var typing = levenshtein.NewParams().InsCost(1).SubCost(4).DelCost(4)
 
-// editDistance is in quarters of an edit.
-func editDistance(a, b string) int {
-	prev := make([]int, len(b)+1)
-	for j := range prev {
-		prev[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		cur := make([]int, len(b)+1)
-		cur[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
+// Nearest is the known name with the smallest edit distance to name, ignoring case.
+func Nearest(name string, known []string) string {
+	best, least := "", 0
+	for _, k := range known {
+		d := levenshtein.Distance(strings.ToLower(name), strings.ToLower(k), typing)
+		if best == "" || d < least {
+			best, least = k, d
 		}
-		prev = cur
-	}
-	best := 4 * prev[len(b)]
-	for j := range prev {
-		best = min(best, 4*prev[j]+len(b)-j+3) // 3: the whole name is nearer than a beginning of another
 	}
 	return best
 }

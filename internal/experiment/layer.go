@@ -2,7 +2,6 @@ package experiment
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/maruel/natural"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -187,29 +187,6 @@ func list(configs fs.FS, dir string) ([]string, error) {
 			names = append(names, strings.TrimSuffix(e.Name(), ".yaml"))
 		}
 	}
-	slices.SortFunc(names, compareNatural)
+	slices.SortFunc(names, natural.Compare)
 	return names, nil
 }
-
-// compareNatural orders runs of digits by their value and everything else by byte.
-func compareNatural(a, b string) int {
-	for a != "" && b != "" {
-		na, nb := digits(a), digits(b)
-		if na == 0 || nb == 0 {
-			if c := cmp.Compare(a[0], b[0]); c != 0 {
-				return c
-			}
-			a, b = a[1:], b[1:]
-			continue
-		}
-		x, y := strings.TrimLeft(a[:na], "0"), strings.TrimLeft(b[:nb], "0")
-		if c := cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x, y)); c != 0 {
-			return c
-		}
-		a, b = a[na:], b[nb:]
-	}
-	return cmp.Compare(len(a), len(b))
-}
-
-// digits is the length of the run of digits at the start of s.
-func digits(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }

@@ -38,7 +38,7 @@ func readProfile(configs fs.FS, name string) (profile, error) {
 		return profile{}, err
 	}
 	if !slices.Contains(known, name) {
-		return profile{}, Faults{{Msg: fmt.Sprintf("unknown profile %q; the nearest known one is %s (known: %s)", name, nearest(name, known), strings.Join(known, ", "))}}
+		return profile{}, Faults{{Msg: fmt.Sprintf("unknown profile %q; the nearest known one is %s (known: %s)", name, Nearest(name, known), strings.Join(known, ", "))}}
 	}
 	p := profile{file: "profiles/" + name + ".yaml", scale: map[string]scaling{}, floor: map[string]scaling{}, set: newLayer()}
 	m, err := readMapping(configs, p.file)
@@ -50,7 +50,7 @@ func readProfile(configs fs.FS, name string) (profile, error) {
 		switch {
 		case section == "description":
 		case !slices.Contains([]string{"scale", "floor", "set"}, section):
-			faults = append(faults, Fault{at(p.file, k), section, "unknown section; the nearest known one is " + nearest(section, []string{"description", "scale", "floor", "set"})})
+			faults = append(faults, Fault{at(p.file, k), section, "unknown section; the nearest known one is " + Nearest(section, []string{"description", "scale", "floor", "set"})})
 		case v.Kind != yaml.MappingNode:
 			if v.ShortTag() != "!!null" {
 				faults = append(faults, Fault{at(p.file, v), section, "want `key: value` lines below it"})

@@ -34,7 +34,7 @@ const (
 
 func oneOf(f *Faults, key, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
-		f.add(key, "%q is not one of %s; the nearest is %s", value, strings.Join(allowed, ", "), nearest(value, allowed))
+		f.add(key, "%q is not one of %s; the nearest is %s", value, strings.Join(allowed, ", "), Nearest(value, allowed))
 	}
 }
 
