@@ -17,8 +17,8 @@ import (
 // name in them becomes a key of the store, a file of the log folder, an argument of
 // the training process: it is checked where it enters and again where it is used.
 
-// Faults are what is wrong with the names of an item.
-func (it Item) Faults() []string {
+// ItemFaults are what is wrong with the names of an item.
+func ItemFaults(it Item) []string {
 	var faults []string
 	for _, err := range []error{checkRun(it.Run), checkSpecKey(it.SpecKey)} {
 		if err != nil {

@@ -26,7 +26,7 @@ func (a *Activities) Report(ctx context.Context, in ReportInput) (res ReportResu
 	defer stop()
 	faults := SweepFaults(in.Sweep)
 	for _, it := range in.Items {
-		faults = append(faults, it.Faults()...)
+		faults = append(faults, ItemFaults(it)...)
 	}
 	if len(faults) > 0 {
 		return ReportResult{}, temporal.NewNonRetryableApplicationError(strings.Join(faults, "; "), ErrConfig, nil)

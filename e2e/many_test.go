@@ -17,6 +17,7 @@ import (
 	"trmsweep/activities"
 	"trmsweep/internal/preflight"
 	"trmsweep/internal/queues"
+	"trmsweep/internal/study"
 	ours "trmsweep/worker"
 	"trmsweep/workflows"
 )
@@ -29,7 +30,7 @@ func manyItems() activities.Plan {
 	p := activities.Plan{Profile: "paper", Code: "abc123"}
 	for i := range *experiments {
 		id := fmt.Sprintf("e%d_%04d_with_a_name_of_usual_length", i*4 / *experiments + 1, i)
-		p.Items = append(p.Items, activities.Item{Experiment: id, ID: id, Phase: phases[i*4 / *experiments], Run: fmt.Sprintf("%016x-s42", i), SpecHash: fmt.Sprintf("%064x", i),
+		p.Items = append(p.Items, study.Item{Experiment: id, ID: id, Phase: phases[i*4 / *experiments], Run: fmt.Sprintf("%016x-s42", i), SpecHash: fmt.Sprintf("%064x", i),
 			SpecKey: fmt.Sprintf("specs/%016x-s42.json", i), Seed: 42, TotalSteps: 48828, EstimatedHours: 4.1, Reference: "e1_3_batch_1024", Shape: "0123456789ab", Batch: 1024})
 	}
 	return p
@@ -41,11 +42,11 @@ func instantly(light, hosts worker.Worker) {
 		w.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
 	}
 	reg(light, "Plan", func(context.Context, activities.PlanInput) (activities.Plan, error) { return manyItems(), nil })
-	reg(light, "StatusAll", func(_ context.Context, items []activities.Item) ([]activities.RunStatus, error) {
-		return make([]activities.RunStatus, len(items)), nil
+	reg(light, "StatusAll", func(_ context.Context, items []study.Item) ([]study.RunStatus, error) {
+		return make([]study.RunStatus, len(items)), nil
 	})
-	reg(light, "Status", func(context.Context, activities.Item) (activities.RunStatus, error) {
-		return activities.RunStatus{}, nil
+	reg(light, "Status", func(context.Context, study.Item) (study.RunStatus, error) {
+		return study.RunStatus{}, nil
 	}) // after a lost answer
 	reg(light, "Dataset", func(context.Context, activities.DatasetInput) (activities.DatasetResult, error) {
 		return activities.DatasetResult{}, nil
@@ -61,7 +62,7 @@ func instantly(light, hosts worker.Worker) {
 		return preflight.Row{Check: "trial of " + in.ID, OK: true}, nil
 	})
 	reg(hosts, "Train", func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
-		return activities.TrainResult{StateSHA256: in.Item.Run, Progress: activities.Progress{Step: in.Item.TotalSteps, CommittedStep: in.Item.TotalSteps, Total: in.Item.TotalSteps,
+		return activities.TrainResult{StateSHA256: in.Item.Run, Progress: study.Progress{Step: in.Item.TotalSteps, CommittedStep: in.Item.TotalSteps, Total: in.Item.TotalSteps,
 			StartedAt: time.Now(), Goodput: map[string]float64{"starting": 1, "compiling": 2, "training": 100, "saving": 1, "evaluating": 5}}}, nil
 	})
 }
@@ -91,7 +92,7 @@ func TestManyExperiments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var r workflows.SweepResult
+	var r study.SweepResult
 	if err := run.Get(t.Context(), &r); err != nil || r.Done != *experiments || r.Failed != 0 {
 		t.Fatalf("%d done, %d failed: %v %v", r.Done, r.Failed, r.Notes, err)
 	}
@@ -116,7 +117,7 @@ func TestManyExperiments(t *testing.T) {
 		t.Errorf("the longest of %d histories has %d events, the largest %d bytes", histories, most, bytes)
 	}
 	t.Logf("%.1f ms of wall clock per experiment; %d histories, the longest has %d events, the largest %.1f MiB", float64(took.Milliseconds())/float64(*experiments), histories, most, float64(bytes)/(1<<20))
-	if r.Status != workflows.StatusDone {
+	if r.Status != study.StatusDone {
 		t.Errorf("it is %s", r.Status)
 	}
 }

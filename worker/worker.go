@@ -28,6 +28,7 @@ import (
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/preflight"
 	"trmsweep/internal/queues"
+	"trmsweep/internal/study"
 	"trmsweep/internal/tpu"
 	"trmsweep/workflows"
 )
@@ -108,7 +109,7 @@ func wire(c client.Client, b blob.Bucket, host string, o Options) *activities.Ac
 		Heartbeat: func(ctx context.Context, taskToken []byte, details any) error {
 			return c.RecordActivityHeartbeat(ctx, taskToken, details)
 		},
-		Notify: func(ctx context.Context, p activities.Progress) {
+		Notify: func(ctx context.Context, p study.Progress) {
 			info := activity.GetInfo(ctx)
 			go func() { // the pipe from the child must not wait for the server
 				sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)

@@ -7,10 +7,11 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"trmsweep/activities"
+	"trmsweep/internal/study"
 )
 
 // addSeeds plans experiments with more seeds and starts them.
-func (s *sweep) addSeeds(ctx workflow.Context, c Control) ([]string, error) {
+func (s *sweep) addSeeds(ctx workflow.Context, c study.Command) ([]string, error) {
 	var names []string
 	for _, i := range s.rowsOf(c) {
 		if e := s.res.Experiments[i].Item.Experiment; !slices.Contains(names, e) {
@@ -39,7 +40,7 @@ func (s *sweep) addSeeds(ctx workflow.Context, c Control) ([]string, error) {
 		} else if s.res.Experiments[s.index[it.SameAs]].Item.Experiment == it.Experiment {
 			continue // the sweep has this seed under another ID
 		}
-		s.begin(s.add([]activities.Item{it})[0])
+		s.begin(s.add([]study.Item{it})[0])
 		added = append(added, it.ID)
 	}
 	s.show(ctx)
@@ -56,11 +57,11 @@ func (s *sweep) begin(i int) {
 }
 
 // extend adds experiments that go on from the ends of others with more epochs.
-func (s *sweep) extend(ctx workflow.Context, c Control) ([]string, error) {
+func (s *sweep) extend(ctx workflow.Context, c study.Command) ([]string, error) {
 	added := []string{}
 	for _, i := range s.rowsOf(c) {
 		from := s.res.Experiments[i].Item
-		var to activities.Item
+		var to study.Item
 		err := workflow.ExecuteActivity(light(ctx, fmt.Sprintf("extend %s to %d epochs", from.ID, c.Epochs)), acts.Extend,
 			activities.ExtendInput{Item: from, Epochs: c.Epochs}).Get(ctx, &to)
 		if err != nil {
@@ -69,7 +70,7 @@ func (s *sweep) extend(ctx workflow.Context, c Control) ([]string, error) {
 		if _, there := s.index[to.ID]; there {
 			continue
 		}
-		j := s.add([]activities.Item{to})[0]
+		j := s.add([]study.Item{to})[0]
 		added = append(added, to.ID)
 		s.goOnLater(i, j)
 	}
@@ -87,23 +88,25 @@ func (s *sweep) goOnLater(from, to int) {
 // goOn waits for the end of one experiment, hands its last checkpoint to another, and runs that.
 func (s *sweep) goOn(ctx workflow.Context, from, to int) {
 	gen := s.revived[to]
-	err := workflow.Await(ctx, func() bool { return over(s.res.Experiments[from].Status) || over(s.res.Experiments[to].Status) })
+	err := workflow.Await(ctx, func() bool {
+		return study.Over(s.res.Experiments[from].Status) || study.Over(s.res.Experiments[to].Status)
+	})
 	r := &s.res.Experiments[to]
 	delete(s.in.Extends, r.Item.ID)
-	if s.revived[to] != gen || over(r.Status) {
+	if s.revived[to] != gen || study.Over(r.Status) {
 		return // the user has decided otherwise
 	}
 	if err != nil {
-		r.Status = StatusStopped
+		r.Status = study.StatusStopped
 		return
 	}
 	in := activities.ForkInput{From: s.res.Experiments[from].Item, To: r.Item}
 	if err := workflow.ExecuteActivity(light(ctx, "hand over the checkpoint of "+in.From.ID), acts.Fork, in).Get(ctx, nil); err != nil {
-		s.res.Experiments[to].Status, s.res.Experiments[to].Error = StatusFailed, rootMessage(err)
+		s.res.Experiments[to].Status, s.res.Experiments[to].Error = study.StatusFailed, rootMessage(err)
 		s.show(ctx)
 		return
 	}
-	var carried *ExperimentResult
+	var carried *study.ExperimentResult
 	if s.in.Force { // the checkpoint that it has just got is not one to forget
 		row := s.res.Experiments[to]
 		carried = &row
@@ -112,7 +115,7 @@ func (s *sweep) goOn(ctx workflow.Context, from, to int) {
 }
 
 // alone runs one row without a phase: one that was added or started again while the sweep runs.
-func (s *sweep) alone(ctx workflow.Context, i int, carried *ExperimentResult) {
+func (s *sweep) alone(ctx workflow.Context, i int, carried *study.ExperimentResult) {
 	gen := s.revived[i]
 	if n := s.in.Parallelism; n > 0 {
 		by := workflow.GetVersion(ctx, "revived-is-not-busy", workflow.DefaultVersion, 2)
@@ -122,7 +125,7 @@ func (s *sweep) alone(ctx workflow.Context, i int, carried *ExperimentResult) {
 			}
 		}
 	}
-	if s.revived[i] != gen || over(s.res.Experiments[i].Status) {
+	if s.revived[i] != gen || study.Over(s.res.Experiments[i].Status) {
 		return // the user has decided otherwise
 	}
 	s.begun[i], s.solo[i] = true, true

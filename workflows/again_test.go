@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"trmsweep/activities"
+	"trmsweep/internal/study"
 	"trmsweep/workflows"
 )
 
@@ -38,9 +39,9 @@ func TestExperimentContinuesAsNew(t *testing.T) {
 		if n <= preemptions {
 			step := int64(n) * 100
 			w.mu.Lock()
-			w.finished[in.Item.Run] = activities.RunStatus{CommittedStep: step}
+			w.finished[in.Item.Run] = study.RunStatus{CommittedStep: step}
 			w.mu.Unlock()
-			return activities.TrainResult{}, preempted(activities.Progress{Step: step + 10, CommittedStep: step, RestoredFrom: step - 100, StartedAt: time.Unix(1, 0)})
+			return activities.TrainResult{}, preempted(study.Progress{Step: step + 10, CommittedStep: step, RestoredFrom: step - 100, StartedAt: time.Unix(1, 0)})
 		}
 		return done(in), nil
 	}
@@ -59,11 +60,11 @@ func TestExperimentContinuesAsNew(t *testing.T) {
 			input = next
 			continue
 		}
-		var r workflows.ExperimentResult
+		var r study.ExperimentResult
 		if err := env.GetWorkflowResult(&r); err != nil {
 			t.Fatal(err)
 		}
-		if r.Preemptions != preemptions || r.Attempts != preemptions+1 || r.LostSteps != 10*preemptions || r.Status != workflows.StatusDone || r.CommittedStep != r.Item.TotalSteps {
+		if r.Preemptions != preemptions || r.Attempts != preemptions+1 || r.LostSteps != 10*preemptions || r.Status != study.StatusDone || r.CommittedStep != r.Item.TotalSteps {
 			t.Errorf("%+v", r)
 		}
 		break
@@ -78,7 +79,7 @@ func TestPauseSurvivesContinueAsNew(t *testing.T) {
 	w := newWorld()
 	w.train = func(n int, in activities.TrainInput) (activities.TrainResult, error) {
 		if n == 1 {
-			return activities.TrainResult{}, preempted(activities.Progress{}) // nothing committed: a wait before the next try
+			return activities.TrainResult{}, preempted(study.Progress{}) // nothing committed: a wait before the next try
 		}
 		return done(in), nil
 	}
@@ -86,7 +87,7 @@ func TestPauseSurvivesContinueAsNew(t *testing.T) {
 	env.SetContinueAsNewSuggested(true)
 	env.RegisterDelayedCallback(func() {
 		env.UpdateWorkflow(workflows.UpdateControl, "u", &testsuite.TestUpdateCallback{OnReject: func(err error) { t.Error(err) }, OnAccept: func() {}, OnComplete: func(any, error) {}},
-			workflows.Control{Action: workflows.ActionPause})
+			study.Command{Action: study.ActionPause})
 	}, time.Second)
 	env.ExecuteWorkflow(workflows.ExperimentType)
 	input := nextRun(t, env)
@@ -96,16 +97,16 @@ func TestPauseSurvivesContinueAsNew(t *testing.T) {
 	env = w.env(t)
 	env.RegisterDelayedCallback(func() {
 		v, err := env.QueryWorkflow(workflows.QueryProgress)
-		var r workflows.ExperimentResult
-		if err != nil || v.Get(&r) != nil || r.Status != workflows.StatusPaused {
+		var r study.ExperimentResult
+		if err != nil || v.Get(&r) != nil || r.Status != study.StatusPaused {
 			t.Errorf("after an hour it is %s (%v), want paused", r.Status, err)
 		}
 		env.UpdateWorkflow(workflows.UpdateControl, "u", &testsuite.TestUpdateCallback{OnReject: func(err error) { t.Error(err) }, OnAccept: func() {}, OnComplete: func(any, error) {}},
-			workflows.Control{Action: workflows.ActionResume})
+			study.Command{Action: study.ActionResume})
 	}, time.Hour)
 	env.ExecuteWorkflow(workflows.ExperimentType, input)
-	var r workflows.ExperimentResult
-	if err := env.GetWorkflowResult(&r); err != nil || r.Status != workflows.StatusDone || r.Attempts != 2 {
+	var r study.ExperimentResult
+	if err := env.GetWorkflowResult(&r); err != nil || r.Status != study.StatusDone || r.Attempts != 2 {
 		t.Errorf("%v %+v", err, r)
 	}
 }
@@ -122,30 +123,30 @@ func TestUpdateWhileContinuingAsNew(t *testing.T) {
 			more.ID, more.Run, more.Seed = more.ID+"-s7", "0123456789abcdef-s7", 7
 			env := w.env(t)
 			env.SetContinueAsNewSuggested(true)
-			env.OnActivity("Plan", mock.Anything, mock.MatchedBy(func(in activities.PlanInput) bool { return in.SeedIDs })).Return(activities.Plan{Items: []activities.Item{more}}, nil).After(time.Hour)
+			env.OnActivity("Plan", mock.Anything, mock.MatchedBy(func(in activities.PlanInput) bool { return in.SeedIDs })).Return(activities.Plan{Items: []study.Item{more}}, nil).After(time.Hour)
 			env.OnActivity("Plan", mock.Anything, mock.Anything).Return(*w.plan, nil)
 			env.OnActivity("Train", mock.Anything, mock.Anything).After(40 * time.Minute).Return(func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
 				return done(in), nil
 			})
 			env.RegisterDelayedCallback(func() {
-				send(t, env, workflows.Control{Action: workflows.ActionAddSeeds, Seeds: []int64{7}, Experiments: []string{w.plan.Items[0].ID}})
+				send(t, env, study.Command{Action: study.ActionAddSeeds, Seeds: []int64{7}, Experiments: []string{w.plan.Items[0].ID}})
 			}, 30*time.Minute)
 			if stopped {
-				env.RegisterDelayedCallback(func() { send(t, env, workflows.Control{Action: workflows.ActionStop}) }, 50*time.Minute)
+				env.RegisterDelayedCallback(func() { send(t, env, study.Command{Action: study.ActionStop}) }, 50*time.Minute)
 			}
 			env.ExecuteWorkflow(workflows.AllAblationsType)
 			next := nextRun(t, env)
 			if stopped {
-				if r := sweepResult(t, env); r.Status != workflows.StatusStopped {
+				if r := sweepResult(t, env); r.Status != study.StatusStopped {
 					t.Errorf("the sweep is %s", r.Status)
 				}
 				return
 			}
-			var in struct{ Carried workflows.SweepResult }
+			var in struct{ Carried study.SweepResult }
 			if err := json.Unmarshal(next, &in); err != nil {
 				t.Fatal(err)
 			}
-			if got := rowOf(t, in.Carried, more.ID); got.Status != workflows.StatusDone || got.Attempts != 1 {
+			if got := rowOf(t, in.Carried, more.ID); got.Status != study.StatusDone || got.Attempts != 1 {
 				t.Errorf("the added seed is %s after %d attempts", got.Status, got.Attempts)
 			}
 		})

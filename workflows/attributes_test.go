@@ -14,6 +14,7 @@ import (
 
 	"trmsweep/activities"
 	"trmsweep/internal/queues"
+	"trmsweep/internal/study"
 	"trmsweep/workflows"
 )
 
@@ -44,7 +45,7 @@ func TestSearchAttributes(t *testing.T) {
 	w := newWorld()
 	env := w.env(t)
 	all := watchAttributes(env)
-	takeTime(env, planned(t, w, workflows.TNSweepType), func(activities.Item) time.Duration { return 3 * time.Hour / 2 },
+	takeTime(env, planned(t, w, workflows.TNSweepType), func(study.Item) time.Duration { return 3 * time.Hour / 2 },
 		func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
 			r := done(in)
 			r.Progress.StartedAt, r.Progress.Goodput = time.Unix(1, 0), map[string]float64{"starting": 1, "training": 2000}
@@ -55,7 +56,7 @@ func TestSearchAttributes(t *testing.T) {
 		t.Fatal(err)
 	}
 	phase := all[workflows.PhaseType]
-	if got := phase[queues.AttrStatus]; !slices.Equal(got, []any{workflows.StatusRunning, workflows.StatusDone}) {
+	if got := phase[queues.AttrStatus]; !slices.Equal(got, []any{study.StatusRunning, study.StatusDone}) {
 		t.Errorf("the phase's statuses are %v", got)
 	}
 	if got := phase[queues.AttrPhase]; len(got) == 0 || got[0] != "ablations" {

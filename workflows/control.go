@@ -7,15 +7,18 @@ import (
 	"slices"
 
 	"go.temporal.io/sdk/workflow"
+
+	"trmsweep/internal/experiment"
+	"trmsweep/internal/study"
 )
 
 // handlers answers the sweep's query and updates and takes its experiments' rows in.
 func (s *sweep) handlers(ctx workflow.Context) error {
-	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (SweepResult, error) { return s.res, nil }); err != nil {
+	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (study.SweepResult, error) { return s.res, nil }); err != nil {
 		return err
 	}
 	err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateControl, func(ctx workflow.Context, raw json.RawMessage) ([]string, error) {
-		c, err := readControl(raw)
+		c, err := study.DecodeCommand(raw)
 		if err != nil {
 			return nil, err
 		}
@@ -27,11 +30,11 @@ func (s *sweep) handlers(ctx workflow.Context) error {
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		ch := workflow.GetSignalChannel(ctx, SignalRows)
 		for {
-			var rows []ExperimentResult
+			var rows []study.ExperimentResult
 			ch.Receive(ctx, &rows)
 			for ok := true; ok; ok = ch.ReceiveAsync(&rows) {
 				for _, r := range rows {
-					if i, known := s.index[r.Item.ID]; known && s.res.Experiments[i].Status != StatusDone {
+					if i, known := s.index[r.Item.ID]; known && s.res.Experiments[i].Status != study.StatusDone {
 						s.res.Experiments[i] = r
 						s.halve(ctx, i)
 					}
@@ -46,7 +49,7 @@ func (s *sweep) handlers(ctx workflow.Context) error {
 
 // validate refuses a control before it enters the history.
 func (s *sweep) validate(raw json.RawMessage) error {
-	c, err := readControl(raw)
+	c, err := study.DecodeCommand(raw)
 	if err != nil {
 		return err
 	}
@@ -62,7 +65,7 @@ func (s *sweep) validate(raw json.RawMessage) error {
 			for i, r := range s.res.Experiments {
 				ids[i] = r.Item.ID
 			}
-			return fmt.Errorf("no experiment %q in this sweep; the nearest is %q", e, nearest(e, ids))
+			return fmt.Errorf("no experiment %q in this sweep; the nearest is %q", e, experiment.Nearest(e, ids))
 		}
 	}
 	return nil
@@ -86,7 +89,7 @@ func (s *sweep) find(name string) []int {
 }
 
 // rowsOf are the rows that a control is about: all that train where it names none.
-func (s *sweep) rowsOf(c Control) []int {
+func (s *sweep) rowsOf(c study.Command) []int {
 	var rows []int
 	for _, e := range c.Experiments {
 		for _, i := range s.find(e) {
@@ -106,23 +109,23 @@ func (s *sweep) rowsOf(c Control) []int {
 }
 
 // control does what the user wants and returns whom it reached.
-func (s *sweep) control(ctx workflow.Context, c Control) ([]string, error) {
+func (s *sweep) control(ctx workflow.Context, c study.Command) ([]string, error) {
 	switch c.Action {
-	case ActionAddSeeds:
+	case study.ActionAddSeeds:
 		return s.addSeeds(ctx, c)
-	case ActionExtend:
+	case study.ActionExtend:
 		return s.extend(ctx, c)
-	case ActionPriority:
+	case study.ActionPriority:
 		if len(c.Experiments) == 0 {
 			s.in.Priority = c.Priority
 		}
-	case ActionStop:
+	case study.ActionStop:
 		s.closed = s.closed || len(c.Experiments) == 0
 	}
 	reached := []string{}
 	for _, i := range s.rowsOf(c) {
 		id := s.res.Experiments[i].Item.ID
-		if c.Action == ActionRetry && over(s.res.Experiments[i].Status) {
+		if c.Action == study.ActionRetry && study.Over(s.res.Experiments[i].Status) {
 			if s.revive(i) {
 				reached = append(reached, id)
 			}
@@ -137,15 +140,15 @@ func (s *sweep) control(ctx workflow.Context, c Control) ([]string, error) {
 }
 
 // tell passes a wish on: to the experiment, to its phase if it has not begun, or to its row if no phase has it yet.
-func (s *sweep) tell(ctx workflow.Context, i int, c Control) bool {
+func (s *sweep) tell(ctx workflow.Context, i int, c study.Command) bool {
 	r := &s.res.Experiments[i]
 	id := r.Item.ID
-	if over(r.Status) || c.Action == ActionResume && !s.in.Held[id] || c.Action == ActionRetry && !s.begun[i] {
+	if study.Over(r.Status) || c.Action == study.ActionResume && !s.in.Held[id] || c.Action == study.ActionRetry && !s.begun[i] {
 		return false
 	}
 	s.remember(id, c)
 	if !s.begun[i] {
-		r.Status, r.Reason = statusOf(c.Action, r.Status), c.Reason
+		r.Status, r.Reason = c.StatusBeforeStart(r.Status), c.Reason
 		return true
 	}
 	c.Experiments = []string{id}
@@ -158,11 +161,11 @@ func (s *sweep) tell(ctx workflow.Context, i int, c Control) bool {
 }
 
 // remember keeps what must still hold when the experiment begins, or begins again.
-func (s *sweep) remember(id string, c Control) {
+func (s *sweep) remember(id string, c study.Command) {
 	switch c.Action {
-	case ActionPause:
+	case study.ActionPause:
 		s.in.Held[id] = true
-	case ActionPriority:
+	case study.ActionPriority:
 		s.in.Priorities[id] = c.Priority
 	default:
 		delete(s.in.Held, id)
@@ -173,10 +176,10 @@ func (s *sweep) remember(id string, c Control) {
 // of failures, from its last checkpoint.
 func (s *sweep) revive(i int) bool {
 	r := &s.res.Experiments[i]
-	if r.Status == StatusDone {
+	if r.Status == study.StatusDone {
 		return false
 	}
-	r.Status, r.Error, r.Reason, r.WithoutCommit, r.Failures = StatusQueued, "", "", 0, 0
+	r.Status, r.Error, r.Reason, r.WithoutCommit, r.Failures = study.StatusQueued, "", "", 0, 0
 	if !s.launched[i] {
 		return true // the next round takes it
 	}

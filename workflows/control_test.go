@@ -13,19 +13,20 @@ import (
 
 	"trmsweep/activities"
 	"trmsweep/internal/preflight"
+	"trmsweep/internal/study"
 	"trmsweep/workflows"
 )
 
 // slowly trains an experiment in two and a half minutes, of which it commits nothing before the end.
 func slowly(n int, in activities.TrainInput) (activities.TrainResult, error) {
 	if n < workflows.MaxWithoutProgress {
-		return activities.TrainResult{}, preempted(activities.Progress{})
+		return activities.TrainResult{}, preempted(study.Progress{})
 	}
 	return done(in), nil
 }
 
 // update sends a control after a while; it must be accepted and reach whom it should.
-func update(t *testing.T, env *testsuite.TestWorkflowEnvironment, after time.Duration, c workflows.Control, want ...string) {
+func update(t *testing.T, env *testsuite.TestWorkflowEnvironment, after time.Duration, c study.Command, want ...string) {
 	t.Helper()
 	env.RegisterDelayedCallback(func() {
 		env.UpdateWorkflow(workflows.UpdateControl, c.Action+after.String(), &testsuite.TestUpdateCallback{
@@ -42,7 +43,7 @@ func update(t *testing.T, env *testsuite.TestWorkflowEnvironment, after time.Dur
 }
 
 // refused sends a control that must be refused with a message.
-func refused(t *testing.T, env *testsuite.TestWorkflowEnvironment, after time.Duration, c workflows.Control, want string) {
+func refused(t *testing.T, env *testsuite.TestWorkflowEnvironment, after time.Duration, c study.Command, want string) {
 	t.Helper()
 	env.RegisterDelayedCallback(func() {
 		env.UpdateWorkflow(workflows.UpdateControl, c.Action+after.String()+want, &testsuite.TestUpdateCallback{
@@ -57,7 +58,7 @@ func refused(t *testing.T, env *testsuite.TestWorkflowEnvironment, after time.Du
 	}, after)
 }
 
-func rowOf(t *testing.T, r workflows.SweepResult, id string) workflows.ExperimentResult {
+func rowOf(t *testing.T, r study.SweepResult, id string) study.ExperimentResult {
 	t.Helper()
 	for _, e := range r.Experiments {
 		if e.Item.ID == id {
@@ -65,7 +66,7 @@ func rowOf(t *testing.T, r workflows.SweepResult, id string) workflows.Experimen
 		}
 	}
 	t.Fatalf("no row %s", id)
-	return workflows.ExperimentResult{}
+	return study.ExperimentResult{}
 }
 
 func TestRetryRevivesAFailedExperiment(t *testing.T) {
@@ -84,8 +85,8 @@ func TestRetryRevivesAFailedExperiment(t *testing.T) {
 	}
 	env := w.env(t)
 	env.RegisterDelayedCallback(func() { broken = false }, 30*time.Second)
-	update(t, env, 31*time.Second, workflows.Control{Action: workflows.ActionRetry, Experiments: []string{"e2_2_t4_n6"}}, "e2_2_t4_n6")
-	refused(t, env, 32*time.Second, workflows.Control{Action: workflows.ActionRetry, Experiments: []string{"e2_2_t4_n7"}}, `nearest is "e2_2_t4_n6"`)
+	update(t, env, 31*time.Second, study.Command{Action: study.ActionRetry, Experiments: []string{"e2_2_t4_n6"}}, "e2_2_t4_n6")
+	refused(t, env, 32*time.Second, study.Command{Action: study.ActionRetry, Experiments: []string{"e2_2_t4_n7"}}, `nearest is "e2_2_t4_n6"`)
 	env.ExecuteWorkflow(workflows.TNSweepType)
 	r := sweepResult(t, env)
 	if e := rowOf(t, r, "e2_2_t4_n6"); r.Failed != 0 || r.Done != 5 || e.Error != "" || e.Attempts != 2 {
@@ -109,7 +110,7 @@ func TestRetryOneAtATime(t *testing.T) {
 		return done(in), nil
 	}
 	env := w.env(t)
-	update(t, env, 31*time.Second, workflows.Control{Action: workflows.ActionRetry, Experiments: []string{"e2_2_t2_n2"}}, "e2_2_t2_n2")
+	update(t, env, 31*time.Second, study.Command{Action: study.ActionRetry, Experiments: []string{"e2_2_t2_n2"}}, "e2_2_t2_n2")
 	env.ExecuteWorkflow(workflows.TNSweepType, map[string]any{"parallelism": 1})
 	r := sweepResult(t, env)
 	if e := rowOf(t, r, "e2_2_t2_n2"); r.Done != 5 || e.Attempts != 2 {
@@ -126,8 +127,8 @@ func TestAddSeeds(t *testing.T) {
 		return done(in), nil
 	}
 	env := w.env(t)
-	update(t, env, 30*time.Second, workflows.Control{Action: workflows.ActionAddSeeds, Seeds: []int64{42, 7, 8}, Experiments: []string{"e2_2_t3_n4"}}, "e2_2_t3_n4-s7", "e2_2_t3_n4-s8")
-	refused(t, env, 31*time.Second, workflows.Control{Action: workflows.ActionAddSeeds}, "needs seeds")
+	update(t, env, 30*time.Second, study.Command{Action: study.ActionAddSeeds, Seeds: []int64{42, 7, 8}, Experiments: []string{"e2_2_t3_n4"}}, "e2_2_t3_n4-s7", "e2_2_t3_n4-s8")
+	refused(t, env, 31*time.Second, study.Command{Action: study.ActionAddSeeds}, "needs seeds")
 	env.ExecuteWorkflow(workflows.TNSweepType)
 	r := sweepResult(t, env)
 	if r.Done != 7 || len(w.attempts) != 7 || rowOf(t, r, "e2_2_t3_n4-s7").Item.Seed != 7 {
@@ -144,7 +145,7 @@ func TestExtendGoesOnFromTheEnd(t *testing.T) {
 		return done(in), nil
 	}
 	env := w.env(t)
-	update(t, env, 30*time.Second, workflows.Control{Action: workflows.ActionExtend, Epochs: 60000, Experiments: []string{"e2_2_t2_n2"}}, "e2_2_t2_n2_60000_epochs")
+	update(t, env, 30*time.Second, study.Command{Action: study.ActionExtend, Epochs: 60000, Experiments: []string{"e2_2_t2_n2"}}, "e2_2_t2_n2_60000_epochs")
 	env.ExecuteWorkflow(workflows.TNSweepType)
 	r := sweepResult(t, env)
 	e := rowOf(t, r, "e2_2_t2_n2_60000_epochs")
@@ -175,15 +176,15 @@ func TestParallelSweepSkipsPausesAndReorders(t *testing.T) {
 		env.OnSignalExternalWorkflow(mock.Anything, "default-test-workflow-id/ablations/"+id, mock.Anything, mock.Anything, mock.Anything).Return(errors.New("not found"))
 	}
 	// One at a time: the others have not begun, and it is their phase that must hear of this.
-	update(t, env, 30*time.Second, workflows.Control{Action: workflows.ActionSkip, Experiments: []string{"e2_2_t2_n6"}}, "e2_2_t2_n6")
-	update(t, env, 31*time.Second, workflows.Control{Action: workflows.ActionPause, Experiments: []string{"e2_2_t4_n6"}}, "e2_2_t4_n6")
-	update(t, env, time.Hour, workflows.Control{Action: workflows.ActionResume, Experiments: []string{"e2_2_t4_n6"}}, "e2_2_t4_n6")
+	update(t, env, 30*time.Second, study.Command{Action: study.ActionSkip, Experiments: []string{"e2_2_t2_n6"}}, "e2_2_t2_n6")
+	update(t, env, 31*time.Second, study.Command{Action: study.ActionPause, Experiments: []string{"e2_2_t4_n6"}}, "e2_2_t4_n6")
+	update(t, env, time.Hour, study.Command{Action: study.ActionResume, Experiments: []string{"e2_2_t4_n6"}}, "e2_2_t4_n6")
 	env.ExecuteWorkflow(workflows.TNSweepType, map[string]any{"parallelism": 1})
 	r := sweepResult(t, env)
-	if got := rowOf(t, r, "e2_2_t2_n6"); got.Status != workflows.StatusSkipped || got.Attempts != 0 {
+	if got := rowOf(t, r, "e2_2_t2_n6"); got.Status != study.StatusSkipped || got.Attempts != 0 {
 		t.Errorf("the skipped one is %s after %d attempts", got.Status, got.Attempts)
 	}
-	if got := rowOf(t, r, "e2_2_t4_n6"); got.Status != workflows.StatusDone {
+	if got := rowOf(t, r, "e2_2_t4_n6"); got.Status != study.StatusDone {
 		t.Errorf("the paused one is %s", got.Status)
 	}
 	if r.Done != 4 || len(order) != 4 {
@@ -193,8 +194,8 @@ func TestParallelSweepSkipsPausesAndReorders(t *testing.T) {
 
 func TestPriority(t *testing.T) {
 	env := newWorld().env(t)
-	refused(t, env, 0, workflows.Control{Action: workflows.ActionPriority, Priority: 6}, "priority 6")
-	refused(t, env, 0, workflows.Control{Action: "faster"}, "unknown action")
+	refused(t, env, 0, study.Command{Action: study.ActionPriority, Priority: 6}, "priority 6")
+	refused(t, env, 0, study.Command{Action: "faster"}, "unknown action")
 	env.ExecuteWorkflow(workflows.ExperimentType)
 	if err := env.GetWorkflowError(); err != nil {
 		t.Fatal(err)

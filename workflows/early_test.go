@@ -9,12 +9,13 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"trmsweep/activities"
+	"trmsweep/internal/study"
 	"trmsweep/workflows"
 )
 
 // hour trains every experiment in an hour and tells of evaluations at 1/8, 1/4 and
 // 1/2, in which the experiments reach these accuracies.
-func hour(t *testing.T, w *world, input any, accuracy map[string]float64) workflows.SweepResult {
+func hour(t *testing.T, w *world, input any, accuracy map[string]float64) study.SweepResult {
 	t.Helper()
 	env := w.env(t)
 	items := planned(t, w, workflows.TNSweepType)
@@ -22,11 +23,11 @@ func hour(t *testing.T, w *world, input any, accuracy map[string]float64) workfl
 	for i, it := range items {
 		order[it.ID] = time.Duration(i) * time.Second
 	}
-	takeTime(env, items, func(it activities.Item) time.Duration {
+	takeTime(env, items, func(it study.Item) time.Duration {
 		for _, share := range []float64{1. / 8, 1. / 4, 1. / 2} {
 			step := int64(share*float64(it.TotalSteps)) + 1
 			tell(env, time.Duration(share*float64(time.Hour))+order[it.ID], "default-test-workflow-id/"+it.Phase+"/"+it.ID,
-				activities.Progress{Step: step, CommittedStep: step, EvalStep: step, EvalExact: accuracy[it.ID], BestExactAccuracy: accuracy[it.ID]})
+				study.Progress{Step: step, CommittedStep: step, EvalStep: step, EvalExact: accuracy[it.ID], BestExactAccuracy: accuracy[it.ID]})
 		}
 		return time.Hour
 	}, func(ctx context.Context, in activities.TrainInput) (activities.TrainResult, error) {
@@ -50,7 +51,7 @@ func TestSuccessiveHalving(t *testing.T) {
 	r := hour(t, w, map[string]any{"halving": 2}, accuracy)
 	stopped := map[string]bool{}
 	for _, e := range r.Experiments {
-		if e.Status == workflows.StatusStopped {
+		if e.Status == study.StatusStopped {
 			stopped[e.Item.ID] = true
 			if !strings.Contains(e.Reason, "stopped early") || !strings.Contains(strings.Join(r.Notes, "\n"), e.Item.ID+" stopped early") {
 				t.Errorf("%s was stopped with reason %q and notes %q", e.Item.ID, e.Reason, r.Notes)
@@ -71,7 +72,7 @@ func TestSuccessiveHalving(t *testing.T) {
 			t.Errorf("the report is told that %s was stopped: %q, want %v", id, why, stopped[id])
 		}
 	}
-	if r.Failed != 0 || r.Done != 1 || r.Status != workflows.StatusDone {
+	if r.Failed != 0 || r.Done != 1 || r.Status != study.StatusDone {
 		t.Errorf("%s, %d done, %d failed", r.Status, r.Done, r.Failed)
 	}
 	if r := hour(t, newWorld(), nil, accuracy); r.Done != 5 {
@@ -85,31 +86,31 @@ func TestStopOnCollapse(t *testing.T) {
 		evals  []float64 // at every tenth of the run
 		status string
 	}{
-		"collapsed":           {true, []float64{0.1, 0.4, 0.3, 0.25, 0.1}, workflows.StatusStopped},
-		"off by default":      {false, []float64{0.1, 0.4, 0.3, 0.25, 0.1}, workflows.StatusDone},
-		"a dip":               {true, []float64{0.1, 0.4, 0.1, 0.4, 0.5}, workflows.StatusDone},
-		"above half":          {true, []float64{0.4, 0.3, 0.3, 0.3, 0.3}, workflows.StatusDone},
-		"never learnt at all": {true, []float64{0.005, 0, 0, 0, 0}, workflows.StatusDone},
+		"collapsed":           {true, []float64{0.1, 0.4, 0.3, 0.25, 0.1}, study.StatusStopped},
+		"off by default":      {false, []float64{0.1, 0.4, 0.3, 0.25, 0.1}, study.StatusDone},
+		"a dip":               {true, []float64{0.1, 0.4, 0.1, 0.4, 0.5}, study.StatusDone},
+		"above half":          {true, []float64{0.4, 0.3, 0.3, 0.3, 0.3}, study.StatusDone},
+		"never learnt at all": {true, []float64{0.005, 0, 0, 0, 0}, study.StatusDone},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()
 			env := w.env(t)
 			items := planned(t, w, "e1_1_baseline")
-			takeTime(env, items, func(it activities.Item) time.Duration {
+			takeTime(env, items, func(it study.Item) time.Duration {
 				for i, a := range c.evals {
 					step := it.TotalSteps * int64(i+1) / 10
-					tell(env, time.Duration(i+1)*time.Minute, "default-test-workflow-id", activities.Progress{Step: step, CommittedStep: step, EvalStep: step, EvalExact: a})
+					tell(env, time.Duration(i+1)*time.Minute, "default-test-workflow-id", study.Progress{Step: step, CommittedStep: step, EvalStep: step, EvalExact: a})
 				}
 				return 10 * time.Minute
 			}, func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
 				return done(in), nil
 			})
 			env.ExecuteWorkflow(workflows.ExperimentType, map[string]any{"stop_on_collapse": c.on})
-			var r workflows.ExperimentResult
+			var r study.ExperimentResult
 			if err := env.GetWorkflowResult(&r); err != nil {
 				t.Fatal(err)
 			}
-			if r.Status != c.status || (r.Reason != "") != (c.status == workflows.StatusStopped) {
+			if r.Status != c.status || (r.Reason != "") != (c.status == study.StatusStopped) {
 				t.Errorf("%s, reason %q; want %s", r.Status, r.Reason, c.status)
 			}
 		})

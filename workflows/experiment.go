@@ -11,6 +11,7 @@ import (
 
 	"trmsweep/activities"
 	"trmsweep/internal/queues"
+	"trmsweep/internal/study"
 )
 
 // acts names the activities; it is never called.
@@ -21,11 +22,11 @@ var acts *activities.Activities
 // Every attempt is one activity without a retry policy: whether another attempt
 // is worth it depends on whether the last one committed steps, which the server
 // cannot know and this loop does.
-func Experiment(ctx workflow.Context, raw json.RawMessage) (ExperimentResult, error) {
+func Experiment(ctx workflow.Context, raw json.RawMessage) (study.ExperimentResult, error) {
 	var in ExperimentInput
-	wrong := read(raw, &in)
+	wrong := study.DecodeStrict(raw, &in)
 	if in.Item != nil {
-		wrong = append(wrong, in.Item.Faults()...)
+		wrong = append(wrong, activities.ItemFaults(*in.Item)...)
 	}
 	wrong = append(wrong, in.Timeouts.faults()...)
 	x := &training{in: in, wrong: wrong, paused: in.Paused}
@@ -74,7 +75,7 @@ func (x *training) end(err error) error {
 type training struct {
 	in      ExperimentInput
 	wrong   []string // what is wrong with the input
-	res     ExperimentResult
+	res     study.ExperimentResult
 	wish    string // the user's last action that is not answered yet
 	paused  bool
 	stop    workflow.CancelFunc // of the running attempt
@@ -94,11 +95,11 @@ func (x *training) resolve(ctx workflow.Context) error {
 		if name == "" {
 			name = "e1_1_baseline"
 		}
-		si := activities.SweepInput{Profile: x.in.Profile, Overrides: x.in.Overrides, Priority: x.in.Priority}
+		si := study.SweepInput{Profile: x.in.Profile, Overrides: x.in.Overrides, Priority: x.in.Priority}
 		if x.in.Seed != 0 {
 			si.Seeds = []int64{x.in.Seed}
 		}
-		p, err := planStep(ctx, activities.PlanInput{Names: []string{name}, Input: si, Faults: append(x.wrong, Check(si)...)})
+		p, err := planStep(ctx, activities.PlanInput{Names: []string{name}, Input: si, Faults: append(x.wrong, si.Faults()...)})
 		if err != nil {
 			return err
 		}
@@ -109,7 +110,7 @@ func (x *training) resolve(ctx workflow.Context) error {
 	}
 	x.res.Item = *x.in.Item
 	if x.res.Status == "" {
-		x.res.Status = StatusQueued
+		x.res.Status = study.StatusQueued
 	}
 	return workflow.UpsertMemo(ctx, map[string]any{"spec_hash": x.in.Item.SpecHash, "run": x.in.Item.Run})
 }
@@ -130,11 +131,11 @@ func (x *training) run(ctx workflow.Context) error {
 		before := x.res.CommittedStep
 		err := x.attempt(ctx)
 		if err == nil {
-			x.res.Status = StatusDone
+			x.res.Status = study.StatusDone
 			return nil
 		}
 		if ctx.Err() != nil {
-			x.res.Status = StatusStopped
+			x.res.Status = study.StatusStopped
 			return ctx.Err()
 		}
 		if x.requeue {
@@ -148,7 +149,7 @@ func (x *training) run(ctx workflow.Context) error {
 			continue
 		}
 		if err := x.judge(ctx, err, before); err != nil {
-			x.res.Status, x.res.Error = StatusFailed, err.Error()
+			x.res.Status, x.res.Error = study.StatusFailed, err.Error()
 			return err
 		}
 		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && workflow.AllHandlersFinished(ctx) && x.wish == "" {
@@ -175,29 +176,19 @@ func (x *training) reuse(ctx workflow.Context) (bool, error) {
 		x.res.ToForget = workflow.GetVersion(ctx, "forget-until-forgotten", workflow.DefaultVersion, 1) != workflow.DefaultVersion
 		return false, nil
 	}
-	var st activities.RunStatus
+	var st study.RunStatus
 	var err error
 	if x.in.Known != nil {
 		st = *x.in.Known
 	} else if st, err = x.status(ctx); err != nil {
-		x.res.Status, x.res.Error = StatusFailed, err.Error()
+		x.res.Status, x.res.Error = study.StatusFailed, err.Error()
 		return false, err
 	}
-	return x.res.take(st), nil
+	return x.res.Reuse(st), nil
 }
 
-// take fills the row with what the store knows of the run; true if it is finished.
-func (r *ExperimentResult) take(st activities.RunStatus) bool {
-	r.StartStep, r.CommittedStep = st.CommittedStep, st.CommittedStep
-	if st.Finished {
-		r.Status, r.Reused, r.StateSHA256 = StatusDone, true, st.StateSHA256
-		r.Progress = activities.Progress{Step: st.Steps, Total: r.Item.TotalSteps, CommittedStep: st.Steps, BestExactAccuracy: st.BestExactAccuracy, Loss: st.Loss, State: StatusDone}
-	}
-	return st.Finished
-}
-
-func (x *training) status(ctx workflow.Context) (activities.RunStatus, error) {
-	var st activities.RunStatus
+func (x *training) status(ctx workflow.Context) (study.RunStatus, error) {
+	var st study.RunStatus
 	err := workflow.ExecuteActivity(light(ctx, "look for results of "+x.in.Item.Run), acts.Status, *x.in.Item).Get(ctx, &st)
 	return st, err
 }
@@ -205,15 +196,15 @@ func (x *training) status(ctx workflow.Context) (activities.RunStatus, error) {
 // wait holds while the experiment is paused.
 func (x *training) wait(ctx workflow.Context) error {
 	if x.paused {
-		x.res.Status = StatusPaused
+		x.res.Status = study.StatusPaused
 		x.publish(ctx)
 	}
 	err := workflow.Await(ctx, func() bool { return !x.paused })
-	if err == nil && x.res.Status == StatusPaused {
-		x.res.Status = StatusQueued
+	if err == nil && x.res.Status == study.StatusPaused {
+		x.res.Status = study.StatusQueued
 	}
 	if err != nil {
-		x.res.Status = StatusStopped
+		x.res.Status = study.StatusStopped
 	}
 	return err
 }
@@ -223,11 +214,11 @@ func (x *training) wished() string {
 	wish := x.wish
 	x.wish = ""
 	switch wish {
-	case ActionSkip:
-		return StatusSkipped
-	case ActionStop:
-		return StatusStopped
-	case ActionRetry:
+	case study.ActionSkip:
+		return study.StatusSkipped
+	case study.ActionStop:
+		return study.StatusStopped
+	case study.ActionRetry:
 		x.res.WithoutCommit, x.res.Failures = 0, 0
 	}
 	return ""
@@ -236,7 +227,7 @@ func (x *training) wished() string {
 // attempt is one training activity from queue to end, with its books.
 func (x *training) attempt(ctx workflow.Context) error {
 	x.res.Attempts++
-	x.res.Status = StatusQueued
+	x.res.Status = study.StatusQueued
 	x.publish(ctx)
 	actx, cancel := workflow.WithCancel(x.trainOptions(ctx))
 	x.stop, x.told = cancel, false
@@ -259,7 +250,7 @@ func (x *training) attempt(ctx workflow.Context) error {
 		x.res.Progress = p
 	}
 	x.res.CommittedStep = max(x.res.CommittedStep, p.CommittedStep)
-	x.res.account(p, asked, workflow.Now(ctx), err == nil)
+	x.res.Account(p, asked, workflow.Now(ctx), err == nil)
 	return err
 }
 
@@ -294,8 +285,8 @@ func fairnessKey(ctx workflow.Context) string {
 }
 
 // progressOf reads the progress that an error carries.
-func progressOf(err error) activities.Progress {
-	var p activities.Progress
+func progressOf(err error) study.Progress {
+	var p study.Progress
 	var app *temporal.ApplicationError
 	var timeout *temporal.TimeoutError
 	var cancelled *temporal.CanceledError

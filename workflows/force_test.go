@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/mock"
 
 	"trmsweep/activities"
+	"trmsweep/internal/study"
 	"trmsweep/workflows"
 )
 
@@ -19,20 +20,20 @@ func TestForcedUntilForgotten(t *testing.T) {
 		w := newWorld()
 		items := planned(t, w, "e1_1_baseline")
 		run := items[0].Run
-		w.finished[run] = activities.RunStatus{Finished: true, Steps: 7000, CommittedStep: 7000, StateSHA256: "old"}
+		w.finished[run] = study.RunStatus{Finished: true, Steps: 7000, CommittedStep: 7000, StateSHA256: "old"}
 		var told []bool
 		w.train = func(n int, in activities.TrainInput) (activities.TrainResult, error) {
 			told = append(told, in.Forget)
 			switch n {
 			case 1: // dead before its first heartbeat
-				return activities.TrainResult{}, preempted(activities.Progress{})
+				return activities.TrainResult{}, preempted(study.Progress{})
 			case 2:
-				return activities.TrainResult{}, preempted(activities.Progress{StartedAt: time.Unix(2, 0)})
+				return activities.TrainResult{}, preempted(study.Progress{StartedAt: time.Unix(2, 0)})
 			case 3:
 				w.mu.Lock()
 				defer w.mu.Unlock()
-				w.finished[run] = activities.RunStatus{CommittedStep: 5}
-				return activities.TrainResult{}, preempted(activities.Progress{Step: 6, StartedAt: time.Unix(3, 0), Forgotten: true})
+				w.finished[run] = study.RunStatus{CommittedStep: 5}
+				return activities.TrainResult{}, preempted(study.Progress{Step: 6, StartedAt: time.Unix(3, 0), Forgotten: true})
 			}
 			return done(in), nil
 		}
@@ -42,7 +43,7 @@ func TestForcedUntilForgotten(t *testing.T) {
 			env.SetContinueAsNewSuggested(again)
 			env.RegisterDelayedCallback(func() {
 				v, err := env.QueryWorkflow(workflows.QueryProgress)
-				var r workflows.ExperimentResult
+				var r study.ExperimentResult
 				if err != nil || v.Get(&r) != nil || r.CommittedStep > 5 {
 					t.Errorf("%d steps of the old run count (%v)", r.CommittedStep, err)
 				}
@@ -53,11 +54,11 @@ func TestForcedUntilForgotten(t *testing.T) {
 				continue
 			}
 			input = nil
-			var r workflows.ExperimentResult
+			var r study.ExperimentResult
 			if err := env.GetWorkflowResult(&r); err != nil {
 				t.Fatal(err)
 			}
-			if r.Status != workflows.StatusDone || r.Reused || r.ToForget || r.StateSHA256 != run || r.Attempts != 4 {
+			if r.Status != study.StatusDone || r.Reused || r.ToForget || r.StateSHA256 != run || r.Attempts != 4 {
 				t.Errorf("%+v", r)
 			}
 		}
@@ -80,15 +81,15 @@ func TestForcedAndRevived(t *testing.T) {
 			return slowly(n, in)
 		case "e2_2_t2_n6": // stopped by the user below, and started again
 			if n == 1 {
-				return activities.TrainResult{}, preempted(activities.Progress{Step: 3, CommittedStep: 3, StartedAt: time.Unix(1, 0), Forgotten: true})
+				return activities.TrainResult{}, preempted(study.Progress{Step: 3, CommittedStep: 3, StartedAt: time.Unix(1, 0), Forgotten: true})
 			}
 		}
 		return done(in), nil
 	}
 	env := w.env(t)
 	env.OnSignalExternalWorkflow(mock.Anything, "default-test-workflow-id/ablations/e2_2_t4_n6", mock.Anything, mock.Anything, mock.Anything).Return(errors.New("not found"))
-	update(t, env, 30*time.Second, workflows.Control{Action: workflows.ActionStop, Experiments: []string{"e2_2_t4_n6"}}, "e2_2_t4_n6")
-	update(t, env, 31*time.Second, workflows.Control{Action: workflows.ActionRetry, Experiments: []string{"e2_2_t4_n6"}}, "e2_2_t4_n6")
+	update(t, env, 30*time.Second, study.Command{Action: study.ActionStop, Experiments: []string{"e2_2_t4_n6"}}, "e2_2_t4_n6")
+	update(t, env, 31*time.Second, study.Command{Action: study.ActionRetry, Experiments: []string{"e2_2_t4_n6"}}, "e2_2_t4_n6")
 	env.ExecuteWorkflow(workflows.TNSweepType, map[string]any{"parallelism": 1, "force": true})
 	if r := sweepResult(t, env); r.Done != 5 {
 		t.Errorf("%d done", r.Done)
@@ -119,7 +120,7 @@ func TestForcedAndExtended(t *testing.T) {
 		return done(in), nil
 	}
 	env := w.env(t)
-	update(t, env, 30*time.Second, workflows.Control{Action: workflows.ActionExtend, Epochs: 60000, Experiments: []string{"e2_2_t2_n2"}}, id)
+	update(t, env, 30*time.Second, study.Command{Action: study.ActionExtend, Epochs: 60000, Experiments: []string{"e2_2_t2_n2"}}, id)
 	env.ExecuteWorkflow(workflows.TNSweepType, map[string]any{"force": true})
 	if r := sweepResult(t, env); !trained || r.Done != 6 {
 		t.Errorf("trained %v, %d done", trained, r.Done)

@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"trmsweep/activities"
+	"trmsweep/internal/study"
 	"trmsweep/workflows"
 )
 
@@ -17,26 +18,26 @@ func TestLateProgress(t *testing.T) {
 	w := newWorld()
 	env := w.env(t)
 	first, second := time.Unix(1000, 0), time.Unix(2000, 0)
-	takeTime(env, planned(t, w, "e1_1_baseline"), func(activities.Item) time.Duration { return time.Hour },
+	takeTime(env, planned(t, w, "e1_1_baseline"), func(study.Item) time.Duration { return time.Hour },
 		func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
 			if in.Attempt == 1 {
-				return activities.TrainResult{}, preempted(activities.Progress{Step: 50, CommittedStep: 40, StartedAt: first})
+				return activities.TrainResult{}, preempted(study.Progress{Step: 50, CommittedStep: 40, StartedAt: first})
 			}
 			return done(in), nil
 		})
 	said := func(minutes int, step int64, began time.Time) {
-		tell(env, time.Duration(minutes)*time.Minute, workflow, activities.Progress{Step: step, StartedAt: began})
+		tell(env, time.Duration(minutes)*time.Minute, workflow, study.Progress{Step: step, StartedAt: began})
 	}
 	said(10, 30, first)
 	said(11, 20, first) // was sent before
-	checkProgress(t, env, 12, 30, workflows.StatusRunning)
+	checkProgress(t, env, 12, 30, study.StatusRunning)
 	said(70, 50, first) // of the attempt that has ended
-	checkProgress(t, env, 71, 50, workflows.StatusQueued)
+	checkProgress(t, env, 71, 50, study.StatusQueued)
 	said(72, 41, second)
 	said(73, 49, first)
-	checkProgress(t, env, 74, 41, workflows.StatusRunning)
+	checkProgress(t, env, 74, 41, study.StatusRunning)
 	said(75, 43, time.Time{}) // of a worker that does not say when its attempt began
-	checkProgress(t, env, 76, 43, workflows.StatusRunning)
+	checkProgress(t, env, 76, 43, study.StatusRunning)
 	env.ExecuteWorkflow(workflows.ExperimentType)
 	if err := env.GetWorkflowError(); err != nil {
 		t.Fatal(err)
@@ -46,7 +47,7 @@ func TestLateProgress(t *testing.T) {
 func checkProgress(t *testing.T, env *testsuite.TestWorkflowEnvironment, minute int, step int64, status string) {
 	env.RegisterDelayedCallback(func() {
 		v, err := env.QueryWorkflow(workflows.QueryProgress)
-		var r workflows.ExperimentResult
+		var r study.ExperimentResult
 		if err != nil || v.Get(&r) != nil || r.Progress.Step != step || r.Status != status {
 			t.Errorf("after %d minutes: step %d, %s (%v); want step %d, %s", minute, r.Progress.Step, r.Status, err, step, status)
 		}

@@ -7,23 +7,23 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
-	"trmsweep/activities"
+	"trmsweep/internal/study"
 )
 
 // handlers answers queries, updates and signals.
 func (x *training) handlers(ctx workflow.Context) error {
-	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (ExperimentResult, error) { return x.res, nil }); err != nil {
+	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (study.ExperimentResult, error) { return x.res, nil }); err != nil {
 		return err
 	}
 	err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateControl, func(_ workflow.Context, raw json.RawMessage) (string, error) {
-		c, err := readControl(raw)
+		c, err := study.DecodeCommand(raw)
 		if err != nil {
 			return "", err
 		}
 		x.act(c)
 		return x.res.Status, nil
 	}, workflow.UpdateHandlerOptions{Validator: func(raw json.RawMessage) error {
-		c, err := readControl(raw)
+		c, err := study.DecodeCommand(raw)
 		if err != nil {
 			return err
 		}
@@ -35,9 +35,9 @@ func (x *training) handlers(ctx workflow.Context) error {
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		ch := workflow.GetSignalChannel(ctx, SignalControl)
 		for {
-			var c Control
+			var c study.Command
 			ch.Receive(ctx, &c)
-			if c.valid() == nil && x.validate(c) == nil {
+			if c.Validate() == nil && x.validate(c) == nil {
 				x.act(c)
 			}
 		}
@@ -45,15 +45,15 @@ func (x *training) handlers(ctx workflow.Context) error {
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		ch := workflow.GetSignalChannel(ctx, SignalProgress)
 		for {
-			var p activities.Progress
+			var p study.Progress
 			ch.Receive(ctx, &p)
 			x.res.ToForget = x.res.ToForget && !p.Forgotten
 			if x.late(p) && workflow.GetVersion(ctx, "late-progress", workflow.DefaultVersion, 1) != workflow.DefaultVersion {
 				continue
 			}
 			x.res.Progress = p
-			if x.res.Status == StatusQueued {
-				x.res.Status = StatusRunning
+			if x.res.Status == study.StatusQueued {
+				x.res.Status = study.StatusRunning
 			}
 			x.res.CommittedStep = max(x.res.CommittedStep, p.CommittedStep)
 			x.watch(p)
@@ -66,39 +66,39 @@ func (x *training) handlers(ctx workflow.Context) error {
 // late says whether progress is older than what is known: signals may overtake each
 // other, and those of an attempt may come after its end. What does not say when its
 // attempt began is taken.
-func (x *training) late(p activities.Progress) bool {
+func (x *training) late(p study.Progress) bool {
 	if p.StartedAt.IsZero() {
 		return false
 	}
 	return p.StartedAt.Equal(x.ended) || p.StartedAt.Equal(x.res.Progress.StartedAt) && p.Step < x.res.Progress.Step
 }
 
-func (x *training) validate(c Control) error {
+func (x *training) validate(c study.Command) error {
 	switch {
-	case c.Action == ActionAddSeeds || c.Action == ActionExtend:
+	case c.Action == study.ActionAddSeeds || c.Action == study.ActionExtend:
 		return fmt.Errorf("%s is for sweeps", c.Action)
 	case len(c.Experiments) > 1 || len(c.Experiments) == 1 && c.Experiments[0] != x.res.Item.ID && c.Experiments[0] != x.res.Item.Experiment:
 		return fmt.Errorf("this is %s, not %s", x.res.Item.ID, strings.Join(c.Experiments, ", "))
-	case c.Action == ActionResume && !x.paused:
+	case c.Action == study.ActionResume && !x.paused:
 		return fmt.Errorf("it is %s, not paused", x.res.Status)
 	}
 	return nil
 }
 
 // act takes a wish in; a running attempt is asked to save and end where needed.
-func (x *training) act(c Control) {
+func (x *training) act(c study.Command) {
 	switch c.Action {
-	case ActionResume:
+	case study.ActionResume:
 		x.paused = false
-		x.res.Status = StatusQueued
+		x.res.Status = study.StatusQueued
 		return
-	case ActionPriority:
+	case study.ActionPriority:
 		x.in.Priority = c.Priority
-		if x.res.Status != StatusQueued {
+		if x.res.Status != study.StatusQueued {
 			return // the next attempt has it
 		}
 		x.requeue = x.stop != nil
-	case ActionPause:
+	case study.ActionPause:
 		x.paused = true
 	default:
 		x.wish, x.res.Reason = c.Action, c.Reason

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"trmsweep/activities"
+	"trmsweep/internal/study"
 	"trmsweep/workflows"
 )
 
@@ -16,7 +17,7 @@ func manyItems(n int) *activities.Plan {
 	for i := range n {
 		phase := i * len(phases) / n
 		id := fmt.Sprintf("e%d_%04d_with_a_name_of_usual_length", phase+1, i)
-		it := activities.Item{Experiment: id, ID: id, Phase: phases[phase], Run: fmt.Sprintf("%016x-s42", i), SpecHash: fmt.Sprintf("%064x", i),
+		it := study.Item{Experiment: id, ID: id, Phase: phases[phase], Run: fmt.Sprintf("%016x-s42", i), SpecHash: fmt.Sprintf("%064x", i),
 			SpecKey: fmt.Sprintf("specs/%016x-s42.json", i), Seed: 42, TotalSteps: 48828, EstimatedHours: 4.1, Reference: "e1_3_batch_1024", Shape: "0123456789ab", Batch: 1024}
 		if i%100 == 99 {
 			it.SameAs = p.Items[i-1].ID
@@ -51,7 +52,7 @@ func TestLongSweepContinuesAsNew(t *testing.T) {
 			continue
 		}
 		r := sweepResult(t, env)
-		if r.Done != rows || r.Failed != 0 || r.Status != workflows.StatusDone {
+		if r.Done != rows || r.Failed != 0 || r.Status != study.StatusDone {
 			t.Fatalf("%d done, %d failed, %s: %v", r.Done, r.Failed, r.Status, r.Notes)
 		}
 		data, err := json.Marshal(r)

@@ -10,6 +10,8 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"trmsweep/activities"
+	"trmsweep/internal/experiment"
+	"trmsweep/internal/study"
 )
 
 // DatasetGenerationInput names specs (sweeps do) or what a user wants data for.
@@ -24,12 +26,12 @@ type DatasetGenerationInput struct {
 func DatasetGeneration(ctx workflow.Context, raw json.RawMessage) (activities.DatasetResult, error) {
 	var in DatasetGenerationInput
 	var out activities.DatasetResult
-	wrong := append(read(raw, &in), activities.SpecKeyFaults(in.SpecKeys)...)
+	wrong := append(study.DecodeStrict(raw, &in), activities.SpecKeyFaults(in.SpecKeys)...)
 	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (activities.DatasetResult, error) { return out, nil }); err != nil {
 		return out, err
 	}
 	if len(in.SpecKeys) == 0 || len(wrong) > 0 {
-		p, err := planStep(ctx, activities.PlanInput{Names: in.Experiments, Input: activities.SweepInput{Profile: in.Profile, Overrides: in.Overrides}, Faults: wrong})
+		p, err := planStep(ctx, activities.PlanInput{Names: in.Experiments, Input: study.SweepInput{Profile: in.Profile, Overrides: in.Overrides}, Faults: wrong})
 		if err != nil {
 			return out, err
 		}
@@ -47,5 +49,5 @@ func DatasetGeneration(ctx workflow.Context, raw json.RawMessage) (activities.Da
 func Unknown(ctx workflow.Context, _ converter.EncodedValues) error {
 	name := workflow.GetInfo(ctx).WorkflowType.Name
 	return temporal.NewNonRetryableApplicationError(fmt.Sprintf("unknown workflow type %q; the nearest known one is %s (known: %s)",
-		name, nearest(name, Types), strings.Join(Types, ", ")), activities.ErrConfig, nil)
+		name, experiment.Nearest(name, Types), strings.Join(Types, ", ")), activities.ErrConfig, nil)
 }

@@ -6,7 +6,6 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"trmsweep/activities"
+	"trmsweep/internal/study"
 	"trmsweep/workflows"
 )
 
@@ -53,7 +53,7 @@ const (
 )
 
 // begin puts an attempt on the host that is free first and plays it to its end.
-func (h *hosts) begin(it activities.Item) time.Duration {
+func (h *hosts) begin(it study.Item) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r := h.runs[it.Run]
@@ -86,7 +86,7 @@ func (h *hosts) begin(it activities.Item) time.Duration {
 }
 
 // attempt is one attempt's length in seconds and its end.
-func (h *hosts) attempt(r *hostRun, it activities.Item, start time.Time) (float64, func() (activities.TrainResult, error)) {
+func (h *hosts) attempt(r *hostRun, it study.Item, start time.Time) (float64, func() (activities.TrainResult, error)) {
 	books := map[string]float64{"starting": 20, "compiling": 60}
 	if r.committed > 0 {
 		books["restoring"] = 10
@@ -94,7 +94,7 @@ func (h *hosts) attempt(r *hostRun, it activities.Item, start time.Time) (float6
 	before := books["starting"] + books["compiling"] + books["restoring"]
 	dies := r.rng.ExpFloat64() * h.between.Seconds()
 	need := float64(it.TotalSteps-r.committed) / r.speed
-	p := activities.Progress{Total: it.TotalSteps, RestoredFrom: r.committed, CommittedStep: r.committed, StartedAt: start, Host: "host", Goodput: books}
+	p := study.Progress{Total: it.TotalSteps, RestoredFrom: r.committed, CommittedStep: r.committed, StartedAt: start, Host: "host", Goodput: books}
 	if dies >= before+need {
 		p.Step, p.CommittedStep = it.TotalSteps, it.TotalSteps
 		books["training"] = need
@@ -125,7 +125,7 @@ func (h *hosts) attempt(r *hostRun, it activities.Item, start time.Time) (float6
 }
 
 // settle brings the store up to date at the end of an attempt.
-func (h *hosts) settle(r *hostRun, it activities.Item, p *activities.Progress, worked float64) {
+func (h *hosts) settle(r *hostRun, it study.Item, p *study.Progress, worked float64) {
 	if p.RestoredFrom != r.committed {
 		h.problems = append(h.problems, fmt.Sprintf("%s: an attempt began at step %d with %d committed", it.ID, p.RestoredFrom, r.committed))
 	}
@@ -138,27 +138,10 @@ func (h *hosts) settle(r *hostRun, it activities.Item, p *activities.Progress, w
 }
 
 // progress is what the running attempt reports some seconds after its start.
-func (r *hostRun) progress(it activities.Item, at float64) activities.Progress {
+func (r *hostRun) progress(it study.Item, at float64) study.Progress {
 	worked := math.Max(at-90, 0)
-	return activities.Progress{Step: min(r.committed+int64(worked*r.speed), it.TotalSteps), Total: it.TotalSteps, CommittedStep: r.committed, RestoredFrom: r.committed, StartedAt: r.start,
+	return study.Progress{Step: min(r.committed+int64(worked*r.speed), it.TotalSteps), Total: it.TotalSteps, CommittedStep: r.committed, RestoredFrom: r.committed, StartedAt: r.start,
 		Goodput: map[string]float64{"starting": math.Min(20, at), "compiling": math.Min(60, math.Max(at-20, 0)), "training": worked}}
-}
-
-// live takes over what heartbeats say, as `trmsweep status` does.
-func (h *hosts) live(s *workflows.SweepResult, now time.Time) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for i := range s.Experiments {
-		e := &s.Experiments[i]
-		r := h.runs[e.Item.Run]
-		if r == nil || e.Item.SameAs != "" || e.Status != workflows.StatusRunning && e.Status != workflows.StatusQueued {
-			continue
-		}
-		if at := now.Sub(r.start).Seconds(); at > 0 && at < r.seconds {
-			e.Progress, e.Status = r.progress(e.Item, at), workflows.StatusRunning
-		}
-	}
-	s.Tally()
 }
 
 func (h *hosts) end(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
@@ -168,45 +151,26 @@ func (h *hosts) end(_ context.Context, in activities.TrainInput) (activities.Tra
 }
 
 // status is what the store says of a run.
-func (h *hosts) status(run string) activities.RunStatus {
+func (h *hosts) status(run string) study.RunStatus {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if r := h.runs[run]; r != nil {
-		return activities.RunStatus{CommittedStep: r.committed}
+		return study.RunStatus{CommittedStep: r.committed}
 	}
-	return activities.RunStatus{}
+	return study.RunStatus{}
 }
 
-// guess is a forecast and when it was made.
-type guess struct {
-	at              time.Time
-	mean, low, high float64
-}
-
-// study plays all 18 experiments at paper scale on preemptible hosts.
-func study(t *testing.T, seed uint64, between time.Duration, input map[string]any) (workflows.SweepResult, *hosts, []guess, time.Duration) {
+// playStudy trains all 18 experiments at paper scale on preemptible hosts.
+func playStudy(t *testing.T, seed uint64, between time.Duration, input map[string]any) (study.SweepResult, *hosts, time.Duration) {
 	t.Helper()
 	w := newWorld()
 	env := w.env(t)
 	h := newHosts(env, 8, between, seed)
 	w.status = h.status
 	takeTime(env, planned(t, w, workflows.AllAblationsType), h.begin, h.end)
-	var guesses []guess
-	for hour := 1; hour <= 40; hour++ {
-		env.RegisterDelayedCallback(func() {
-			var r workflows.SweepResult
-			if v, err := env.QueryWorkflow(workflows.QueryProgress); err != nil || v.Get(&r) != nil || r.Status != workflows.StatusRunning {
-				return
-			}
-			if h.live(&r, env.Now()); r.ETASeconds == 0 {
-				return
-			}
-			guesses = append(guesses, guess{env.Now(), r.ETASeconds, r.ETALow, r.ETAHigh})
-		}, time.Duration(hour)*30*time.Minute)
-	}
 	begin := env.Now()
 	env.ExecuteWorkflow(workflows.AllAblationsType, input)
-	return sweepResult(t, env), h, guesses, env.Now().Sub(begin)
+	return sweepResult(t, env), h, env.Now().Sub(begin)
 }
 
 // Hundreds of preemptions over the study: no commit is lost, every step that counts
@@ -218,13 +182,13 @@ func TestPreemptionTraces(t *testing.T) {
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			r, h, _, took := study(t, seed, 30*time.Minute, nil)
+			r, h, took := playStudy(t, seed, 30*time.Minute, nil)
 			for _, p := range h.problems {
 				t.Error(p)
 			}
 			training := 0.0
 			for _, e := range r.Experiments {
-				if e.Status != workflows.StatusDone || e.CommittedStep != e.Item.TotalSteps {
+				if e.Status != study.StatusDone || e.CommittedStep != e.Item.TotalSteps {
 					t.Errorf("%s: %s at step %d of %d: %s", e.Item.ID, e.Status, e.CommittedStep, e.Item.TotalSteps, e.Error)
 				}
 				if e.Item.SameAs != "" {
@@ -273,8 +237,8 @@ func near(t *testing.T, what string, got, want float64) {
 
 // A budget of hours ends the study on time, with all that was committed kept.
 func TestBudgetHours(t *testing.T) {
-	r, h, _, took := study(t, 1, 30*time.Minute, map[string]any{"budget_hours": 3})
-	if r.Status != workflows.StatusStopped || took < 3*time.Hour || took > 3*time.Hour+10*time.Minute {
+	r, h, took := playStudy(t, 1, 30*time.Minute, map[string]any{"budget_hours": 3})
+	if r.Status != study.StatusStopped || took < 3*time.Hour || took > 3*time.Hour+10*time.Minute {
 		t.Errorf("%s after %v", r.Status, took)
 	}
 	stopped := 0
@@ -282,7 +246,7 @@ func TestBudgetHours(t *testing.T) {
 		if e.Item.SameAs != "" {
 			continue
 		}
-		if e.Status == workflows.StatusStopped {
+		if e.Status == study.StatusStopped {
 			stopped++
 		}
 		if run := h.runs[e.Item.Run]; run != nil && e.CommittedStep > run.committed {
@@ -292,40 +256,4 @@ func TestBudgetHours(t *testing.T) {
 	if stopped == 0 || stopped+r.Done < 17 {
 		t.Errorf("%d stopped, %d done", stopped, r.Done)
 	}
-}
-
-// The forecast's 95% interval covers what happens, from the first half hour on,
-// whether hosts come and go every half hour or every few hours.
-func TestForecastCovers(t *testing.T) {
-	if raceEnabled {
-		t.Skip("it is about numbers, and slow with the race detector")
-	}
-	made, covered := 0, 0
-	var widths []float64
-	for _, between := range []time.Duration{30 * time.Minute, time.Hour, 5 * time.Hour} {
-		for seed := range uint64(2) {
-			_, _, guesses, took := study(t, 100+seed, between, nil)
-			if len(guesses) < 5 {
-				t.Fatalf("%d forecasts in %v", len(guesses), took)
-			}
-			end := guesses[0].at.Add(took - 30*time.Minute)
-			for _, g := range guesses {
-				left := end.Sub(g.at).Seconds()
-				made++
-				if g.low <= left && left <= g.high {
-					covered++
-				}
-				widths = append(widths, (g.high-g.low)/left)
-			}
-		}
-	}
-	slices.Sort(widths)
-	median := widths[len(widths)/2]
-	if share := float64(covered) / float64(made); share < 0.95 {
-		t.Errorf("%d of %d forecasts covered the end", covered, made)
-	}
-	if median > 0.6 {
-		t.Errorf("half of the intervals are wider than %.2f times the time left", median)
-	}
-	t.Logf("%d of %d forecasts covered the end; median width %.2f of the time left", covered, made, median)
 }

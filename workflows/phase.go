@@ -7,20 +7,20 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"trmsweep/activities"
 	"trmsweep/internal/queues"
+	"trmsweep/internal/study"
 )
 
 // phase is the state of one Phase workflow.
 type phase struct {
 	in       PhaseInput
-	rows     []ExperimentResult
+	rows     []study.ExperimentResult
 	children map[string]workflow.ChildWorkflowFuture // item ID -> the experiment, where it has begun
 }
 
 // Phase runs its experiments, at most Parallelism at once, and returns a row
 // for each; a failed one is a row with an error.
-func Phase(ctx workflow.Context, in PhaseInput) ([]ExperimentResult, error) {
+func Phase(ctx workflow.Context, in PhaseInput) ([]study.ExperimentResult, error) {
 	p := &phase{in: in, children: map[string]workflow.ChildWorkflowFuture{}}
 	if p.in.Held == nil {
 		p.in.Held = map[string]bool{}
@@ -29,20 +29,20 @@ func Phase(ctx workflow.Context, in PhaseInput) ([]ExperimentResult, error) {
 		p.in.Priorities = map[string]int{}
 	}
 	for _, it := range in.Items {
-		r := ExperimentResult{Item: it, Status: StatusQueued}
+		r := study.ExperimentResult{Item: it, Status: study.StatusQueued}
 		if in.Held[it.ID] {
-			r.Status = StatusPaused
+			r.Status = study.StatusPaused
 		}
 		p.rows = append(p.rows, r)
 	}
-	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() ([]ExperimentResult, error) { return p.rows, nil }); err != nil {
+	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() ([]study.ExperimentResult, error) { return p.rows, nil }); err != nil {
 		return nil, err
 	}
 	show := func(string) {}
 	if workflow.GetVersion(ctx, "phase-status", workflow.DefaultVersion, 1) != workflow.DefaultVersion {
 		show = func(status string) { p.show(ctx, status) }
 	}
-	show(StatusRunning)
+	show(study.StatusRunning)
 	p.listen(ctx)
 	limit := int64(in.Input.Parallelism)
 	if limit == 0 {
@@ -52,7 +52,7 @@ func Phase(ctx workflow.Context, in PhaseInput) ([]ExperimentResult, error) {
 	wg := workflow.NewWaitGroup(ctx)
 	for i := range p.rows {
 		if err := slots.Acquire(ctx, 1); err != nil {
-			p.rows[i].Status = StatusStopped
+			p.rows[i].Status = study.StatusStopped
 			continue
 		}
 		wg.Add(1)
@@ -64,9 +64,9 @@ func Phase(ctx workflow.Context, in PhaseInput) ([]ExperimentResult, error) {
 	}
 	wg.Wait(ctx)
 	if ctx.Err() != nil {
-		show(StatusStopped)
+		show(study.StatusStopped)
 	} else {
-		show(StatusDone)
+		show(study.StatusDone)
 	}
 	return p.rows, nil
 }
@@ -84,7 +84,7 @@ func (p *phase) listen(ctx workflow.Context) {
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		ch := workflow.GetSignalChannel(ctx, SignalControl)
 		for {
-			var c Control
+			var c study.Command
 			ch.Receive(ctx, &c)
 			for i := range p.rows {
 				if len(c.Experiments) > 0 && c.Experiments[0] == p.rows[i].Item.ID {
@@ -95,7 +95,7 @@ func (p *phase) listen(ctx workflow.Context) {
 	})
 }
 
-func (p *phase) take(ctx workflow.Context, i int, c Control) {
+func (p *phase) take(ctx workflow.Context, i int, c study.Command) {
 	r := &p.rows[i]
 	id := r.Item.ID
 	if child := p.children[id]; child != nil {
@@ -103,18 +103,18 @@ func (p *phase) take(ctx workflow.Context, i int, c Control) {
 		return
 	}
 	switch c.Action {
-	case ActionPriority:
+	case study.ActionPriority:
 		p.in.Priorities[id] = c.Priority
-	case ActionPause, ActionResume:
-		p.in.Held[id] = c.Action == ActionPause
+	case study.ActionPause, study.ActionResume:
+		p.in.Held[id] = c.Action == study.ActionPause
 	}
-	r.Status, r.Reason = statusOf(c.Action, r.Status), c.Reason
-	_ = workflow.SignalExternalWorkflow(ctx, p.in.Sweep, "", SignalRows, []ExperimentResult{*r})
+	r.Status, r.Reason = c.StatusBeforeStart(r.Status), c.Reason
+	_ = workflow.SignalExternalWorkflow(ctx, p.in.Sweep, "", SignalRows, []study.ExperimentResult{*r})
 }
 
 func (p *phase) experiment(ctx workflow.Context, i int) {
 	r := &p.rows[i]
-	if over(r.Status) { // skipped or stopped before it began
+	if study.Over(r.Status) { // skipped or stopped before it began
 		return
 	}
 	st := start{}
@@ -128,12 +128,12 @@ func (p *phase) experiment(ctx workflow.Context, i int) {
 
 // start is how an experiment begins.
 type start struct {
-	known   *activities.RunStatus
-	carried *ExperimentResult
+	known   *study.RunStatus
+	carried *study.ExperimentResult
 }
 
 // startExperiment runs one experiment as a child.
-func startExperiment(ctx workflow.Context, in PhaseInput, it activities.Item, st start) workflow.ChildWorkflowFuture {
+func startExperiment(ctx workflow.Context, in PhaseInput, it study.Item, st start) workflow.ChildWorkflowFuture {
 	co := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID:          in.Sweep + "/" + in.Phase + "/" + it.ID,
 		TaskQueue:           queues.Workflows,
@@ -152,9 +152,9 @@ func startExperiment(ctx workflow.Context, in PhaseInput, it activities.Item, st
 }
 
 // endExperiment waits for an experiment and returns its row, whatever became of it.
-func endExperiment(ctx workflow.Context, child workflow.ChildWorkflowFuture, row ExperimentResult) ExperimentResult {
+func endExperiment(ctx workflow.Context, child workflow.ChildWorkflowFuture, row study.ExperimentResult) study.ExperimentResult {
 	it := row.Item
-	var out ExperimentResult
+	var out study.ExperimentResult
 	err := child.Get(ctx, &out)
 	if err == nil {
 		return out
@@ -168,9 +168,9 @@ func endExperiment(ctx workflow.Context, child workflow.ChildWorkflowFuture, row
 		_ = cancelled.Details(&row)
 	}
 	row.Item = it
-	row.Status = StatusStopped
+	row.Status = study.StatusStopped
 	if ctx.Err() == nil && !temporal.IsCanceledError(err) {
-		row.Status, row.Error = StatusFailed, rootMessage(err)
+		row.Status, row.Error = study.StatusFailed, rootMessage(err)
 	}
 	return row
 }

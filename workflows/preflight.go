@@ -13,13 +13,7 @@ import (
 	"trmsweep/activities"
 	"trmsweep/internal/preflight"
 	"trmsweep/internal/queues"
-)
-
-// Values of SweepInput.Preflight.
-const (
-	PreflightFull   = "full"   // the default
-	PreflightChecks = "checks" // without trials
-	PreflightNone   = "none"
+	"trmsweep/internal/study"
 )
 
 // PreflightInput says for what the hosts must be fit.
@@ -35,14 +29,14 @@ type PreflightInput struct {
 func Preflight(ctx workflow.Context, raw json.RawMessage) (preflight.Table, error) {
 	var in PreflightInput
 	t := preflight.Table{OK: true}
-	wrong := read(raw, &in)
-	if !slices.Contains([]string{"", PreflightFull, PreflightChecks}, in.Preflight) {
+	wrong := study.DecodeStrict(raw, &in)
+	if !slices.Contains([]string{"", study.PreflightFull, study.PreflightChecks}, in.Preflight) {
 		wrong = append(wrong, fmt.Sprintf("input: preflight %q (full, checks)", in.Preflight))
 	}
 	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (preflight.Table, error) { return t, nil }); err != nil {
 		return t, err
 	}
-	si := activities.SweepInput{Profile: in.Profile, Overrides: in.Overrides, Preflight: in.Preflight}
+	si := study.SweepInput{Profile: in.Profile, Overrides: in.Overrides, Preflight: in.Preflight}
 	p, err := planStep(ctx, activities.PlanInput{Names: in.Experiments, Input: si, Faults: wrong})
 	if err != nil {
 		return t, err
@@ -54,7 +48,7 @@ func Preflight(ctx workflow.Context, raw json.RawMessage) (preflight.Table, erro
 		row.OK, row.Detail = false, rootMessage(err)
 	}
 	t.Add(row)
-	if t.OK && in.Preflight != PreflightChecks {
+	if t.OK && in.Preflight != study.PreflightChecks {
 		t.Add(trials(ctx, shapes)...)
 	}
 	workflow.SetCurrentDetails(ctx, t.Markdown())
@@ -74,8 +68,8 @@ func preflightError(t preflight.Table) error {
 }
 
 // distinctShapes is one item per shape of model, the one with the largest batch.
-func distinctShapes(items []activities.Item) []activities.Item {
-	var out []activities.Item
+func distinctShapes(items []study.Item) []study.Item {
+	var out []study.Item
 	at := map[string]int{}
 	for _, it := range items {
 		if it.SameAs != "" {
@@ -93,7 +87,7 @@ func distinctShapes(items []activities.Item) []activities.Item {
 }
 
 // hostChecks asks the server for workers and one training host for its checks.
-func hostChecks(ctx workflow.Context, items []activities.Item) []preflight.Row {
+func hostChecks(ctx workflow.Context, items []study.Item) []preflight.Row {
 	var workers preflight.Row
 	if err := workflow.ExecuteActivity(light(ctx, "look for workers"), acts.Pollers).Get(ctx, &workers); err != nil {
 		workers = preflight.Row{Check: "workers", Detail: rootMessage(err)}
@@ -115,7 +109,7 @@ func hostChecks(ctx workflow.Context, items []activities.Item) []preflight.Row {
 }
 
 // trials tries every shape, on as many hosts as are free.
-func trials(ctx workflow.Context, shapes []activities.Item) []preflight.Row {
+func trials(ctx workflow.Context, shapes []study.Item) []preflight.Row {
 	var waiting []workflow.Future
 	for _, it := range shapes {
 		actx := onHost(ctx, "trial of "+it.ID)
@@ -143,7 +137,7 @@ func onHost(ctx workflow.Context, summary string) workflow.Context {
 }
 
 // makeDatasets makes the items' datasets exist, in a child workflow of its own.
-func makeDatasets(ctx workflow.Context, items []activities.Item) error {
+func makeDatasets(ctx workflow.Context, items []study.Item) error {
 	var in DatasetGenerationInput
 	for _, it := range items {
 		if it.SameAs == "" {

@@ -8,9 +8,9 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/workflow"
 
-	"trmsweep/activities"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/queues"
+	"trmsweep/internal/study"
 )
 
 // roundSize is the most experiments that are under way together: between rounds a
@@ -24,7 +24,7 @@ const quietAbove = 50
 func (s *sweep) pending() []int {
 	var rows []int
 	for i, r := range s.res.Experiments {
-		if r.Item.SameAs == "" && !over(r.Status) && !s.launched[i] {
+		if r.Item.SameAs == "" && !study.Over(r.Status) && !s.launched[i] {
 			rows = append(rows, i)
 		}
 	}
@@ -38,17 +38,17 @@ func (s *sweep) lookUp(ctx workflow.Context) {
 		return
 	}
 	for rows := range slices.Chunk(s.pending(), roundSize) {
-		items := make([]activities.Item, len(rows))
+		items := make([]study.Item, len(rows))
 		for k, i := range rows {
 			items[k] = s.res.Experiments[i].Item
 		}
-		var sts []activities.RunStatus
+		var sts []study.RunStatus
 		err := workflow.ExecuteActivity(light(ctx, fmt.Sprintf("look for results of %d runs", len(rows))), acts.StatusAll, items).Get(ctx, &sts)
 		if err != nil || len(sts) != len(rows) {
 			return
 		}
 		for k, i := range rows {
-			if sts[k].Error == "" && !s.res.Experiments[i].take(sts[k]) {
+			if sts[k].Error == "" && !s.res.Experiments[i].Reuse(sts[k]) {
 				s.known[i] = &sts[k]
 			}
 		}
@@ -190,7 +190,7 @@ func (s *sweep) phase(ctx workflow.Context, in PhaseInput) {
 	}
 	co := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: id, TaskQueue: queues.Workflows, StaticSummary: "phase " + in.Phase,
 		WaitForCancellation: true, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_REQUEST_CANCEL})
-	var rows []ExperimentResult
+	var rows []study.ExperimentResult
 	if err := workflow.ExecuteChildWorkflow(co, PhaseType, in).Get(ctx, &rows); err != nil && ctx.Err() == nil {
 		s.note("phase " + in.Phase + ": " + rootMessage(err))
 	}
@@ -214,7 +214,7 @@ func (s *sweep) phase(ctx workflow.Context, in PhaseInput) {
 func (s *sweep) busy(version workflow.Version) int {
 	solo, inPhases, attempted := 0, 0, 0
 	for i, r := range s.res.Experiments {
-		if r.Item.SameAs != "" || over(r.Status) {
+		if r.Item.SameAs != "" || study.Over(r.Status) {
 			continue
 		}
 		switch {
@@ -249,6 +249,6 @@ func (s *sweep) continueAsNew(ctx workflow.Context) error {
 		p := &s.res.Experiments[i].Progress
 		p.Goodput, p.Host, p.Note = nil, "", ""
 	}
-	in.Carried = &s.res
+	in.Carried, in.Ladder = &s.res, s.halving.Accuracies
 	return workflow.NewContinueAsNewError(ctx, workflow.GetInfo(ctx).WorkflowType.Name, in)
 }

@@ -9,11 +9,12 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"trmsweep/activities"
+	"trmsweep/internal/study"
 	"trmsweep/workflows"
 )
 
 // planned is what a sweep without input would run.
-func planned(t *testing.T, w *world, name string) []activities.Item {
+func planned(t *testing.T, w *world, name string) []study.Item {
 	t.Helper()
 	p, err := w.real.Plan(t.Context(), activities.PlanInput{Names: []string{name}})
 	if err != nil {
@@ -24,7 +25,7 @@ func planned(t *testing.T, w *world, name string) []activities.Item {
 
 // takeTime makes attempts last on the workflow's clock: begin is called when one
 // starts and says how long it takes, end when that time has passed.
-func takeTime(env *testsuite.TestWorkflowEnvironment, items []activities.Item, begin func(activities.Item) time.Duration,
+func takeTime(env *testsuite.TestWorkflowEnvironment, items []study.Item, begin func(study.Item) time.Duration,
 	end func(context.Context, activities.TrainInput) (activities.TrainResult, error)) {
 	for _, it := range items {
 		if it.SameAs != "" {
@@ -36,6 +37,6 @@ func takeTime(env *testsuite.TestWorkflowEnvironment, items []activities.Item, b
 }
 
 // tell sends the progress of an attempt to its experiment after a while.
-func tell(env *testsuite.TestWorkflowEnvironment, after time.Duration, workflow string, p activities.Progress) {
+func tell(env *testsuite.TestWorkflowEnvironment, after time.Duration, workflow string, p study.Progress) {
 	env.RegisterDelayedCallback(func() { _ = env.SignalWorkflowByID(workflow, workflows.SignalProgress, p) }, after)
 }

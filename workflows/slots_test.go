@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"trmsweep/activities"
+	"trmsweep/internal/study"
 	"trmsweep/workflows"
 )
 
@@ -22,7 +23,7 @@ type atWork struct {
 }
 
 // begin is an attempt of an hour.
-func (a *atWork) begin(activities.Item) time.Duration {
+func (a *atWork) begin(study.Item) time.Duration {
 	a.add(1)
 	a.env.RegisterDelayedCallback(func() { a.add(-1) }, time.Hour)
 	return time.Hour
@@ -40,12 +41,12 @@ func TestParallelismHolds(t *testing.T) {
 	for _, parallelism := range []int{1, 2} {
 		for name, c := range map[string]struct {
 			minutes int
-			control workflows.Control
+			control study.Command
 			done    int
 		}{
-			"started again": {65, workflows.Control{Action: workflows.ActionRetry, Experiments: []string{"e2_2_t2_n2"}}, 5},
-			"seeds":         {5, workflows.Control{Action: workflows.ActionAddSeeds, Experiments: []string{"e2_2_t3_n4"}, Seeds: []int64{7, 8, 9}}, 8},
-			"early seeds":   {-5, workflows.Control{Action: workflows.ActionAddSeeds, Experiments: []string{"e2_2_t3_n4"}, Seeds: []int64{7, 8, 9}}, 8},
+			"started again": {65, study.Command{Action: study.ActionRetry, Experiments: []string{"e2_2_t2_n2"}}, 5},
+			"seeds":         {5, study.Command{Action: study.ActionAddSeeds, Experiments: []string{"e2_2_t3_n4"}, Seeds: []int64{7, 8, 9}}, 8},
+			"early seeds":   {-5, study.Command{Action: study.ActionAddSeeds, Experiments: []string{"e2_2_t3_n4"}, Seeds: []int64{7, 8, 9}}, 8},
 		} {
 			t.Run(name, func(t *testing.T) {
 				w := newWorld()
@@ -54,14 +55,14 @@ func TestParallelismHolds(t *testing.T) {
 				env.OnActivity("Preflight", mock.Anything, mock.Anything).Return(w.checks, nil).After(10 * time.Minute)
 				items := planned(t, w, workflows.TNSweepType)
 				for _, s := range []int64{7, 8, 9} {
-					p, err := w.real.Plan(t.Context(), activities.PlanInput{Names: []string{"e2_2_t3_n4"}, Input: activities.SweepInput{Seeds: []int64{s}}, SeedIDs: true})
+					p, err := w.real.Plan(t.Context(), activities.PlanInput{Names: []string{"e2_2_t3_n4"}, Input: study.SweepInput{Seeds: []int64{s}}, SeedIDs: true})
 					if err != nil {
 						t.Fatal(err)
 					}
 					items = append(items, p.Items...)
 				}
 				takeTime(env, items, all.begin, func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
-					if in.Attempt == 1 && c.control.Action == workflows.ActionRetry && in.Item.ID == c.control.Experiments[0] {
+					if in.Attempt == 1 && c.control.Action == study.ActionRetry && in.Item.ID == c.control.Experiments[0] {
 						return activities.TrainResult{}, temporal.NewNonRetryableApplicationError("loss is NaN", activities.ErrFinal, nil)
 					}
 					return done(in), nil
@@ -86,10 +87,10 @@ func TestExtendOfALaterPhase(t *testing.T) {
 		return done(in), nil
 	}
 	env := w.env(t)
-	update(t, env, 30*time.Second, workflows.Control{Action: workflows.ActionExtend, Epochs: 60000, Experiments: []string{"e2_2_t2_n2"}}, "e2_2_t2_n2_60000_epochs")
+	update(t, env, 30*time.Second, study.Command{Action: study.ActionExtend, Epochs: 60000, Experiments: []string{"e2_2_t2_n2"}}, "e2_2_t2_n2_60000_epochs")
 	env.ExecuteWorkflow(workflows.AllAblationsType, map[string]any{"parallelism": 1, "phases": []string{"baseline", "ablations"}})
 	r := sweepResult(t, env)
-	if e := rowOf(t, r, "e2_2_t2_n2_60000_epochs"); e.Status != workflows.StatusDone || len(w.forks) != 1 || r.Failed != 0 {
+	if e := rowOf(t, r, "e2_2_t2_n2_60000_epochs"); e.Status != study.StatusDone || len(w.forks) != 1 || r.Failed != 0 {
 		t.Errorf("%d failed, forks %+v, row %+v", r.Failed, w.forks, e)
 	}
 }
@@ -115,7 +116,7 @@ func TestExtendOfALaterRound(t *testing.T) {
 		})
 		if histories == 1 {
 			env.RegisterDelayedCallback(func() {
-				send(t, env, workflows.Control{Action: workflows.ActionExtend, Epochs: 60000, Experiments: []string{from.ID}})
+				send(t, env, study.Command{Action: study.ActionExtend, Epochs: 60000, Experiments: []string{from.ID}})
 			}, 30*time.Minute)
 		}
 		env.ExecuteWorkflow(workflows.AllAblationsType, input)
@@ -124,7 +125,7 @@ func TestExtendOfALaterRound(t *testing.T) {
 			continue
 		}
 		r := sweepResult(t, env)
-		if e := rowOf(t, r, to.ID); histories != 2 || r.Done != 61 || len(w.forks) != 1 || e.Status != workflows.StatusDone || e.Attempts != 1 {
+		if e := rowOf(t, r, to.ID); histories != 2 || r.Done != 61 || len(w.forks) != 1 || e.Status != study.StatusDone || e.Attempts != 1 {
 			t.Errorf("%d histories, %d done, forks %+v, row %+v", histories, r.Done, w.forks, e)
 		}
 		return

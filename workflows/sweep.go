@@ -15,40 +15,41 @@ import (
 	"trmsweep/internal/preflight"
 	"trmsweep/internal/protocol"
 	"trmsweep/internal/queues"
+	"trmsweep/internal/study"
 )
 
-// AllAblations runs the whole study. Input: activities.SweepInput or nothing.
-func AllAblations(ctx workflow.Context, raw json.RawMessage) (SweepResult, error) {
+// AllAblations runs the whole study. Input: study.SweepInput or nothing.
+func AllAblations(ctx workflow.Context, raw json.RawMessage) (study.SweepResult, error) {
 	return runSweep(ctx, AllAblationsType, raw)
 }
 
-// TNSweep runs the recursion depths T x n. Input: activities.SweepInput or nothing.
-func TNSweep(ctx workflow.Context, raw json.RawMessage) (SweepResult, error) {
+// TNSweep runs the recursion depths T x n. Input: study.SweepInput or nothing.
+func TNSweep(ctx workflow.Context, raw json.RawMessage) (study.SweepResult, error) {
 	return runSweep(ctx, TNSweepType, raw)
 }
 
-// BatchSweep runs the batch sizes. Input: activities.SweepInput or nothing.
-func BatchSweep(ctx workflow.Context, raw json.RawMessage) (SweepResult, error) {
+// BatchSweep runs the batch sizes. Input: study.SweepInput or nothing.
+func BatchSweep(ctx workflow.Context, raw json.RawMessage) (study.SweepResult, error) {
 	return runSweep(ctx, BatchSweepType, raw)
 }
 
 // sweepInput is the user's input and, after a continue-as-new, what came before.
 type sweepInput struct {
-	activities.SweepInput
-	Carried    *SweepResult      `json:"carried,omitempty"`
-	Held       map[string]bool   `json:"held,omitempty"`       // item ID -> paused by the user
-	Priorities map[string]int    `json:"priorities,omitempty"` // item ID -> priority of its own
-	Ladder     map[int][]float64 `json:"ladder,omitempty"`     // of successive halving: rung -> accuracies
-	Extends    map[string]string `json:"extends,omitempty"`    // item ID -> ID of the experiment for whose end it waits, to go on from there
+	study.SweepInput
+	Carried    *study.SweepResult `json:"carried,omitempty"`
+	Held       map[string]bool    `json:"held,omitempty"`       // item ID -> paused by the user
+	Priorities map[string]int     `json:"priorities,omitempty"` // item ID -> priority of its own
+	Ladder     map[int][]float64  `json:"ladder,omitempty"`     // of successive halving: rung -> accuracies
+	Extends    map[string]string  `json:"extends,omitempty"`    // item ID -> ID of the experiment for whose end it waits, to go on from there
 }
 
 // sweep is the state of one sweep workflow. The slices and maps of rows go by their index in res.Experiments.
 type sweep struct {
 	in    sweepInput
 	wrong []string // what is wrong with the input
-	res   SweepResult
+	res   study.SweepResult
 	index map[string]int // item ID -> row
-	known map[int]*activities.RunStatus
+	known map[int]*study.RunStatus
 	shown visible
 
 	work     workflow.Context         // of everything that trains; nil where nothing does
@@ -61,22 +62,22 @@ type sweep struct {
 	phaseOf  map[int]string           // workflow id of the phase that runs the row
 	phases   map[string]bool
 	ended    map[string]bool // of phases
-	reached  map[rung]bool   // of successive halving
-	closed   bool            // nothing new is started: stopped, or out of budget
+	halving  study.Halving
+	closed   bool // nothing new is started: stopped, or out of budget
 }
 
 // runSweep is the study: plan, preflight, dataset, phases, report. A failed
 // experiment is a line of the result, never the end of the sweep.
-func runSweep(ctx workflow.Context, name string, raw json.RawMessage) (SweepResult, error) {
-	s := &sweep{res: SweepResult{Sweep: workflow.GetInfo(ctx).WorkflowExecution.ID, Status: StatusRunning, Stage: "planning", Started: workflow.Now(ctx)},
-		index: map[string]int{}, known: map[int]*activities.RunStatus{}, launched: map[int]bool{}, begun: map[int]bool{}, solo: map[int]bool{}, revived: map[int]int{},
-		phaseOf: map[int]string{}, phases: map[string]bool{}, ended: map[string]bool{}, reached: map[rung]bool{}}
-	s.wrong = read(raw, &s.in)
-	s.wrong = append(s.wrong, Check(s.in.SweepInput)...)
+func runSweep(ctx workflow.Context, name string, raw json.RawMessage) (study.SweepResult, error) {
+	s := &sweep{res: study.SweepResult{Sweep: workflow.GetInfo(ctx).WorkflowExecution.ID, Status: study.StatusRunning, Stage: "planning", Started: workflow.Now(ctx)},
+		index: map[string]int{}, known: map[int]*study.RunStatus{}, launched: map[int]bool{}, begun: map[int]bool{}, solo: map[int]bool{}, revived: map[int]int{},
+		phaseOf: map[int]string{}, phases: map[string]bool{}, ended: map[string]bool{}}
+	s.wrong = study.DecodeStrict(raw, &s.in)
+	s.wrong = append(s.wrong, s.in.SweepInput.Faults()...)
 	s.wrong = append(s.wrong, activities.SweepFaults(s.res.Sweep)...)
 	if s.in.Carried != nil {
 		for _, r := range s.in.Carried.Experiments {
-			s.wrong = append(s.wrong, r.Item.Faults()...)
+			s.wrong = append(s.wrong, activities.ItemFaults(r.Item)...)
 		}
 	}
 	if s.in.Held == nil {
@@ -88,9 +89,7 @@ func runSweep(ctx workflow.Context, name string, raw json.RawMessage) (SweepResu
 	if s.in.Extends == nil {
 		s.in.Extends = map[string]string{}
 	}
-	if s.in.Ladder == nil {
-		s.in.Ladder = map[int][]float64{}
-	}
+	s.halving = study.Halving{Factor: s.in.Halving, Accuracies: s.in.Ladder}
 	if err := s.handlers(ctx); err != nil {
 		return s.res, err
 	}
@@ -99,9 +98,9 @@ func runSweep(ctx workflow.Context, name string, raw json.RawMessage) (SweepResu
 	case workflow.IsContinueAsNewError(err):
 		return s.res, err
 	case ctx.Err() != nil:
-		s.res.Status, err = StatusStopped, ctx.Err()
+		s.res.Status, err = study.StatusStopped, ctx.Err()
 	case err != nil:
-		s.res.Status = StatusFailed
+		s.res.Status = study.StatusFailed
 		s.note(s.res.Stage + ": " + rootMessage(err))
 	}
 	s.res.Stage = ""
@@ -125,9 +124,9 @@ func (s *sweep) run(ctx workflow.Context, name string) error {
 		if err := s.train(ctx); err != nil {
 			return err
 		}
-		ended := StatusDone
+		ended := study.StatusDone
 		if s.closed {
-			ended = StatusStopped
+			ended = study.StatusStopped
 		}
 		if workflow.GetVersion(ctx, "done-after-report", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
 			s.res.Status = ended
@@ -144,7 +143,7 @@ func (s *sweep) run(ctx workflow.Context, name string) error {
 			s.res.Status = ended
 			return nil
 		}
-		s.res.Status = StatusRunning
+		s.res.Status = study.StatusRunning
 	}
 }
 
@@ -175,12 +174,12 @@ func (s *sweep) layOut(ctx workflow.Context, name string) error {
 }
 
 // add appends rows for items and returns where.
-func (s *sweep) add(items []activities.Item) []int {
+func (s *sweep) add(items []study.Item) []int {
 	var rows []int
 	for _, it := range items {
 		i := len(s.res.Experiments)
 		s.index[it.ID] = i
-		s.res.Experiments = append(s.res.Experiments, ExperimentResult{Item: it, Status: StatusQueued})
+		s.res.Experiments = append(s.res.Experiments, study.ExperimentResult{Item: it, Status: study.StatusQueued})
 		rows = append(rows, i)
 	}
 	return rows
@@ -209,7 +208,7 @@ func light(ctx workflow.Context, summary string) workflow.Context {
 // prepare is preflight and dataset, for what is left to train. A dataset that
 // cannot be made is a note: other experiments may have theirs.
 func (s *sweep) prepare(ctx workflow.Context) error {
-	var left []activities.Item
+	var left []study.Item
 	for _, i := range s.pending() {
 		left = append(left, s.res.Experiments[i].Item)
 	}
@@ -217,7 +216,7 @@ func (s *sweep) prepare(ctx workflow.Context) error {
 		return nil
 	}
 	shapes := distinctShapes(left)
-	if s.in.Preflight != PreflightNone {
+	if s.in.Preflight != study.PreflightNone {
 		s.stage(ctx, "preflight")
 		if err := s.passed(hostChecks(ctx, left)); err != nil {
 			return err
@@ -228,7 +227,7 @@ func (s *sweep) prepare(ctx workflow.Context) error {
 		s.note("dataset: " + rootMessage(err))
 		return nil // trials would only say the same
 	}
-	if s.in.Preflight == "" || s.in.Preflight == PreflightFull {
+	if s.in.Preflight == "" || s.in.Preflight == study.PreflightFull {
 		s.stage(ctx, "trials")
 		return s.passed(trials(ctx, shapes))
 	}
@@ -260,7 +259,7 @@ func (s *sweep) report(ctx workflow.Context, what string, final bool) {
 		if r.Error != "" {
 			in.Failures[r.Item.ID] = r.Error[:min(len(r.Error), 300)]
 		}
-		if why := r.ended(); why != "" {
+		if why := r.EndedEarly(); why != "" {
 			in.Stopped[r.Item.ID] = why[:min(len(why), 300)]
 		}
 	}

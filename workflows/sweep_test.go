@@ -20,6 +20,7 @@ import (
 	"trmsweep/configs"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/preflight"
+	"trmsweep/internal/study"
 	"trmsweep/worker"
 	"trmsweep/workflows"
 )
@@ -30,9 +31,9 @@ type world struct {
 	attempts map[string]int
 	reports  []activities.ReportInput
 	train    func(attempt int, in activities.TrainInput) (activities.TrainResult, error)
-	finished map[string]activities.RunStatus
-	status   func(run string) activities.RunStatus // instead of finished
-	plan     *activities.Plan                      // instead of the real one
+	finished map[string]study.RunStatus
+	status   func(run string) study.RunStatus // instead of finished
+	plan     *activities.Plan                 // instead of the real one
 	real     *activities.Activities
 	checks   preflight.Table
 	noData   error
@@ -42,7 +43,7 @@ type world struct {
 }
 
 func newWorld() *world {
-	return &world{attempts: map[string]int{}, finished: map[string]activities.RunStatus{},
+	return &world{attempts: map[string]int{}, finished: map[string]study.RunStatus{},
 		real: &activities.Activities{Configs: configs.FS, Profile: "paper", Bucket: mem.New(time.Now)}, checks: preflight.Table{OK: true}}
 }
 
@@ -61,7 +62,7 @@ func (w *world) env(t *testing.T) *testsuite.TestWorkflowEnvironment {
 		}
 		return w.real.Plan(ctx, in)
 	})
-	reg("Status", func(it activities.Item) (activities.RunStatus, error) {
+	reg("Status", func(it study.Item) (study.RunStatus, error) {
 		if w.status != nil {
 			return w.status(it.Run), nil
 		}
@@ -69,10 +70,10 @@ func (w *world) env(t *testing.T) *testsuite.TestWorkflowEnvironment {
 		defer w.mu.Unlock()
 		return w.finished[it.Run], nil
 	})
-	reg("StatusAll", func(items []activities.Item) ([]activities.RunStatus, error) {
+	reg("StatusAll", func(items []study.Item) ([]study.RunStatus, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		out := make([]activities.RunStatus, len(items))
+		out := make([]study.RunStatus, len(items))
 		for i, it := range items {
 			out[i] = w.finished[it.Run]
 		}
@@ -141,19 +142,19 @@ func (w *world) stored(t *testing.T) int {
 }
 
 func done(in activities.TrainInput) activities.TrainResult {
-	return activities.TrainResult{StateSHA256: in.Item.Run, Progress: activities.Progress{Step: in.Item.TotalSteps, CommittedStep: in.Item.TotalSteps, Total: in.Item.TotalSteps}}
+	return activities.TrainResult{StateSHA256: in.Item.Run, Progress: study.Progress{Step: in.Item.TotalSteps, CommittedStep: in.Item.TotalSteps, Total: in.Item.TotalSteps}}
 }
 
-func preempted(p activities.Progress) error {
+func preempted(p study.Progress) error {
 	return temporal.NewApplicationErrorWithCause("killed", activities.ErrPreempted, nil, p)
 }
 
-func sweepResult(t *testing.T, env *testsuite.TestWorkflowEnvironment) workflows.SweepResult {
+func sweepResult(t *testing.T, env *testsuite.TestWorkflowEnvironment) study.SweepResult {
 	t.Helper()
 	if err := env.GetWorkflowError(); err != nil {
 		t.Fatalf("workflow: %v", err)
 	}
-	var r workflows.SweepResult
+	var r study.SweepResult
 	if err := env.GetWorkflowResult(&r); err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +196,7 @@ func TestOtherSweeps(t *testing.T) {
 }
 
 func TestExperimentEnds(t *testing.T) {
-	p := activities.Progress{Step: 10, CommittedStep: 5, Total: 100, Host: "host-7"}
+	p := study.Progress{Step: 10, CommittedStep: 5, Total: 100, Host: "host-7"}
 	for name, c := range map[string]struct {
 		err      error
 		attempts int
@@ -256,7 +257,7 @@ func TestFinishedIsNotTrainedAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.finished[p.Items[0].Run] = activities.RunStatus{Finished: true, Steps: 7, StateSHA256: "old"}
+		w.finished[p.Items[0].Run] = study.RunStatus{Finished: true, Steps: 7, StateSHA256: "old"}
 		env := w.env(t)
 		env.ExecuteWorkflow(workflows.ExperimentType, map[string]any{"experiment": "e1_1_baseline", "force": force})
 		if err := env.GetWorkflowError(); err != nil {
@@ -272,11 +273,11 @@ func TestPauseResumeSkip(t *testing.T) {
 	w := newWorld()
 	w.train = func(n int, in activities.TrainInput) (activities.TrainResult, error) {
 		if n == 1 {
-			return activities.TrainResult{}, preempted(activities.Progress{Step: 5, CommittedStep: 5})
+			return activities.TrainResult{}, preempted(study.Progress{Step: 5, CommittedStep: 5})
 		}
 		return done(in), nil
 	}
-	for _, c := range []struct{ action, status string }{{workflows.ActionResume, workflows.StatusDone}, {workflows.ActionSkip, workflows.StatusSkipped}} {
+	for _, c := range []struct{ action, status string }{{study.ActionResume, study.StatusDone}, {study.ActionSkip, study.StatusSkipped}} {
 		t.Run(c.action, func(t *testing.T) {
 			clear(w.attempts)
 			env := w.env(t)
@@ -286,20 +287,20 @@ func TestPauseResumeSkip(t *testing.T) {
 						OnReject:   func(err error) { t.Errorf("%s refused: %v", action, err) },
 						OnAccept:   func() {},
 						OnComplete: func(any, error) {},
-					}, workflows.Control{Action: action})
+					}, study.Command{Action: action})
 				}
 			}
-			env.RegisterDelayedCallback(update(workflows.ActionPause), 0)
+			env.RegisterDelayedCallback(update(study.ActionPause), 0)
 			env.RegisterDelayedCallback(func() {
 				v, err := env.QueryWorkflow(workflows.QueryProgress)
-				var r workflows.ExperimentResult
-				if err != nil || v.Get(&r) != nil || r.Status != workflows.StatusPaused {
+				var r study.ExperimentResult
+				if err != nil || v.Get(&r) != nil || r.Status != study.StatusPaused {
 					t.Errorf("status %q, error %v, want paused", r.Status, err)
 				}
 			}, time.Hour)
 			env.RegisterDelayedCallback(update(c.action), 2*time.Hour)
 			env.ExecuteWorkflow(workflows.ExperimentType, map[string]any{"experiment": "e1_1_baseline"})
-			var r workflows.ExperimentResult
+			var r study.ExperimentResult
 			if err := env.GetWorkflowError(); err != nil {
 				t.Fatal(err)
 			}
@@ -356,7 +357,7 @@ func TestSecondSweepTrainsOnlyWhatIsMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, it := range p.Items[1:] {
-		w.finished[it.Run] = activities.RunStatus{Finished: true, Steps: it.TotalSteps, StateSHA256: "old", BestExactAccuracy: float64(i)}
+		w.finished[it.Run] = study.RunStatus{Finished: true, Steps: it.TotalSteps, StateSHA256: "old", BestExactAccuracy: float64(i)}
 	}
 	env := w.env(t)
 	env.ExecuteWorkflow(workflows.TNSweepType)
@@ -365,7 +366,7 @@ func TestSecondSweepTrainsOnlyWhatIsMissing(t *testing.T) {
 		t.Errorf("trained %v, want only %s", w.attempts, p.Items[0].Run)
 	}
 	for i, e := range r.Experiments {
-		if e.Status != workflows.StatusDone || e.Reused != (i > 0) || e.Progress.Step != e.Item.TotalSteps {
+		if e.Status != study.StatusDone || e.Reused != (i > 0) || e.Progress.Step != e.Item.TotalSteps {
 			t.Errorf("%s: %+v", e.Item.ID, e)
 		}
 	}
@@ -375,8 +376,8 @@ func TestUnplannableSweepSaysWhy(t *testing.T) {
 	env := newWorld().env(t)
 	env.ExecuteWorkflow(workflows.TNSweepType, map[string]any{"profile": "smok"})
 	v, err := env.QueryWorkflow(workflows.QueryProgress)
-	var r workflows.SweepResult
-	if err != nil || v.Get(&r) != nil || r.Status != workflows.StatusFailed || len(r.Notes) != 1 || !strings.HasPrefix(r.Notes[0], "planning: ") {
+	var r study.SweepResult
+	if err != nil || v.Get(&r) != nil || r.Status != study.StatusFailed || len(r.Notes) != 1 || !strings.HasPrefix(r.Notes[0], "planning: ") {
 		t.Errorf("%v %+v", err, r)
 	}
 }
@@ -391,9 +392,9 @@ func TestFencedAttempt(t *testing.T) {
 					return done(in), nil
 				}
 				w.mu.Lock()
-				w.finished[in.Item.Run] = activities.RunStatus{CommittedStep: 5, Owner: owner}
+				w.finished[in.Item.Run] = study.RunStatus{CommittedStep: 5, Owner: owner}
 				w.mu.Unlock()
-				return activities.TrainResult{}, temporal.NewApplicationErrorWithCause("fenced", activities.ErrFenced, nil, activities.Progress{Step: 5})
+				return activities.TrainResult{}, temporal.NewApplicationErrorWithCause("fenced", activities.ErrFenced, nil, study.Progress{Step: 5})
 			}
 			env := w.env(t)
 			begin := env.Now()

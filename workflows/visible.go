@@ -3,15 +3,13 @@ package workflows
 import (
 	"fmt"
 	"math"
-	"strings"
-	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"trmsweep/internal/metrics"
-	"trmsweep/internal/preflight"
 	"trmsweep/internal/queues"
+	"trmsweep/internal/study"
 )
 
 // Search attributes, registered in the namespace by the stack.
@@ -34,17 +32,17 @@ const fewAttempts = 20
 // its sweep's row (at every tenth of the run and every change of status).
 func (x *training) publish(ctx workflow.Context) {
 	r := &x.res
-	if now := (visible{r.Status, r.Progress.Step, int64(r.Preemptions), r.Progress.BestExactAccuracy, rounded(ctx, r.goodput())}); now != x.shown {
+	if now := (visible{r.Status, r.Progress.Step, int64(r.Preemptions), r.Progress.BestExactAccuracy, rounded(ctx, r.GoodputShare())}); now != x.shown {
 		x.shown = now
 		err := workflow.UpsertTypedSearchAttributes(ctx, attrSweep.ValueSet(x.in.Sweep), attrPhase.ValueSet(r.Item.Phase), attrExperiment.ValueSet(r.Item.Experiment),
 			attrStatus.ValueSet(now.status), attrStep.ValueSet(now.step), attrPreemptions.ValueSet(now.preemptions), attrBest.ValueSet(now.best), attrGoodput.ValueSet(now.goodput))
 		if err != nil {
 			workflow.GetLogger(ctx).Warn("search attributes", "error", err)
 		}
-		metrics.Ledger{Sweep: x.in.Sweep, Phase: r.Item.Phase, Experiment: r.Item.ID, Seconds: r.Goodput, Goodput: r.goodput(), LostSteps: r.LostSteps, Preemptions: r.Preemptions}.
+		metrics.Ledger{Sweep: x.in.Sweep, Phase: r.Item.Phase, Experiment: r.Item.ID, Seconds: r.Goodput, Goodput: r.GoodputShare(), LostSteps: r.LostSteps, Preemptions: r.Preemptions}.
 			Publish(workflow.GetMetricsHandler(ctx))
 	}
-	details := table([]ExperimentResult{*r})
+	details := study.Table([]study.ExperimentResult{*r})
 	if r.Error != "" {
 		details += "\n" + r.Error + "\n"
 	}
@@ -53,8 +51,8 @@ func (x *training) publish(ctx workflow.Context) {
 		return
 	}
 	mark := fmt.Sprint(r.Status, r.Attempts)
-	if n := r.Attempts; n > fewAttempts && (r.Status == StatusQueued || r.Status == StatusRunning) {
-		if r.Status == StatusQueued {
+	if n := r.Attempts; n > fewAttempts && (r.Status == study.StatusQueued || r.Status == study.StatusRunning) {
+		if r.Status == study.StatusQueued {
 			return
 		}
 		mark = fmt.Sprint(r.Status, " ", n/10*10)
@@ -69,76 +67,14 @@ func (x *training) publish(ctx workflow.Context) {
 		return
 	}
 	x.lastRow = mark
-	x.sent = workflow.SignalExternalWorkflow(ctx, x.in.Sweep, "", SignalRows, []ExperimentResult{*r})
-}
-
-// details is the page of a sweep in the Web UI.
-func (s *SweepResult) details() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "**%s**, profile %s: %d of %d done", s.Status, s.Profile, s.Done, len(s.Experiments))
-	if s.Failed > 0 {
-		fmt.Fprintf(&b, ", %d failed", s.Failed)
-	}
-	if s.Status == StatusRunning && s.Stage != "" {
-		fmt.Fprintf(&b, "; now: %s", s.Stage)
-	}
-	if e := s.TimeLeft(); e != "" {
-		b.WriteString("; time left: " + e)
-	}
-	if g := share(s.Goodput, s.WallSeconds); g > 0 {
-		fmt.Fprintf(&b, "; goodput %.0f%%", 100*g)
-	}
-	b.WriteString("\n\n" + table(s.Experiments))
-	t := preflight.Table{OK: true}
-	if t.Add(s.Preflight...); !t.OK {
-		b.WriteString("\n\nPreflight:\n\n" + t.Markdown())
-	}
-	for _, n := range s.Notes {
-		b.WriteString("\n- note: " + n)
-	}
-	for _, r := range s.Experiments {
-		if why := r.Error + r.Reason; why != "" && r.Item.SameAs == "" {
-			fmt.Fprintf(&b, "\n- %s: %s", r.Item.ID, why)
-		}
-	}
-	return b.String()
-}
-
-// table is the Markdown table of the Web UI.
-func table(rows []ExperimentResult) string {
-	var b strings.Builder
-	b.WriteString("| experiment | status | step | loss | best exact | preemptions | ETA |\n|---|---|---|---|---|---|---|\n")
-	for i, r := range rows {
-		if i == 200 {
-			fmt.Fprintf(&b, "\n%d more: `trmsweep status`\n", len(rows)-i)
-			break
-		}
-		fmt.Fprintf(&b, "| %s | %s | %d/%d | %s | %s | %d | %s |\n", r.Item.ID, r.Status, r.Progress.Step, r.Item.TotalSteps,
-			r.Progress.LossText(), r.Progress.BestText(), r.Preemptions, eta(r.Progress.ETASeconds))
-	}
-	return b.String()
-}
-
-// TimeLeft is the forecast for people; empty where there is none.
-func (s *SweepResult) TimeLeft() string {
-	if s.ETASeconds <= 0 {
-		return ""
-	}
-	return fmt.Sprintf("%s (%s to %s)", eta(s.ETASeconds), eta(math.Max(s.ETALow, 1)), eta(s.ETAHigh))
-}
-
-func eta(seconds float64) string {
-	if seconds <= 0 {
-		return ""
-	}
-	return (time.Duration(seconds) * time.Second).String()
+	x.sent = workflow.SignalExternalWorkflow(ctx, x.in.Sweep, "", SignalRows, []study.ExperimentResult{*r})
 }
 
 // show publishes the sweep's live table, counts and time left.
 func (s *sweep) show(ctx workflow.Context) {
 	s.res.Tally()
-	workflow.SetCurrentDetails(ctx, s.res.details())
-	now := visible{status: s.res.Status, goodput: rounded(ctx, share(s.res.Goodput, s.res.WallSeconds))}
+	workflow.SetCurrentDetails(ctx, s.res.Markdown())
+	now := visible{status: s.res.Status, goodput: rounded(ctx, s.res.Goodput.Share(s.res.WallSeconds))}
 	for _, r := range s.res.Experiments {
 		now.best = max(now.best, r.Progress.BestExactAccuracy)
 		if r.Item.SameAs == "" {

@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"trmsweep/activities"
+	"trmsweep/internal/study"
 	"trmsweep/workflows"
 )
 
@@ -19,40 +20,40 @@ func TestWishesEndWaits(t *testing.T) {
 			status   string
 			attempts int
 		}{
-			workflows.ActionStop:  {workflows.StatusStopped, 1},
-			workflows.ActionSkip:  {workflows.StatusSkipped, 1},
-			workflows.ActionRetry: {workflows.StatusDone, 2},
-			workflows.ActionPause: {workflows.StatusDone, 2},
+			study.ActionStop:  {study.StatusStopped, 1},
+			study.ActionSkip:  {study.StatusSkipped, 1},
+			study.ActionRetry: {study.StatusDone, 2},
+			study.ActionPause: {study.StatusDone, 2},
 		} {
 			t.Run(wait+"/"+action, func(t *testing.T) {
 				w := newWorld()
-				w.status = func(string) activities.RunStatus { return activities.RunStatus{CommittedStep: 5, Owner: "another"} }
+				w.status = func(string) study.RunStatus { return study.RunStatus{CommittedStep: 5, Owner: "another"} }
 				w.train = func(n int, in activities.TrainInput) (activities.TrainResult, error) {
 					if n > 1 {
 						return done(in), nil
 					}
-					return activities.TrainResult{}, temporal.NewApplicationErrorWithCause("no", failure, nil, activities.Progress{Step: 5, CommittedStep: 5})
+					return activities.TrainResult{}, temporal.NewApplicationErrorWithCause("no", failure, nil, study.Progress{Step: 5, CommittedStep: 5})
 				}
 				env := w.env(t)
 				begin := env.Now()
-				env.RegisterDelayedCallback(func() { send(t, env, workflows.Control{Action: action}) }, early)
-				if action == workflows.ActionPause {
+				env.RegisterDelayedCallback(func() { send(t, env, study.Command{Action: action}) }, early)
+				if action == study.ActionPause {
 					env.RegisterDelayedCallback(func() {
 						v, err := env.QueryWorkflow(workflows.QueryProgress)
-						var r workflows.ExperimentResult
-						if err != nil || v.Get(&r) != nil || r.Status != workflows.StatusPaused {
+						var r study.ExperimentResult
+						if err != nil || v.Get(&r) != nil || r.Status != study.StatusPaused {
 							t.Errorf("a second after the pause it is %s (%v)", r.Status, err)
 						}
 					}, early+time.Second)
-					env.RegisterDelayedCallback(func() { send(t, env, workflows.Control{Action: workflows.ActionResume}) }, late)
+					env.RegisterDelayedCallback(func() { send(t, env, study.Command{Action: study.ActionResume}) }, late)
 				}
 				env.ExecuteWorkflow(workflows.ExperimentType, map[string]any{"timeouts": workflows.Timeouts{Backoff: time.Minute}})
-				var r workflows.ExperimentResult
+				var r study.ExperimentResult
 				if err := env.GetWorkflowResult(&r); err != nil {
 					t.Fatal(err)
 				}
 				ends := early
-				if action == workflows.ActionPause {
+				if action == study.ActionPause {
 					ends = late
 				}
 				if took := env.Now().Sub(begin); r.Status != want.status || r.Attempts != want.attempts || took != ends {

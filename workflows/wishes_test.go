@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"trmsweep/activities"
+	"trmsweep/internal/study"
 	"trmsweep/workflows"
 )
 
@@ -40,16 +41,16 @@ func TestWishesBeforeTraining(t *testing.T) {
 	for _, it := range planned(t, w, workflows.TNSweepType) {
 		ids = append(ids, it.ID)
 	}
-	update(t, env, 10*time.Minute, workflows.Control{Action: workflows.ActionPriority, Priority: 4}, ids...)
-	update(t, env, 11*time.Minute, workflows.Control{Action: workflows.ActionPriority, Priority: 1, Experiments: ids[:1]}, ids[0])
-	update(t, env, 12*time.Minute, workflows.Control{Action: workflows.ActionPause, Experiments: ids[1:2]}, ids[1])
-	update(t, env, 13*time.Minute, workflows.Control{Action: workflows.ActionSkip, Experiments: ids[2:4]}, ids[2], ids[3])
-	update(t, env, 14*time.Minute, workflows.Control{Action: workflows.ActionRetry, Experiments: ids[3:4]}, ids[3])
-	update(t, env, 15*time.Minute, workflows.Control{Action: workflows.ActionResume, Experiments: ids[4:]}) // nobody has paused it
-	update(t, env, 16*time.Minute, workflows.Control{Action: workflows.ActionExtend, Experiments: ids[4:], Epochs: 60000}, ids[4]+"_60000_epochs")
-	update(t, env, 17*time.Minute, workflows.Control{Action: workflows.ActionAddSeeds, Experiments: ids[4:], Seeds: []int64{7}}, ids[4]+"-s7")
-	update(t, env, 5*time.Hour, workflows.Control{Action: workflows.ActionResume}, ids[1])
-	var paused workflows.SweepResult
+	update(t, env, 10*time.Minute, study.Command{Action: study.ActionPriority, Priority: 4}, ids...)
+	update(t, env, 11*time.Minute, study.Command{Action: study.ActionPriority, Priority: 1, Experiments: ids[:1]}, ids[0])
+	update(t, env, 12*time.Minute, study.Command{Action: study.ActionPause, Experiments: ids[1:2]}, ids[1])
+	update(t, env, 13*time.Minute, study.Command{Action: study.ActionSkip, Experiments: ids[2:4]}, ids[2], ids[3])
+	update(t, env, 14*time.Minute, study.Command{Action: study.ActionRetry, Experiments: ids[3:4]}, ids[3])
+	update(t, env, 15*time.Minute, study.Command{Action: study.ActionResume, Experiments: ids[4:]}) // nobody has paused it
+	update(t, env, 16*time.Minute, study.Command{Action: study.ActionExtend, Experiments: ids[4:], Epochs: 60000}, ids[4]+"_60000_epochs")
+	update(t, env, 17*time.Minute, study.Command{Action: study.ActionAddSeeds, Experiments: ids[4:], Seeds: []int64{7}}, ids[4]+"-s7")
+	update(t, env, 5*time.Hour, study.Command{Action: study.ActionResume}, ids[1])
+	var paused study.SweepResult
 	env.RegisterDelayedCallback(func() {
 		v, err := env.QueryWorkflow(workflows.QueryProgress)
 		if err != nil || v.Get(&paused) != nil {
@@ -58,10 +59,10 @@ func TestWishesBeforeTraining(t *testing.T) {
 	}, 4*time.Hour)
 	env.ExecuteWorkflow(workflows.TNSweepType)
 	r := sweepResult(t, env)
-	if s := rowOf(t, paused, ids[1]).Status; s != workflows.StatusPaused || paused.Done != 5 {
+	if s := rowOf(t, paused, ids[1]).Status; s != study.StatusPaused || paused.Done != 5 {
 		t.Errorf("after four hours %s is %s and %d are done, want paused and 5", ids[1], s, paused.Done)
 	}
-	if s := rowOf(t, r, ids[2]).Status; s != workflows.StatusSkipped || r.Done != 6 {
+	if s := rowOf(t, r, ids[2]).Status; s != study.StatusSkipped || r.Done != 6 {
 		t.Errorf("%s is %s, %d done; want skipped and 6", ids[2], s, r.Done)
 	}
 	want := map[string]int{ids[0]: 1, ids[1]: 4, ids[3]: 4, ids[4]: 4, ids[4] + "_60000_epochs": 4, ids[4] + "-s7": 4}
@@ -80,7 +81,7 @@ func TestAddedAtTheEnd(t *testing.T) {
 		w.reports = append(w.reports, in)
 		return activities.ReportResult{}, nil
 	}).After(time.Hour)
-	update(t, env, 90*time.Minute, workflows.Control{Action: workflows.ActionAddSeeds, Experiments: []string{"e2_2_t2_n2"}, Seeds: []int64{7}}, "e2_2_t2_n2-s7")
+	update(t, env, 90*time.Minute, study.Command{Action: study.ActionAddSeeds, Experiments: []string{"e2_2_t2_n2"}, Seeds: []int64{7}}, "e2_2_t2_n2-s7")
 	env.ExecuteWorkflow(workflows.TNSweepType)
 	r := sweepResult(t, env)
 	if last := w.reports[len(w.reports)-1]; r.Done != 6 || len(last.Items) != 6 || !last.Final {
@@ -92,7 +93,7 @@ func TestStopAll(t *testing.T) {
 	w := newWorld()
 	env := w.env(t)
 	items := planned(t, w, workflows.TNSweepType)
-	takeTime(env, items, func(activities.Item) time.Duration { return time.Hour },
+	takeTime(env, items, func(study.Item) time.Duration { return time.Hour },
 		func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
 			return done(in), nil
 		})
@@ -100,15 +101,15 @@ func TestStopAll(t *testing.T) {
 	for _, it := range items {
 		ids = append(ids, it.ID)
 	}
-	update(t, env, 30*time.Minute, workflows.Control{Action: workflows.ActionStop}, ids...)
+	update(t, env, 30*time.Minute, study.Command{Action: study.ActionStop}, ids...)
 	env.ExecuteWorkflow(workflows.TNSweepType)
 	r := sweepResult(t, env)
 	for _, e := range r.Experiments {
-		if e.Status != workflows.StatusStopped {
+		if e.Status != study.StatusStopped {
 			t.Errorf("%s is %s", e.Item.ID, e.Status)
 		}
 	}
-	if r.Status != workflows.StatusStopped {
+	if r.Status != study.StatusStopped {
 		t.Errorf("the sweep is %s", r.Status)
 	}
 }
@@ -134,7 +135,7 @@ func TestUpdatesAreStrict(t *testing.T) {
 			t.Run(name+"/"+kind, func(t *testing.T) {
 				w := newWorld()
 				env := w.env(t)
-				takeTime(env, planned(t, w, kindOf(kind)), func(activities.Item) time.Duration { return time.Hour },
+				takeTime(env, planned(t, w, kindOf(kind)), func(study.Item) time.Duration { return time.Hour },
 					func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
 						return done(in), nil
 					})
@@ -173,28 +174,28 @@ func kindOf(workflow string) string {
 func TestExperimentUpdates(t *testing.T) {
 	const minute = time.Minute
 	for name, c := range map[string]struct {
-		updates  []workflows.Control // one a minute
+		updates  []study.Command // one a minute
 		refused  string
 		status   string
 		attempts int
 	}{
-		"retry":               {[]workflows.Control{{Action: workflows.ActionRetry}}, "", workflows.StatusDone, 2},
-		"stop":                {[]workflows.Control{{Action: workflows.ActionStop}}, "", workflows.StatusStopped, 1},
-		"skip":                {[]workflows.Control{{Action: workflows.ActionSkip}}, "", workflows.StatusSkipped, 1},
-		"pause, resume":       {[]workflows.Control{{Action: workflows.ActionPause}, {Action: workflows.ActionResume}}, "", workflows.StatusDone, 2},
-		"pause, stop":         {[]workflows.Control{{Action: workflows.ActionPause}, {Action: workflows.ActionStop}}, "", workflows.StatusStopped, 1},
-		"pause, retry":        {[]workflows.Control{{Action: workflows.ActionPause}, {Action: workflows.ActionRetry}}, "", workflows.StatusDone, 2},
-		"by its name":         {[]workflows.Control{{Action: workflows.ActionStop, Experiments: []string{"e1_1_baseline"}}}, "", workflows.StatusStopped, 1},
-		"priority":            {[]workflows.Control{{Action: workflows.ActionPriority, Priority: 1}}, "", workflows.StatusDone, 1},
-		"resume unpaused":     {[]workflows.Control{{Action: workflows.ActionResume}}, "not paused", workflows.StatusDone, 1},
-		"by another's name":   {[]workflows.Control{{Action: workflows.ActionStop, Experiments: []string{"e2_2_t2_n2"}}}, "this is e1_1_baseline, not e2_2_t2_n2", workflows.StatusDone, 1},
-		"seeds are a sweep's": {[]workflows.Control{{Action: workflows.ActionAddSeeds, Seeds: []int64{1}}}, "for sweeps", workflows.StatusDone, 1},
-		"so is extend":        {[]workflows.Control{{Action: workflows.ActionExtend, Experiments: []string{"e1_1_baseline"}, Epochs: 7}}, "for sweeps", workflows.StatusDone, 1},
+		"retry":               {[]study.Command{{Action: study.ActionRetry}}, "", study.StatusDone, 2},
+		"stop":                {[]study.Command{{Action: study.ActionStop}}, "", study.StatusStopped, 1},
+		"skip":                {[]study.Command{{Action: study.ActionSkip}}, "", study.StatusSkipped, 1},
+		"pause, resume":       {[]study.Command{{Action: study.ActionPause}, {Action: study.ActionResume}}, "", study.StatusDone, 2},
+		"pause, stop":         {[]study.Command{{Action: study.ActionPause}, {Action: study.ActionStop}}, "", study.StatusStopped, 1},
+		"pause, retry":        {[]study.Command{{Action: study.ActionPause}, {Action: study.ActionRetry}}, "", study.StatusDone, 2},
+		"by its name":         {[]study.Command{{Action: study.ActionStop, Experiments: []string{"e1_1_baseline"}}}, "", study.StatusStopped, 1},
+		"priority":            {[]study.Command{{Action: study.ActionPriority, Priority: 1}}, "", study.StatusDone, 1},
+		"resume unpaused":     {[]study.Command{{Action: study.ActionResume}}, "not paused", study.StatusDone, 1},
+		"by another's name":   {[]study.Command{{Action: study.ActionStop, Experiments: []string{"e2_2_t2_n2"}}}, "this is e1_1_baseline, not e2_2_t2_n2", study.StatusDone, 1},
+		"seeds are a sweep's": {[]study.Command{{Action: study.ActionAddSeeds, Seeds: []int64{1}}}, "for sweeps", study.StatusDone, 1},
+		"so is extend":        {[]study.Command{{Action: study.ActionExtend, Experiments: []string{"e1_1_baseline"}, Epochs: 7}}, "for sweeps", study.StatusDone, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()
 			env := w.env(t)
-			takeTime(env, planned(t, w, "e1_1_baseline"), func(activities.Item) time.Duration { return time.Hour },
+			takeTime(env, planned(t, w, "e1_1_baseline"), func(study.Item) time.Duration { return time.Hour },
 				func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
 					return done(in), nil
 				})
@@ -215,11 +216,11 @@ func TestExperimentUpdates(t *testing.T) {
 					}, u)
 				}, time.Duration(i+1)*minute)
 			}
-			if c.updates[0].Action != workflows.ActionPriority { // the first attempt has begun
-				tell(env, 30*time.Second, "default-test-workflow-id", activities.Progress{Step: 5})
+			if c.updates[0].Action != study.ActionPriority { // the first attempt has begun
+				tell(env, 30*time.Second, "default-test-workflow-id", study.Progress{Step: 5})
 			}
 			env.ExecuteWorkflow(workflows.ExperimentType)
-			var r workflows.ExperimentResult
+			var r study.ExperimentResult
 			if err := env.GetWorkflowResult(&r); err != nil {
 				t.Fatal(err)
 			}
@@ -236,16 +237,16 @@ func TestPriorityOfWhatWaits(t *testing.T) {
 		w := newWorld()
 		env := w.env(t)
 		all := watchPriorities(env)
-		takeTime(env, planned(t, w, "e1_1_baseline"), func(activities.Item) time.Duration { return time.Hour },
+		takeTime(env, planned(t, w, "e1_1_baseline"), func(study.Item) time.Duration { return time.Hour },
 			func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
 				return done(in), nil
 			})
 		if began {
-			tell(env, time.Minute, "default-test-workflow-id", activities.Progress{Step: 5})
+			tell(env, time.Minute, "default-test-workflow-id", study.Progress{Step: 5})
 		}
 		env.RegisterDelayedCallback(func() {
 			env.UpdateWorkflow(workflows.UpdateControl, "u", &testsuite.TestUpdateCallback{OnReject: func(err error) { t.Error(err) }, OnAccept: func() {}, OnComplete: func(any, error) {}},
-				workflows.Control{Action: workflows.ActionPriority, Priority: 1})
+				study.Command{Action: study.ActionPriority, Priority: 1})
 		}, 2*time.Minute)
 		env.ExecuteWorkflow(workflows.ExperimentType, map[string]any{"priority": 5})
 		want := []int{5, 1}
@@ -263,30 +264,30 @@ func TestPriorityOfWhatWaits(t *testing.T) {
 func TestResumedWhileSaving(t *testing.T) {
 	w := newWorld()
 	env := w.env(t)
-	takeTime(env, planned(t, w, "e1_1_baseline"), func(activities.Item) time.Duration { return time.Hour },
+	takeTime(env, planned(t, w, "e1_1_baseline"), func(study.Item) time.Duration { return time.Hour },
 		func(ctx context.Context, in activities.TrainInput) (activities.TrainResult, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.attempts[in.Item.Run]++
 			if w.attempts[in.Item.Run] <= workflows.MaxFailures+1 {
-				return activities.TrainResult{}, temporal.NewCanceledError(activities.Progress{Step: 5, StartedAt: env.Now()})
+				return activities.TrainResult{}, temporal.NewCanceledError(study.Progress{Step: 5, StartedAt: env.Now()})
 			}
 			return done(in), nil
 		})
 	for i := range workflows.MaxFailures + 1 {
 		env.RegisterDelayedCallback(func() {
-			for _, action := range []string{workflows.ActionPause, workflows.ActionResume} {
-				send(t, env, workflows.Control{Action: action})
+			for _, action := range []string{study.ActionPause, study.ActionResume} {
+				send(t, env, study.Command{Action: action})
 			}
 		}, time.Minute+time.Duration(i)*time.Hour)
 	}
 	begin := env.Now()
 	env.ExecuteWorkflow(workflows.ExperimentType)
-	var r workflows.ExperimentResult
+	var r study.ExperimentResult
 	if err := env.GetWorkflowResult(&r); err != nil {
 		t.Fatal(err)
 	}
-	if r.Failures != 0 || r.WithoutCommit != 0 || r.Status != workflows.StatusDone || r.Attempts != workflows.MaxFailures+2 {
+	if r.Failures != 0 || r.WithoutCommit != 0 || r.Status != study.StatusDone || r.Attempts != workflows.MaxFailures+2 {
 		t.Errorf("%+v", r)
 	}
 	if took := env.Now().Sub(begin); took != time.Minute+time.Duration(workflows.MaxFailures+1)*time.Hour {
@@ -295,7 +296,7 @@ func TestResumedWhileSaving(t *testing.T) {
 }
 
 // send sends a control that must be accepted.
-func send(t *testing.T, env *testsuite.TestWorkflowEnvironment, c workflows.Control) {
+func send(t *testing.T, env *testsuite.TestWorkflowEnvironment, c study.Command) {
 	t.Helper()
 	env.UpdateWorkflow(workflows.UpdateControl, c.Action+env.Now().String(), &testsuite.TestUpdateCallback{
 		OnReject: func(err error) { t.Errorf("%s refused: %v", c.Action, err) }, OnAccept: func() {}, OnComplete: func(any, error) {}}, c)

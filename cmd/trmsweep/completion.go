@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/study"
 	"trmsweep/workflows"
 )
 
@@ -38,8 +39,8 @@ func fixed(list ...string) names { return func(fs.FS) []string { return list } }
 var argumentNames = map[string]names{
 	"plan": planNames, "preflight": planNames, "report": planNames,
 	"train": experimentNames, "import": experimentNames, "start": startNames,
-	workflows.ActionPause: experimentNames, workflows.ActionResume: experimentNames, workflows.ActionSkip: experimentNames,
-	workflows.ActionRetry: experimentNames, workflows.ActionStop: experimentNames, workflows.ActionPriority: experimentNames,
+	study.ActionPause: experimentNames, study.ActionResume: experimentNames, study.ActionSkip: experimentNames,
+	study.ActionRetry: experimentNames, study.ActionStop: experimentNames, study.ActionPriority: experimentNames,
 	"add-seeds": experimentNames, "extend": experimentNames,
 }
 
@@ -50,7 +51,7 @@ var flagNames = map[string]names{
 	"phases":      fixed(experiment.Phases...),
 	"placement":   fixed(experiment.PlacementHost, experiment.PlacementChip),
 	"at":          fixed("newest", "best"),
-	"preflight":   fixed(workflows.PreflightFull, workflows.PreflightChecks, workflows.PreflightNone),
+	"preflight":   fixed(study.PreflightFull, study.PreflightChecks, study.PreflightNone),
 }
 
 // addCompletion lets shells complete names: `trmsweep completion bash --help` says how to install it.

@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"trmsweep/internal/study"
 	"trmsweep/workflows"
 )
 
@@ -23,27 +24,27 @@ func newControlCmds(a *app) []*cobra.Command {
 }
 
 func newPauseCmd(a *app) *cobra.Command {
-	return controlCmd(a, workflows.ActionPause, "Checkpoint and hold experiments (none named: all)", false)
+	return controlCmd(a, study.ActionPause, "Checkpoint and hold experiments (none named: all)", false)
 }
 
 func newResumeCmd(a *app) *cobra.Command {
-	return controlCmd(a, workflows.ActionResume, "Go on with paused experiments (none named: all)", false)
+	return controlCmd(a, study.ActionResume, "Go on with paused experiments (none named: all)", false)
 }
 
 func newSkipCmd(a *app) *cobra.Command {
-	return controlCmd(a, workflows.ActionSkip, "Checkpoint experiments and leave them out", true)
+	return controlCmd(a, study.ActionSkip, "Checkpoint experiments and leave them out", true)
 }
 
 func newRetryCmd(a *app) *cobra.Command {
-	return controlCmd(a, workflows.ActionRetry, "Start failed, skipped or stopped experiments of a running sweep again", true)
+	return controlCmd(a, study.ActionRetry, "Start failed, skipped or stopped experiments of a running sweep again", true)
 }
 
 func newStopCmd(a *app) *cobra.Command {
-	return controlCmd(a, workflows.ActionStop, "Checkpoint experiments after the running step and end them (none named: all)", false)
+	return controlCmd(a, study.ActionStop, "Checkpoint experiments after the running step and end them (none named: all)", false)
 }
 
 func newPriorityCmd(a *app) *cobra.Command {
-	var c workflows.Control
+	var c study.Command
 	cmd := &cobra.Command{Use: "priority [EXPERIMENT...]", Short: "Move waiting experiments in the hosts' queue (none named: all)", Args: cobra.ArbitraryArgs}
 	cmd.Flags().IntVar(&c.Priority, "to", 0, "1 (first) to 5 (last)")
 	needs(cmd, "to", func() error {
@@ -52,11 +53,11 @@ func newPriorityCmd(a *app) *cobra.Command {
 		}
 		return nil
 	})
-	return controlled(a, cmd, workflows.ActionPriority, &c)
+	return controlled(a, cmd, study.ActionPriority, &c)
 }
 
 func newAddSeedsCmd(a *app) *cobra.Command {
-	var c workflows.Control
+	var c study.Command
 	cmd := &cobra.Command{Use: "add-seeds [EXPERIMENT...]", Short: "Train experiments with more seeds too (none named: all)", Args: cobra.ArbitraryArgs}
 	cmd.Flags().Int64SliceVar(&c.Seeds, "seeds", nil, "the seeds to add")
 	needs(cmd, "seeds", func() error {
@@ -65,15 +66,15 @@ func newAddSeedsCmd(a *app) *cobra.Command {
 		}
 		return nil
 	})
-	return controlled(a, cmd, workflows.ActionAddSeeds, &c)
+	return controlled(a, cmd, study.ActionAddSeeds, &c)
 }
 
 func newExtendCmd(a *app) *cobra.Command {
-	var c workflows.Control
+	var c study.Command
 	cmd := &cobra.Command{Use: "extend EXPERIMENT...", Short: "Go on with experiments, as new ones, to more epochs", Args: cobra.MinimumNArgs(1)}
 	cmd.Flags().IntVar(&c.Epochs, "epochs", 0, "epochs in all")
 	needs(cmd, "epochs", func() error { return atLeast(cmd, 1, "epochs") })
-	return controlled(a, cmd, workflows.ActionExtend, &c)
+	return controlled(a, cmd, study.ActionExtend, &c)
 }
 
 // needs makes a missing flag, or one that check refuses, the user's fault.
@@ -92,11 +93,11 @@ func controlCmd(a *app, action, short string, named bool) *cobra.Command {
 	if named {
 		cmd.Use, cmd.Args = action+" EXPERIMENT...", cobra.MinimumNArgs(1)
 	}
-	return controlled(a, cmd, action, &workflows.Control{})
+	return controlled(a, cmd, action, &study.Command{})
 }
 
 // controlled makes a command send its control to a sweep as a validated Update.
-func controlled(a *app, cmd *cobra.Command, action string, c *workflows.Control) *cobra.Command {
+func controlled(a *app, cmd *cobra.Command, action string, c *study.Command) *cobra.Command {
 	var sweep string
 	var asJSON bool
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -134,7 +135,7 @@ const controlWait = time.Minute
 var errNobodyAnswers = errors.New("no worker answered")
 
 // control sends an update and returns the experiments it reached. A sweep that has ended takes none.
-func control(ctx context.Context, c client.Client, id string, u workflows.Control) ([]string, error) {
+func control(ctx context.Context, c client.Client, id string, u study.Command) ([]string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, controlWait, errNobodyAnswers)
 	defer cancel()
 	h, err := c.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{WorkflowID: id, UpdateName: workflows.UpdateControl,

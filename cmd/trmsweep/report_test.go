@@ -16,6 +16,7 @@ import (
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/protocol"
 	"trmsweep/internal/report"
+	"trmsweep/internal/study"
 )
 
 // studyStore is a store in which TNSweep ran with the smoke profile: one
@@ -136,7 +137,7 @@ func TestSweepReportBooks(t *testing.T) {
 		t.Fatal(err)
 	}
 	books := protocol.Accounting{WallSeconds: 20, Goodput: map[string]float64{"queued": 5, "training": 12, "lost": 3}, Preemptions: 2, LostSteps: 4}
-	in := activities.ReportInput{Sweep: "night", Items: []activities.Item{{Experiment: s.Name, Phase: s.Phase, ID: s.Name, Run: runs[0], SpecKey: "specs/x.json"}}, Books: map[string]protocol.Accounting{s.Name: books}}
+	in := activities.ReportInput{Sweep: "night", Items: []study.Item{{Experiment: s.Name, Phase: s.Phase, ID: s.Name, Run: runs[0], SpecKey: "specs/x.json"}}, Books: map[string]protocol.Accounting{s.Name: books}}
 	if _, err := (&activities.Activities{Bucket: b}).Report(ctx, in); err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +172,7 @@ func TestSweepReportSaysWhatWasStopped(t *testing.T) {
 	if _, err := blob.PutBytes(t.Context(), b, "specs/x.json", data, blob.Any); err != nil {
 		t.Fatal(err)
 	}
-	in := activities.ReportInput{Sweep: "night", Items: []activities.Item{{Experiment: specs[0].Name, Phase: specs[0].Phase, ID: "x", Run: "x", SpecKey: "specs/x.json"}}, Stopped: map[string]string{"x": why}}
+	in := activities.ReportInput{Sweep: "night", Items: []study.Item{{Experiment: specs[0].Name, Phase: specs[0].Phase, ID: "x", Run: "x", SpecKey: "specs/x.json"}}, Stopped: map[string]string{"x": why}}
 	if _, err := (&activities.Activities{Bucket: b}).Report(t.Context(), in); err != nil {
 		t.Fatal(err)
 	}

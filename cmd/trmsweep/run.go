@@ -13,8 +13,8 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
-	"trmsweep/activities"
 	"trmsweep/internal/blob/open"
+	"trmsweep/internal/study"
 	"trmsweep/workflows"
 )
 
@@ -32,7 +32,7 @@ experiments have saved; the same command continues where it stopped.`,
 			ctx := cmd.Context()
 			unheard(a)
 			a.embedded = true
-			in := activities.SweepInput{Profile: f.profile, Preflight: checks}
+			in := study.SweepInput{Profile: f.profile, Preflight: checks}
 			if err := checkInput(a, sweep, in); err != nil {
 				return err
 			}
@@ -66,7 +66,7 @@ experiments have saved; the same command continues where it stopped.`,
 }
 
 // runSweep starts or continues the sweep and follows it to its end.
-func runSweep(ctx context.Context, a *app, s *localStack, sweep string, in activities.SweepInput) error {
+func runSweep(ctx context.Context, a *app, s *localStack, sweep string, in study.SweepInput) error {
 	id := sweep + "-" + in.Profile
 	if err := start(ctx, a, sweep, id, in, false); err != nil {
 		return err
@@ -99,13 +99,13 @@ func runSweep(ctx context.Context, a *app, s *localStack, sweep string, in activ
 }
 
 // progressLine is the sweep in one line: what is training, how far, and how long it will take.
-func progressLine(st workflows.SweepResult) string {
+func progressLine(st study.SweepResult) string {
 	line := fmt.Sprintf("%s %d/%d done", st.Status, st.Done, len(st.Experiments))
 	if st.Failed > 0 {
 		line += fmt.Sprintf(", %d failed", st.Failed)
 	}
 	for _, r := range st.Experiments {
-		if p := r.Progress; r.Status == workflows.StatusRunning && p.Total > 0 && p.Step < p.Total {
+		if p := r.Progress; r.Status == study.StatusRunning && p.Total > 0 && p.Step < p.Total {
 			line += fmt.Sprintf(" | %s/%s %s %d/%d loss %s best exact %s", r.Item.Phase, r.Item.ID, p.State, p.Step, p.Total, p.LossText(), p.BestText())
 		}
 	}
@@ -116,7 +116,7 @@ func progressLine(st workflows.SweepResult) string {
 }
 
 // finishSweep copies the reports out of the store and prints where they are.
-func finishSweep(ctx context.Context, a *app, c client.Client, s *localStack, id string, st workflows.SweepResult) error {
+func finishSweep(ctx context.Context, a *app, c client.Client, s *localStack, id string, st study.SweepResult) error {
 	if err := c.GetWorkflow(ctx, id, "").Get(ctx, nil); err != nil {
 		if perr := writePreflight(a.stderr, st.Preflight); perr != nil {
 			return perr
@@ -148,11 +148,11 @@ func finishSweep(ctx context.Context, a *app, c client.Client, s *localStack, id
 }
 
 // failures are the first ten experiments that failed, each on a line with its reason.
-func failures(rows []workflows.ExperimentResult) string {
+func failures(rows []study.ExperimentResult) string {
 	var b strings.Builder
 	n := 0
 	for _, r := range rows {
-		if r.Status != workflows.StatusFailed || r.Item.SameAs != "" {
+		if r.Status != study.StatusFailed || r.Item.SameAs != "" {
 			continue
 		}
 		if n++; n > 10 {
@@ -166,7 +166,7 @@ func failures(rows []workflows.ExperimentResult) string {
 
 // sweepOutcome is the error of a sweep that ended otherwise than it should. One
 // that was stopped by the user or by its budget did as it was told.
-func sweepOutcome(a *app, id string, st workflows.SweepResult) error {
+func sweepOutcome(a *app, id string, st study.SweepResult) error {
 	tally := fmt.Sprintf("with %d of %d experiments done", st.Done, len(st.Experiments))
 	if st.Failed > 0 {
 		tally += fmt.Sprintf(" and %d failed", st.Failed)
@@ -177,9 +177,9 @@ func sweepOutcome(a *app, id string, st workflows.SweepResult) error {
 			id, st.Status, tally, strings.TrimSuffix(id, "-"+st.Profile), st.Profile, a.stateDir)
 	case st.Failed > 0:
 		return fmt.Errorf("%d of %d experiments failed; what results there are is in the report%s", st.Failed, len(st.Experiments), failures(st.Experiments))
-	case st.Status == workflows.StatusStopped:
+	case st.Status == study.StatusStopped:
 		fmt.Fprintf(a.stderr, "sweep %s was stopped %s; the same command goes on with the rest\n", id, tally)
-	case st.Status != workflows.StatusDone:
+	case st.Status != study.StatusDone:
 		return fmt.Errorf("sweep %s ended as %q %s; %s may say why, and the same command goes on with the rest", id, st.Status, tally, a.path("logs", "worker.log"))
 	}
 	return nil

@@ -12,8 +12,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
-	"trmsweep/activities"
-	"trmsweep/workflows"
+	"trmsweep/internal/study"
 )
 
 // closedWorkflow is a server that knows one workflow, which has ended in err.
@@ -28,23 +27,23 @@ func (c closedWorkflow) Get(context.Context, any) error                         
 
 // `run` ends with exit code 0 only where the sweep did what it was told and left a report.
 func TestEndOfARun(t *testing.T) {
-	three := []workflows.ExperimentResult{{}, {Item: activities.Item{ID: "e9"}, Status: workflows.StatusFailed, Error: "row 3 is bad"}, {}}
+	three := []study.ExperimentResult{{}, {Item: study.Item{ID: "e9"}, Status: study.StatusFailed, Error: "row 3 is bad"}, {}}
 	for _, tc := range []struct {
 		name string
 		err  error
-		st   workflows.SweepResult
+		st   study.SweepResult
 		code int
 		want string
 	}{
-		{"done", nil, workflows.SweepResult{Status: "done", Done: 3, Reports: []string{"sweeps/s/report.md"}}, exitOK, "report.md"},
-		{"without a report", nil, workflows.SweepResult{Status: "done", Done: 3, Notes: []string{"report: disk is full"}}, exitFailed, "without a report"},
-		{"experiments failed", nil, workflows.SweepResult{Status: "done", Done: 2, Failed: 1, Reports: []string{"sweeps/s/report.md"}}, exitFailed, "1 of 3 experiments failed; what results there are is in the report\n  e9: row 3 is bad\n"},
-		{"stopped by the user", nil, workflows.SweepResult{Status: "stopped", Done: 1, Reports: []string{"sweeps/s/report.md"}}, exitOK, "sweep s was stopped with 1 of 3 experiments done"},
-		{"stopped without a report", nil, workflows.SweepResult{Status: "stopped", Done: 1}, exitFailed, "without a report"},
-		{"not to the end", nil, workflows.SweepResult{Status: "running", Done: 1, Reports: []string{"sweeps/s/report.md"}}, exitFailed, `ended as "running" with 1 of 3`},
-		{"cancelled", temporal.NewCanceledError(), workflows.SweepResult{Status: "stopped", Done: 1}, exitFailed, "sweep s was cancelled with 1 of 3 experiments done"},
-		{"failed", temporal.NewApplicationError("preflight: no disk", "InvalidConfig"), workflows.SweepResult{Status: "failed"}, exitFailed, "sweep s: preflight: no disk\n"},
-		{"terminated", errors.New("terminated"), workflows.SweepResult{Status: "terminated"}, exitFailed, "sweep s: terminated"},
+		{"done", nil, study.SweepResult{Status: "done", Done: 3, Reports: []string{"sweeps/s/report.md"}}, exitOK, "report.md"},
+		{"without a report", nil, study.SweepResult{Status: "done", Done: 3, Notes: []string{"report: disk is full"}}, exitFailed, "without a report"},
+		{"experiments failed", nil, study.SweepResult{Status: "done", Done: 2, Failed: 1, Reports: []string{"sweeps/s/report.md"}}, exitFailed, "1 of 3 experiments failed; what results there are is in the report\n  e9: row 3 is bad\n"},
+		{"stopped by the user", nil, study.SweepResult{Status: "stopped", Done: 1, Reports: []string{"sweeps/s/report.md"}}, exitOK, "sweep s was stopped with 1 of 3 experiments done"},
+		{"stopped without a report", nil, study.SweepResult{Status: "stopped", Done: 1}, exitFailed, "without a report"},
+		{"not to the end", nil, study.SweepResult{Status: "running", Done: 1, Reports: []string{"sweeps/s/report.md"}}, exitFailed, `ended as "running" with 1 of 3`},
+		{"cancelled", temporal.NewCanceledError(), study.SweepResult{Status: "stopped", Done: 1}, exitFailed, "sweep s was cancelled with 1 of 3 experiments done"},
+		{"failed", temporal.NewApplicationError("preflight: no disk", "InvalidConfig"), study.SweepResult{Status: "failed"}, exitFailed, "sweep s: preflight: no disk\n"},
+		{"terminated", errors.New("terminated"), study.SweepResult{Status: "terminated"}, exitFailed, "sweep s: terminated"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			store := t.TempDir()

@@ -7,14 +7,14 @@ import (
 	"slices"
 	"strings"
 
-	"trmsweep/activities"
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/study"
 	"trmsweep/workflows"
 )
 
 // checkSweep finds what is wrong with a sweep or experiment to start before
 // anything runs; the worker checks again with its own configuration and environment.
-func checkSweep(a *app, name string, in activities.SweepInput) error {
+func checkSweep(a *app, name string, in study.SweepInput) error {
 	files, err := a.configs()
 	if err != nil {
 		return err

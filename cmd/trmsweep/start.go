@@ -13,9 +13,9 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
-	"trmsweep/activities"
 	"trmsweep/internal/blob"
 	"trmsweep/internal/queues"
+	"trmsweep/internal/study"
 	"trmsweep/worker"
 	"trmsweep/workflows"
 )
@@ -36,7 +36,7 @@ func dialToChange(ctx context.Context, a *app) (client.Client, error) {
 }
 
 func newStartCmd(a *app) *cobra.Command {
-	var in activities.SweepInput
+	var in study.SweepInput
 	var id string
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -66,8 +66,8 @@ func newStartCmd(a *app) *cobra.Command {
 }
 
 // checkInput finds what is wrong with a sweep's input before anything is started.
-func checkInput(a *app, name string, in activities.SweepInput) error {
-	if faults := workflows.Check(in); len(faults) > 0 {
+func checkInput(a *app, name string, in study.SweepInput) error {
+	if faults := in.Faults(); len(faults) > 0 {
 		return usagef("%s", strings.Join(faults, "; "))
 	}
 	if err := checkSweep(a, name, in); err != nil || slices.Contains(workflows.Types, name) {
@@ -79,7 +79,7 @@ func checkInput(a *app, name string, in activities.SweepInput) error {
 	return nil
 }
 
-func start(ctx context.Context, a *app, name, id string, in activities.SweepInput, asJSON bool) error {
+func start(ctx context.Context, a *app, name, id string, in study.SweepInput, asJSON bool) error {
 	if err := checkInput(a, name, in); err != nil {
 		return err
 	}

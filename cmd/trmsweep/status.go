@@ -18,8 +18,8 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
-	"trmsweep/activities"
 	"trmsweep/internal/preflight"
+	"trmsweep/internal/study"
 	"trmsweep/workflows"
 )
 
@@ -81,8 +81,8 @@ func showStatus(ctx context.Context, a *app, c client.Client, id string, asJSON,
 }
 
 // sweepStatus asks the workflow and, for what is training now, the heartbeats.
-func sweepStatus(ctx context.Context, a *app, c client.Client, id string) (workflows.SweepResult, bool, error) {
-	var st workflows.SweepResult
+func sweepStatus(ctx context.Context, a *app, c client.Client, id string) (study.SweepResult, bool, error) {
+	var st study.SweepResult
 	d, err := c.DescribeWorkflowExecution(ctx, id, "")
 	var missing *serviceerror.NotFound
 	if errors.As(err, &missing) {
@@ -97,12 +97,12 @@ func sweepStatus(ctx context.Context, a *app, c client.Client, id string) (workf
 		return st, running, fmt.Errorf("ask %s for its progress (is a worker running?): %w", id, err)
 	}
 	if d.WorkflowExecutionInfo.Type.Name == workflows.ExperimentType {
-		var r workflows.ExperimentResult
+		var r study.ExperimentResult
 		if err := v.Get(&r); err != nil {
 			return st, running, fmt.Errorf("read progress of %s: %w", id, err)
 		}
 		live(ctx, c, id, &r)
-		return workflows.SweepResult{Sweep: id, Status: r.Status, Experiments: []workflows.ExperimentResult{r}}, running, nil
+		return study.SweepResult{Sweep: id, Status: r.Status, Experiments: []study.ExperimentResult{r}}, running, nil
 	}
 	st.Sweep, st.Status = id, strings.ToLower(d.WorkflowExecutionInfo.Status.String())
 	switch d.WorkflowExecutionInfo.Type.Name {
@@ -119,27 +119,27 @@ func sweepStatus(ctx context.Context, a *app, c client.Client, id string) (workf
 	}
 	for i := range st.Experiments {
 		r := &st.Experiments[i]
-		if running && (r.Status == workflows.StatusRunning || r.Status == workflows.StatusQueued) && r.Item.SameAs == "" {
+		if running && (r.Status == study.StatusRunning || r.Status == study.StatusQueued) && r.Item.SameAs == "" {
 			live(ctx, c, fmt.Sprintf("%s/%s/%s", st.Sweep, r.Item.Phase, r.Item.ID), r)
 		}
 	}
 	st.Tally()
-	if !running && st.Status == workflows.StatusRunning { // it could not say so itself
+	if !running && st.Status == study.StatusRunning { // it could not say so itself
 		st.Status = strings.ToLower(d.WorkflowExecutionInfo.Status.String())
 	}
 	return st, running, nil
 }
 
 // live takes over what the running attempt's heartbeat says; it is newer than the workflow's view.
-func live(ctx context.Context, c client.Client, id string, r *workflows.ExperimentResult) {
+func live(ctx context.Context, c client.Client, id string, r *study.ExperimentResult) {
 	d, err := c.DescribeWorkflowExecution(ctx, id, "")
 	if err != nil {
 		return // not started yet
 	}
 	for _, p := range d.PendingActivities {
-		var b activities.Progress
+		var b study.Progress
 		if p.ActivityType.Name == "Train" && p.HeartbeatDetails != nil && converter.GetDefaultDataConverter().FromPayloads(p.HeartbeatDetails, &b) == nil {
-			r.Progress, r.Status = b, workflows.StatusRunning
+			r.Progress, r.Status = b, study.StatusRunning
 		}
 	}
 }
@@ -153,7 +153,7 @@ func writePreflight(w io.Writer, rows []preflight.Row) error {
 	return t.Write(w)
 }
 
-func writeStatus(w io.Writer, st workflows.SweepResult) error {
+func writeStatus(w io.Writer, st study.SweepResult) error {
 	fmt.Fprintf(w, "%s: %s, %d of %d done", st.Sweep, st.Status, st.Done, len(st.Experiments))
 	if st.Failed > 0 {
 		fmt.Fprintf(w, ", %d failed", st.Failed)
@@ -170,7 +170,7 @@ func writeStatus(w io.Writer, st workflows.SweepResult) error {
 	for _, r := range st.Experiments {
 		p := r.Progress
 		left, host := "", ""
-		if r.Status == workflows.StatusRunning {
+		if r.Status == study.StatusRunning {
 			host = p.Host
 		}
 		if p.ETASeconds > 0 {

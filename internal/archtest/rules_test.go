@@ -52,6 +52,7 @@ var rules = []rule{
 	{room: "internal/collective", deny: above, never: join(temporal, gomlx), planned: true, why: "sums bytes"},
 	{room: "internal/checkpoint", deny: above, never: join(temporal, gomlx, storage), why: "the commit protocol is over a contract, not over a service"},
 	{room: "internal/blob", deny: ours, allow: []string{"trmsweep/internal/blob"}, never: join(temporal, gomlx), why: "storage knows nothing of what it stores"},
+	{room: "internal/study", deny: ours, allow: []string{"trmsweep/internal/experiment", "trmsweep/internal/protocol", "trmsweep/internal/preflight"}, never: join(temporal, gomlx, storage, plots), why: "what workflows decide by can be tested without Temporal"},
 	{room: "internal/tensor", deny: ours, never: join(temporal, gomlx, storage), why: "the currency of the other rooms"},
 	{room: "internal/tfevents", deny: ours, never: join(temporal, gomlx, storage), why: "a file format"},
 	{room: "internal/supervise", deny: ours, allow: []string{"trmsweep/internal/protocol"}, never: join(temporal, gomlx, storage), why: "processes, whatever they are"},

@@ -1,0 +1,72 @@
+package study
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"trmsweep/internal/preflight"
+)
+
+// Markdown is the page of a sweep in the Web UI.
+func (s *SweepResult) Markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "**%s**, profile %s: %d of %d done", s.Status, s.Profile, s.Done, len(s.Experiments))
+	if s.Failed > 0 {
+		fmt.Fprintf(&b, ", %d failed", s.Failed)
+	}
+	if s.Status == StatusRunning && s.Stage != "" {
+		fmt.Fprintf(&b, "; now: %s", s.Stage)
+	}
+	if e := s.TimeLeft(); e != "" {
+		b.WriteString("; time left: " + e)
+	}
+	if g := s.Goodput.Share(s.WallSeconds); g > 0 {
+		fmt.Fprintf(&b, "; goodput %.0f%%", 100*g)
+	}
+	b.WriteString("\n\n" + Table(s.Experiments))
+	t := preflight.Table{OK: true}
+	if t.Add(s.Preflight...); !t.OK {
+		b.WriteString("\n\nPreflight:\n\n" + t.Markdown())
+	}
+	for _, n := range s.Notes {
+		b.WriteString("\n- note: " + n)
+	}
+	for _, r := range s.Experiments {
+		if why := r.Error + r.Reason; why != "" && r.Item.SameAs == "" {
+			fmt.Fprintf(&b, "\n- %s: %s", r.Item.ID, why)
+		}
+	}
+	return b.String()
+}
+
+// Table is the Markdown table of experiments in the Web UI.
+func Table(rows []ExperimentResult) string {
+	var b strings.Builder
+	b.WriteString("| experiment | status | step | loss | best exact | preemptions | ETA |\n|---|---|---|---|---|---|---|\n")
+	for i, r := range rows {
+		if i == 200 {
+			fmt.Fprintf(&b, "\n%d more: `trmsweep status`\n", len(rows)-i)
+			break
+		}
+		fmt.Fprintf(&b, "| %s | %s | %d/%d | %s | %s | %d | %s |\n", r.Item.ID, r.Status, r.Progress.Step, r.Item.TotalSteps,
+			r.Progress.LossText(), r.Progress.BestText(), r.Preemptions, eta(r.Progress.ETASeconds))
+	}
+	return b.String()
+}
+
+// TimeLeft is the forecast for people. It is empty if there is none.
+func (s *SweepResult) TimeLeft() string {
+	if s.ETASeconds <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s (%s to %s)", eta(s.ETASeconds), eta(math.Max(s.ETALow, 1)), eta(s.ETAHigh))
+}
+
+func eta(seconds float64) string {
+	if seconds <= 0 {
+		return ""
+	}
+	return (time.Duration(seconds) * time.Second).String()
+}
