@@ -29,7 +29,7 @@ var _ backends.Backend = (*Backend)(nil)
 
 // New reads a configuration, "" or "threads=N", and makes a backend.
 func New(config string) (backends.Backend, error) {
-	if err := kernel.Asked(); err != nil {
+	if err := kernel.CheckRequested(); err != nil {
 		return nil, fmt.Errorf("backend cpu: %w", err)
 	}
 	b := &Backend{threads: runtime.GOMAXPROCS(0)}

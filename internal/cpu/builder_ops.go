@@ -197,7 +197,8 @@ func (b *builder) DotGeneral(lhs backends.Op, lc, lb []int, rhs backends.Op, rc,
 		return nil, err
 	}
 	l, r := in[0].shape, in[1].shape
-	fault := fmt.Errorf("backend cpu: DotGeneral %s contracting %v batch %v by %s contracting %v batch %v: axes do not agree", l, lc, lb, r, rc, rb)
+	fault := fmt.Errorf("backend cpu: DotGeneral %s contracting %v batch %v by %s contracting %v batch %v: axes do not agree",
+		l, lc, lb, r, rc, rb)
 	if l.DType != r.DType || l.DType == dtypes.Bool || len(lc) != len(rc) || len(lb) != len(rb) {
 		return nil, fault
 	}
@@ -227,7 +228,9 @@ func (b *builder) DotGeneral(lhs backends.Op, lc, lb []int, rhs backends.Op, rc,
 	}
 	var dims []int
 	for i := range sp.leftBatch {
-		if l.Dimensions[sp.leftBatch[i]] != r.Dimensions[sp.rightBatch[i]] || slices.Contains(sp.leftContract, sp.leftBatch[i]) || slices.Contains(sp.rightContract, sp.rightBatch[i]) {
+		left, right := sp.leftBatch[i], sp.rightBatch[i]
+		both := slices.Contains(sp.leftContract, left) || slices.Contains(sp.rightContract, right)
+		if both || l.Dimensions[left] != r.Dimensions[right] {
 			return nil, fault
 		}
 		dims = append(dims, l.Dimensions[sp.leftBatch[i]])
@@ -247,7 +250,8 @@ func (b *builder) DotGeneral(lhs backends.Op, lc, lb []int, rhs backends.Op, rc,
 }
 
 // Gather takes slices of the operand at indices (XLA semantics: starts are clamped).
-func (b *builder) Gather(operand, indices backends.Op, vectorAxis int, offset, collapsed, start, sizes []int, sorted bool) (backends.Op, error) {
+func (b *builder) Gather(operand, indices backends.Op, vectorAxis int, offset, collapsed, start, sizes []int,
+	sorted bool) (backends.Op, error) {
 	in, err := b.own(backends.OpTypeGather, operand, indices)
 	if err != nil {
 		return nil, err
@@ -256,11 +260,18 @@ func (b *builder) Gather(operand, indices backends.Op, vectorAxis int, offset, c
 	if err != nil {
 		return nil, err
 	}
-	return b.add(backends.OpTypeGather, shape, gatherSpec{vectorAxis, slices.Clone(offset), slices.Clone(collapsed), slices.Clone(start), slices.Clone(sizes)}, in...)
+	return b.add(backends.OpTypeGather, shape, gatherSpec{
+		vectorAxis: vectorAxis,
+		offset:     slices.Clone(offset),
+		collapsed:  slices.Clone(collapsed),
+		start:      slices.Clone(start),
+		len:        slices.Clone(sizes),
+	}, in...)
 }
 
 // ScatterSum adds updates to the operand at indices; updates outside are left out.
-func (b *builder) ScatterSum(operand, indices, updates backends.Op, vectorAxis int, window, inserted, target []int, _, _ bool) (backends.Op, error) {
+func (b *builder) ScatterSum(operand, indices, updates backends.Op, vectorAxis int, window, inserted, target []int,
+	_, _ bool) (backends.Op, error) {
 	in, err := b.own(backends.OpTypeScatterSum, operand, indices, updates)
 	if err != nil {
 		return nil, err
@@ -269,5 +280,10 @@ func (b *builder) ScatterSum(operand, indices, updates backends.Op, vectorAxis i
 	if err != nil {
 		return nil, err
 	}
-	return b.add(backends.OpTypeScatterSum, shape, scatterSpec{vectorAxis, slices.Clone(window), slices.Clone(inserted), slices.Clone(target)}, in...)
+	return b.add(backends.OpTypeScatterSum, shape, scatterSpec{
+		vectorAxis: vectorAxis,
+		window:     slices.Clone(window),
+		inserted:   slices.Clone(inserted),
+		target:     slices.Clone(target),
+	}, in...)
 }

@@ -27,16 +27,18 @@ func (l *fusedLoop) piece(i int) piece {
 	}
 	p := piece{row: i * l.rowsPerPiece}
 	p.rows = min(l.rowsPerPiece, l.rows()-p.row)
-	p.at, p.n = p.row*cols, p.rows*cols
+	p.at = p.row * cols
+	p.n = p.rows * cols
 	return p
 }
 
 // run computes the pieces from lo to hi of a tile.
 func (l *fusedLoop) run(w *worker, tile, lo, hi int) {
-	regs, bases := w.regs[:len(l.registers)], w.bases[:len(l.registers)]
+	regs := w.regs[:len(l.registers)]
+	bases := w.bases[:len(l.registers)] // the memory of those that are float32
 	for i := range l.registers {
-		if r := &l.registers[i]; r.v != nil && (r.v.dt() == dtypes.Float32 || r.v.st.isMask()) {
-			bases[i] = r.v.f32(w, tile)
+		if v := l.registers[i].v; v != nil && v.isFloat32() {
+			bases[i] = v.f32(w, tile)
 		}
 	}
 	for i := range l.program {

@@ -25,8 +25,7 @@ func (g *group) fusesOver(n *node, dims []int) bool {
 	if g.vals[n] != nil || !g.member(n) {
 		return false
 	}
-	k := g.c.kinds[n.idx]
-	return (k == elementwise || k == reductionEpilogue) && slices.Equal(g.loopDims(n), dims)
+	return g.c.kinds[n.idx].inLoop() && slices.Equal(g.loopDims(n), dims)
 }
 
 // producers are root and the elementwise nodes of the same dimensions that it is computed from, directly or through others of them.
@@ -35,9 +34,11 @@ func (g *group) producers(root *node) map[*node]bool {
 	dims := g.loopDims(root)
 	var add func(n *node)
 	add = func(n *node) {
-		// A reduction is the end of a loop: the loop that computes its operand cannot read its result.
-		if set[n] || !g.fusesOver(n, dims) || (n != root && g.c.kinds[n.idx] == reductionEpilogue) {
+		if set[n] || !g.fusesOver(n, dims) {
 			return
+		}
+		if n != root && g.c.kinds[n.idx] == reductionEpilogue {
+			return // the end of a loop: the loop that computes it cannot read its result
 		}
 		set[n] = true
 		for _, m := range n.inputs {

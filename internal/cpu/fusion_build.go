@@ -253,7 +253,7 @@ func (b *fusedLoopBuilder) directRegisters() []bool {
 		if r.v == nil {
 			continue
 		}
-		if r.v.dt() == dtypes.Float32 || r.v.st.isMask() {
+		if r.v.isFloat32() {
 			direct[i] = b.oneElement() || r.perRow || slices.Equal(b.loop.strides[r.operand], solid)
 		}
 	}

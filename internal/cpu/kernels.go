@@ -76,7 +76,8 @@ var (
 	// vectorCompare gives 1 and 0.
 	vectorCompare = map[backends.OpType]func(dst, a, b []float32){
 		backends.OpTypeEqual: kernel.Equal, backends.OpTypeNotEqual: kernel.NotEqual, backends.OpTypeLessThan: kernel.Less,
-		backends.OpTypeLessOrEqual: kernel.LessOrEqual, backends.OpTypeGreaterThan: kernel.Greater, backends.OpTypeGreaterOrEqual: kernel.GreaterOrEqual,
+		backends.OpTypeLessOrEqual: kernel.LessOrEqual, backends.OpTypeGreaterThan: kernel.Greater,
+		backends.OpTypeGreaterOrEqual: kernel.GreaterOrEqual,
 	}
 )
 
@@ -165,6 +166,7 @@ func compareKernels[T number]() map[backends.OpType]func(a, b T) bool {
 	}
 }
 
+// reducer is a reduction in class T.
 type reducer[T number] struct {
 	initial func(lo, hi float64) float64 // of the type's least and greatest value
 	fold    func(acc T, x []T) T
@@ -183,6 +185,7 @@ func foldWith[T number](f func(a, b T) T) func(T, []T) T {
 func reducers[T number]() map[backends.OpType]reducer[T] {
 	k := binaryKernels[T]()
 	zero, one := func(_, _ float64) float64 { return 0 }, func(_, _ float64) float64 { return 1 }
+	least, greatest := func(lo, _ float64) float64 { return lo }, func(_, hi float64) float64 { return hi }
 	simple := func(op backends.OpType, initial func(lo, hi float64) float64, f func(a, b T) T) reducer[T] {
 		return reducer[T]{initial, foldWith(f), k[op]}
 	}
@@ -192,7 +195,9 @@ func reducers[T number]() map[backends.OpType]reducer[T] {
 		}
 		var s [4]T
 		for ; len(x) >= 4; x = x[4:] {
-			s[0], s[1], s[2], s[3] = s[0]+x[0], s[1]+x[1], s[2]+x[2], s[3]+x[3]
+			for i := range s {
+				s[i] += x[i]
+			}
 		}
 		for _, v := range x {
 			s[0] += v
@@ -202,8 +207,8 @@ func reducers[T number]() map[backends.OpType]reducer[T] {
 	return map[backends.OpType]reducer[T]{
 		backends.OpTypeReduceSum:        sum,
 		backends.OpTypeReduceProduct:    simple(backends.OpTypeMul, one, func(a, b T) T { return a * b }),
-		backends.OpTypeReduceMax:        simple(backends.OpTypeMax, func(lo, _ float64) float64 { return lo }, func(a, b T) T { return max(a, b) }),
-		backends.OpTypeReduceMin:        simple(backends.OpTypeMin, func(_, hi float64) float64 { return hi }, func(a, b T) T { return min(a, b) }),
+		backends.OpTypeReduceMax:        simple(backends.OpTypeMax, least, func(a, b T) T { return max(a, b) }),
+		backends.OpTypeReduceMin:        simple(backends.OpTypeMin, greatest, func(a, b T) T { return min(a, b) }),
 		backends.OpTypeReduceLogicalAnd: simple(backends.OpTypeLogicalAnd, one, func(a, b T) T { return truth[T](a != 0 && b != 0) }),
 		backends.OpTypeReduceLogicalOr:  simple(backends.OpTypeLogicalOr, zero, func(a, b T) T { return truth[T](a != 0 || b != 0) }),
 		backends.OpTypeReduceLogicalXor: simple(backends.OpTypeLogicalXor, zero, func(a, b T) T { return truth[T]((a != 0) != (b != 0)) }),

@@ -17,6 +17,9 @@ const (
 	standalone                    // a loop of its own over whole values
 )
 
+// inLoop reports whether fused loops compute nodes of a kind.
+func (k kind) inLoop() bool { return k == elementwise || k == reductionEpilogue }
+
 // maxReducedAxis is the longest axis that a fused loop reduces: a row must fit into a slot.
 const maxReducedAxis = 8192
 

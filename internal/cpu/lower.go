@@ -36,7 +36,7 @@ func (g *group) lower(n *node) {
 		return
 	}
 	kind := g.c.kinds[n.idx]
-	if kind == elementwise || kind == reductionEpilogue {
+	if kind.inLoop() {
 		g.lowerFusion(n)
 		return
 	}

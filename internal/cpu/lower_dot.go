@@ -33,7 +33,7 @@ func (g *group) packedRight(n *node, b matrix) *value {
 	st := c.packed[key]
 	if st == nil {
 		q := &kernel.Gemm{N: b.outer.dim, K: b.inner.dim, BRow: b.inner.stride, BCol: b.outer.stride}
-		q.Narrow = b.v.dt() == dtypes.BFloat16
+		q.BF16 = b.v.dt() == dtypes.BFloat16
 		st = c.storage(dtypes.Float32, q.PackedSize())
 		c.packed[key] = st
 		c.touch(b.v)
@@ -47,7 +47,7 @@ func (g *group) packedRight(n *node, b matrix) *value {
 
 // bindOperands points a product to the memory of its operands; a nil operand is left alone.
 func bindOperands(q *kernel.Gemm, a, b *value, w *worker, tile int) {
-	if q.Narrow {
+	if q.BF16 {
 		if a != nil {
 			q.A16 = a.u16(w, tile)
 		}
@@ -81,7 +81,7 @@ func (g *group) lowerDot(n *node) *value {
 	}
 	p.out = g.alloc(n)
 	p.sums = p.out
-	if p.gemm.Narrow {
+	if p.gemm.BF16 {
 		p.sums = g.allocAs(dtypes.Float32, g.tileDims(n), false)
 	}
 	used := []*value{p.a, p.b, p.sums, p.out}
@@ -118,7 +118,7 @@ func gemmOf(n *node, a, b matrix) kernel.Gemm {
 		BBatch: b.batch.stride,
 		CRow:   cols,
 		CBatch: rows * cols,
-		Narrow: n.shape.DType == dtypes.BFloat16,
+		BF16:   n.shape.DType == dtypes.BFloat16,
 	}
 }
 
@@ -140,7 +140,7 @@ func (p *dotStep) runTile(w *worker, tile int) {
 		q.Packed = p.packed.f32(w, tile)
 	}
 	q.C = p.sums.f32(w, tile)
-	if q.Narrow {
+	if q.BF16 {
 		q.C16 = p.out.u16(w, tile)
 	}
 	q.Run(&w.packed)
@@ -151,7 +151,7 @@ func (p *dotStep) runWhole(pool *kernel.Pool) {
 	q := &p.gemm
 	bindOperands(q, p.a, p.b, nil, 0)
 	q.C = p.sums.f32(nil, 0)
-	if q.Narrow {
+	if q.BF16 {
 		q.C16 = p.out.u16(nil, 0)
 	}
 	pool.Gemm(q)

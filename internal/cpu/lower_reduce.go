@@ -119,7 +119,7 @@ func argMinMax[C number](g *group, n *node, x *value) *value {
 				idx[i] = 0
 				for j := range dim {
 					v := load(tmp, x.st.flat, at[1]+i*l.inner(1)+j*stride, 0, 1)[0]
-					if j == 0 || best == best && (v != v || sp.isMin && v < best || !sp.isMin && v > best) {
+					if j == 0 || wins(v, best, sp.isMin) {
 						best, idx[i] = v, int64(j)
 					}
 				}
@@ -127,4 +127,17 @@ func argMinMax[C number](g *group, n *node, x *value) *value {
 			store(out.st.flat, at[0], idx)
 		}
 	})
+}
+
+// wins reports whether v takes the place of best, the least or greatest so far. The first NaN stays.
+func wins[C number](v, best C, isMin bool) bool {
+	switch {
+	case best != best:
+		return false
+	case v != v:
+		return true
+	case isMin:
+		return v < best
+	}
+	return v > best
 }

@@ -66,7 +66,8 @@ func (r *rematerialisation) at(n *node, level int) *node {
 	}
 	r.copies[key] = n
 	kind := kindOf(n)
-	if kind != view && (kind != elementwise || !slices.Contains(cheap, n.op)) {
+	isCheap := kind == elementwise && slices.Contains(cheap, n.op)
+	if kind != view && !isCheap {
 		return n
 	}
 	in := make([]*node, len(n.inputs))

@@ -2,8 +2,9 @@ package cpu
 
 import "testing"
 
-// Two views of one value, one of them read in its own region only: asking after either ends, and finds who reads the other.
-func TestKeptForSiblingViews(t *testing.T) {
+// A value has two views, and one of them is read in its own group only. Asking about either must end, and must find the reader of the
+// other.
+func TestLiveAtFindsReadersOfSiblingViews(t *testing.T) {
 	value, left, right, near, far := &node{idx: 0}, &node{idx: 1}, &node{idx: 2}, &node{idx: 3}, &node{idx: 4}
 	left.inputs, right.inputs, near.inputs, far.inputs = []*node{value}, []*node{value}, []*node{left}, []*node{right}
 	c := &compiler{kinds: []kind{elementwise, view, view, elementwise, elementwise}, level: []int{1, 1, 1, 1, 3},

@@ -86,6 +86,9 @@ func (v *value) clear(w *worker, tile int) {
 	clear(v.f32(w, tile)[:v.size()])
 }
 
+// isFloat32 reports whether the elements are float32 in memory, masks included.
+func (v *value) isFloat32() bool { return v.dt() == dtypes.Float32 || v.st.isMask() }
+
 // bool reads an element that may be a mask.
 func (v *value) bool(w *worker, tile, at int) bool {
 	if v.st.isMask() {

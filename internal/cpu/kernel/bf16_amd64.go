@@ -41,9 +41,11 @@ func useBF16(l Level) {
 	case AVX512:
 		packPanelBF16, columnBF16 = packWidened512, column
 	case AVX512BF16:
-		pairsBF16, packPanelBF16, microTileBF16, columnBF16 = true, packPanelBF16x512, microTileBF16x512, columnBF16x512
+		dotsPairsBF16 = true
+		packPanelBF16, microTileBF16, columnBF16 = packPanelBF16x512, microTileBF16x512, columnBF16x512
 	case AMX:
-		tilesBF16, packPanelBF16, packTiles, tileBlock = true, packPanelBF16x512, packTilesAMX, tileBlockAMX
+		hasTileRegisters = true
+		packPanelBF16, packTiles, tileBlock = packPanelBF16x512, packTilesAMX, tileBlockAMX
 	}
 }
 

@@ -57,6 +57,7 @@ func compareGeneric(f func(a, b float32) bool) func(dst, a, b []float32) {
 	}
 }
 
+// useGeneric selects the Go code for every function.
 func useGeneric() {
 	Equal = compareGeneric(func(a, b float32) bool { return a == b })
 	NotEqual = compareGeneric(func(a, b float32) bool { return a != b })
@@ -80,8 +81,10 @@ func useGeneric() {
 	}
 
 	packPanel, microTile = packPanelGeneric, microTileGeneric
-	column, columnBF16, packRows14, packRows32 = nil, nil, nil, nil
-	pairsBF16, tilesBF16, packPanelBF16, microTileBF16 = false, false, packPanelBF16Generic, microTileWidened
+	column, columnBF16 = nil, nil
+	packRows14, packRows32 = nil, nil
+	dotsPairsBF16, hasTileRegisters = false, false
+	packPanelBF16, microTileBF16 = packPanelBF16Generic, microTileWidened
 	Add = func(d, a, b []float32) {
 		for i := range d {
 			d[i] = a[i] + b[i]

@@ -10,7 +10,8 @@ import (
 // ulps is the distance of got from the exact value in units of the last place; equal infinities and two NaN are 0 apart.
 func ulps(got float32, want float64) float64 {
 	if math.IsNaN(want) || math.IsInf(want, 0) || float64(got) == want {
-		if (math.IsNaN(want) && got != got) || float64(got) == want {
+		bothNaN := math.IsNaN(want) && got != got
+		if bothNaN || float64(got) == want {
 			return 0
 		}
 		return math.Inf(1)
@@ -23,7 +24,8 @@ func ulps(got float32, want float64) float64 {
 }
 
 var special = []float32{0, float32(math.Copysign(0, -1)), 1, -1, float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1)),
-	math.SmallestNonzeroFloat32, -math.SmallestNonzeroFloat32, 0x1p-127, 0x1p-126, math.MaxFloat32, -math.MaxFloat32, 88.7, 88.8, -87.3, -88, -100, -103.9, -105, 0.5, 1e-8, 1e30, 3}
+	math.SmallestNonzeroFloat32, -math.SmallestNonzeroFloat32, 0x1p-127, 0x1p-126, math.MaxFloat32, -math.MaxFloat32,
+	88.7, 88.8, -87.3, -88, -100, -103.9, -105, 0.5, 1e-8, 1e30, 3}
 
 func values(r *rand.Rand, n int) []float32 {
 	s := normals(r, n)
@@ -180,7 +182,8 @@ var binaryCases = []binaryCase{
 		func(a, _ float32) float32 { return a + scalarOperand }},
 	{"scale", func() func(dst, a, b []float32) { return func(d, a, _ []float32) { Scale(d, a, scalarOperand) } },
 		func(a, _ float32) float32 { return a * scalarOperand }},
-	{"fill", func() func(dst, a, b []float32) { return func(d, _, _ []float32) { Fill(d, scalarOperand) } }, func(_, _ float32) float32 { return scalarOperand }},
+	{"fill", func() func(dst, a, b []float32) { return func(d, _, _ []float32) { Fill(d, scalarOperand) } },
+		func(_, _ float32) float32 { return scalarOperand }},
 }
 
 // checkBinary compares bits with float32 arithmetic; any NaN is as good as another.
@@ -290,7 +293,8 @@ func TestBF16(t *testing.T) {
 			FromBF16(back, w)
 			for i := range w {
 				exact := float64(a[i])
-				if d[i] != w[i] || math.Float32bits(back[i]) != uint32(w[i])<<16 || (exact == exact && math.Abs(float64(back[i])-exact) > math.Abs(exact)/256+0x1p-134) {
+				far := math.Abs(float64(back[i])-exact) > math.Abs(exact)/256+0x1p-134 // never for a NaN
+				if d[i] != w[i] || math.Float32bits(back[i]) != uint32(w[i])<<16 || far {
 					t.Fatalf("bf16(%x) = %x, want %x, back %g", math.Float32bits(a[i]), d[i], w[i], back[i])
 				}
 			}

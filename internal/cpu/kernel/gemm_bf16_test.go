@@ -48,7 +48,11 @@ func checkBF16(t *testing.T, p *Pool, g Gemm) {
 	ToBF16(want, got)
 	for i := range want {
 		inside := i/max(g.CBatch, 1) < g.Batch && i%max(g.CBatch, 1) < g.M*g.CRow && !gap(i)
-		if inside && g.C16[i] != want[i] || !inside && g.C16[i] != untouched {
+		expected := uint16(untouched)
+		if inside {
+			expected = want[i]
+		}
+		if g.C16[i] != expected {
 			t.Fatalf("%dx%dx%d batch %d: C16[%d] = %x, want %x (%g)", g.M, g.N, g.K, g.Batch, i, g.C16[i], want[i], got[i])
 		}
 	}
@@ -81,7 +85,8 @@ func near64(t *testing.T, g Gemm, got []float32) {
 					size += math.Abs(x)
 				}
 				if d := math.Abs(float64(got[at]) - s); !(d <= size*float64(g.K+2)*0x1p-24) {
-					t.Fatalf("%dx%dx%d batch %d A %d,%d B %d,%d: C[%d] = %g, want %g", g.M, g.N, g.K, g.Batch, g.ARow, g.ACol, g.BRow, g.BCol, at, got[at], s)
+					t.Fatalf("%dx%dx%d batch %d A %d,%d B %d,%d: C[%d] = %g, want %g",
+						g.M, g.N, g.K, g.Batch, g.ARow, g.ACol, g.BRow, g.BCol, at, got[at], s)
 				}
 			}
 		}
@@ -100,7 +105,7 @@ func TestGemmBF16Specials(t *testing.T) {
 			{"infinity", [2]uint16{inf, one}, [2]uint16{one, one}, math.Inf(1)},
 			{"infinity times zero", [2]uint16{inf, 0}, [2]uint16{0, 0}, math.NaN()},
 			{"NaN", [2]uint16{nan, one}, [2]uint16{one, one}, math.NaN()},
-			{"denormal", [2]uint16{tiny, 0}, [2]uint16{one, 0}, map[bool]float64{true: 0, false: 0x1p-133}[pairsBF16 || tilesBF16]},
+			{"denormal", [2]uint16{tiny, 0}, [2]uint16{one, 0}, map[bool]float64{true: 0, false: 0x1p-133}[dotsPairsBF16 || hasTileRegisters]},
 		} {
 			out := make([]float32, 1)
 			(*Pool)(nil).Gemm(&Gemm{M: 1, N: 1, K: 2, Batch: 1, A16: c.a[:], B16: c.b[:], ARow: 2, ACol: 1, BRow: 1, BCol: 2, C: out, CRow: 1})
@@ -126,7 +131,8 @@ func BenchmarkGemmBF16(b *testing.B) {
 		{"small_mix", 64, 512, 97, false, true},
 		{"small_dW", 256, 64, 64 * 97, false, false},
 	} {
-		g := Gemm{M: c.m, N: c.n, K: c.k, Batch: 1, A: normals(r, c.m*c.k), B: normals(r, c.k*c.n), C: make([]float32, c.m*c.n), C16: make([]uint16, c.m*c.n),
+		g := Gemm{M: c.m, N: c.n, K: c.k, Batch: 1, A: normals(r, c.m*c.k), B: normals(r, c.k*c.n),
+			C: make([]float32, c.m*c.n), C16: make([]uint16, c.m*c.n),
 			ARow: 1, ACol: c.m, BRow: c.n, BCol: 1, CRow: c.n}
 		if c.aAlong {
 			g.ARow, g.ACol = c.k, 1

@@ -19,7 +19,7 @@ var (
 	column, columnBF16 func(a, b, out *float32, kc, next, panels int)
 
 	// bfloat16 operands: packed as pairs of k for the CPU's dot product, or widened for microTile.
-	pairsBF16     bool
+	dotsPairsBF16 bool
 	packPanelBF16 func(dst []float32, src []uint16, lane, step, lanes, kc, width int)
 	microTileBF16 func(a, b, c []float32, ldc, kc, rows, cols int, acc bool)
 )

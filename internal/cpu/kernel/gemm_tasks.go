@@ -8,8 +8,8 @@ const (
 	packCostTiles = 60.0
 )
 
-// tasks chooses into how many parts rows and columns are cut for a pool; how many does not show in the results. Every part packs its
-// own operands, so few are good; but the threads must end together, so there are two for each at least.
+// tasks chooses into how many parts rows and columns are cut for a pool. The results do not depend on it. Every part packs its own
+// operands, so few parts are good; but the threads should end together, so a plan of fewer than two parts per thread costs as much as one of two.
 func (g *Gemm) tasks(p *Pool) (m, n int) {
 	panel, block := g.rowsOf()
 	m, n = ceilDiv(g.M, block), ceilDiv(g.N, blockN)
@@ -17,13 +17,16 @@ func (g *Gemm) tasks(p *Pool) (m, n int) {
 		return m, n
 	}
 	pack := packCost
-	if g.tiled() {
+	if g.usesTileRegisters() {
 		pack = packCostTiles
 	}
 	rows, cols := ceilDiv(g.M, panel), ceilDiv(g.N, tileN)
 	least, best := math.Inf(1), [2]int{m, n}
 	for i := m; i <= max(m, rows/4); i++ {
-		for j := n; j <= max(n, cols/4) && (g.Batch*i*j <= 8*p.threads || j == n); j++ {
+		for j := n; j <= max(n, cols/4); j++ {
+			if j > n && g.Batch*i*j > 8*p.threads {
+				break
+			}
 			r, c := ceilDiv(rows, i)*panel, ceilDiv(cols, j)*tileN
 			rounds := max(2, ceilDiv(g.Batch*i*j, p.threads))
 			if cost := float64(rounds) * (float64(r)*float64(c) + pack*float64(r+c)); cost < least {

@@ -16,7 +16,8 @@ func normals(r *rand.Rand, n int) []float32 {
 	return s
 }
 
-// randomGemm makes operands of the shape with random layout: transposed or not, padded rows, broadcast batches, gaps of NaN that must stay unread.
+// randomGemm makes operands of the shape with random layout: transposed or not, padded rows, broadcast batches, and gaps of NaN that must
+// stay unread.
 func randomGemm(r *rand.Rand, m, n, k, batch int, acc bool) Gemm {
 	g := Gemm{M: m, N: n, K: k, Batch: batch, Accumulate: acc}
 	layout := func(rows, cols int) (rs, cs, bs int, data []float32) {
@@ -171,7 +172,7 @@ func TestGemmRunIsGemm(t *testing.T) {
 			g := randomGemm(r, 1+r.IntN(200), 1+r.IntN(100), 1+r.IntN(600), 1, false)
 			if i%2 == 0 {
 				narrow(&g)
-				g.Narrow, g.C16 = true, make([]uint16, len(g.C))
+				g.BF16, g.C16 = true, make([]uint16, len(g.C))
 			}
 			p.Gemm(&g)
 			q := g
@@ -186,8 +187,12 @@ func TestGemmRunIsGemm(t *testing.T) {
 				q.Run(&s)
 				for row := range g.M {
 					at := row * g.CRow
-					if g.C16 != nil && !slices.Equal(q.C16[at:at+g.N], g.C16[at:at+g.N]) || g.C16 == nil && !slices.Equal(q.C[at:at+g.N], g.C[at:at+g.N]) {
-						t.Fatalf("%dx%dx%d, bfloat16 %v: row %d differs", g.M, g.N, g.K, g.Narrow, row)
+					same := slices.Equal(q.C[at:at+g.N], g.C[at:at+g.N])
+					if g.C16 != nil {
+						same = slices.Equal(q.C16[at:at+g.N], g.C16[at:at+g.N])
+					}
+					if !same {
+						t.Fatalf("%dx%dx%d, bfloat16 %v: row %d differs", g.M, g.N, g.K, g.BF16, row)
 					}
 				}
 				q.SameA = true

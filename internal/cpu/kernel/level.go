@@ -29,13 +29,13 @@ var levelNames = [...]string{"generic", "avx2", "avx512", "avx512bf16", "amx", "
 func (l Level) String() string { return levelNames[l] }
 
 var (
-	current Level
-	offered = offer()
+	current   Level
+	available = detectLevels()
 )
 
 func init() {
 	best := Best()
-	for _, l := range offered {
+	for _, l := range available {
 		if os.Getenv(LevelVariable) == l.String() {
 			best = l
 		}
@@ -45,10 +45,10 @@ func init() {
 	}
 }
 
-// Asked returns an error when the environment asks for a level that this machine lacks; the best one is then in use.
-func Asked() error {
-	if name := os.Getenv(LevelVariable); name != "" && !slices.Contains(levelNamesOf(offered), name) {
-		return fmt.Errorf("%s=%q: this machine offers %s", LevelVariable, name, strings.Join(levelNamesOf(offered), ", "))
+// CheckRequested returns an error if the environment asks for a level that this machine lacks. The best one is then in use.
+func CheckRequested() error {
+	if name := os.Getenv(LevelVariable); name != "" && !slices.Contains(levelNamesOf(available), name) {
+		return fmt.Errorf("%s=%q: this machine offers %s", LevelVariable, name, strings.Join(levelNamesOf(available), ", "))
 	}
 	return nil
 }
@@ -64,24 +64,25 @@ func levelNamesOf(levels []Level) []string {
 // Current returns the level in use.
 func Current() Level { return current }
 
-// Levels returns what CPU and operating system offer, weakest first.
-func Levels() []Level { return slices.Clone(offered) }
+// Levels returns the levels that CPU and operating system have, weakest first. Tests run on each of them.
+func Levels() []Level { return slices.Clone(available) }
 
-// Best returns the level that is used unless another is asked for: the strongest, but for VDPBF16PS where it is slower than
-// float32. It depends on the machine alone.
+// Best returns the level that is used unless another is asked for: the strongest, except that avx512bf16 is left out on a CPU where it is
+// slower than float32. It depends on the machine alone.
 func Best() Level {
-	best := offered[len(offered)-1]
+	best := available[len(available)-1]
 	if best == AVX512BF16 && !dotPairsFast() {
 		return AVX512
 	}
 	return best
 }
 
-// Use selects a level for the whole process. It must not run while kernels do. It is an error when the CPU or the operating
-// system lacks the level.
+// Use selects a level for the whole process. It must not run while kernels do. It fails if the CPU or the operating system lacks the
+// level.
 func Use(l Level) error {
-	if !slices.Contains(offered, l) {
-		return fmt.Errorf("use CPU level %d: this machine offers %s; set %s to one of them", int(l), strings.Join(levelNamesOf(offered), ", "), LevelVariable)
+	if !slices.Contains(available, l) {
+		return fmt.Errorf("use CPU level %d: this machine offers %s; set %s to one of them",
+			int(l), strings.Join(levelNamesOf(available), ", "), LevelVariable)
 	}
 	current = l
 	useGeneric()

@@ -2,8 +2,8 @@ package kernel
 
 import "golang.org/x/sys/cpu"
 
-// offer lists the levels of this machine. It asks the operating system for AMX's registers where the CPU has them.
-func offer() []Level {
+// detectLevels lists the levels of this machine. It asks the operating system for AMX's registers where the CPU has them.
+func detectLevels() []Level {
 	x, levels := &cpu.X86, []Level{Generic}
 	if !x.HasAVX2 || !x.HasFMA {
 		return levels
@@ -25,8 +25,8 @@ func offer() []Level {
 
 func cpuid(leaf uint32) (b, c, d uint32)
 
-// dotPairsFast says whether VDPBF16PS beats float32 FMA on the widened values: on AMD it does twice the work per cycle; Intel's
-// (measured: Sapphire Rapids) takes twice the cycles, for the same work, and packs more slowly.
+// dotPairsFast reports whether VDPBF16PS is faster than float32 FMA on widened values. On AMD it does twice the work per cycle. On Intel
+// (measured on Sapphire Rapids) it takes twice the cycles, so it does the same work, and packing is slower.
 func dotPairsFast() bool {
 	b, c, d := cpuid(0)
 	const genuine, inte, intel = 0x756e6547, 0x49656e69, 0x6c65746e

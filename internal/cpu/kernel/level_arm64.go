@@ -2,7 +2,7 @@ package kernel
 
 import "golang.org/x/sys/cpu"
 
-func offer() []Level {
+func detectLevels() []Level {
 	if cpu.ARM64.HasASIMD {
 		return []Level{Generic, NEON}
 	}

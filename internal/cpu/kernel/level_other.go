@@ -2,7 +2,7 @@
 
 package kernel
 
-func offer() []Level { return []Level{Generic} }
+func detectLevels() []Level { return []Level{Generic} }
 
 func dotPairsFast() bool { return true }
 

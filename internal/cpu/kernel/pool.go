@@ -77,7 +77,7 @@ func (p *Pool) Run(n, grain int, job Job) {
 }
 
 func (p *Pool) work() {
-	defer p.keepFault()
+	defer p.keepPanic()
 	for {
 		hi := int(p.next.Add(int64(p.grain)))
 		lo := hi - p.grain
@@ -88,8 +88,8 @@ func (p *Pool) work() {
 	}
 }
 
-// keepFault leaves the first panic of a job to the goroutine that called Run.
-func (p *Pool) keepFault() {
+// keepPanic leaves the first panic of a job to the goroutine that called Run.
+func (p *Pool) keepPanic() {
 	if r := recover(); r != nil {
 		fault := r
 		p.fault.CompareAndSwap(nil, &fault)
@@ -126,7 +126,7 @@ func (l *freeList[T]) put(t *T) {
 	l.mu.Unlock()
 }
 
-// grow gives n words at the start of a cache line; what they held is lost when there were fewer.
+// grow returns n words at the start of a cache line. It keeps the memory and its contents if that has n words already.
 func grow(s []float32, n int) []float32 {
 	if cap(s) < n {
 		s = make([]float32, n+15)

@@ -101,11 +101,7 @@ func toBF16x512(dst *uint16, a *float32, n int)
 //go:noescape
 func fromBF16x512(dst *float32, a *uint16, n int)
 
-// peak512 runs n rounds of 24 register FMAs of 16 lanes.
-//
-//go:noescape
-func peak512(n int)
-
+// useLevel selects the assembly of a level.
 func useLevel(l Level) {
 	if l == AVX2 {
 		microTile = microTileSmall
@@ -113,9 +109,11 @@ func useLevel(l Level) {
 	if l < AVX512 {
 		return
 	}
-	Add, Sub, Mul, Div, Max, Min = binary(vADD512), binary(vSUB512), binary(vMUL512), binary(vDIV512), binary(vMAX512), binary(vMIN512)
+	Add, Sub, Mul = binary(vADD512), binary(vSUB512), binary(vMUL512)
+	Div, Max, Min = binary(vDIV512), binary(vMAX512), binary(vMIN512)
 	AddScalar, Scale = scalar(addScalar512), scalar(scale512)
-	Neg, Abs, Sqrt, Exp, Sigmoid = unary(neg512), unary(abs512), unary(sqrt512), unary(exp512), unary(sigmoid512)
+	Neg, Abs, Sqrt = unary(neg512), unary(abs512), unary(sqrt512)
+	Exp, Sigmoid = unary(exp512), unary(sigmoid512)
 	Equal, NotEqual, Less = binary(cmpEQ512), binary(cmpNEQ512), binary(cmpLT512)
 	LessOrEqual, Greater, GreaterOrEqual = binary(cmpLE512), binary(cmpGT512), binary(cmpGE512)
 	Choose = func(dst, on, a, b []float32) {
@@ -134,7 +132,8 @@ func useLevel(l Level) {
 	transpose = transpose512
 	SwiGLUGrad = func(dGate, dUp, dst, gate, up, dOut []float32) {
 		if n := len(dOut); n > 0 {
-			_, _, _, _, _ = dGate[n-1], dUp[n-1], dst[n-1], gate[n-1], up[n-1]
+			_, _, _ = dGate[n-1], dUp[n-1], dst[n-1]
+			_, _ = gate[n-1], up[n-1]
 			swiGLUGrad512(&dGate[0], &dUp[0], &dst[0], &gate[0], &up[0], &dOut[0], n)
 		}
 	}
@@ -161,6 +160,7 @@ func useLevel(l Level) {
 	useBF16(l)
 }
 
+// binary checks lengths before assembly runs, as do scalar and unary.
 func binary(f func(dst, a, b *float32, n int)) func(dst, a, b []float32) {
 	return func(dst, a, b []float32) {
 		if n := len(dst); n > 0 {

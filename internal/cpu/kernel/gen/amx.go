@@ -6,7 +6,8 @@ import (
 )
 
 // Go's assembler lacks AMX and VCVTNE2PS2BF16; these write their bytes. Registers are numbers as the processor counts them.
-var regNumber = map[string]int{"AX": 0, "CX": 1, "DX": 2, "BX": 3, "SI": 6, "DI": 7, "R8": 8, "R9": 9, "R10": 10, "R11": 11, "R12": 12, "R13": 13, "R14": 14, "R15": 15}
+var regNumber = map[string]int{"AX": 0, "CX": 1, "DX": 2, "BX": 3, "SI": 6, "DI": 7,
+	"R8": 8, "R9": 9, "R10": 10, "R11": 11, "R12": 12, "R13": 13, "R14": 14, "R15": 15}
 
 func raw(b ...int) {
 	s := "\t"
@@ -61,7 +62,8 @@ func tileConfig(base string) {
 // narrowPair writes VCVTNE2PS2BF16: dst = bfloat16 of low, then of high.
 func narrowPair(low, high, dst int) {
 	inv := func(v, bit int) int { return 1 &^ (v >> bit) }
-	raw(0x62, inv(dst, 3)<<7|inv(low, 4)<<6|inv(low, 3)<<5|inv(dst, 4)<<4|2, (^high&15)<<3|4|3, 2<<5|inv(high, 4)<<3, 0x72, 0xc0|dst&7<<3|low&7)
+	raw(0x62, inv(dst, 3)<<7|inv(low, 4)<<6|inv(low, 3)<<5|inv(dst, 4)<<4|2, (^high&15)<<3|4|3,
+		2<<5|inv(high, 4)<<3, 0x72, 0xc0|dst&7<<3|low&7)
 }
 
 // tileRegisters are the tile registers of a step of 32×32 results.
@@ -75,7 +77,8 @@ const (
 // The 32×32 results of a step go through edge (4 KB), from where they are added to C, stored there or stored as bfloat16.
 func amxBlock() {
 	emit("")
-	for i, x := range []string{0: "1", 2: "0x0040004000400040", 3: "0x0040004000400040", 6: "0x1010101010101010", 7: ""} { // palette; bytes of each row; rows
+	// Word 0 is the palette, words 2 and 3 are the bytes of each row, word 6 the rows.
+	for i, x := range []string{0: "1", 2: "0x0040004000400040", 3: "0x0040004000400040", 6: "0x1010101010101010", 7: ""} {
 		emit("DATA tileShapes<>+%d(SB)/8, $%s", 8*i, cmp.Or(x, "0"))
 	}
 	emit("GLOBL tileShapes<>(SB), RODATA|NOPTR, $64")
@@ -85,7 +88,8 @@ func amxBlock() {
 	emit("\tMOVQ $64, SI\n\tMOVQ $128, DI")
 	emit("\tMOVQ chunks+40(FP), AX\n\tSHLQ $10, AX\n\tMOVQ AX, panel-8(SP)") // bytes of a panel of A; one of B has twice as many
 	emit("\tMOVQ b+8(FP), R9\n\tMOVQ c+16(FP), R10\n\tMOVQ c16+24(FP), R11")
-	emit("columns:\n\tMOVQ n+64(FP), CX\n\tMOVQ $32, AX\n\tCMPQ CX, AX\n\tCMOVQGT AX, CX\n\tMOVQ $1, AX\n\tSHLQ CX, AX\n\tDECQ AX\n\tKMOVD AX, K3\n\tKMOVW AX, K1\n\tSHRQ $16, AX\n\tKMOVW AX, K2")
+	emit("columns:\n\tMOVQ n+64(FP), CX\n\tMOVQ $32, AX\n\tCMPQ CX, AX\n\tCMOVQGT AX, CX\n\tMOVQ $1, AX\n" +
+		"\tSHLQ CX, AX\n\tDECQ AX\n\tKMOVD AX, K3\n\tKMOVW AX, K1\n\tSHRQ $16, AX\n\tKMOVW AX, K2")
 	emit("\tMOVQ a+0(FP), R8\n\tMOVQ m+56(FP), R13\n\tMOVQ R10, DX\n\tMOVQ R11, BX")
 	emit("rows:\n\tMOVQ chunks+40(FP), CX\n\tMOVQ R9, R14\n\tMOVQ R8, R12\n\tADDQ panel-8(SP), R12") // R8, R12: two panels of A
 	emit("\tCMPQ R13, $16\n\tJLE oneRow\n\tCMPQ n+64(FP), $16\n\tJLE step2x1")
@@ -151,9 +155,12 @@ func amxBlock() {
 
 // packTileRows copies rows of k that lie side by side into tiles of 16 rows and 32 k; what is missing of the last chunk is zero.
 func packTileRows() {
-	emit("\nTEXT ·packTileRows(SB), NOSPLIT, $0-40\n\tMOVQ dst+0(FP), R8\n\tMOVQ src+8(FP), R9\n\tMOVQ stride+16(FP), R10\n\tMOVQ rows+24(FP), R13\n\tMOVQ kc+32(FP), R14")
-	emit("\tMOVQ R14, R11\n\tSHRQ $5, R11\n\tMOVQ R14, CX\n\tANDQ $31, CX\n\tMOVQ $1, AX\n\tSHLQ CX, AX\n\tDECQ AX\n\tKMOVD AX, K1\n\tMOVQ CX, DX")
-	emit("row:\n\tMOVQ R8, DI\n\tMOVQ R9, SI\n\tMOVQ R11, CX\n\tTESTQ CX, CX\n\tJZ tail\nchunk:\n\tVMOVDQU16 (SI), Z0\n\tVMOVDQU16 Z0, (DI)\n\tADDQ $64, SI\n\tADDQ $1024, DI\n\tDECQ CX\n\tJNZ chunk")
+	emit("\nTEXT ·packTileRows(SB), NOSPLIT, $0-40\n\tMOVQ dst+0(FP), R8\n\tMOVQ src+8(FP), R9\n" +
+		"\tMOVQ stride+16(FP), R10\n\tMOVQ rows+24(FP), R13\n\tMOVQ kc+32(FP), R14")
+	emit("\tMOVQ R14, R11\n\tSHRQ $5, R11\n\tMOVQ R14, CX\n\tANDQ $31, CX\n\tMOVQ $1, AX\n\tSHLQ CX, AX\n" +
+		"\tDECQ AX\n\tKMOVD AX, K1\n\tMOVQ CX, DX")
+	emit("row:\n\tMOVQ R8, DI\n\tMOVQ R9, SI\n\tMOVQ R11, CX\n\tTESTQ CX, CX\n\tJZ tail\nchunk:\n" +
+		"\tVMOVDQU16 (SI), Z0\n\tVMOVDQU16 Z0, (DI)\n\tADDQ $64, SI\n\tADDQ $1024, DI\n\tDECQ CX\n\tJNZ chunk")
 	emit("tail:\n\tTESTQ DX, DX\n\tJZ next\n\tVMOVDQU16.Z (SI), K1, Z0\n\tVMOVDQU16 Z0, (DI)")
 	emit("next:\n\tADDQ $64, R8\n\tADDQ R10, R9\n\tDECQ R13\n\tJNZ row\n\tVZEROUPPER\n\tRET")
 }
@@ -161,7 +168,8 @@ func packTileRows() {
 // packTileColumns writes whole tiles of 16 rows and 32 k from rows that lie side by side, steps of k stride bytes apart: transposes of 8×8
 // words within the four lanes of a register, lane j holding k from 8j.
 func packTileColumns() {
-	emit("\nTEXT ·packTileColumns(SB), NOSPLIT, $0-32\n\tMOVQ dst+0(FP), R8\n\tMOVQ src+8(FP), R9\n\tMOVQ stride+16(FP), R10\n\tMOVQ chunks+24(FP), CX")
+	emit("\nTEXT ·packTileColumns(SB), NOSPLIT, $0-32\n\tMOVQ dst+0(FP), R8\n\tMOVQ src+8(FP), R9\n" +
+		"\tMOVQ stride+16(FP), R10\n\tMOVQ chunks+24(FP), CX")
 	for i, m := range []int{0x00f0, 0x0f00, 0xf000} {
 		emit("\tMOVQ $%d, AX\n\tKMOVW AX, K%d", m, i+1)
 	}

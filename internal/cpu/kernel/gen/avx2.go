@@ -2,7 +2,9 @@ package main
 
 // tile256 writes a tile of the given rows and 16 columns for AVX2+FMA, on the same packed layout.
 func tile256(rows int) {
-	emit("\nTEXT ·tile256x%d(SB), NOSPLIT, $0-48\n\tMOVQ a+0(FP), R8\n\tMOVQ b+8(FP), R9\n\tMOVQ c+16(FP), R10\n\tMOVQ ldc+24(FP), R11\n\tSHLQ $2, R11\n\tMOVQ kc+32(FP), CX\n\tMOVQ acc+40(FP), R13", rows)
+	emit("\nTEXT ·tile256x%d(SB), NOSPLIT, $0-48\n\tMOVQ a+0(FP), R8\n\tMOVQ b+8(FP), R9\n"+
+		"\tMOVQ c+16(FP), R10\n\tMOVQ ldc+24(FP), R11\n\tSHLQ $2, R11\n\tMOVQ kc+32(FP), CX\n"+
+		"\tMOVQ acc+40(FP), R13", rows)
 	for i := range 2 * rows {
 		emit("\tVXORPS Y%d, Y%d, Y%d", i, i, i)
 	}

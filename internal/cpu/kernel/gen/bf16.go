@@ -14,7 +14,8 @@ func packPairs() {
 	emit("\nTEXT ·packPairs512(SB), NOSPLIT, $0-48\n\tMOVQ dst+0(FP), R8\n\tMOVQ src+8(FP), R9\n\tMOVQ step+16(FP), R10\n\tSHLQ $1, R10")
 	emit("\tMOVQ width+40(FP), R11\n\tMOVQ lanes+32(FP), CX")
 	emit("\tMOVQ $1, R12\n\tSHLQ CX, R12\n\tDECQ R12\n\tKMOVW R12, K1\n\tSHRQ $16, R12\n\tKMOVW R12, K2")
-	emit("\tMOVQ R11, CX\n\tMOVQ $1, R12\n\tSHLQ CX, R12\n\tDECQ R12\n\tKMOVW R12, K3\n\tSHRQ $16, R12\n\tKMOVW R12, K4\n\tSHLQ $2, R11\n\tMOVQ pairs+24(FP), CX")
+	emit("\tMOVQ R11, CX\n\tMOVQ $1, R12\n\tSHLQ CX, R12\n\tDECQ R12\n\tKMOVW R12, K3\n\tSHRQ $16, R12\n" +
+		"\tKMOVW R12, K4\n\tSHLQ $2, R11\n\tMOVQ pairs+24(FP), CX")
 	load := func(regs int) {
 		for half := range 2 {
 			for i := range regs {
@@ -43,7 +44,8 @@ func maskOf(k1, k2 string) {
 
 // packWiden packs bfloat16 lanes that lie side by side as float32.
 func packWiden() {
-	emit("\nTEXT ·packWiden512(SB), NOSPLIT, $0-48\n\tMOVQ dst+0(FP), R8\n\tMOVQ src+8(FP), R9\n\tMOVQ step+16(FP), R10\n\tSHLQ $1, R10\n\tMOVQ lanes+32(FP), CX")
+	emit("\nTEXT ·packWiden512(SB), NOSPLIT, $0-48\n\tMOVQ dst+0(FP), R8\n\tMOVQ src+8(FP), R9\n" +
+		"\tMOVQ step+16(FP), R10\n\tSHLQ $1, R10\n\tMOVQ lanes+32(FP), CX")
 	maskOf("K1", "K2")
 	emit("\tMOVQ width+40(FP), CX\n\tMOVQ CX, R11")
 	maskOf("K3", "K4")
@@ -58,8 +60,10 @@ func splitPairs() {
 	maskOf("K1", "K2")
 	word("upper", 0xffff0000)
 	broadcast("upper", 16)
-	emit("\tMOVQ pairs+8(FP), CX\n\tMOVQ CX, R9\n\tDECQ R9\n\tIMULQ R11, R9\n\tLEAQ (R8)(R9*2), R10\n\tADDQ R8, R9") // row of pairs; row it becomes
-	emit("loop:\n\tVMOVUPS.Z (R9), K1, Z0\n\tVMOVUPS.Z 64(R9), K2, Z1\n\tVPSLLD $16, Z0, Z2\n\tVPSLLD $16, Z1, Z3\n\tVPANDD Z16, Z0, Z0\n\tVPANDD Z16, Z1, Z1")
+	emit("\tMOVQ pairs+8(FP), CX\n\tMOVQ CX, R9\n\tDECQ R9\n\tIMULQ R11, R9\n\tLEAQ (R8)(R9*2), R10\n" +
+		"\tADDQ R8, R9") // row of pairs; row it becomes
+	emit("loop:\n\tVMOVUPS.Z (R9), K1, Z0\n\tVMOVUPS.Z 64(R9), K2, Z1\n\tVPSLLD $16, Z0, Z2\n" +
+		"\tVPSLLD $16, Z1, Z3\n\tVPANDD Z16, Z0, Z0\n\tVPANDD Z16, Z1, Z1")
 	emit("\tLEAQ (R10)(R11*1), AX\n\tVMOVUPS Z2, K1, (R10)\n\tVMOVUPS Z3, K2, 64(R10)\n\tVMOVUPS Z0, K1, (AX)\n\tVMOVUPS Z1, K2, 64(AX)")
 	emit("\tSUBQ R11, R9\n\tSUBQ R11, R10\n\tSUBQ R11, R10\n\tDECQ CX\n\tJNZ loop\n\tVZEROUPPER\n\tRET")
 }

@@ -193,11 +193,13 @@ func bfloat() {
 		broadcast("quiet", 18)
 		emit("\tKXNORW K1, K1, K1\n\tSUBQ $16, CX\n\tJL tail\nloop:")
 		if to {
-			emit("\tVMOVUPS.Z (R9), K1, Z0\n\tVPSRLD $16, Z0, Z1\n\tVPANDD Z16, Z1, Z2\n\tVPADDD Z17, Z2, Z2\n\tVPADDD Z0, Z2, Z2\n\tVPSRLD $16, Z2, Z2")
+			emit("\tVMOVUPS.Z (R9), K1, Z0\n\tVPSRLD $16, Z0, Z1\n\tVPANDD Z16, Z1, Z2\n\tVPADDD Z17, Z2, Z2\n" +
+				"\tVPADDD Z0, Z2, Z2\n\tVPSRLD $16, Z2, Z2")
 			emit("\tVCMPPS $3, Z0, Z0, K2\n\tVPORD Z18, Z1, K2, Z2\n\tVPMOVDW Z2, K1, (R8)\n\tADDQ $32, R8\n\tADDQ $64, R9")
 		} else {
 			emit("\tVPMOVZXWD.Z (R9), K1, Z0\n\tVPSLLD $16, Z0, Z0\n\tVMOVUPS Z0, K1, (R8)\n\tADDQ $64, R8\n\tADDQ $32, R9")
 		}
-		emit("\tSUBQ $16, CX\n\tJGE loop\ntail:\n\tADDQ $16, CX\n\tJLE done\n\tMOVQ $1, AX\n\tSHLQ CX, AX\n\tDECQ AX\n\tKMOVW AX, K1\n\tXORQ CX, CX\n\tJMP loop\ndone:\n\tVZEROUPPER\n\tRET")
+		emit("\tSUBQ $16, CX\n\tJGE loop\ntail:\n\tADDQ $16, CX\n\tJLE done\n\tMOVQ $1, AX\n\tSHLQ CX, AX\n" +
+			"\tDECQ AX\n\tKMOVW AX, K1\n\tXORQ CX, CX\n\tJMP loop\ndone:\n\tVZEROUPPER\n\tRET")
 	}
 }

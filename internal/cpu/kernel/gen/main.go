@@ -36,7 +36,6 @@ func main() {
 	packRows(32)
 	packTranspose()
 	elementwise()
-	peak()
 	cpuid()
 	write("kernels_amd64.s")
 	tileNEON(5)
@@ -72,7 +71,8 @@ func micro(name string, fma func(b, a, dst int)) {
 		_, _ = fmt.Sscan(a, &n, &r)
 		emit("\tMOVQ %s(FP), %s", n, r)
 	}
-	emit("\tSHLQ $2, R11\n\tMOVQ $1, R12\n\tMOVQ CX, BX\n\tSHLQ CX, R12\n\tDECQ R12\n\tKMOVW R12, K1\n\tSHRQ $16, R12\n\tKMOVW R12, K2\n\tMOVQ kc+32(FP), CX")
+	emit("\tSHLQ $2, R11\n\tMOVQ $1, R12\n\tMOVQ CX, BX\n\tSHLQ CX, R12\n\tDECQ R12\n\tKMOVW R12, K1\n" +
+		"\tSHRQ $16, R12\n\tKMOVW R12, K2\n\tMOVQ kc+32(FP), CX")
 	for i := range 2 * tileM {
 		emit("\tVPXORQ Z%d, Z%d, Z%d", i, i, i)
 	}
@@ -119,7 +119,8 @@ func micro(name string, fma func(b, a, dst int)) {
 
 // column writes the product of up to four packed panels of A with one column of a packed panel of B; missing panels repeat the first.
 func column(name string, fma func(b, a, dst int)) {
-	emit("\nTEXT ·%s(SB), NOSPLIT, $0-48\n\tMOVQ a+0(FP), R8\n\tMOVQ b+8(FP), R9\n\tMOVQ out+16(FP), R10\n\tMOVQ kc+24(FP), CX\n\tMOVQ next+32(FP), R11\n\tMOVQ panels+40(FP), R13", name)
+	emit("\nTEXT ·%s(SB), NOSPLIT, $0-48\n\tMOVQ a+0(FP), R8\n\tMOVQ b+8(FP), R9\n\tMOVQ out+16(FP), R10\n"+
+		"\tMOVQ kc+24(FP), CX\n\tMOVQ next+32(FP), R11\n\tMOVQ panels+40(FP), R13", name)
 	emit("\tSHLQ $2, R11\n\tMOVQ $%d, R12\n\tKMOVW R12, K1\n\tMOVQ R8, AX\n\tMOVQ R8, BX\n\tMOVQ R8, DX", 1<<tileM-1)
 	for i, r := range []string{"AX", "BX", "DX"} {
 		emit("\tCMPQ R13, $%d\n\tJLE start\n\tLEAQ (R8)(R11*%d), %s", i+1, min(2, 1+i), r)
@@ -149,20 +150,25 @@ func packCopy() {
 	emit("\nTEXT ·packCopy512(SB), NOSPLIT, $0-48\n\tMOVQ dst+0(FP), R8\n\tMOVQ src+8(FP), R9\n\tMOVQ step+16(FP), R10\n\tSHLQ $2, R10")
 	emit("\tMOVQ width+40(FP), R11\n\tMOVQ lanes+32(FP), CX")
 	emit("\tMOVQ $1, R12\n\tSHLQ CX, R12\n\tDECQ R12\n\tKMOVW R12, K1\n\tSHRQ $16, R12\n\tKMOVW R12, K2")
-	emit("\tMOVQ R11, CX\n\tMOVQ $1, R12\n\tSHLQ CX, R12\n\tDECQ R12\n\tKMOVW R12, K3\n\tSHRQ $16, R12\n\tKMOVW R12, K4\n\tSHLQ $2, R11\n\tMOVQ kc+24(FP), CX")
+	emit("\tMOVQ R11, CX\n\tMOVQ $1, R12\n\tSHLQ CX, R12\n\tDECQ R12\n\tKMOVW R12, K3\n\tSHRQ $16, R12\n" +
+		"\tKMOVW R12, K4\n\tSHLQ $2, R11\n\tMOVQ kc+24(FP), CX")
 	emit("\tCMPQ width+40(FP), $16\n\tJLE narrow")
-	emit("loop:\n\tVMOVUPS.Z (R9), K1, Z0\n\tVMOVUPS.Z 64(R9), K2, Z1\n\tVMOVUPS Z0, (R8)\n\tVMOVUPS Z1, K4, 64(R8)\n\tADDQ R10, R9\n\tADDQ R11, R8\n\tDECQ CX\n\tJNZ loop\n\tVZEROUPPER\n\tRET")
+	emit("loop:\n\tVMOVUPS.Z (R9), K1, Z0\n\tVMOVUPS.Z 64(R9), K2, Z1\n\tVMOVUPS Z0, (R8)\n" +
+		"\tVMOVUPS Z1, K4, 64(R8)\n\tADDQ R10, R9\n\tADDQ R11, R8\n\tDECQ CX\n\tJNZ loop\n\tVZEROUPPER\n\tRET")
 	// The next step overwrites what a whole store writes beyond its own width; the last one keeps to it.
-	emit("narrow:\n\tDECQ CX\n\tJZ last\nnarrowLoop:\n\tVMOVUPS.Z (R9), K1, Z0\n\tVMOVUPS Z0, (R8)\n\tADDQ R10, R9\n\tADDQ R11, R8\n\tDECQ CX\n\tJNZ narrowLoop")
+	emit("narrow:\n\tDECQ CX\n\tJZ last\nnarrowLoop:\n\tVMOVUPS.Z (R9), K1, Z0\n\tVMOVUPS Z0, (R8)\n" +
+		"\tADDQ R10, R9\n\tADDQ R11, R8\n\tDECQ CX\n\tJNZ narrowLoop")
 	emit("last:\n\tVMOVUPS.Z (R9), K1, Z0\n\tVMOVUPS Z0, K3, (R8)\n\tVZEROUPPER\n\tRET")
 }
 
 // packRows packs all panels of lanes that lie side by side, reading along the lanes, eight steps of k fetched ahead.
 func packRows(width int) {
-	emit("\nTEXT ·packRows%dx512(SB), NOSPLIT, $0-40\n\tMOVQ dst+0(FP), R8\n\tMOVQ src+8(FP), R9\n\tMOVQ step+16(FP), R10\n\tSHLQ $2, R10\n\tMOVQ kc+24(FP), R13", width)
+	emit("\nTEXT ·packRows%dx512(SB), NOSPLIT, $0-40\n\tMOVQ dst+0(FP), R8\n\tMOVQ src+8(FP), R9\n"+
+		"\tMOVQ step+16(FP), R10\n\tSHLQ $2, R10\n\tMOVQ kc+24(FP), R13", width)
 	emit("\tMOVQ lanes+32(FP), R14\n\tMOVQ R13, R11\n\tIMULQ $%d, R11", 4*width)
 	emit("\tMOVQ R14, AX\n\tXORQ DX, DX\n\tMOVQ $%d, BX\n\tDIVQ BX\n\tMOVQ AX, R12", width) // whole panels; DX: lanes of the last
-	emit("\tMOVQ $%d, AX\n\tKMOVW AX, K1\n\tMOVQ DX, CX\n\tMOVQ $1, AX\n\tSHLQ CX, AX\n\tDECQ AX\n\tKMOVW AX, K2\n\tSHRQ $16, AX\n\tKMOVW AX, K3", 1<<min(width, 16)-1)
+	emit("\tMOVQ $%d, AX\n\tKMOVW AX, K1\n\tMOVQ DX, CX\n\tMOVQ $1, AX\n\tSHLQ CX, AX\n\tDECQ AX\n"+
+		"\tKMOVW AX, K2\n\tSHRQ $16, AX\n\tKMOVW AX, K3", 1<<min(width, 16)-1)
 	rows := func(label string, last bool) {
 		emit("%s:\n\tMOVQ R9, SI\n\tMOVQ R8, DI\n\tMOVQ R12, CX\n\tTESTQ CX, CX\n\tJZ %srest\n%spanel:", label, label, label)
 		emit("\tPREFETCHT0 (SI)(R10*8)")
@@ -193,9 +199,11 @@ func packRows(width int) {
 
 // packTranspose packs up to 16 lanes, lane bytes apart, whose k run side by side, by 16×16 transposes.
 func packTranspose() {
-	emit("\nTEXT ·packTranspose512(SB), NOSPLIT, $0-56\n\tMOVQ dst+0(FP), R8\n\tMOVQ src+8(FP), R9\n\tMOVQ lane+16(FP), R10\n\tMOVQ kc+24(FP), R13")
+	emit("\nTEXT ·packTranspose512(SB), NOSPLIT, $0-56\n\tMOVQ dst+0(FP), R8\n\tMOVQ src+8(FP), R9\n" +
+		"\tMOVQ lane+16(FP), R10\n\tMOVQ kc+24(FP), R13")
 	emit("\tMOVQ width+40(FP), R11\n\tSHLQ $2, R11\n\tMOVQ keep+48(FP), CX\n\tMOVQ $1, R12\n\tSHLQ CX, R12\n\tDECQ R12\n\tKMOVW R12, K1")
-	emit("block:\n\tMOVQ $16, CX\n\tCMPQ R13, CX\n\tCMOVQLT R13, CX\n\tMOVQ CX, R14\n\tMOVQ $1, R12\n\tSHLQ CX, R12\n\tDECQ R12\n\tKMOVW R12, K2\n\tMOVQ lanes+32(FP), BX\n\tMOVQ R9, SI")
+	emit("block:\n\tMOVQ $16, CX\n\tCMPQ R13, CX\n\tCMOVQLT R13, CX\n\tMOVQ CX, R14\n\tMOVQ $1, R12\n" +
+		"\tSHLQ CX, R12\n\tDECQ R12\n\tKMOVW R12, K2\n\tMOVQ lanes+32(FP), BX\n\tMOVQ R9, SI")
 	for i := range 16 {
 		emit("\tVPXORQ Z%d, Z%d, Z%d", i, i, i)
 	}
@@ -230,20 +238,8 @@ func packTranspose() {
 	emit("stored:\n\tVZEROUPPER\n\tRET")
 }
 
-// peak writes a loop of nothing but register FMAs, the ceiling that benchmarks compare with.
-func peak() {
-	emit("\nTEXT ·peak512(SB), NOSPLIT, $0-8\n\tMOVQ n+0(FP), CX")
-	for i := range 32 {
-		emit("\tVPXORQ Z%d, Z%d, Z%d", i, i, i)
-	}
-	emit("loop:")
-	for i := range 24 {
-		emit("\tVFMADD231PS Z30, Z31, Z%d", i)
-	}
-	emit("\tDECQ CX\n\tJNZ loop\n\tVZEROUPPER\n\tRET")
-}
-
 // cpuid writes the instruction with subleaf 0.
 func cpuid() {
-	emit("\nTEXT ·cpuid(SB), NOSPLIT, $0-20\n\tMOVL leaf+0(FP), AX\n\tXORL CX, CX\n\tCPUID\n\tMOVL BX, b+8(FP)\n\tMOVL CX, c+12(FP)\n\tMOVL DX, d+16(FP)\n\tRET")
+	emit("\nTEXT ·cpuid(SB), NOSPLIT, $0-20\n\tMOVL leaf+0(FP), AX\n\tXORL CX, CX\n\tCPUID\n" +
+		"\tMOVL BX, b+8(FP)\n\tMOVL CX, c+12(FP)\n\tMOVL DX, d+16(FP)\n\tRET")
 }

@@ -8,7 +8,8 @@ func tileNEON(rows int) {
 	}
 	fadd := func(d, n, m int) int { return 0x4e20d400 | m<<16 | n<<5 | d }
 	emit("\nTEXT ·tileNEONx%d(SB), NOSPLIT, $0-48", rows)
-	emit("\tMOVD a+0(FP), R0\n\tMOVD b+8(FP), R1\n\tMOVD c+16(FP), R2\n\tMOVD ldc+24(FP), R3\n\tLSL $2, R3, R3\n\tMOVD kc+32(FP), R4\n\tMOVD acc+40(FP), R5")
+	emit("\tMOVD a+0(FP), R0\n\tMOVD b+8(FP), R1\n\tMOVD c+16(FP), R2\n\tMOVD ldc+24(FP), R3\n" +
+		"\tLSL $2, R3, R3\n\tMOVD kc+32(FP), R4\n\tMOVD acc+40(FP), R5")
 	for i := range 4 * rows {
 		emit("\tVEOR V%d.B16, V%d.B16, V%d.B16", i, i, i)
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // layer is one post-norm layer over [batch, length, hidden]: mixing along the length (products of transposed rows, or attention),
-// then a gated MLP; everything that a plan fuses, tiles and keeps for the gradient is in it.
+// then a gated MLP; everything that the compiler fuses, tiles and keeps for the gradient is in it.
 func (c network) layer(x *g.Node, w []*g.Node) *g.Node {
 	linear := func(x, w *g.Node) *g.Node {
 		dims := append([]int(nil), x.Shape().Dimensions...)
@@ -52,7 +52,8 @@ func (c network) layer(x *g.Node, w []*g.Node) *g.Node {
 func (c network) rotate(k *g.Node) *g.Node {
 	half := c.hidden / 4
 	all := g.AxisRange()
-	return g.Concatenate([]*g.Node{g.Neg(g.Slice(k, all, all, all, g.AxisRange(half, 2*half))), g.Slice(k, all, all, all, g.AxisRange(0, half))}, 3)
+	first, second := g.Slice(k, all, all, all, g.AxisRange(0, half)), g.Slice(k, all, all, all, g.AxisRange(half, 2*half))
+	return g.Concatenate([]*g.Node{g.Neg(second), first}, 3)
 }
 
 type network struct {
@@ -61,7 +62,8 @@ type network struct {
 }
 
 func (c network) String() string {
-	return fmt.Sprintf("batch=%d,length=%d,hidden=%d,attention=%v,narrow=%v,backward=%v", c.batch, c.length, c.hidden, c.attention, c.narrow, c.backward)
+	return fmt.Sprintf("batch=%d,length=%d,hidden=%d,attention=%v,narrow=%v,backward=%v",
+		c.batch, c.length, c.hidden, c.attention, c.narrow, c.backward)
 }
 
 func (c network) weights() [][]int {
@@ -131,7 +133,7 @@ func (c network) runOn(b backends.Backend, in []any) (out [][]float64) {
 }
 
 var networks = []network{
-	{3, 7, 8, 20, false, false, true}, // too few rows for a region
+	{3, 7, 8, 20, false, false, true}, // too few rows for a tiled group
 	{8, 7, 8, 20, false, false, true},
 	{24, 9, 12, 33, false, false, true},
 	{16, 1, 4, 5, false, false, true},
@@ -176,15 +178,15 @@ func (c network) agree(t *testing.T, ref, dut backends.Backend) {
 	}
 }
 
-func TestPlansAgreeWithSimpleGo(t *testing.T) {
+func TestNetworksAgreeWithSimpleGo(t *testing.T) {
 	ref, dut := backend(t, "go:ops_sequential"), backend(t, "cpu:threads=2")
 	for _, c := range networks {
 		t.Run(c.String(), func(t *testing.T) { c.agree(t, ref, dut) })
 	}
 }
 
-// FuzzPlans compares layers of any sizes, forwards and backwards, with the reference.
-func FuzzPlans(f *testing.F) {
+// FuzzNetworks compares layers of any sizes, forwards and backwards, with the reference.
+func FuzzNetworks(f *testing.F) {
 	f.Add(uint8(16), uint8(9), uint8(2), uint8(33), false)
 	f.Add(uint8(3), uint8(1), uint8(0), uint8(0), true)
 	ref, dut := backend(f, "go:ops_sequential"), backend(f, "cpu:threads=2")
@@ -217,7 +219,7 @@ func (c network) shaken() []any {
 	return in
 }
 
-func TestPlansGiveSameBitsForAnyNumberOfThreads(t *testing.T) {
+func TestNetworksGiveSameBitsForAnyNumberOfThreads(t *testing.T) {
 	one := backend(t, "cpu:threads=1")
 	for _, c := range networks {
 		want := c.run(one)
@@ -229,7 +231,7 @@ func TestPlansGiveSameBitsForAnyNumberOfThreads(t *testing.T) {
 	}
 }
 
-func TestPlansAllocateNextToNothing(t *testing.T) {
+func TestNetworksAllocateNextToNothing(t *testing.T) {
 	c := networks[2]
 	b := backend(t, "cpu:threads=2")
 	graph := g.NewGraph(b, t.Name())

@@ -15,7 +15,8 @@ import (
 // special is every pair of these values, x against y.
 func special() (x, y *tensors.Tensor) {
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
-	v := []float32{0, float32(math.Copysign(0, -1)), 1, -1, 0.5, -2.5, 3, 88, -88, 104, -104, 1e-38, -1e-38, 1e-42, -1e-42, 1e38, -1e38, inf, -inf, nan}
+	v := []float32{0, float32(math.Copysign(0, -1)), 1, -1, 0.5, -2.5, 3, 88, -88, 104, -104,
+		1e-38, -1e-38, 1e-42, -1e-42, 1e38, -1e38, inf, -inf, nan}
 	var a, b []float32
 	for _, p := range v {
 		for _, q := range v {
@@ -37,7 +38,8 @@ func TestSpecialValues(t *testing.T) {
 		"neg": one(g.Neg), "abs": one(g.Abs), "sqrt": one(g.Sqrt), "exp": one(g.Exp), "sigmoid": one(g.Sigmoid), "log": one(g.Log),
 		"tanh": one(g.Tanh), "sign": one(g.Sign), "rsqrt": one(g.Rsqrt), "floor": one(g.Floor), "ceil": one(g.Ceil),
 		"log1p": one(g.Log1P), "expm1": one(g.Expm1),
-		"equal": g.Equal, "notEqual": g.NotEqual, "less": g.LessThan, "lessOrEqual": g.LessOrEqual, "greater": g.GreaterThan, "greaterOrEqual": g.GreaterOrEqual,
+		"equal": g.Equal, "notEqual": g.NotEqual, "less": g.LessThan, "lessOrEqual": g.LessOrEqual,
+		"greater": g.GreaterThan, "greaterOrEqual": g.GreaterOrEqual,
 		"where":     func(x, y *g.Node) *g.Node { return g.Where(g.GreaterThan(x, y), x, y) },
 		"addScalar": func(x, _ *g.Node) *g.Node { return g.AddScalar(x, 3) },
 		"mulScalar": func(x, _ *g.Node) *g.Node { return g.MulScalar(x, -0.5) },
@@ -129,7 +131,8 @@ func TestUnsupportedIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := builder.FFT(x, backends.FFTForward, []int{2}); err == nil || !strings.Contains(err.Error(), "FFT is not supported; use backend go or xla") {
+	const want = "FFT is not supported; use backend go or xla"
+	if _, err := builder.FFT(x, backends.FFTForward, []int{2}); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("FFT: %v, want an error that names it and says what to use", err)
 	}
 	if _, err := builder.ConvertDType(x, dtypes.Complex64); err == nil {

@@ -32,11 +32,11 @@ func TestLevels(t *testing.T) {
 		t.Error("a level that no machine has was accepted")
 	}
 	t.Setenv(LevelVariable, "avx9")
-	if err := Asked(); err == nil {
+	if err := CheckRequested(); err == nil {
 		t.Error("an unknown level was accepted")
 	}
 	t.Setenv(LevelVariable, "generic")
-	if err := Asked(); err != nil {
+	if err := CheckRequested(); err != nil {
 		t.Error(err)
 	}
 }
