@@ -90,7 +90,7 @@ func runDatasetBuild(ctx context.Context, a *app, o dataset.Options, out string,
 		return usageError{err}
 	}
 	if err != nil {
-		return err
+		return interrupted(ctx, err, "nothing was written to "+out)
 	}
 	notes(a, sum)
 	if asJSON {

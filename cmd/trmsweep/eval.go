@@ -59,11 +59,8 @@ Exit codes: 0 fine, 1 failed, 2 no such run or checkpoint, or usage.`,
 				errors.Is(err, train.ErrNeedData), train.IsUserError(err):
 				return usageError{fmt.Errorf("eval: %w", err)}
 			}
-			if err != nil && ctx.Err() != nil {
-				return fmt.Errorf("eval: stopped by a signal before its end: %w", err)
-			}
 			if err != nil {
-				return err
+				return interrupted(ctx, err, "the evaluation has no result")
 			}
 			if asJSON {
 				return json.NewEncoder(a.stdout).Encode(res)

@@ -67,9 +67,28 @@ func TestFlagsOutOfRange(t *testing.T) {
 	}
 }
 
+// What was not named is not looked for elsewhere: preflight needs the folder's stack, or a store.
+func TestPreflightWithoutStackOrStore(t *testing.T) {
+	for _, name := range []string{"TRMSWEEP_STORE", "STORAGE_EMULATOR_HOST", "TEMPORAL_ADDRESS"} {
+		t.Setenv(name, "")
+	}
+	state := t.TempDir()
+	var out, errs bytes.Buffer
+	code := execute(t.Context(), []string{"preflight", "--profile", "smoke", "--no-trials", "--state", state}, &out, &errs)
+	want := "no stack runs on " + state + ", and no store was named: start one with `trmsweep up --state " + state + "`"
+	if code != exitUsage || !strings.Contains(errs.String(), want) || out.Len() > 0 {
+		t.Errorf("exit code %d: %s%s", code, out.String(), errs.String())
+	}
+	store := []string{"preflight", "TNSweep", "--profile", "smoke", "--no-trials", "--state", state, "--store", t.TempDir(), "--backend", "cpu"}
+	execute(t.Context(), store, &out, &errs)
+	if !strings.Contains(out.String(), "store") || strings.Contains(out.String(), "gs://") {
+		t.Errorf("--store: %s%s", out.String(), errs.String())
+	}
+}
+
 // A model that no memory holds ends with a sentence, not with a dump of the runtime's stacks.
 func TestModelTooLargeForAnyMemory(t *testing.T) {
-	large := "--profile smoke --set hidden_size=1048576 --set num_heads=1 --set puzzle_emb_ndim=0 --set puzzle_emb_len=0"
+	large := "--profile smoke --set hidden_size=65536 --set num_heads=1 --set puzzle_emb_ndim=0 --set puzzle_emb_len=0"
 	for args, code := range map[string]int{
 		"train e2_2_t2_n2 --no-metadata " + large: protocol.ExitFinal,
 		"bench step --steps 1 --hidden 1000000":   exitUsage,

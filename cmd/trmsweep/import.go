@@ -38,7 +38,8 @@ are refused. An import that was killed or refused by the store is repeated with
 the same command; until then train refuses the run.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runImport(cmd.Context(), a, f, args[0], args[1:])
+			err := runImport(cmd.Context(), a, f, args[0], args[1:])
+			return interrupted(cmd.Context(), err, fmt.Sprintf("run %s is not made: repeat the same command", f.run))
 		},
 	}
 	fl := cmd.Flags()

@@ -4,9 +4,13 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -21,18 +25,49 @@ func main() {
 // stays ignored. From then on a second Ctrl-C kills; SIGTERM may come twice, from a
 // service manager and from the worker.
 func interruptible() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(signals, syscall.SIGHUP)
 	}
 	go func() {
-		<-signals
+		s := <-signals
 		signal.Reset(os.Interrupt) // before anybody is told to stop
-		cancel()
+		cancel(signalled{s})
 	}()
-	return ctx, cancel
+	return ctx, func() { cancel(nil) }
+}
+
+// signalled is why the context of interruptible has ended.
+type signalled struct{ signal os.Signal }
+
+func (s signalled) Error() string {
+	name := s.signal.String()
+	if n, ok := s.signal.(syscall.Signal); ok {
+		name = unix.SignalName(n)
+	}
+	return "interrupted by " + name
+}
+
+func (signalled) Unwrap() error { return context.Canceled }
+
+// interrupted is err, or what is said of a command that a signal has ended: which one, and
+// what is kept (empty: nothing needs to be said).
+func interrupted(ctx context.Context, err error, kept string) error {
+	why := context.Cause(ctx)
+	var s signalled
+	if !errors.As(why, &s) || !errors.Is(err, context.Canceled) {
+		return err
+	}
+	var said exitError
+	if errors.As(err, &said) { // it knows better
+		return err
+	}
+	if kept == "" {
+		return exitError{code: exitTold, err: s}
+	}
+	return exitError{code: exitTold, err: fmt.Errorf("%w; %s", s, kept)}
 }
 
 // diesAtOnce lets signals end the process at once again: for commands that hold

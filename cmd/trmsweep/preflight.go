@@ -54,6 +54,11 @@ Exit code 1 where a check fails. Sweeps do the same as their first step.`,
 			if err := useEmbeddedStorage(a, f.store); err != nil {
 				return err
 			}
+			named := cmd.Flags().Changed("store") || os.Getenv("TRMSWEEP_STORE") != ""
+			if !named && os.Getenv("STORAGE_EMULATOR_HOST") == "" {
+				return usagef("preflight: no stack runs on %s, and no store was named: start one with %s, "+
+					"or name the store with --store or TRMSWEEP_STORE", a.stateDir, a.again("trmsweep up"))
+			}
 			ctx := cmd.Context()
 			shapes := preflight.Shapes(specs)
 			checks := append(hostChecks(a, cfg, f, specs, nil), datasetCheck(f.store, specs),

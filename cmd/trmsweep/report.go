@@ -52,6 +52,9 @@ they name the runs.`,
 				return err
 			}
 			bucket, closer, err := openResults(ctx, a, store)
+			if errors.Is(err, blob.ErrDenied) { // it may be read all the same
+				bucket, closer, err = openToRead(ctx, a, store)
+			}
 			if err != nil {
 				return err
 			}
@@ -61,17 +64,18 @@ they name the runs.`,
 				return err
 			}
 			w, err := report.Write(ctx, bucket, reportID(id, args, profile), entries)
-			if err != nil {
+			if err != nil && w.Rows == nil {
 				return err
 			}
-			written, err := fetch(ctx, a, bucket, w.Keys)
-			if err != nil {
-				return err
-			}
+			written, ferr := fetch(ctx, a, bucket, w.Keys)
+			unwritten := errors.Join(err, ferr)
 			if err := hintOtherRuns(ctx, a, bucket, w.Rows, profile); err != nil {
 				return err
 			}
 			if asJSON {
+				if unwritten != nil {
+					fmt.Fprintf(a.stderr, "trmsweep: the report's files were not written, or not all: %v\n", unwritten)
+				}
 				enc := json.NewEncoder(a.stdout)
 				enc.SetIndent("", "  ")
 				return enc.Encode(w.Rows)
@@ -79,7 +83,7 @@ they name the runs.`,
 			for _, f := range written {
 				fmt.Fprintln(a.stdout, f)
 			}
-			return nil
+			return unwritten
 		},
 	}
 	fl := cmd.Flags()

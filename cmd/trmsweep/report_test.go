@@ -69,6 +69,35 @@ func TestReportOfAnEmptyStoreSaysSo(t *testing.T) {
 	}
 }
 
+// A report whose files cannot be written, neither in the store nor in the state folder, is printed all the same.
+func TestReportOfAStoreThatIsOnlyRead(t *testing.T) {
+	for name, blocked := range map[string]func(store, state string) string{
+		"store": func(store, _ string) string { return filepath.Join(store, "sweeps", "TNSweep-smoke") },
+		"state": func(_, state string) string { return filepath.Join(state, "sweeps") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			store, runs := studyStore(t)
+			state := t.TempDir()
+			if err := os.WriteFile(blocked(store, state), nil, 0o600); err != nil { // where a folder is needed: as root writes to what is read-only
+				t.Fatal(err)
+			}
+			args := []string{"report", "TNSweep", "--profile", "smoke", "--store", store, "--state", state}
+			var out, errs bytes.Buffer
+			if code := execute(t.Context(), append(args, "--json"), &out, &errs); code != exitOK || !strings.Contains(errs.String(), "files were not written") {
+				t.Errorf("--json: exit code %d: %s", code, errs.String())
+			}
+			var rows []report.Row
+			if err := json.Unmarshal(out.Bytes(), &rows); err != nil || len(rows) < len(runs) {
+				t.Errorf("--json: %d rows, %v", len(rows), err)
+			}
+			out.Reset()
+			if code := execute(t.Context(), args, &out, &errs); code != exitFailed {
+				t.Errorf("exit code %d: %s", code, out.String())
+			}
+		})
+	}
+}
+
 func TestReportCommand(t *testing.T) {
 	store, _ := studyStore(t)
 	state := t.TempDir()

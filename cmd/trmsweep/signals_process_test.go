@@ -8,8 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"trmsweep/internal/protocol"
 	"trmsweep/internal/train"
@@ -63,6 +67,74 @@ func committed(t *testing.T, dir string) int64 {
 		t.Fatal(err)
 	}
 	return v.Step
+}
+
+// A command that a signal ends says which one and what is kept, with the exit code of training that was told to stop.
+func TestInterruptedCommandsSayWhatIsKept(t *testing.T) {
+	puzzle := strings.Repeat(".", 80) + "1"
+	dir := t.TempDir()
+	for _, c := range []struct {
+		name string
+		sig  syscall.Signal
+		args []string
+		want string
+	}{
+		{"dataset build", syscall.SIGTERM, []string{"dataset", "build", "--source", "-", "--out", dir + "/set"},
+			"interrupted by SIGTERM; nothing was written to " + dir + "/set"},
+		{"sudoku solve", syscall.SIGINT, []string{"sudoku", "solve"},
+			"interrupted by SIGINT; the first 0 puzzles of standard input were written, the rest were not"},
+		{"import", syscall.SIGHUP, []string{"import", "-", "e2_2_t2_n2", "--profile", "smoke", "--run", "r"},
+			"interrupted by SIGHUP; run r is not made: repeat the same command"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			self, err := os.Executable()
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), processDeadline)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, self, append(c.args, "--state", dir)...)
+			cmd.Env = append(os.Environ(), asProgram+"=1")
+			var errs bytes.Buffer
+			cmd.Stderr = &errs
+			in, out, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer in.Close()
+			defer out.Close()
+			cmd.Stdin = in
+			if _, err := out.WriteString(puzzle + "\n"); err != nil {
+				t.Fatal(err)
+			}
+			hangups := make(chan os.Signal, 1) // as under nohup processes would inherit that it is ignored
+			signal.Notify(hangups, syscall.SIGHUP)
+			defer signal.Stop(hangups)
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			for waiting(t, out) { // until it has read: its signals are caught by then
+				time.Sleep(time.Millisecond)
+			}
+			if err := cmd.Process.Signal(c.sig); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait()
+			if code := cmd.ProcessState.ExitCode(); code != exitTold || !strings.Contains(errs.String(), c.want) || strings.Contains(errs.String(), "context canceled") {
+				t.Errorf("exit code %d: %s", code, errs.String())
+			}
+		})
+	}
+}
+
+// waiting reports whether the pipe holds bytes that nobody has read.
+func waiting(t *testing.T, pipe *os.File) bool {
+	t.Helper()
+	n, err := unix.IoctlGetInt(int(pipe.Fd()), unix.TIOCINQ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n > 0
 }
 
 // A dropped session is a notice: what was trained is saved. Under nohup it is nothing.

@@ -80,7 +80,7 @@ func runSolve(ctx context.Context, a *app, in io.Reader, f solveFlags, args []st
 	case errors.Is(err, dataset.ErrOptions):
 		return usageError{err}
 	case err != nil:
-		err = fmt.Errorf("%s: %w", name, err)
+		err = interrupted(ctx, fmt.Errorf("%s: %w", name, err), fmt.Sprintf("the first %d puzzles of %s were written, the rest were not", sum.Puzzles, name))
 	case f.json:
 		sum.Seconds, sum.Cores = time.Since(start).Seconds(), runtime.GOMAXPROCS(0)
 		sum.PuzzlesPerSecond = float64(sum.Puzzles) / sum.Seconds

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +13,20 @@ import (
 
 func TestRowsBeyondTheIndicesAreRefused(t *testing.T) {
 	path := csvOf(t, "x.csv", 3, nil)
+	faulty := csvOf(t, "x.csv", 4, func(lines []string) { lines[1] = "nothing" })
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed := filepath.Join(t.TempDir(), "x.csv.gz")
+	if err := os.WriteFile(packed, gzipped(t, text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list := filepath.Join(t.TempDir(), "list.txt")
+	puzzle := strings.Repeat(".", 80) + "1\n" // with many solutions: counting solves nothing
+	if err := os.WriteFile(list, []byte(strings.Repeat(puzzle, 3)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name string
 		o    Options
@@ -21,30 +36,56 @@ func TestRowsBeyondTheIndicesAreRefused(t *testing.T) {
 		{"the largest number", Options{Source: path, NumAug: math.MaxInt}, "augmentations each"},
 		{"drawn puzzles", Options{Source: path, Subsample: 200000, NumAug: 20000}, "200000 puzzles with 20000 augmentations"},
 		{"generated puzzles", Options{Source: SourceGenerate, Count: 1 << 20, NumAug: 1 << 11}, "1048576 puzzles with 2048"},
-		{"puzzles of a file", Options{Source: path, NumAug: math.MaxInt32/2 - 1}, "3 puzzles with 1073741822"},
+		{"puzzles of a file", Options{Source: path, NumAug: math.MaxInt32/2 - 1}, "has more than 2 puzzles, and with 1073741822"},
+		{"puzzles of a list", Options{Source: list, NumAug: math.MaxInt32/2 - 1}, "has more than 2 puzzles"},
+		{"puzzles of a packed file", Options{Source: packed, NumAug: math.MaxInt32/2 - 1}, "has more than 2 puzzles"},
+		{"puzzles beside faulty ones", Options{Source: faulty, NumAug: math.MaxInt32/2 - 1, SkipBad: true}, "has more than 2 puzzles"},
 		{"a rating that there is not", Options{Source: path, MinRating: 1 << 40}, "minimum rating is 1099511627776"},
 		{"a negative number", Options{Source: path, NumAug: -1}, "number of augmentations is -1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			parent := t.TempDir()
-			if c.name == "puzzles of a file" {
-				// Two groups would fit and take for ever: the third is refused by the writer.
-				w, err := newSplitWriter(t.Context(), filepath.Join(parent, "s"), Options{Workers: 1}, 0)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer w.abandon()
-				w.numAug, w.groups = c.o.NumAug, 2
-				if err := w.add(row{}); !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), c.want) {
-					t.Error(err)
-				}
-				return
-			}
 			_, err := Build(t.Context(), c.o, filepath.Join(parent, "set"), nil)
 			if !errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), c.want) || len(entries(t, parent)) > 0 {
 				t.Errorf("%v, left %v", err, entries(t, parent))
 			}
 		})
+	}
+}
+
+// What is counted are the puzzles that would be written: those of a file that holds few enough are
+// not refused for its faulty rows, or for those of another rating.
+func TestOnlyPuzzlesAreCounted(t *testing.T) {
+	path := csvOf(t, "x.csv", 6, func(lines []string) { lines[1] = "nothing" })
+	o := Options{NumAug: maxRows/2 - 1, SkipBad: true, MinRating: 4}
+	s := split{name: "train", path: path, address: path, numAug: o.NumAug}
+	if err := countRows(t.Context(), o, s, func(Progress) {}); err != nil { // ratings 1 to 5, of which two are wanted
+		t.Error(err)
+	}
+	o.MinRating = 3
+	if err := countRows(t.Context(), o, s, func(Progress) {}); !errors.Is(err, ErrOptions) {
+		t.Error(err)
+	}
+}
+
+// forever is a pipe that somebody writes to without an end.
+type forever struct{}
+
+func (forever) Read(p []byte) (int, error) { return len(p), nil }
+
+// A pipe without end fills no disk: it is read up to the size that sources may have here, and nothing of it is left.
+func TestEndlessPipe(t *testing.T) {
+	limit := CacheLimit
+	CacheLimit = 1 << 20
+	defer func() { CacheLimit = limit }()
+	cache, parent := t.TempDir(), t.TempDir()
+	_, err := Build(t.Context(), Options{Source: SourceStdin, Stdin: forever{}, CacheDir: cache}, filepath.Join(parent, "set"), nil)
+	if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "source - has more than 1048576 bytes") {
+		t.Error(err)
+	}
+	spooled, err := os.ReadDir(filepath.Join(cache, "sources", "spooled"))
+	if err != nil || len(spooled)+len(entries(t, parent)) > 0 {
+		t.Errorf("left %v, %v, %v", spooled, entries(t, parent), err)
 	}
 }
 

@@ -266,6 +266,9 @@ func addressOf(file, source string, src resolved) string {
 }
 
 func buildSplit(ctx context.Context, o Options, s split, dir string, tw *twins, sum *Summary, progress func(Progress)) error {
+	if err := countRows(ctx, o, s, progress); err != nil {
+		return err
+	}
 	w, err := newSplitWriter(ctx, filepath.Join(dir, s.name), o, s.numAug)
 	if err != nil {
 		return err

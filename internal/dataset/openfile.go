@@ -106,11 +106,18 @@ func spool(ctx context.Context, o Options, path string) (string, error) {
 	evictFiles(dir, "") // what processes that were killed have left
 	in := stream(ctx, path, o.Stdin)
 	defer in.Close()
-	file, err := copyToPart(dir, in)
-	if err != nil && ctx.Err() == nil {
-		err = fmt.Errorf("copy source %s: %w", path, err)
+	limited := &io.LimitedReader{R: in, N: CacheLimit + 1}
+	file, err := copyToPart(dir, limited)
+	switch {
+	case ctx.Err() != nil:
+		return file, err
+	case err != nil:
+		return "", fmt.Errorf("copy source %s: %w", path, err)
+	case limited.N == 0:
+		return "", errors.Join(inputf("source %s has more than %d bytes, the most that is kept of sources in %s; put it into a file, and give that",
+			path, CacheLimit, dir), os.Remove(file))
 	}
-	return file, err
+	return file, nil
 }
 
 // packing says how a file is packed: by its name, else by its first bytes.

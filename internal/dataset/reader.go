@@ -25,6 +25,7 @@ type reader struct {
 	prints  bool // compute fingerprints
 	skipBad bool // faulty rows are left out: a first line that is neither a puzzle nor a header is one of a list
 	limit   int  // above 0: count so many solutions of every question, which may have none or several, and look at nothing else
+	parse   bool // compute nothing that the file does not have
 	workers int  // 0 = all cores
 
 	list bool    // else a CSV

@@ -84,6 +84,8 @@ func cutLine(b []byte) (line []byte, n int) {
 // complete computes what the file does not have of a puzzle.
 func (d reader) complete(p *row, s *sudoku.Solver) (msg string) {
 	switch {
+	case d.parse:
+		return ""
 	case d.limit > 0:
 		if p.solutions = s.Count(&p.Question, d.limit); p.solutions == 1 {
 			p.Answer = s.First()

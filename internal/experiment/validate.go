@@ -29,7 +29,11 @@ const (
 	maxPositions = 4096
 	maxBatch     = 1 << 24
 	maxKept      = 10_000
-	anyNumber    = math.MaxInt32
+	maxRows      = math.MaxInt32 - 1 // of a dataset, whose indices are 32 bits wide
+	// maxState bounds the arrays of the training state: one experiment trains on one machine, and
+	// none has more memory. It is that of 2e12 parameters.
+	maxState  = 32 << 40
+	anyNumber = math.MaxInt32
 )
 
 func oneOf(f *Faults, key, value string, allowed ...string) {
@@ -111,6 +115,11 @@ func (s Spec) validateModel(f *Faults) {
 			f.add("num_heads", "rope needs an even head size, %d/%d is %d", s.HiddenSize, s.NumHeads, dim)
 		}
 	}
+	if bytes := s.CheckpointBytes(); s.sized() && bytes > maxState {
+		f.add("hidden_size", "%d with l_layers %d, expansion %v and global_batch_size %d makes %d parameters and a training state of %d GiB, "+
+			"the most is %d: an experiment trains on one machine, and none has more memory",
+			s.HiddenSize, s.LLayers, s.Expansion, s.GlobalBatchSize, s.Params(), bytes>>30, int64(maxState)>>30)
+	}
 	if s.MLPT && s.PosEncodings == "rope" {
 		f.add("pos_encodings", "rope rotates the queries and keys of attention, of which a model with mlp_t: true has none; want none or learned")
 	}
@@ -125,6 +134,16 @@ func (s Spec) validateModel(f *Faults) {
 	case s.PuzzleEmbLen > 0 && s.PuzzleEmbNDim > s.PuzzleEmbLen*s.HiddenSize:
 		f.add("puzzle_emb_ndim", "%d does not fit into %d positions of hidden_size %d", s.PuzzleEmbNDim, s.PuzzleEmbLen, s.HiddenSize)
 	}
+}
+
+// sized reports whether what the size of the model is counted from is within its bounds.
+func (s Spec) sized() bool {
+	width := s.HiddenSize >= 1 && s.HiddenSize <= maxWidth
+	layers := s.LLayers >= 1 && s.LLayers <= maxLayers
+	expansion := s.Expansion > 0 && s.Expansion <= 64
+	batch := s.GlobalBatchSize >= 1 && s.GlobalBatchSize <= maxBatch
+	embedding := s.PuzzleEmbNDim >= 0 && s.PuzzleEmbNDim <= maxWidth
+	return width && layers && expansion && batch && embedding && s.PuzzleEmbPositions() <= maxPositions
 }
 
 func (s Spec) validateSchedule(f *Faults) {
@@ -152,6 +171,11 @@ func (s Spec) validateSchedule(f *Faults) {
 
 func (s Spec) validateData(f *Faults) {
 	oneOf(f, "phase", s.Phase, Phases...)
+	counted := s.DataPuzzles > 0 && s.DataAugmentations >= 0
+	if counted && s.DataPuzzles > maxRows/(s.DataAugmentations+1) {
+		f.add("data_augmentations", "%d of each of %d puzzles are more than %d rows, the most that a dataset's indices can count",
+			s.DataAugmentations, s.DataPuzzles, maxRows)
+	}
 	switch {
 	case strings.TrimSpace(s.DataSource) == "":
 		f.add("data_source", "is empty, want generate, generate:PROFILE, a CSV file or folder, gs://bucket/file.csv or hf:owner/name")

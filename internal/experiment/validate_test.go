@@ -22,6 +22,11 @@ func TestValidate(t *testing.T) {
 		{"layers", func(s *experiment.Spec) { s.LLayers = 1025 }, "l_layers", "the most is 1024"},
 		{"cycles", func(s *experiment.Spec) { s.HCycles = math.MaxInt32 }, "h_cycles", "the most is 1024"},
 		{"width", func(s *experiment.Spec) { s.HiddenSize = math.MaxInt32 }, "hidden_size", "the most is 1048576"},
+		{"no machine's memory", func(s *experiment.Spec) { s.HiddenSize, s.LLayers = 1<<20, 1000 }, "hidden_size", "the most is 32768"},
+		{"one layer of the widest", func(s *experiment.Spec) { s.HiddenSize = 1 << 20 }, "hidden_size", "an experiment trains on one machine"},
+		{"a carry of no machine's memory", func(s *experiment.Spec) { s.GlobalBatchSize, s.HiddenSize = 1<<24, 1<<14 }, "hidden_size", "global_batch_size 16777216"},
+		{"the largest that people train", func(s *experiment.Spec) { s.HiddenSize, s.LLayers, s.GlobalBatchSize = 1<<14, 128, 4096 }, "", ""},
+		{"rows beyond the indices", func(s *experiment.Spec) { s.DataAugmentations = 10_000_000 }, "data_augmentations", "more than 2147483646 rows"},
 		{"supervision without end", func(s *experiment.Spec) { s.HaltMaxSteps = 1_000_000_000 }, "halt_max_steps", "the most is 4096"},
 		{"embedding of many positions", func(s *experiment.Spec) {
 			s.HiddenSize, s.NumHeads, s.PuzzleEmbNDim, s.PuzzleEmbLen = 1, 1, 1<<20, 0
@@ -73,16 +78,19 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// The largest model that is valid has costs that are whole numbers, not what is left of an overflow.
+// Every key at its largest value makes a model whose costs are whole numbers, not what is left of an
+// overflow: only then can its size be found too large.
 func TestLargestModelHasCosts(t *testing.T) {
 	s := resolve(t, "e1_3_batch_1024", "paper")
 	s.HiddenSize, s.NumHeads, s.LLayers, s.Expansion = 1<<20, 1, 1024, 64
 	s.PuzzleEmbNDim, s.PuzzleEmbLen, s.GlobalBatchSize, s.KeepCheckpoints = 1<<20, 4096, 1<<24, 10_000
 	s.HCycles, s.LCycles, s.HaltMaxSteps, s.EvalBatchSize = 1024, 1024, experiment.MaxSupervisionSteps, 1<<24
-	s.Epochs, s.EvalIntervalEpochs, s.DataPuzzles, s.LRWarmupSteps = math.MaxInt32, math.MaxInt32, math.MaxInt32, 0
+	s.Epochs, s.EvalIntervalEpochs, s.DataPuzzles, s.LRWarmupSteps = math.MaxInt32, math.MaxInt32, math.MaxInt32-1, 0
+	s.DataAugmentations = 0
 	for _, mlpT := range []bool{true, false} {
 		s.MLPT, s.ForwardDType = mlpT, "float32"
-		if err := s.Validate(); err != nil {
+		var faults experiment.Faults
+		if err := s.Validate(); !errors.As(err, &faults) || len(faults) != 1 || faults[0].Key != "hidden_size" {
 			t.Fatal(err)
 		}
 		least := int64(1) << 57

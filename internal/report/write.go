@@ -34,7 +34,8 @@ type Written struct {
 
 // Write makes the report of a sweep and stores it below sweeps/<id>/: report.md,
 // report.html (self-contained), figures as SVG and PNG, results.json. It
-// overwrites an earlier one and may be repeated.
+// overwrites an earlier one and may be repeated. With an error that comes from
+// writing, the result has the rows.
 func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) (Written, error) {
 	var results []protocol.RunResult
 	for _, e := range entries {
@@ -79,7 +80,7 @@ func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) 
 	}
 	if kept != nil { // before results.json, which may be the last place that has them
 		if _, err := blob.PutBytes(ctx, b, layout.SweepKey(sweepID, keptFile), kept, blob.Any); err != nil {
-			return Written{}, fmt.Errorf("store %s of %s: %w", keptFile, sweepID, err)
+			return w, fmt.Errorf("store %s of %s: %w", keptFile, sweepID, err)
 		}
 	}
 	put("report.md", []byte(doc.markdown()))
