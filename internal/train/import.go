@@ -152,7 +152,7 @@ func taken(ctx context.Context, runs blob.Bucket, run string) error {
 	if h, err := checkpoint.ReadHead(ctx, runs); err == nil {
 		who += " (" + h.Owner.String() + ")"
 	}
-	return fmt.Errorf("import into run %s: it %w now: %s has begun to import or to train it, and nothing of this import was kept; "+
+	return fmt.Errorf("import: run %s %w now: %s has begun to import or to train it, and nothing of this import was kept; "+
 		"look at it with `trmsweep verify --run %s`, or choose another --run", run, ErrRunExists, who, run)
 }
 
@@ -181,7 +181,7 @@ func importable(ctx context.Context, runs blob.Bucket, run string) (int64, error
 			return 0, err
 		}
 	}
-	return 0, fmt.Errorf("import into run %s: it %w; choose another --run", run, ErrRunExists)
+	return 0, fmt.Errorf("import: run %s %w; choose another --run", run, ErrRunExists)
 }
 
 // notImported is for a run of which no manifest can be read. ErrUnfinishedImport: it was to be an import, and
