@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"trmsweep/internal/protocol"
+	"trmsweep/internal/supervise"
 )
 
 // Child says how training processes are started.
@@ -64,19 +64,26 @@ func (c Child) run(stop <-chan struct{}, name string, spec []byte, env, args []s
 		}
 		command = []string{self, "train"}
 	}
-	// The parent-death signal is sent when the thread that forked ends: stay on it.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	cmd := exec.Command(command[0], append(append([]string{}, command[1:]...), args...)...)
 	cmd.Env = slices.Concat(os.Environ(), c.Env, env)
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(spec), log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	var end exit
+	err = supervise.Tied(cmd, syscall.SIGKILL, func() (err error) {
+		end, err = c.follow(cmd, stop, on)
+		return err
+	})
+	end.tail = logTail(log, from)
+	return end, err
+}
+
+// follow starts the process, reads its events and waits for its end.
+func (c Child) follow(cmd *exec.Cmd, stop <-chan struct{}, on func(protocol.Event)) (exit, error) {
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return exit{}, fmt.Errorf("pipe to %s: %w", command[0], err)
+		return exit{}, fmt.Errorf("pipe to %s: %w", cmd.Path, err)
 	}
 	if err := cmd.Start(); err != nil {
-		return exit{}, fmt.Errorf("start %s: %w", command[0], err)
+		return exit{}, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
 	ended := make(chan struct{})
 	go c.stopper(cmd.Process.Pid, stop, ended)
@@ -87,10 +94,10 @@ func (c Child) run(stop <-chan struct{}, name string, spec []byte, env, args []s
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it may have left
 	var ee *exec.ExitError
 	if err != nil && !errors.As(err, &ee) {
-		return exit{}, fmt.Errorf("wait for %s: %w", command[0], err)
+		return exit{}, fmt.Errorf("wait for %s: %w", cmd.Path, err)
 	}
 	ws, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
-	e := exit{code: cmd.ProcessState.ExitCode(), tail: logTail(log, from)}
+	e := exit{code: cmd.ProcessState.ExitCode()}
 	if ws.Signaled() {
 		e.signal = ws.Signal()
 		e.silent = e.signal == syscall.SIGKILL && silent

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -24,6 +23,7 @@ import (
 	"trmsweep/internal/layout"
 	"trmsweep/internal/preflight"
 	"trmsweep/internal/protocol"
+	"trmsweep/internal/supervise"
 	"trmsweep/internal/version"
 )
 
@@ -158,18 +158,14 @@ func (c Child) Try(ctx context.Context, name string, spec []byte) (preflight.Row
 		return row, ctx.Err()
 	}
 	defer give()
-	// The parent-death signal is sent when the thread that forked ends: stay on it.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	begin := time.Now()
 	cmd := exec.CommandContext(ctx, command[0], append(append(append([]string{}, command[1:]...), "--spec", "-"), c.Args...)...)
 	cmd.Env = slices.Concat(os.Environ(), c.Env, slot.Env)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	var out, log bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(spec), &out, &log
-	err := cmd.Run()
+	err := supervise.Tied(cmd, syscall.SIGKILL, cmd.Run)
 	row.Seconds = time.Since(begin).Seconds()
 	if ctx.Err() != nil {
 		return row, ctx.Err()

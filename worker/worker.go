@@ -30,6 +30,7 @@ import (
 	"trmsweep/internal/queues"
 	"trmsweep/internal/study"
 	"trmsweep/internal/tpu"
+	"trmsweep/internal/wait"
 	"trmsweep/workflows"
 )
 
@@ -209,12 +210,7 @@ func Dial(ctx context.Context, choice endpoint.Choice, identity string, l *slog.
 			l.Warn("the server does not answer, waiting", "patience", patience, "error", err)
 			said = true
 		}
-		t := time.NewTimer(500 * time.Millisecond)
-		select {
-		case <-ctx.Done():
-		case <-t.C:
-		}
-		t.Stop()
+		_ = wait.Sleep(ctx, 500*time.Millisecond)
 	}
 }
 

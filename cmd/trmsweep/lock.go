@@ -15,6 +15,7 @@ var errHeld = errors.New("another process holds it")
 
 // holdFile locks a file until it is closed or this process is gone; errHeld
 // where another has it. Without os.O_CREATE in flags the file must exist.
+// It differs from github.com/gofrs/flock in that a file that was removed in between is opened anew.
 func holdFile(path string, flags int) (*os.File, error) {
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR|flags, 0o644)

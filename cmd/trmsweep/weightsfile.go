@@ -8,7 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
+
+	"github.com/google/renameio/v2"
 )
 
 // streams says whether a name to write to is standard output.
@@ -110,22 +111,17 @@ func isPicture(name string, size int64) (bool, error) {
 }
 
 // replaceFile writes a file so that it is whole or not there at all.
-func replaceFile(name string, data []byte) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.tmp")
+func replaceFile(name string, data []byte) error {
+	f, err := renameio.NewPendingFile(name, renameio.WithPermissions(0o644))
 	if err != nil {
 		return usagef("write %s: %w", name, err)
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(tmp.Name())
-		}
-	}()
-	_, err = tmp.Write(data)
-	if err == nil {
-		err = tmp.Chmod(0o644)
-	}
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+	defer func() { _ = f.Cleanup() }() // does nothing once the file has its name
+	if _, err := f.Write(data); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	return os.Rename(tmp.Name(), name)
+	if err := f.CloseAtomicallyReplace(); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
 }

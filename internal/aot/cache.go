@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/google/renameio/v2"
 )
 
 // cacheFormat is part of every key: what is kept, and how it was compiled, changed with it.
@@ -60,19 +62,7 @@ func (c Cache) Put(program, library, topology string, compiled Compiled) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("keep a compilation: %w", err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return fmt.Errorf("keep a compilation: %w", err)
-	}
-	defer os.Remove(f.Name()) // once renamed it is not there
-	_, err = f.Write(data)
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
+	if err := renameio.WriteFile(path, data, 0o600); err != nil {
 		return fmt.Errorf("keep a compilation: %w", err)
 	}
 	return nil

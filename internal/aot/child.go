@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
+	"syscall"
 	"time"
+
+	"trmsweep/internal/supervise"
 )
 
 // request is one compilation, as the child reads it.
@@ -57,9 +59,8 @@ func (c Compiler) Compile(ctx context.Context, p Program) (Compiled, error) {
 	cmd.WaitDelay = time.Second
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	dieTogether(cmd)
 	begin := time.Now()
-	err = run(cmd)
+	err = supervise.Tied(cmd, syscall.SIGKILL, cmd.Run)
 	switch {
 	case ctx.Err() != nil:
 		return Compiled{}, context.Cause(ctx)
@@ -95,17 +96,6 @@ func (c Compiler) explain(a answer) error {
 		return fmt.Errorf("%w %q: %s says: %s; known are %s", ErrTopology, c.Topology.Name, c.Library, a.Error, knownTopologies())
 	}
 	return fmt.Errorf("%s with %s for %s: %s", a.Stage, c.Library, c.Topology.Name, a.Error)
-}
-
-// run starts and waits on one thread: a child that dies with its parent dies with the thread that started it.
-func run(cmd *exec.Cmd) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		done <- cmd.Run()
-	}()
-	return <-done
 }
 
 // lastWords are the lines of a dead process that say why, without the addresses of a stack trace.

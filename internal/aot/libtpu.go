@@ -15,8 +15,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"syscall"
 	"time"
 	"unsafe"
 
@@ -25,11 +23,6 @@ import (
 
 // Supported says why this program cannot compile for a TPU.
 func Supported() error { return nil }
-
-// dieTogether has a child killed when its parent is.
-func dieTogether(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-}
 
 // Child is the child process: it reads one request, compiles it in this process and writes the answer to standard
 // output, which from then on is standard error for everybody else. The process has to end afterwards.

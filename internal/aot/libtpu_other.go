@@ -4,7 +4,6 @@ package aot
 
 import (
 	"io"
-	"os/exec"
 )
 
 // Supported says why this program cannot compile for a TPU.
@@ -12,5 +11,3 @@ func Supported() error { return ErrUnsupported }
 
 // Child is not possible here.
 func Child(io.Reader) error { return ErrUnsupported }
-
-func dieTogether(*exec.Cmd) {}

@@ -13,6 +13,7 @@ import (
 	"github.com/gomlx/gomlx/backends"
 
 	"trmsweep/internal/tpu"
+	"trmsweep/internal/wait"
 )
 
 // ErrBusy is an ErrOpen whose cause is another process: it holds the device now, or has just
@@ -71,7 +72,7 @@ func waitForTPU(ctx context.Context, deadline time.Time) error {
 		if !told {
 			slog.Warn("the TPU is busy, waiting", "holder", holders[0].String(), "until", deadline.Format(time.TimeOnly))
 		}
-		if err := sleep(ctx, min(retryEvery, max(time.Until(deadline), time.Millisecond))); err != nil {
+		if err := wait.Sleep(ctx, min(retryEvery, max(time.Until(deadline), time.Millisecond))); err != nil {
 			return err
 		}
 	}
@@ -96,21 +97,9 @@ func saysBusy(err error) bool {
 	return false
 }
 
-// sleep waits, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
-}
-
 // openDevices opens a PJRT plugin's devices. A busy device is waited for and asked again for so long.
-func openDevices(ctx context.Context, construct func() (backends.Backend, error), plugin string, wait time.Duration) (backends.Backend, error) {
-	deadline := time.Now().Add(wait)
+func openDevices(ctx context.Context, construct func() (backends.Backend, error), plugin string, patience time.Duration) (backends.Backend, error) {
+	deadline := time.Now().Add(patience)
 	if isTPU(plugin) {
 		placeOnTPU()
 		if err := waitForTPU(ctx, deadline); err != nil {
@@ -127,26 +116,26 @@ func openDevices(ctx context.Context, construct func() (backends.Backend, error)
 		case err == nil:
 			return b, nil
 		case errors.Is(err, errNoAnswer) && isTPU(plugin):
-			return nil, noAnswerOfTPU(wait)
+			return nil, noAnswerOfTPU(patience)
 		case !saysBusy(err):
 			return nil, err
 		case time.Now().Add(retryEvery).After(deadline):
-			return nil, fmt.Errorf("%w for %s: %w%s", ErrBusy, wait, err, namedHolder())
+			return nil, fmt.Errorf("%w for %s: %w%s", ErrBusy, patience, err, namedHolder())
 		}
 		busy = err
 		if !told {
 			slog.Warn("the device is busy, trying again", "error", err, "until", deadline.Format(time.TimeOnly))
 		}
-		if err := sleep(ctx, retryEvery); err != nil {
+		if err := wait.Sleep(ctx, retryEvery); err != nil {
 			return nil, err
 		}
 	}
 }
 
 // noAnswerOfTPU tells a process that holds the chips apart from libtpu waiting for the other hosts of a slice.
-func noAnswerOfTPU(wait time.Duration) error {
+func noAnswerOfTPU(patience time.Duration) error {
 	if holders := thisHost.Holders(tpu.VisibleChip(os.LookupEnv)); len(holders) > 0 {
-		return fmt.Errorf("%w: no answer within %s, and %s", ErrBusy, wait, holders[0])
+		return fmt.Errorf("%w: no answer within %s, and %s", ErrBusy, patience, holders[0])
 	}
 	placed := strings.Join(tpu.Placed(os.LookupEnv), " ")
 	n := tpu.Processes(os.LookupEnv)

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +21,7 @@ import (
 	"trmsweep/internal/layout"
 	"trmsweep/internal/plugins"
 	"trmsweep/internal/protocol"
+	"trmsweep/internal/supervise"
 	"trmsweep/internal/train"
 
 	"trmsweep/internal/blob"
@@ -104,10 +104,9 @@ func (h *harness) wait() { h.wg.Wait() }
 // keep starts a process again whenever it ends, at once, and kills it when ctx ends.
 func (h *harness) keep(ctx context.Context, name string, make func() *exec.Cmd) {
 	h.wg.Go(func() {
-		runtime.LockOSThread() // the parent-death signal is sent when the thread that forked ends
-		defer runtime.UnlockOSThread()
 		for ctx.Err() == nil {
-			if err := h.once(ctx, name, make()); err != nil {
+			cmd := make()
+			if err := supervise.Tied(cmd, syscall.SIGKILL, func() error { return h.once(ctx, name, cmd) }); err != nil {
 				h.o.Logf("%s: %v", name, err)
 			}
 			time.Sleep(50 * time.Millisecond)
@@ -123,7 +122,6 @@ func (h *harness) once(ctx context.Context, name string, cmd *exec.Cmd) error {
 	defer log.Close()
 	cmd.Env = h.environ()
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		return err
 	}
@@ -159,10 +157,9 @@ func (h *harness) run(ctx context.Context, name string, args ...string) ([]byte,
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(h.o.Bin, name), args...)
 	cmd.Env = h.environ()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
+	if err := supervise.Tied(cmd, syscall.SIGKILL, cmd.Run); err != nil {
 		return stdout.Bytes(), fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, stderr.String())
 	}
 	return stdout.Bytes(), nil

@@ -14,6 +14,7 @@ import (
 	"trmsweep/internal/blob"
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/layout"
+	"trmsweep/internal/wait"
 )
 
 // dice decides what happens next.
@@ -68,12 +69,12 @@ func (h *harness) shoot(ctx context.Context, d *dice, targets []target) error {
 	seen := h.steps(ctx, targets)
 	for h.total() < h.o.Kills {
 		s := d.next(h.o)
-		if err := sleep(ctx, s.after); err != nil {
+		if err := wait.Sleep(ctx, s.after); err != nil {
 			return err
 		}
 		if row++; row > hurried || s.calm {
 			for !further(seen, h.steps(ctx, targets), h.slots()) {
-				if err := sleep(ctx, 100*time.Millisecond); err != nil {
+				if err := wait.Sleep(ctx, 100*time.Millisecond); err != nil {
 					return err
 				}
 			}
@@ -84,7 +85,7 @@ func (h *harness) shoot(ctx context.Context, d *dice, targets []target) error {
 			if pid = h.find(s); pid != 0 {
 				break
 			}
-			if err := sleep(ctx, 20*time.Millisecond); err != nil {
+			if err := wait.Sleep(ctx, 20*time.Millisecond); err != nil {
 				return err
 			}
 		}
@@ -98,7 +99,7 @@ func (h *harness) shoot(ctx context.Context, d *dice, targets []target) error {
 		if s.signal != syscall.SIGSTOP {
 			continue
 		}
-		err := sleep(ctx, s.pause)
+		err := wait.Sleep(ctx, s.pause)
 		_ = syscall.Kill(pid, syscall.SIGCONT)
 		if err != nil {
 			return err
@@ -182,15 +183,4 @@ func (h *harness) find(s shot) int {
 		return 0
 	}
 	return found[s.pick%len(found)]
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/tensor"
+	"trmsweep/internal/wait"
 )
 
 // Ticket names a commit before it exists. Rank 0 hands it to the other ranks.
@@ -98,7 +99,7 @@ func (w *Writer) receipt(ctx context.Context, t Ticket, rank, world int) (f File
 		if !errors.Is(err, blob.ErrNotExist) {
 			return f, fmt.Errorf("receipt of rank %d: %w", rank, err)
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := wait.Sleep(ctx, pause); err != nil {
 			return f, fmt.Errorf("wait for the receipt of rank %d of %d: %w", rank, world, err)
 		}
 	}

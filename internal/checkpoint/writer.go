@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"trmsweep/internal/blob"
+	"trmsweep/internal/wait"
 )
 
 // Defaults of the options.
@@ -125,7 +126,7 @@ func Acquire(ctx context.Context, b blob.Bucket, owner Owner, opts ...Option) (*
 			return nil, fmt.Errorf("acquire run: %w", err)
 		}
 		// Another attempt was faster. The last one to come owns the run.
-		if err := sleep(ctx, rand.N(20*time.Millisecond)); err != nil {
+		if err := wait.Sleep(ctx, rand.N(20*time.Millisecond)); err != nil {
 			return nil, fmt.Errorf("acquire run: %w", err)
 		}
 	}
@@ -234,15 +235,4 @@ func nonce() string {
 	var b [8]byte
 	crand.Read(b[:])
 	return hex.EncodeToString(b[:])
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -14,8 +14,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/gofrs/flock"
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/layout"
@@ -319,28 +320,11 @@ func storeFile(ctx context.Context, remote blob.Bucket, key, path string) error 
 
 // lock waits for the file's lock; it goes with the process.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
+	f := flock.New(path, flock.SetPermissions(0o644))
+	if _, err := f.TryLockContext(ctx, 20*time.Millisecond); err != nil {
 		return nil, err
 	}
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			f.Close()
-			return nil, err
-		}
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, ctx.Err()
-		case <-tick.C:
-		}
-	}
+	return func() { _ = f.Close() }, nil
 }
 
 // HashDir names the contents of a dataset folder: a hex SHA-256 over the names and contents of its files, provenance aside.

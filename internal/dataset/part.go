@@ -23,6 +23,9 @@ var ownMark = func() string {
 	return partMark + host + "-"
 }()
 
+// A folder is locked through the handle that was opened before it got its name, which
+// github.com/gofrs/flock, made for files by name, cannot do.
+
 // newPart makes a folder beside dir to be filled and renamed. It is locked while
 // its process lives, and gone after release unless it was renamed. Those that dead
 // processes of this machine left are removed first.

@@ -120,7 +120,8 @@ func (o Options) downloads() (string, error) {
 	return filepath.Join(dir, "trmsweep", "sources"), nil
 }
 
-// copyAtomic writes r beside dest and renames it, or leaves nothing.
+// copyAtomic writes r beside dest and renames it, or leaves nothing. What a dead process leaves of
+// it has a name that evictFiles knows and removes, which is why it is not github.com/google/renameio.
 func copyAtomic(dest string, r io.Reader) error {
 	part, err := copyToPart(filepath.Dir(dest), r)
 	if err != nil {

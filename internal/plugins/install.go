@@ -14,6 +14,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
 // Options say how to install.
@@ -169,30 +171,18 @@ func (p Plugin) full(o Options, err error) error {
 
 // lock keeps other installations off the folder, until unlock or this process's death.
 func lock(ctx context.Context, o Options) (unlock func(), err error) {
-	path := filepath.Join(o.Dir, ".lock")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	f := flock.New(filepath.Join(o.Dir, ".lock"), flock.SetPermissions(0o644))
+	held, err := f.TryLock()
 	if err != nil {
-		return nil, fmt.Errorf("folder of plugins: %w; %s names another", err, DirEnv)
+		return nil, fmt.Errorf("lock the folder of plugins: %w; %s names another", err, DirEnv)
 	}
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for told := false; ; told = true {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { _ = f.Close() }, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
-		}
-		if !told {
-			o.Log("another process installs into " + o.Dir + "; waiting for it")
-		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(ctx.Err(), f.Close())
-		case <-tick.C:
+	if !held {
+		o.Log("another process installs into " + o.Dir + "; waiting for it")
+		if _, err := f.TryLockContext(ctx, 100*time.Millisecond); err != nil {
+			return nil, fmt.Errorf("lock the folder of plugins: %w", err)
 		}
 	}
+	return func() { _ = f.Close() }, nil
 }
 
 // sweep removes what installations that were killed have left. The caller holds the lock.

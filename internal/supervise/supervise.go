@@ -11,11 +11,11 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"runtime"
 	"syscall"
 	"time"
 
 	"trmsweep/internal/protocol"
+	"trmsweep/internal/wait"
 )
 
 // Process is one child to keep alive.
@@ -77,7 +77,7 @@ func (p Process) Run(ctx context.Context) error {
 		if p.OnDeath != nil {
 			p.OnDeath(err)
 		}
-		pause(ctx, time.Duration(young)*200*time.Millisecond)
+		_ = wait.Sleep(ctx, time.Duration(young)*200*time.Millisecond)
 	}
 }
 
@@ -91,13 +91,14 @@ func (p Process) once(ctx context.Context) error {
 		return fmt.Errorf("open log of %s: %w", p.Name, err)
 	}
 	defer log.Close()
-	// The parent-death signal is sent when the thread that forked ends: stay on it.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	cmd := exec.Command(p.Path, p.Args...)
 	cmd.Env = append(os.Environ(), p.Env...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	return Tied(cmd, syscall.SIGTERM, func() error { return p.follow(ctx, cmd) })
+}
+
+// follow starts the child, waits for its end and stops it when ctx ends.
+func (p Process) follow(ctx context.Context, cmd *exec.Cmd) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
@@ -117,7 +118,7 @@ func (p Process) once(ctx context.Context) error {
 			}
 		}
 	}()
-	err = cmd.Wait()
+	err := cmd.Wait()
 	close(ended)
 	return err
 }
@@ -139,13 +140,4 @@ func tail(path string, n int64) string {
 		return err.Error()
 	}
 	return string(b)
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }

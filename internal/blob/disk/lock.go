@@ -55,6 +55,8 @@ func (b *Bucket) lock(ctx context.Context, key string) (unlock func(), file *os.
 	}
 }
 
+// flock locks an open file. github.com/gofrs/flock opens files itself; here the file's own time and its
+// name, which may be gone, count too.
 func flock(f *os.File, how int) error {
 	for {
 		if err := syscall.Flock(int(f.Fd()), how); !errors.Is(err, syscall.EINTR) {

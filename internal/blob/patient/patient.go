@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"trmsweep/internal/blob"
+	"trmsweep/internal/wait"
 )
 
 // Pauses between tries: the first and the longest, each drawn from [half, whole].
@@ -40,21 +41,12 @@ func New(b blob.Bucket, patience time.Duration, notify func(op, key string, err 
 	if notify == nil {
 		notify = func(string, string, error, time.Duration) {}
 	}
-	return &bucket{b: b, patience: patience, notify: notify, now: time.Now, sleep: sleep}
+	return &bucket{b: b, patience: patience, notify: notify, now: time.Now, sleep: wait.Sleep}
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// trial is the retry state of one operation.
+// trial is the retry state of one operation. It is not github.com/cenkalti/backoff, because patience counts
+// from the first failure, a read that breaks off goes on within the same trial, and the answer that ends
+// a failure is told.
 type trial struct {
 	b       *bucket
 	op, key string
