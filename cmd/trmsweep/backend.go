@@ -64,7 +64,7 @@ func newBackendListCmd(a *app) *cobra.Command {
 			return w.Flush()
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	addJSON(cmd.Flags(), &asJSON)
 	return cmd
 }
 

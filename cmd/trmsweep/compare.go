@@ -59,8 +59,8 @@ func newCompareCmd(a *app) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&store, "store", "", storeHelp)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	addResultsStore(cmd.Flags(), &store)
+	addJSON(cmd.Flags(), &asJSON)
 	return cmd
 }
 

@@ -116,7 +116,7 @@ func controlled(a *app, cmd *cobra.Command, action string, c *study.Command) *co
 		})
 	}
 	cmd.Flags().StringVar(&sweep, "sweep", "", "workflow id of the sweep (default: the newest)")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	addJSON(cmd.Flags(), &asJSON)
 	return cmd
 }
 
@@ -190,7 +190,7 @@ func newCancelCmd(a *app) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	addJSON(cmd.Flags(), &asJSON)
 	return cmd
 }
 

@@ -72,14 +72,13 @@ Exit codes: 0 fine, 1 failed, 2 no such run or checkpoint, or usage.`,
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&o.Run, "run", "", "name of the run in the store")
-	fl.StringVar(&store, "store", "", storeHelp)
+	addResultsStore(fl, &store)
 	fl.StringVar(&o.At, "at", "newest", "newest, best, or the step of a kept checkpoint")
 	fl.IntVar(&o.Puzzles, "puzzles", 0, "evenly spaced test puzzles (0 = all)")
 	fl.IntVar(&o.Steps, "steps", 0, "supervision steps (0 = the spec's halt_max_steps)")
-	fl.StringVar(&o.CacheDir, "cache", "", "folder of cached datasets (default STATE/cache)")
-	fl.StringVar(&o.DataDir, "data", "", "dataset folder, for a run that was trained with --data")
-	fl.StringVar(&o.Backend, "backend", envOr("TRMSWEEP_BACKEND", "auto"), "auto, cpu, go, xla:tpu, xla:cuda, xla:cpu")
-	fl.IntVar(&o.Threads, "threads", 0, "threads of the CPU backend (0 = all cores)")
-	fl.BoolVar(&asJSON, "json", false, "print JSON")
+	addData(fl, &o.CacheDir, &o.DataDir)
+	addBackend(fl, &o.Backend)
+	addThreads(fl, &o.Threads)
+	addJSON(fl, &asJSON)
 	return cmd
 }

@@ -44,7 +44,7 @@ no folder, no block device, and nothing behind a symbolic link.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.store, "store", "", storeHelp)
+	addResultsStore(fl, &f.store)
 	fl.StringVar(&f.out, "out", "", "file to write, - for standard output")
 	fl.BoolVar(&f.ema, "ema", false, "the averaged weights instead of the live ones")
 	fl.BoolVar(&f.best, "best", false, "the checkpoint with the best exact accuracy instead of the newest")

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"trmsweep/internal/localstack"
 )
 
 func TestForget(t *testing.T) {
@@ -92,7 +94,7 @@ func TestForgetRefusesAnUpThatStarts(t *testing.T) {
 	if code := execute(t.Context(), []string{"forget", "--state", dir}, &out, &out); code != exitFailed || !strings.Contains(out.String(), "a stack runs on it") {
 		t.Errorf("exit code %d: %s", code, out.String())
 	}
-	if _, err := os.Stat(filepath.Join(dir, upFile)); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, localstack.KeeperFile)); err != nil {
 		t.Error(err)
 	}
 }

@@ -43,10 +43,8 @@ the same command; until then train refuses the run.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.profile, "profile", "paper", "profile that scales the experiment: smoke, laptop, paper")
-	fl.StringArrayVar(&f.sets, "set", nil, "key=value that overrides the configuration (repeatable)")
-	fl.Int64Var(&f.seed, "seed", 0, "seed instead of the configuration's (0 = the configuration's)")
-	fl.StringVar(&f.store, "store", "", "where checkpoints live: a folder or gs://bucket/prefix (default STATE/store; environment TRMSWEEP_STORE)")
+	f.addSpec(fl)
+	addTrainStore(fl, &f.store)
 	fl.StringVar(&f.run, "run", "", "name of the run to make")
 	fl.StringVar(&f.data, "data", "", "dataset folder the run will be trained on, instead of the experiment's data source")
 	return cmd

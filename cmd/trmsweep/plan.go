@@ -99,8 +99,8 @@ func newPlanCmd(a *app) *cobra.Command {
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&profile, "profile", experiment.DefaultProfile, "profile that scales the experiments: smoke, laptop, paper")
-	fl.StringArrayVar(&sets, "set", nil, "key=value that overrides the configuration (repeatable)")
+	addProfile(fl, &profile)
+	addSets(fl, &sets)
 	fl.BoolVar(&asJSON, "json", false, "print a JSON array")
 	fl.Float64Var(&utilisation, "utilisation", experiment.DefaultUtilisation, "assumed fraction of the chips' peak (12.5% is what a public replication reached on four GH200)")
 	fl.StringVar(&compileFor, "compile-for", "", "compile every program for this TPU slice with libtpu, without a TPU, and say what fits and how fast it can be: v4:2x2x1, v5e:2x2, v5p:2x2x1, v6e:2x2 ...")

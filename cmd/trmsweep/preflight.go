@@ -79,14 +79,14 @@ Exit code 1 where a check fails. Sweeps do the same as their first step.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.store, "store", envOr("TRMSWEEP_STORE", "gs://trmsweep"), "where checkpoints and results live (environment TRMSWEEP_STORE)")
-	fl.StringVar(&f.profile, "profile", envOr("TRMSWEEP_PROFILE", "paper"), "profile to check (environment TRMSWEEP_PROFILE)")
-	fl.StringVar(&f.backend, "backend", envOr("TRMSWEEP_BACKEND", "auto"), "backend that must open: auto, cpu, go, xla:tpu, xla:cuda, xla:cpu (environment TRMSWEEP_BACKEND)")
-	fl.StringArrayVar(&sets, "set", nil, "key=value that overrides the configuration (repeatable)")
-	fl.IntVar(&f.threads, "threads", 0, "threads of one training process (0 = all cores)")
-	fl.IntVar(&f.slots, "slots", 1, "training processes at once")
+	addWorkerStore(fl, &f.store, "where checkpoints and results live")
+	addWorkerProfile(fl, &f.profile)
+	addBackend(fl, &f.backend)
+	addSets(fl, &sets)
+	addThreads(fl, &f.threads)
+	addSlots(fl, &f.slots)
 	fl.BoolVar(&noTrials, "no-trials", false, "leave the trials out")
-	fl.BoolVar(&asJSON, "json", false, "print JSON")
+	addJSON(fl, &asJSON)
 	return cmd
 }
 

@@ -87,10 +87,10 @@ they name the runs.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&profile, "profile", experiment.DefaultProfile, "profile of the training: smoke, laptop, paper")
-	fl.StringArrayVar(&sets, "set", nil, "key=value that overrode the configuration (repeatable)")
+	addProfile(fl, &profile)
+	addSets(fl, &sets)
 	fl.Int64SliceVar(&seeds, "seeds", nil, "seeds, comma-separated (default: the configuration's)")
-	fl.StringVar(&store, "store", "", storeHelp)
+	addResultsStore(fl, &store)
 	fl.StringVar(&id, "id", "", "name of the folder below sweeps/ (default: names and profile, as `trmsweep run` calls its sweep)")
 	fl.BoolVar(&asJSON, "json", false, "print the rows as JSON")
 	return cmd

@@ -2,25 +2,18 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/open"
-	"trmsweep/internal/endpoint"
+	"trmsweep/internal/localstack"
 )
-
-const storeHelp = "where runs and results live: a folder or gs://bucket/prefix (default: the embedded stack's store in the state folder, started for the moment if it is down, else STATE/store; environment TRMSWEEP_STORE)"
 
 // closers close in the opposite order.
 type closers []io.Closer
@@ -66,14 +59,14 @@ func openStoreOf(ctx context.Context, a *app, flag string, opened func(context.C
 		}
 		return opened(ctx, a.path("store"))
 	}
-	address, stop, err := embeddedStorage(ctx, a)
+	address, stop, err := localstack.Storage(ctx, a.stateDir, a.stderr)
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := os.Setenv("STORAGE_EMULATOR_HOST", address); err != nil {
 		return nil, nil, errors.Join(err, stop.Close())
 	}
-	b, closer, err := open.Bucket(ctx, "gs://trmsweep")
+	b, closer, err := open.Bucket(ctx, defaultStore)
 	if err != nil {
 		return nil, nil, errors.Join(err, stop.Close())
 	}
@@ -95,72 +88,14 @@ func storeExists(address string) error {
 	return nil
 }
 
-// embeddedStorage is the address of the storage emulator on the state folder: the
-// running one, or one that lives until it is closed.
-func embeddedStorage(ctx context.Context, a *app) (string, io.Closer, error) {
-	if s, err := endpoint.ReadStack(a.stateDir); err == nil && answers(s.GCS) {
-		return s.GCS, closers(nil), nil
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return "", nil, err
-	}
-	devstack := filepath.Join(filepath.Dir(self), "devstack")
-	if _, err := os.Stat(devstack); err != nil {
-		return "", nil, fmt.Errorf("storage of %s: %w; `make build` makes it", a.stateDir, err)
-	}
-	cmd := exec.CommandContext(ctx, devstack, "--state", a.stateDir, "--storage-only", "--die-with-parent")
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
-	cmd.Stderr = a.stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return "", nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return "", nil, fmt.Errorf("storage of %s: %w", a.stateDir, err)
-	}
-	p := &storageProcess{cmd}
-	var s endpoint.Stack
-	if err := json.NewDecoder(out).Decode(&s); err != nil {
-		return "", nil, errors.Join(fmt.Errorf("storage of %s did not start: %w", a.stateDir, err), p.Close())
-	}
-	return s.GCS, p, nil
-}
-
 // useEmbeddedStorage leads the default store to the embedded stack that runs on
 // the state folder, where neither store nor servers were named otherwise.
 func useEmbeddedStorage(a *app, store string) error {
-	if store != "gs://trmsweep" || os.Getenv("TRMSWEEP_STORE")+os.Getenv("STORAGE_EMULATOR_HOST") != "" {
+	if store != defaultStore || os.Getenv("TRMSWEEP_STORE")+os.Getenv("STORAGE_EMULATOR_HOST") != "" {
 		return nil
 	}
-	if e, err := a.server().Resolve(); err == nil && e.Stack.GCS != "" && answers(e.Stack.GCS) {
+	if e, err := a.server().Resolve(); err == nil && e.Stack.GCS != "" && localstack.Answers(e.Stack.GCS) {
 		return os.Setenv("STORAGE_EMULATOR_HOST", e.Stack.GCS)
-	}
-	return nil
-}
-
-func answers(address string) bool {
-	u, err := url.Parse(address)
-	if err != nil {
-		return false
-	}
-	c, err := net.DialTimeout("tcp", u.Host, time.Second)
-	if err != nil {
-		return false
-	}
-	return c.Close() == nil
-}
-
-// storageProcess is a storage emulator of our own.
-type storageProcess struct{ cmd *exec.Cmd }
-
-func (p *storageProcess) Close() error {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	err := p.cmd.Wait()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return fmt.Errorf("storage emulator: %w", err)
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ func TestEmbeddedStorageIsTheDefault(t *testing.T) {
 	if err := os.WriteFile(a.path("devstack.json"), []byte(`{"temporal":"127.0.0.1:1","gcs":"`+address+`"}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	const def = "gs://trmsweep"
+	const def = defaultStore
 	for _, c := range []struct{ name, store, env, want string }{
 		{"default", def, "", address},
 		{"another bucket", "gs://mine", "", ""},

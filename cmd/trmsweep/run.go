@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"trmsweep/internal/blob/open"
+	"trmsweep/internal/localstack"
 	"trmsweep/internal/study"
 	"trmsweep/workflows"
 )
@@ -42,7 +43,7 @@ experiments have saved; the same command continues where it stopped.`,
 			if err := f.check(a); err != nil {
 				return err
 			}
-			done, err := keepState(a, "")
+			done, err := localstack.Keep(a.stateDir, "")
 			if err != nil {
 				return err
 			}
@@ -54,19 +55,19 @@ experiments have saved; the same command continues where it stopped.`,
 			if err != nil {
 				return err
 			}
-			defer s.stop()
+			defer s.Stop()
 			fmt.Fprintf(a.stdout, "Web UI %s   state %s   logs %s\n", s.UI, a.stateDir, a.path("logs"))
 			return runSweep(ctx, a, s, sweep, in)
 		},
 	}
 	f.add(cmd)
 	cmd.Flags().StringVar(&sweep, "sweep", workflows.AllAblationsType, "AllAblations, TNSweep or BatchSweep")
-	cmd.Flags().StringVar(&checks, "preflight", "", "full (default), checks (without trials) or none")
+	addPreflight(cmd.Flags(), &checks)
 	return cmd
 }
 
 // runSweep starts or continues the sweep and follows it to its end.
-func runSweep(ctx context.Context, a *app, s *localStack, sweep string, in study.SweepInput) error {
+func runSweep(ctx context.Context, a *app, s *localstack.Stack, sweep string, in study.SweepInput) error {
 	id := sweep + "-" + in.Profile
 	if err := start(ctx, a, sweep, id, in, false); err != nil {
 		return err
@@ -91,7 +92,7 @@ func runSweep(ctx context.Context, a *app, s *localStack, sweep string, in study
 		case <-ctx.Done():
 			fmt.Fprintln(a.stderr, "\nstopping (running experiments save first); the same command continues")
 			return exitError{code: exitFailed, quiet: true, err: ctx.Err()}
-		case err := <-s.failed:
+		case err := <-s.Failed:
 			return err
 		case <-tick.C:
 		}
@@ -116,7 +117,7 @@ func progressLine(st study.SweepResult) string {
 }
 
 // finishSweep copies the reports out of the store and prints where they are.
-func finishSweep(ctx context.Context, a *app, c client.Client, s *localStack, id string, st study.SweepResult) error {
+func finishSweep(ctx context.Context, a *app, c client.Client, s *localstack.Stack, id string, st study.SweepResult) error {
 	if err := c.GetWorkflow(ctx, id, "").Get(ctx, nil); err != nil {
 		if perr := writePreflight(a.stderr, st.Preflight); perr != nil {
 			return perr
@@ -132,7 +133,7 @@ func finishSweep(ctx context.Context, a *app, c client.Client, s *localStack, id
 	if err := os.Setenv("STORAGE_EMULATOR_HOST", s.GCS); err != nil {
 		return err
 	}
-	b, closer, err := open.Bucket(ctx, envOr("TRMSWEEP_STORE", "gs://trmsweep"))
+	b, closer, err := open.Bucket(ctx, workerStore())
 	if err != nil {
 		return err
 	}

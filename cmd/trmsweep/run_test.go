@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"trmsweep/internal/localstack"
 	"trmsweep/internal/study"
 )
 
@@ -58,7 +59,7 @@ func TestEndOfARun(t *testing.T) {
 			var out bytes.Buffer
 			a := &app{stdout: &out, stderr: &out, stateDir: t.TempDir()}
 			tc.st.Experiments = three
-			err := finishSweep(t.Context(), a, closedWorkflow{err: tc.err}, &localStack{}, "s", tc.st)
+			err := finishSweep(t.Context(), a, closedWorkflow{err: tc.err}, &localstack.Stack{}, "s", tc.st)
 			if code := exitCode(err, &out); code != tc.code || !strings.Contains(out.String(), tc.want) {
 				t.Errorf("exit code %d, want %d; want %q in\n%s", code, tc.code, tc.want, out.String())
 			}

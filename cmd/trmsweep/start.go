@@ -53,15 +53,15 @@ func newStartCmd(a *app) *cobra.Command {
 	fl.StringSliceVar(&in.Phases, "phases", nil, "only these phases")
 	fl.StringSliceVar(&in.Experiments, "experiments", nil, "only these experiments")
 	fl.Int64SliceVar(&in.Seeds, "seeds", nil, "train every experiment with these seeds")
-	fl.StringArrayVar(&in.Overrides, "set", nil, "key=value that overrides the configuration (repeatable)")
+	addSets(fl, &in.Overrides)
 	fl.IntVar(&in.Parallelism, "parallelism", 0, "experiments of a phase at once, paused ones included (0 = as many as there are hosts)")
 	fl.IntVar(&in.Priority, "priority", 0, "1 (first) to 5 (0 = 3)")
 	fl.Float64Var(&in.BudgetHours, "budget-hours", 0, "stop with checkpoints after so many hours (0 = never)")
 	fl.BoolVar(&in.Force, "force", false, "train again what is finished")
-	fl.StringVar(&in.Preflight, "preflight", "", "full (default), checks (without trials) or none")
+	addPreflight(fl, &in.Preflight)
 	fl.BoolVar(&in.StopOnCollapse, "stop-on-collapse", false, "end an experiment whose accuracy has fallen to half of a best long past")
 	fl.IntVar(&in.Halving, "halving", 0, "at 1/8, 1/4 and 1/2 of the steps let only the best 1/N experiments go on (0 = all)")
-	fl.BoolVar(&asJSON, "json", false, "print JSON")
+	addJSON(fl, &asJSON)
 	return cmd
 }
 

@@ -51,7 +51,7 @@ func newStatusCmd(a *app) *cobra.Command {
 			return showStatus(ctx, a, c, id, asJSON, follow)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	addJSON(cmd.Flags(), &asJSON)
 	cmd.Flags().BoolVar(&follow, "follow", false, "print again every 2 seconds until the sweep ends")
 	return cmd
 }

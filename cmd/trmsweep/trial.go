@@ -47,13 +47,13 @@ func newTrialCmd(a *app) *cobra.Command {
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.profile, "profile", "paper", "profile that scales the experiment")
-	fl.StringArrayVar(&f.sets, "set", nil, "key=value that overrides the configuration (repeatable)")
+	addProfile(fl, &f.profile)
+	addSets(fl, &f.sets)
 	fl.StringVar(&f.specFile, "spec", "", "resolved spec as a JSON file, - for standard input")
-	fl.StringVar(&f.store, "store", envOr("TRMSWEEP_STORE", "gs://trmsweep"), "where the trial is saved, and removed again (environment TRMSWEEP_STORE)")
+	addWorkerStore(fl, &f.store, "where the trial is saved, and removed again")
 	fl.StringVar(&f.cache, "cache", "", "folder of cached datasets")
 	fl.StringVar(&f.backend, "backend", "auto", "backend")
-	fl.IntVar(&f.threads, "threads", 0, "threads of the CPU backend")
+	addThreads(fl, &f.threads)
 	return cmd
 }
 

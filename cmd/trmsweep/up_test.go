@@ -12,11 +12,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"trmsweep/internal/localstack"
 )
 
 // init lets this test stand for an `up` on the folder of its last argument.
@@ -26,7 +26,7 @@ func init() {
 	}
 	told := make(chan os.Signal, 1)
 	signal.Notify(told, syscall.SIGTERM)
-	done, err := keepState(&app{stateDir: os.Args[2]}, strconv.Itoa(os.Getpid()))
+	done, err := localstack.Keep(os.Args[2], strconv.Itoa(os.Getpid()))
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
@@ -91,7 +91,7 @@ func TestDownLeavesForeignProcessesAlone(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- foreign.Wait() }()
-	file := filepath.Join(dir, upFile)
+	file := filepath.Join(dir, localstack.KeeperFile)
 	if err := os.WriteFile(file, []byte(strconv.Itoa(foreign.Process.Pid)), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestDownNamesTheRunThatKeepsTheStack(t *testing.T) {
 	for _, runs := range []bool{true, false} { // `trmsweep run`, or a stack alone
 		dir, _ := lockedState(t)
 		if runs {
-			done, err := keepState(&app{stateDir: dir}, "")
+			done, err := localstack.Keep(dir, "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -122,36 +122,6 @@ func TestDownNamesTheRunThatKeepsTheStack(t *testing.T) {
 		if code, out := down(t, dir); code != exitFailed || !strings.Contains(out, "press Ctrl-C where `trmsweep run`") || !strings.Contains(out, "pid 4711, Web UI http://127.0.0.1:2") {
 			t.Errorf("run %v: exit code %d: %s", runs, code, out)
 		}
-	}
-}
-
-// However many start at one instant, one keeps the folder.
-func TestOneKeepsTheState(t *testing.T) {
-	a := &app{stateDir: t.TempDir()}
-	var inside, kept atomic.Int64
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			for range 200 {
-				done, err := keepState(a, "1")
-				if err != nil {
-					if !strings.Contains(err.Error(), "a stack already runs on") {
-						t.Error(err)
-					}
-					continue
-				}
-				if n := inside.Add(1); n != 1 {
-					t.Errorf("%d keep it at once", n)
-				}
-				kept.Add(1)
-				inside.Add(-1)
-				done()
-			}
-		})
-	}
-	wg.Wait()
-	if kept.Load() == 0 {
-		t.Error("nobody kept it")
 	}
 }
 
@@ -172,11 +142,14 @@ func TestSecondUpIsRefusedBeforeTheStackRuns(t *testing.T) {
 func lockedState(t *testing.T) (dir, addresses string) {
 	t.Helper()
 	dir = t.TempDir()
-	lock, err := holdState(dir, os.O_CREATE)
+	lock, err := os.Create(filepath.Join(dir, "devstack.lock"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { lock.Close() })
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
 	addresses = filepath.Join(dir, "devstack.json")
 	if err := os.WriteFile(addresses, []byte(`{"temporal":"127.0.0.1:1","ui":"http://127.0.0.1:2","gcs":"http://127.0.0.1:3","pid":4711}`), 0o644); err != nil {
 		t.Fatal(err)
@@ -255,25 +228,6 @@ func TestSecondStackIsRefused(t *testing.T) {
 	}
 }
 
-func TestAddressesOfADeadStackGo(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "devstack.json")
-	if err := os.WriteFile(file, []byte("{}"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := forgetAddresses(dir); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(file); !os.IsNotExist(err) {
-		t.Errorf("still there: %v", err)
-	}
-	lock, err := holdState(dir, 0)
-	if err != nil {
-		t.Fatalf("the next stack finds the folder locked: %v", err)
-	}
-	lock.Close()
-}
-
 // Ctrl-C while the servers start is no failure of `up`, and leaves nothing.
 func TestStoppedBeforeTheStackIsUp(t *testing.T) {
 	putDevstack(t)
@@ -285,7 +239,7 @@ func TestStoppedBeforeTheStackIsUp(t *testing.T) {
 		if code := execute(ctx, []string{command, "--state", dir}, &out, &out); code != want || !strings.Contains(out.String(), "stopped before the stack was up") {
 			t.Errorf("%s: exit code %d: %s", command, code, out.String())
 		}
-		if _, err := os.Stat(filepath.Join(dir, upFile)); !errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(dir, localstack.KeeperFile)); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s: %v", command, err)
 		}
 	}

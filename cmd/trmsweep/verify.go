@@ -68,10 +68,9 @@ Exit codes: 0 all well, 1 faults found or storage failed, 2 no such run or usage
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&store, "store", "", storeHelp)
+	addResultsStore(fl, &store)
 	fl.StringVar(&run, "run", "", "name of the run in the store")
-	fl.StringVar(&cache, "cache", "", "folder of cached datasets (default STATE/cache)")
-	fl.StringVar(&data, "data", "", "dataset folder, for a run that was trained with --data")
+	addData(fl, &cache, &data)
 	fl.DurationVar(&patience, "patience", time.Minute, "how long storage may be away")
 	fl.BoolVar(&asJSON, "json", false, "one JSON object on standard output")
 	return cmd

@@ -62,10 +62,10 @@ boundary before the worker ends.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.store, "store", envOr("TRMSWEEP_STORE", "gs://trmsweep"), "where checkpoints and results live: a folder or gs://bucket/prefix (environment TRMSWEEP_STORE)")
-	fl.StringVar(&f.backend, "backend", envOr("TRMSWEEP_BACKEND", "auto"), "backend of training: auto, cpu, go, xla:tpu, xla:cuda, xla:cpu (environment TRMSWEEP_BACKEND)")
-	fl.StringVar(&f.profile, "profile", envOr("TRMSWEEP_PROFILE", "paper"), "profile of sweeps that name none (environment TRMSWEEP_PROFILE)")
-	fl.IntVar(&f.threads, "threads", 0, "threads of one training process (0 = all cores)")
+	addWorkerStore(fl, &f.store, "where checkpoints and results live")
+	addBackend(fl, &f.backend)
+	addWorkerProfile(fl, &f.profile)
+	addThreads(fl, &f.threads)
 	fl.IntVar(&f.slots, "slots", 0, "training processes at once (0 = 1, or one per chip with placement chip)")
 	fl.StringVar(&f.placement, "placement", "", "on a TPU host, what a training process has to itself: host, chip (default: the profile's placement)")
 	fl.IntVar(&f.chips, "chips", 0, "TPU chips of this host (0 = those in /dev)")
@@ -77,11 +77,6 @@ boundary before the worker ends.`,
 	addAllowHost(cmd, &f.allowHosts)
 	addDataRoot(cmd, &f.dataRoots)
 	return cmd
-}
-
-func addAllowHost(cmd *cobra.Command, names *[]string) {
-	cmd.Flags().StringArrayVar(names, "allow-host", nil,
-		"host `name` under which what is served here may be addressed, beside localhost, 127.0.0.1 and [::1], as through a tunnel (repeatable)")
 }
 
 // maxSlots is more training processes than any host has chips or memory for.
