@@ -31,8 +31,8 @@ build: ## bin/trmsweep, bin/tctl, bin/devstack
 stack: build ## the embedded stack in the foreground; Ctrl-C stops it
 	bin/devstack --state $(STATE)
 
-docs: ## docs/CONFIG.md from the code; tests fail where it is another
-	go test ./internal/experiment -run UpToDate -update
+docs: ## docs/CONFIG.md and docs/CLI.md from the code; tests fail where they say something else
+	go test -p 1 ./internal/experiment ./cmd/trmsweep ./cmd/tctl -run UpToDate -update
 
 test: ## every test; no network but 127.0.0.1. Those of XLA need `trmsweep backend install xla:cpu`
 	@go run ./cmd/trmsweep backend path xla:cpu >/dev/null 2>&1 || echo "NOT RUN: the tests of XLA: there is no xla:cpu here; bin/trmsweep backend install xla:cpu"

@@ -1,12 +1,6 @@
 package main
 
-import (
-	"fmt"
-
-	"github.com/spf13/cobra"
-
-	"trmsweep/internal/version"
-)
+import "github.com/spf13/cobra"
 
 // addCommands lists every subcommand, in the order of a study.
 func addCommands(root *cobra.Command, a *app) {
@@ -37,17 +31,4 @@ func addCommands(root *cobra.Command, a *app) {
 		newAOTCmd(),
 	)
 	root.AddCommand(newControlCmds(a)...)
-}
-
-// newVersionCmd prints what --version does, as many programs have it.
-func newVersionCmd(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version of the code",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(a.stdout, "trmsweep version %s\n", version.Code())
-			return err
-		},
-	}
 }

@@ -75,7 +75,9 @@ func addPreflight(fl *pflag.FlagSet, checks *string) {
 }
 
 // addSlots is --slots of commands that count training processes and know no placement.
-func addSlots(fl *pflag.FlagSet, slots *int) { fl.IntVar(slots, "slots", 1, "training processes at once") }
+func addSlots(fl *pflag.FlagSet, slots *int) {
+	fl.IntVar(slots, "slots", 1, "training processes at once")
+}
 
 func addAllowHost(cmd *cobra.Command, names *[]string) {
 	cmd.Flags().StringArrayVar(names, "allow-host", nil,

@@ -10,25 +10,10 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"trmsweep/internal/aot"
 	"trmsweep/internal/backend"
 	"trmsweep/internal/experiment"
 )
-
-// newAOTCmd is the child process of `plan --compile-for`: libtpu aborts where it should return an error.
-func newAOTCmd() *cobra.Command {
-	return &cobra.Command{
-		Use: "aot-compile", Short: "Compile one program for a TPU; the request is JSON on standard input", Args: cobra.NoArgs, Hidden: true,
-		RunE: func(*cobra.Command, []string) error {
-			if err := aot.Child(os.Stdin); err != nil {
-				return usageError{err}
-			}
-			return nil
-		},
-	}
-}
 
 // plannedTopology is the slice whose compilations `plan` takes its hours from when it is not told another one.
 const plannedTopology = "v4:2x2x1"

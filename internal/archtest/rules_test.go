@@ -57,6 +57,7 @@ var rules = []rule{
 	{room: "internal/tfevents", deny: ours, never: join(temporal, gomlx, storage), why: "a file format"},
 	{room: "internal/supervise", deny: ours, allow: []string{"trmsweep/internal/protocol", "trmsweep/internal/wait"}, never: join(temporal, gomlx, storage), why: "processes, whatever they are"},
 	{room: "internal/wait", deny: join(ours, libraries), why: "a pause"},
+	{room: "internal/clidoc", deny: ours, never: join(temporal, gomlx, storage), why: "describes commands, whosever they are"},
 	{room: "internal/localstack", deny: ours, allow: []string{"trmsweep/internal/localstack", "trmsweep/internal/endpoint", "trmsweep/internal/supervise"}, never: join(gomlx, storage, server), why: "keeps processes; what they do is theirs"},
 	{room: "internal/endpoint", deny: ours, never: join(gomlx, storage, server), why: "says where a server is; clients and workers share it"},
 	{room: "internal/layout", deny: ours, allow: []string{"trmsweep/internal/blob"}, never: join(temporal, gomlx, storage, plots), why: "makes keys, reads nothing"},
