@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -23,7 +24,7 @@ import (
 type Child struct {
 	Command []string // program and arguments before --spec; default: this binary, `train`
 	Trial   []string // program and arguments of a trial; default: this binary, `trial`
-	Args    []string // more arguments: --store, --cache, --backend, --threads
+	Args    []string // more arguments of both: ChildArgs
 	Env     []string // added to the worker's environment
 	Slots   Slots    // of the host, where it is divided; the process of a slot has its environment too
 	LogDir  string   // one file per run gets the children's standard error
@@ -32,6 +33,16 @@ type Child struct {
 	// Silence is the time after which a process that says nothing is killed: it
 	// speaks every second unless it is stopped or hangs as a whole. 0 = 2 minutes.
 	Silence time.Duration
+}
+
+// ChildArgs are the arguments that every training process and trial of a worker gets.
+// Without a backend each chooses its own.
+func ChildArgs(store, cacheDir, backend string, threads int) []string {
+	args := []string{"--store", store, "--cache", cacheDir, "--threads", strconv.Itoa(threads)}
+	if backend != "" {
+		args = append(args, "--backend", backend)
+	}
+	return args
 }
 
 // exit is how a process ended.

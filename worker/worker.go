@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -98,15 +97,12 @@ func Run(ctx context.Context, o Options) error {
 
 // wire builds the activities out of concrete parts.
 func wire(c client.Client, b blob.Bucket, host string, o Options) *activities.Activities {
-	args := []string{"--store", o.Store, "--cache", filepath.Join(o.StateDir, "cache"), "--threads", strconv.Itoa(o.Threads)}
-	if o.Backend != "" {
-		args = append(args, "--backend", o.Backend)
-	}
+	cache := filepath.Join(o.StateDir, "cache")
 	a := &activities.Activities{
 		Configs: o.Configs, Environ: o.Environ, Profile: o.Profile, DataRoots: o.DataRoots, Bucket: b, Host: host, Checks: o.Checks,
-		CacheDir: filepath.Join(o.StateDir, "cache"), Opener: open.Bucket,
+		CacheDir: cache, Opener: open.Bucket,
 		ListPollers: func(ctx context.Context) (string, error) { return CheckPollers(ctx, c) },
-		Child:       activities.Child{Command: o.Command, Args: args, LogDir: filepath.Join(o.StateDir, "logs"), Grace: o.Grace},
+		Child:       activities.Child{Command: o.Command, Args: activities.ChildArgs(o.Store, cache, o.Backend, o.Threads), LogDir: filepath.Join(o.StateDir, "logs"), Grace: o.Grace},
 		Heartbeat: func(ctx context.Context, taskToken []byte, details any) error {
 			return c.RecordActivityHeartbeat(ctx, taskToken, details)
 		},

@@ -69,21 +69,8 @@ func preflightError(t preflight.Table) error {
 
 // distinctShapes is one item per shape of model, the one with the largest batch.
 func distinctShapes(items []study.Item) []study.Item {
-	var out []study.Item
-	at := map[string]int{}
-	for _, it := range items {
-		if it.SameAs != "" {
-			continue
-		}
-		i, seen := at[it.Shape]
-		if !seen {
-			at[it.Shape] = len(out)
-			out = append(out, it)
-		} else if it.Batch > out[i].Batch {
-			out[i] = it
-		}
-	}
-	return out
+	runs := slices.DeleteFunc(slices.Clone(items), func(it study.Item) bool { return it.SameAs != "" })
+	return preflight.OnePerShape(runs, func(it study.Item) string { return it.Shape }, func(it study.Item) int { return it.Batch })
 }
 
 // hostChecks asks the server for workers and one training host for its checks.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"time"
 
@@ -189,7 +188,7 @@ func datasetCheck(store string, specs []experiment.Spec) preflight.Check {
 
 // tryShapes runs the trials one after another, each in a process of its own.
 func tryShapes(ctx context.Context, a *app, f workerFlags, shapes []experiment.Spec) []preflight.Row {
-	c := activities.Child{Args: []string{"--store", f.store, "--cache", filepath.Join(a.stateDir, "cache"), "--threads", strconv.Itoa(f.threads), "--backend", f.backend}}
+	c := activities.Child{Args: activities.ChildArgs(f.store, filepath.Join(a.stateDir, "cache"), f.backend, f.threads)}
 	var rows []preflight.Row
 	for _, s := range shapes {
 		data, err := json.Marshal(s)

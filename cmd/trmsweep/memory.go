@@ -14,7 +14,7 @@ import (
 // state: the runtime would end the process with a dump of its stacks. What fits
 // by a smaller margin is preflight's to judge.
 func checkMemory(ctx context.Context, s experiment.Spec) error {
-	oneCopy := func(s experiment.Spec) float64 { return preflight.StateBytes(s) / 3 }
+	oneCopy := func(s experiment.Spec) float64 { return float64(s.CheckpointBytes()) }
 	_, err := preflight.Memory([]experiment.Spec{s}, 1, oneCopy).Run(ctx)
 	if err == nil || errors.Is(err, fs.ErrNotExist) { // not on Linux
 		return nil

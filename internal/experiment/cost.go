@@ -9,13 +9,21 @@ func SwiGLUInter(dim int, expansion float64) int {
 	return (inter + 255) / 256 * 256
 }
 
-// PuzzleEmbPositions is the number of positions before the 81 cells: puzzle_emb_len,
-// or as many as the embedding fills where that is 0.
-func (s Spec) PuzzleEmbPositions() int {
-	if s.PuzzleEmbLen == 0 && s.HiddenSize > 0 {
-		return (s.PuzzleEmbNDim + s.HiddenSize - 1) / s.HiddenSize
+// PrefixLen is the number of positions before the 81 cells that a puzzle embedding of
+// ndim values takes: length, or as many as it fills if that is 0; none without an embedding.
+func PrefixLen(ndim, length, hidden int) int {
+	switch {
+	case ndim == 0 || hidden < 1:
+		return 0
+	case length > 0:
+		return length
 	}
-	return s.PuzzleEmbLen
+	return (ndim + hidden - 1) / hidden
+}
+
+// PuzzleEmbPositions is the number of positions before the 81 cells.
+func (s Spec) PuzzleEmbPositions() int {
+	return PrefixLen(s.PuzzleEmbNDim, s.PuzzleEmbLen, s.HiddenSize)
 }
 
 // Positions is the length of the sequence that the blocks see, 97 in the study.

@@ -22,20 +22,25 @@ func Shape(s experiment.Spec) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// Shapes picks one spec per shape, the one with the largest batch, in order of first mention.
-func Shapes(specs []experiment.Spec) []experiment.Spec {
-	var out []experiment.Spec
+// OnePerShape picks one item per shape, the one with the largest batch, in order of first mention.
+func OnePerShape[T any](items []T, shape func(T) string, batch func(T) int) []T {
+	var out []T
 	at := map[string]int{}
-	for _, s := range specs {
-		i, seen := at[Shape(s)]
+	for _, item := range items {
+		i, seen := at[shape(item)]
 		if !seen {
-			at[Shape(s)] = len(out)
-			out = append(out, s)
-		} else if s.GlobalBatchSize > out[i].GlobalBatchSize {
-			out[i] = s
+			at[shape(item)] = len(out)
+			out = append(out, item)
+		} else if batch(item) > batch(out[i]) {
+			out[i] = item
 		}
 	}
 	return out
+}
+
+// Shapes picks one spec per shape, the one with the largest batch.
+func Shapes(specs []experiment.Spec) []experiment.Spec {
+	return OnePerShape(specs, Shape, func(s experiment.Spec) int { return s.GlobalBatchSize })
 }
 
 // TrainingBytes estimates the memory that one training process needs for its
@@ -58,11 +63,8 @@ func TrainingBytes(s experiment.Spec) float64 {
 }
 
 // StateBytes estimates what the state of one training process takes in the memory of the host where an
-// accelerator trains: weights, moments, EMA and carry, as read and as two copies that are saved in turn.
-func StateBytes(s experiment.Spec) float64 {
-	carry := 2 * float64(s.GlobalBatchSize) * float64(s.Positions()) * float64(s.HiddenSize)
-	return 3 * 4 * (4*float64(s.Params()) + carry)
-}
+// accelerator trains: the arrays of a checkpoint, as read and as two copies that are saved in turn.
+func StateBytes(s experiment.Spec) float64 { return 3 * float64(s.CheckpointBytes()) }
 
 // Memory wants the memory that one process needs for the most demanding spec to be on this host, slots times:
 // TrainingBytes, or StateBytes for an accelerator, whose own memory only a trial can try.

@@ -25,9 +25,8 @@ func (m *metricsLog) take() (jsonl, events []byte) {
 	return jsonl, events
 }
 
-// step logs one training step: the loss, and the metrics where they were read (mt is not nil).
-func (m *metricsLog) step(step int64, batch, loss float64, mt *trm.Metrics, lr float64, wall time.Time) {
-	loss /= batch
+// step logs one training step: the mean loss, and the other means if they were read (mt is not nil).
+func (m *metricsLog) step(step int64, loss float64, mt *trm.Metrics, lr float64, wall time.Time) {
 	m.jsonl = append(m.jsonl, `{"step":`...)
 	m.jsonl = strconv.AppendInt(m.jsonl, step, 10)
 	m.jsonl = append(m.jsonl, `,"loss":`...)
@@ -38,17 +37,17 @@ func (m *metricsLog) step(step int64, batch, loss float64, mt *trm.Metrics, lr f
 	}
 	scalars := []tfevents.Scalar{
 		{Tag: "train/loss", Value: loss},
-		{Tag: "train/lm_loss", Value: mt.LMLoss / batch},
-		{Tag: "train/q_halt_loss", Value: mt.QHaltLoss / batch},
+		{Tag: "train/lm_loss", Value: mt.LMLoss},
+		{Tag: "train/q_halt_loss", Value: mt.QHaltLoss},
 		{Tag: "train/count", Value: mt.Count},
 		{Tag: "train/lr", Value: lr},
 	}
 	if mt.Count > 0 { // the reference's metrics: means over the rows that halted in this step
 		scalars = append(scalars,
-			tfevents.Scalar{Tag: "train/accuracy", Value: mt.Accuracy / mt.Count},
-			tfevents.Scalar{Tag: "train/exact_accuracy", Value: mt.ExactAccuracy / mt.Count},
-			tfevents.Scalar{Tag: "train/q_halt_accuracy", Value: mt.QHaltAccuracy / mt.Count},
-			tfevents.Scalar{Tag: "train/steps", Value: mt.Steps / mt.Count})
+			tfevents.Scalar{Tag: "train/accuracy", Value: mt.Accuracy},
+			tfevents.Scalar{Tag: "train/exact_accuracy", Value: mt.ExactAccuracy},
+			tfevents.Scalar{Tag: "train/q_halt_accuracy", Value: mt.QHaltAccuracy},
+			tfevents.Scalar{Tag: "train/steps", Value: mt.Steps})
 	}
 	for _, s := range scalars[1:] {
 		m.jsonl = append(m.jsonl, ',', '"')

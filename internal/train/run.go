@@ -223,16 +223,16 @@ func (r *run) trainStep(ctx context.Context, feed <-chan fed) error {
 	f.release()
 	r.step = step
 	r.observe(now.Sub(begin).Seconds())
-	batch := float64(r.spec.GlobalBatchSize)
-	r.log.step(step, batch, res.Loss, metrics, lr, now)
+	loss := res.Loss / float64(r.spec.GlobalBatchSize)
+	r.log.step(step, loss, metrics, lr, now)
 	r.say.progress(func(e *protocol.Event) {
 		e.Step, e.LR = step, lr
-		e.Loss = res.Loss / batch
+		e.Loss = loss
 		if metrics != nil {
-			e.LMLoss = metrics.LMLoss / batch
+			e.LMLoss = metrics.LMLoss
 		}
 		if metrics != nil && metrics.Count > 0 {
-			e.Accuracy, e.ExactAccuracy = metrics.Accuracy/metrics.Count, metrics.ExactAccuracy/metrics.Count
+			e.Accuracy, e.ExactAccuracy = metrics.Accuracy, metrics.ExactAccuracy
 		}
 		e.StepsPerSecond = 1 / max(r.stepSeconds, 1e-9)
 		e.ETASeconds = float64(r.total-step) * r.stepSeconds
@@ -241,13 +241,14 @@ func (r *run) trainStep(ctx context.Context, feed <-chan fed) error {
 	return nil
 }
 
-// metricsToLog reads the metrics of a step that is logged with all of them; nil for others.
+// metricsToLog reads the means of a step that is logged with all of them; nil for others.
 func (r *run) metricsToLog(step int64) (*trm.Metrics, error) {
 	if step%int64(max(1, r.spec.LogEverySteps)) != 0 && step != r.total {
 		return nil, nil
 	}
-	mt, err := r.model.Metrics()
-	return &mt, err
+	sums, err := r.model.Metrics()
+	means := sums.Means(r.spec.GlobalBatchSize)
+	return &means, err
 }
 
 // observe keeps a running mean of the step time.

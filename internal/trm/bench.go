@@ -53,16 +53,17 @@ func (m *Model) BenchStep(steps int) (BenchResult, error) {
 		if err != nil {
 			return r, err
 		}
+		loss := res.Loss / float64(c.BatchSize)
 		if !res.Finite {
 			return r, fmt.Errorf("bench: step %d is %w (loss %v, before it %v): this backend computes something else than the model",
-				s+1, ErrNotFinite, res.Loss/float64(c.BatchSize), r.LossLast)
+				s+1, ErrNotFinite, loss, r.LossLast)
 		}
 		if s == 0 {
-			r.LossFirst = res.Loss / float64(c.BatchSize)
+			r.LossFirst = loss
 		} else {
 			seconds = append(seconds, time.Since(begin).Seconds())
 		}
-		r.LossLast = res.Loss / float64(c.BatchSize)
+		r.LossLast = loss
 	}
 	r.CPUSecondsPerStep = (CPUSeconds() - cpu) / float64(steps)
 	runtime.ReadMemStats(&after)

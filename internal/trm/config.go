@@ -58,7 +58,9 @@ func ConfigFromSpec(s experiment.Spec, numPuzzleIdentifiers int) Config {
 	}
 }
 
-// Validate reports every fault of the configuration at once.
+// Validate reports every fault of the configuration at once. A Config of a valid experiment.Spec has none;
+// this is for those that are made by hand (tests, benchmarks), which the rules of a specification, about keys
+// and costs, do not fit.
 func (c Config) Validate() error {
 	var faults []error
 	bad := func(wrong bool, format string, args ...any) {
@@ -87,13 +89,7 @@ func (c Config) Validate() error {
 
 // PrefixLen is the number of positions before the cells: none without a puzzle embedding.
 func (c Config) PrefixLen() int {
-	switch {
-	case c.PuzzleEmbNDim == 0 || c.HiddenSize < 1:
-		return 0
-	case c.PuzzleEmbLen > 0:
-		return c.PuzzleEmbLen
-	}
-	return (c.PuzzleEmbNDim + c.HiddenSize - 1) / c.HiddenSize
+	return experiment.PrefixLen(c.PuzzleEmbNDim, c.PuzzleEmbLen, c.HiddenSize)
 }
 
 // Length is the number of positions of the recursive state.

@@ -10,6 +10,7 @@ import (
 
 	. "github.com/gomlx/gomlx/pkg/core/graph" //nolint:staticcheck // graphs read as formulas
 
+	"trmsweep/internal/experiment"
 	"trmsweep/internal/tensor"
 )
 
@@ -50,7 +51,7 @@ func TestGoldenParamCounts(t *testing.T) {
 		}
 	}
 	for _, u := range m.Units.Inter {
-		if got := inner(u.Expansion, u.Hidden); got != u.Inter {
+		if got := experiment.SwiGLUInter(u.Hidden, u.Expansion); got != u.Inter {
 			t.Errorf("inner width of %d at %v = %d, want %d", u.Hidden, u.Expansion, got, u.Inter)
 		}
 	}

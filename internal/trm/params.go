@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"math"
 
+	"trmsweep/internal/experiment"
 	"trmsweep/internal/tensor"
 )
 
@@ -16,11 +17,6 @@ type Param struct {
 	Shape []int
 	Std   float64
 	Fill  float64
-}
-
-// inner is the inner width of a SwiGLU: two thirds of the expansion, rounded up to a multiple of 256.
-func inner(expansion float64, d int) int {
-	return (int(math.RoundToEven(expansion*float64(d)*2/3)) + 255) / 256 * 256
 }
 
 // Params are the tensors that AdamATan2 trains, in the order of the graphs.
@@ -39,7 +35,7 @@ func (c Config) Params() []Param {
 		ps = append(ps, Param{"embed_pos.embedding_weight", []int{c.Length(), d}, 1 / math.Sqrt(float64(d)), 0})
 	}
 	swiglu := func(prefix string, width int) {
-		k := inner(c.Expansion, width)
+		k := experiment.SwiGLUInter(width, c.Expansion)
 		ps = append(ps, lecun(prefix+".gate_up_proj.weight", 2*k, width), lecun(prefix+".down_proj.weight", width, k))
 	}
 	for i := range c.LLayers {

@@ -37,6 +37,23 @@ type Metrics struct {
 	Steps                                         float64
 }
 
+// Means are the losses per row of a batch of that many rows, and the accuracies and
+// Steps per row that halted; those are 0 if none has. Count stays.
+func (m Metrics) Means(rows int) Metrics {
+	n, halted := float64(rows), max(m.Count, 1)
+	return Metrics{
+		Loss:          m.Loss / n,
+		LMLoss:        m.LMLoss / n,
+		QHaltLoss:     m.QHaltLoss / n,
+		QContinueLoss: m.QContinueLoss / n,
+		Count:         m.Count,
+		Accuracy:      m.Accuracy / halted,
+		ExactAccuracy: m.ExactAccuracy / halted,
+		QHaltAccuracy: m.QHaltAccuracy / halted,
+		Steps:         m.Steps / halted,
+	}
+}
+
 const localGrad = "puzzle_emb.local_weights"
 
 // Step is one supervision step and one optimizer step. A step that is not finite
