@@ -201,20 +201,17 @@ func trainSpec(ctx context.Context, a *app, f trainFlags, args []string) (experi
 // notices merges signals (ctx) and the metadata server into reasons to stop.
 func notices(ctx, work context.Context, noMetadata bool) <-chan string {
 	out := make(chan string, 1)
+	var watch <-chan preempt.Notice // nil: none ever comes
+	if !noMetadata {
+		watch = preempt.Watch(work)
+	}
 	go func() {
-		watch := preempt.Watch(work, preempt.Options{NoSignals: true, NoMetadata: noMetadata})
 		select {
 		case <-ctx.Done():
 			out <- "signal: told to stop"
-		case n, ok := <-watch:
+		case n, ok := <-watch: // closed when work ends
 			if ok {
 				out <- strings.TrimSpace(n.Reason + ": " + n.Detail)
-				return
-			}
-			select { // no metadata server here: signals only
-			case <-ctx.Done():
-				out <- "signal: told to stop"
-			case <-work.Done():
 			}
 		case <-work.Done():
 		}

@@ -32,11 +32,9 @@ type Saver struct {
 	w     *Writer
 	saves int
 
-	mu       sync.Mutex
-	inFlight int64 // step, valid while done is open
-	since    time.Time
-	done     chan struct{} // nil: idle
-	results  []SaveResult
+	mu      sync.Mutex
+	done    chan struct{} // nil: idle
+	results []SaveResult
 }
 
 // NewSaver makes a Saver; ctx ends its saves.
@@ -55,7 +53,7 @@ func (s *Saver) Start(take func() (Snapshot, error)) (bool, error) {
 	}
 	done := make(chan struct{})
 	s.mu.Lock()
-	s.done, s.inFlight, s.since = done, snap.Step, time.Now()
+	s.done = done
 	s.mu.Unlock()
 	s.saves++
 	clean := s.saves%cleanEvery == 1
@@ -88,16 +86,6 @@ func (s *Saver) Busy() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.done != nil
-}
-
-// InFlight is the step being saved and for how long; false where nothing is.
-func (s *Saver) InFlight() (step int64, since time.Duration, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.done == nil {
-		return 0, 0, false
-	}
-	return s.inFlight, time.Since(s.since), true
 }
 
 // Poll returns the next finished save that was not reported yet.

@@ -1,17 +1,14 @@
-// Package preempt hears that this machine is about to be taken away: from
-// SIGTERM and, on Google Cloud, from the metadata server. A notice is best
-// effort; nothing may depend on one. Where there is no metadata server the package is quiet.
+// Package preempt hears from the metadata server of Google Cloud that this machine
+// is about to be taken away. A notice is best effort; nothing may depend on one.
+// Where there is no metadata server the package is quiet. Signals are the caller's.
 package preempt
 
 import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
-	"os/signal"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"cloud.google.com/go/compute/metadata"
@@ -19,73 +16,44 @@ import (
 
 // Reasons of a notice.
 const (
-	Signal      = "SIGTERM"
 	Preempted   = "preempted"
 	Maintenance = "maintenance"
 )
 
 // Notice says that the machine will go away soon: about 30 s on Spot, 120 s otherwise.
 type Notice struct {
-	Reason string // Signal, Preempted or Maintenance
+	Reason string // Preempted or Maintenance
 	Detail string
-	At     time.Time
-}
-
-// Options of Watch.
-type Options struct {
-	Logger     *slog.Logger // nil: slog.Default
-	NoSignals  bool
-	NoMetadata bool
 }
 
 // Watch delivers notices until ctx ends; then the channel is closed. It keeps the
 // oldest unread ones. GCE_METADATA_HOST replaces the metadata server's address.
-func Watch(ctx context.Context, o Options) <-chan Notice {
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
+func Watch(ctx context.Context) <-chan Notice {
 	out := make(chan Notice, 8)
 	send := func(reason, detail string) {
 		select {
-		case out <- Notice{reason, detail, time.Now()}:
+		case out <- Notice{reason, detail}:
 		default:
 		}
 	}
 	var wg sync.WaitGroup
-	if !o.NoSignals {
-		signals := make(chan os.Signal, 4)
-		signal.Notify(signals, syscall.SIGTERM)
+	wg.Go(func() {
+		if !metadata.OnGCEWithContext(ctx) {
+			return
+		}
 		wg.Go(func() {
-			defer signal.Stop(signals)
-			for {
-				select {
-				case s := <-signals:
-					send(Signal, s.String())
-				case <-ctx.Done():
-					return
-				}
-			}
-		})
-	}
-	if !o.NoMetadata {
-		wg.Go(func() {
-			if !metadata.OnGCEWithContext(ctx) {
-				return
-			}
-			wg.Go(func() {
-				subscribe(ctx, o.Logger, "instance/maintenance-event", func(v string) {
-					if v == "TERMINATE_ON_HOST_MAINTENANCE" {
-						send(Maintenance, v)
-					}
-				})
-			})
-			subscribe(ctx, o.Logger, "instance/preempted", func(v string) {
-				if strings.EqualFold(v, "TRUE") {
-					send(Preempted, "instance/preempted = "+v)
+			subscribe(ctx, "instance/maintenance-event", func(v string) {
+				if v == "TERMINATE_ON_HOST_MAINTENANCE" {
+					send(Maintenance, v)
 				}
 			})
 		})
-	}
+		subscribe(ctx, "instance/preempted", func(v string) {
+			if strings.EqualFold(v, "TRUE") {
+				send(Preempted, "instance/preempted = "+v)
+			}
+		})
+	})
 	go func() {
 		<-ctx.Done()
 		wg.Wait()
@@ -95,7 +63,7 @@ func Watch(ctx context.Context, o Options) <-chan Notice {
 }
 
 // subscribe hears of every change of a value and of its state at the start, through outages of the server.
-func subscribe(ctx context.Context, log *slog.Logger, suffix string, hear func(string)) {
+func subscribe(ctx context.Context, suffix string, hear func(string)) {
 	last := ""
 	for pause := 100 * time.Millisecond; ctx.Err() == nil; pause = min(2*pause, 10*time.Second) {
 		err := metadata.SubscribeWithContext(ctx, suffix, func(ctx context.Context, v string, ok bool) error {
@@ -112,7 +80,7 @@ func subscribe(ctx context.Context, log *slog.Logger, suffix string, hear func(s
 		if ctx.Err() != nil {
 			return
 		}
-		log.Debug("watch metadata", "value", suffix, "error", err)
+		slog.Debug("watch metadata", "value", suffix, "error", err)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

@@ -4,10 +4,8 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -73,7 +71,7 @@ func TestMetadataServer(t *testing.T) {
 			fake(t, c.values, c.change, when)
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
-			notices := Watch(ctx, Options{NoSignals: true})
+			notices := Watch(ctx)
 			close(when)
 			if n := next(t, notices); n.Reason != c.want {
 				t.Fatal(n)
@@ -100,39 +98,7 @@ func TestMetadataServerComesBack(t *testing.T) {
 	t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(s.URL, "http://"))
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	if n := next(t, Watch(ctx, Options{NoSignals: true})); n.Reason != Preempted || asked.Load() < 4 {
+	if n := next(t, Watch(ctx)); n.Reason != Preempted || asked.Load() < 4 {
 		t.Fatalf("%+v after %d requests", n, asked.Load())
-	}
-}
-
-func TestSIGTERM(t *testing.T) {
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	c := Watch(ctx, Options{NoMetadata: true})
-	p, _ := os.FindProcess(os.Getpid())
-	p.Signal(syscall.SIGTERM)
-	if n := next(t, c); n.Reason != Signal {
-		t.Fatal(n)
-	}
-}
-
-func TestIdentify(t *testing.T) {
-	for name, c := range map[string]struct {
-		id, hosts, fault string
-		rank, world      int
-	}{
-		"two hosts": {"1", "a,b", "", 1, 2}, "one": {"0", "a", "", 0, 1},
-		"no id": {"", "a,b", "TPU_WORKER_ID is missing", 0, 0}, "beyond": {"2", "a,b", "lists 2 hosts", 0, 0}, "text": {"x", "a", "not a number", 0, 0},
-	} {
-		t.Setenv("TPU_WORKER_ID", c.id)
-		t.Setenv("TPU_WORKER_HOSTNAMES", c.hosts)
-		h, err := Identify(t.Context())
-		if c.fault != "" {
-			if err == nil || !strings.Contains(err.Error(), c.fault) {
-				t.Errorf("%s: %v", name, err)
-			}
-		} else if err != nil || h.Rank != c.rank || h.World != c.world {
-			t.Errorf("%s: %+v %v", name, h, err)
-		}
 	}
 }

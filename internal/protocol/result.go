@@ -43,8 +43,7 @@ type RunResult struct {
 
 	WallSeconds    float64 `json:"wall_seconds"`
 	Preemptions    int     `json:"preemptions"`
-	LostSteps      int64   `json:"lost_steps"` // computed again after a preemption
-	GoodputSeconds Goodput `json:"goodput"`    // of its training processes
+	GoodputSeconds Goodput `json:"goodput"` // of its training processes
 	FLOPsPerStep   float64 `json:"flops_per_step"`
 	PredictedHours float64 `json:"predicted_hours,omitempty"` // made before the run, 0 = none
 

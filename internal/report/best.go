@@ -16,10 +16,10 @@ func bestOf(r protocol.RunResult) (protocol.Eval, string) {
 }
 
 // accountingOf a run is that of its slot if the sweep has kept it, else that of its
-// training processes, in which nothing is queued or lost.
+// training processes, which know of no time in a queue and of no lost step.
 func accountingOf(r protocol.RunResult, slot *protocol.Accounting) protocol.Accounting {
 	if slot != nil && slot.WallSeconds > 0 {
 		return *slot
 	}
-	return protocol.Accounting{WallSeconds: r.WallSeconds, Goodput: r.GoodputSeconds, Preemptions: r.Preemptions, LostSteps: r.LostSteps}
+	return protocol.Accounting{WallSeconds: r.WallSeconds, Goodput: r.GoodputSeconds, Preemptions: r.Preemptions}
 }
