@@ -1,14 +1,9 @@
-// Package trm is the Tiny Recursive Model of arXiv 2510.04871 as GoMLX graphs:
-// forward pass, losses, AdamATan2, SignSGD, EMA, carry and halting, following
-// the official code number by number. It reads no files and knows no service.
-//
-// Embeddings are products with one-hot rows. The gradient of a matrix product
-// is a matrix product (see dot.go).
 package trm
 
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"trmsweep/internal/experiment"
 )
@@ -16,10 +11,11 @@ import (
 // SeqLen is the number of cells of a puzzle.
 const SeqLen = experiment.SeqLen
 
-// Config is everything the graphs depend on. Names are the reference's.
+// Config is everything that the graphs depend on. Names are the reference's. The two batch sizes are equal as long as one program computes
+// the whole batch; data parallel training will compile programs for a part of it.
 type Config struct {
-	BatchSize            int // rows per step
-	GlobalBatchSize      int // what the gradient is divided by
+	BatchSize            int // rows of the programs
+	GlobalBatchSize      int // rows that the gradient is the mean over
 	SeqLen, VocabSize    int
 	NumPuzzleIdentifiers int
 	PuzzleEmbNDim        int // 0 = no puzzle embedding
@@ -47,14 +43,34 @@ type Config struct {
 // ConfigFromSpec is the model of one experiment on a data set with that many puzzle identifiers.
 func ConfigFromSpec(s experiment.Spec, numPuzzleIdentifiers int) Config {
 	return Config{
-		BatchSize: s.GlobalBatchSize, GlobalBatchSize: s.GlobalBatchSize,
-		SeqLen: SeqLen, VocabSize: experiment.VocabSize,
-		NumPuzzleIdentifiers: numPuzzleIdentifiers, PuzzleEmbNDim: s.PuzzleEmbNDim, PuzzleEmbLen: s.PuzzleEmbLen,
-		HCycles: s.HCycles, LCycles: s.LCycles, LLayers: s.LLayers, HiddenSize: s.HiddenSize, NumHeads: s.NumHeads,
-		Expansion: s.Expansion, MLPT: s.MLPT, PosEncodings: s.PosEncodings, RMSNormEps: 1e-5, RoPETheta: 10000,
-		HaltMaxSteps: s.HaltMaxSteps, NoACTContinue: s.NoACTContinue, ForwardDType: s.ForwardDType, LossType: s.LossType,
-		FreezeWeights: s.FreezeWeights, WeightDecay: s.WeightDecay, Beta1: s.Beta1, Beta2: s.Beta2,
-		PuzzleEmbWeightDecay: s.PuzzleEmbWeightDecay, EMA: s.EMA, EMARate: s.EMARate,
+		BatchSize:            s.GlobalBatchSize,
+		GlobalBatchSize:      s.GlobalBatchSize,
+		SeqLen:               SeqLen,
+		VocabSize:            experiment.VocabSize,
+		NumPuzzleIdentifiers: numPuzzleIdentifiers,
+		PuzzleEmbNDim:        s.PuzzleEmbNDim,
+		PuzzleEmbLen:         s.PuzzleEmbLen,
+		HCycles:              s.HCycles,
+		LCycles:              s.LCycles,
+		LLayers:              s.LLayers,
+		HiddenSize:           s.HiddenSize,
+		NumHeads:             s.NumHeads,
+		Expansion:            s.Expansion,
+		MLPT:                 s.MLPT,
+		PosEncodings:         s.PosEncodings,
+		RMSNormEps:           1e-5,
+		RoPETheta:            10000,
+		HaltMaxSteps:         s.HaltMaxSteps,
+		NoACTContinue:        s.NoACTContinue,
+		ForwardDType:         s.ForwardDType,
+		LossType:             s.LossType,
+		FreezeWeights:        s.FreezeWeights,
+		WeightDecay:          s.WeightDecay,
+		Beta1:                s.Beta1,
+		Beta2:                s.Beta2,
+		PuzzleEmbWeightDecay: s.PuzzleEmbWeightDecay,
+		EMA:                  s.EMA,
+		EMARate:              s.EMARate,
 	}
 }
 
@@ -77,17 +93,20 @@ func (c Config) Validate() error {
 		bad(f.v < 1, "%s is %d, must be at least 1", f.name, f.v)
 	}
 	bad(c.NumHeads > 0 && c.HiddenSize%c.NumHeads != 0, "hidden_size %d is not divisible by num_heads %d", c.HiddenSize, c.NumHeads)
-	bad(c.PosEncodings == "rope" && c.NumHeads > 0 && c.HiddenSize/c.NumHeads%2 != 0, "rope needs an even head size, hidden_size/num_heads is %d/%d", c.HiddenSize, c.NumHeads)
-	bad(c.PosEncodings != "none" && c.PosEncodings != "learned" && c.PosEncodings != "rope", "pos_encodings %q is not none, learned or rope", c.PosEncodings)
-	bad(c.ForwardDType != "float32" && c.ForwardDType != "bfloat16", "forward_dtype %q is not float32 or bfloat16", c.ForwardDType)
-	bad(c.LossType != "stablemax_cross_entropy" && c.LossType != "softmax_cross_entropy", "loss_type %q is not stablemax_cross_entropy or softmax_cross_entropy", c.LossType)
+	bad(c.PosEncodings == "rope" && c.NumHeads > 0 && c.HiddenSize/c.NumHeads%2 != 0,
+		"rope needs an even head size, hidden_size/num_heads is %d/%d", c.HiddenSize, c.NumHeads)
+	bad(!slices.Contains([]string{"none", "learned", "rope"}, c.PosEncodings), "pos_encodings %q is not none, learned or rope", c.PosEncodings)
+	bad(!slices.Contains([]string{"float32", "bfloat16"}, c.ForwardDType), "forward_dtype %q is not float32 or bfloat16", c.ForwardDType)
+	bad(!slices.Contains([]string{"stablemax_cross_entropy", "softmax_cross_entropy"}, c.LossType),
+		"loss_type %q is not stablemax_cross_entropy or softmax_cross_entropy", c.LossType)
 	bad(c.PuzzleEmbNDim < 0 || c.PuzzleEmbLen < 0, "puzzle embedding of %d values over %d positions", c.PuzzleEmbNDim, c.PuzzleEmbLen)
-	bad(c.PuzzleEmbNDim > c.PrefixLen()*c.HiddenSize, "puzzle_emb_ndim %d does not fit into %d positions of %d", c.PuzzleEmbNDim, c.PrefixLen(), c.HiddenSize)
+	bad(c.PuzzleEmbNDim > c.PrefixLen()*c.HiddenSize,
+		"puzzle_emb_ndim %d does not fit into %d positions of %d", c.PuzzleEmbNDim, c.PrefixLen(), c.HiddenSize)
 	bad(!(c.Expansion > 0), "expansion is %v, must be positive", c.Expansion)
 	return errors.Join(faults...)
 }
 
-// PrefixLen is the number of positions before the cells: none without a puzzle embedding.
+// PrefixLen is the number of positions before the cells, 0 without a puzzle embedding.
 func (c Config) PrefixLen() int {
 	return experiment.PrefixLen(c.PuzzleEmbNDim, c.PuzzleEmbLen, c.HiddenSize)
 }

@@ -3,11 +3,6 @@ package trm
 import (
 	"errors"
 	"fmt"
-
-	"github.com/gomlx/gomlx/pkg/core/dtypes"
-	. "github.com/gomlx/gomlx/pkg/core/graph" //nolint:staticcheck // graphs read as formulas
-
-	"trmsweep/internal/tensor"
 )
 
 // EvalRows are the results of the rows of one batch.
@@ -17,14 +12,9 @@ type EvalRows struct {
 	QHalt          []float32 // the q head's logit: >= 0 says "solved"
 }
 
-// Eval makes halt_max_steps supervision steps from a fresh carry with the EMA
-// weights (where EMA is on) and the live puzzle embedding. The number of rows
-// is free; each number is compiled once.
-func (m *Model) Eval(inputs, labels []uint8, ids []int32) (EvalRows, error) {
-	return m.EvalWhile(func() error { return nil }, inputs, labels, ids)
-}
-
-// EvalWhile is Eval that asks look before every supervision step, and ends with its error.
+// EvalWhile makes halt_max_steps supervision steps from a fresh carry with the EMA weights, or the live ones without EMA, and the live
+// puzzle embedding. The number of rows is free; each number is compiled once. EvalWhile calls look before every supervision step and ends
+// with its error.
 func (m *Model) EvalWhile(look func() error, inputs, labels []uint8, ids []int32) (EvalRows, error) {
 	c := m.cfg
 	n := len(ids)
@@ -37,7 +27,7 @@ func (m *Model) EvalWhile(look func() error, inputs, labels []uint8, ids []int32
 	if err := m.checkRows(inputs, labels, ids); err != nil {
 		return EvalRows{}, fmt.Errorf("evaluate: %w", err)
 	}
-	p, err := m.evalProgram(n)
+	p, err := m.compileEval(n)
 	if err != nil {
 		return EvalRows{}, err
 	}
@@ -61,7 +51,7 @@ func (m *Model) EvalWhile(look func() error, inputs, labels []uint8, ids []int32
 	return rows, nil
 }
 
-// supervise makes the supervision steps of an evaluation and reads what the last one says.
+// supervise makes the supervision steps of an evaluation and reads the results of the last one.
 func (m *Model) supervise(look func() error, p *program, inputs []uint8, ids []int32, preds []int32, qHalt []float32) error {
 	defer func() {
 		for _, a := range p.own {
@@ -88,37 +78,4 @@ func (m *Model) supervise(look func() error, p *program, inputs []uint8, ids []i
 		}
 	}
 	return errors.Join(m.dev.BufferToFlatData(p.own["preds"].buf, preds), m.dev.BufferToFlatData(p.own["q_halt"].buf, qHalt))
-}
-
-func spentByEval(name string) bool { return name == "z_H" || name == "z_L" }
-
-func (m *Model) evalGraph(n int) func(*Graph, paramFunc) ([]string, []*Node) {
-	c := m.cfg
-	return func(_ *Graph, param paramFunc) ([]string, []*Node) {
-		kind := "param"
-		if c.EMA {
-			kind = "ema"
-		}
-		params, consts := m.declare(param, kind), m.declare(param, "const")
-		puzzles := m.declare(param, "puzzle_emb")["weights"]
-		inputs, ids := param("batch/inputs", tensor.U8, n, c.SeqLen), param("batch/puzzle_ids", tensor.I32, n)
-		fresh := param("fresh", tensor.Bool)
-		zdt := tensor.F32
-		if c.ForwardDType == "bfloat16" {
-			zdt = tensor.BF16
-		}
-		start := func(name, init string) *Node {
-			z := param(name, zdt, n, c.Length(), c.HiddenSize)
-			v := BroadcastToDims(Reshape(ConvertDType(consts[init], z.DType()), 1, 1, c.HiddenSize), z.Shape().Dimensions...)
-			return Where(BroadcastToDims(Reshape(fresh, 1, 1, 1), z.Shape().Dimensions...), v, z)
-		}
-		zH, zL := start("z_H", "H_init"), start("z_L", "L_init")
-		var local *Node
-		if puzzles != nil {
-			local = dotSpec{bT: true}.apply(oneHot(ids, c.NumPuzzleIdentifiers, dtypes.Float32), puzzles)
-		}
-		w, _ := c.pieces(params)
-		newH, newL, logits, qHalt, _ := c.forward(w, zH, zL, c.embed(w, inputs, local))
-		return []string{"z_H", "z_L", "preds", "q_halt"}, []*Node{newH, newL, argMax(logits), qHalt}
-	}
 }

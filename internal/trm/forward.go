@@ -3,10 +3,19 @@ package trm
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/gomlx/gomlx/pkg/core/dtypes"
 	. "github.com/gomlx/gomlx/pkg/core/graph" //nolint:staticcheck // graphs read as formulas
 )
+
+// dtype is the type that the forward pass computes in.
+func (c Config) dtype() dtypes.DType {
+	if c.ForwardDType == "bfloat16" {
+		return dtypes.BFloat16
+	}
+	return dtypes.Float32
+}
 
 // weights are the tensors of a forward pass by the reference's names, already
 // cut into the pieces the forward pass uses and in the forward type.
@@ -117,9 +126,9 @@ func (c Config) pieces(params map[string]*Node) (w weights, cut map[string][]*No
 	for _, p := range c.Params() {
 		node := params[p.Name]
 		names := []string{p.Name}
-		if stem, ok := trim(p.Name, ".gate_up_proj.weight"); ok {
+		if stem, ok := strings.CutSuffix(p.Name, ".gate_up_proj.weight"); ok {
 			names = []string{stem + ".gate", stem + ".up"}
-		} else if stem, ok := trim(p.Name, ".qkv_proj.weight"); ok {
+		} else if stem, ok := strings.CutSuffix(p.Name, ".qkv_proj.weight"); ok {
 			names = []string{stem + ".q", stem + ".k", stem + ".v"}
 		}
 		step := p.Shape[0] / len(names)

@@ -113,7 +113,7 @@ func runUnit(t *testing.T, inputs []tensor.Array, body func(in []*Node) []*Node)
 	t.Helper()
 	m := testModel(t, tinyConfig())
 	arrays := tensor.State{}
-	p, err := m.build("unit", func(_ *Graph, param paramFunc) ([]string, []*Node) {
+	p, err := m.dev.build("unit", m.arrays, func(_ *Graph, param paramFunc) ([]string, []*Node) {
 		var in []*Node
 		for i, a := range inputs {
 			name := string(rune('a' + i))

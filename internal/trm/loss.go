@@ -43,7 +43,7 @@ func argMax(logits *Node) *Node {
 	return ArgMax(ConvertDType(logits, dtypes.Float32), -1, dtypes.Int32)
 }
 
-// losses are the sums over the batch and the metrics in the order of metricNames.
+// losses are sums over the batch: the loss, and the metrics in the order of the fields of Metrics.
 type losses struct {
 	total   *Node   // scalar float64
 	metrics []*Node // scalars float64
@@ -82,3 +82,6 @@ func (c Config) lossHead(logits, labels, qHalt, qContinue, targetQ, halted, step
 	return losses{total: total, preds: preds, metrics: []*Node{total, lm, qh, qc, ReduceAllSum(v),
 		sum(Div(ReduceSum(right, -1), divisor)), sum(rowRight), sum(qRight), sum(steps)}}
 }
+
+// numMetrics is the length of the metrics' array.
+const numMetrics = 9

@@ -11,50 +11,52 @@ import (
 	"trmsweep/internal/tensor"
 )
 
-// program is a compiled graph between arrays. It is executed without GoMLX's tensors, which cost several allocations each.
+// program is a compiled graph between device buffers. It is executed without GoMLX's tensors, which cost several allocations each.
 type program struct {
 	g       *graph.Graph
 	exec    backends.Executable
-	into    intoer // exec, where it has that
-	inputs  []*held
-	outputs []*held
-	spend   []bool           // the inputs whose values the execution may use up
-	own     map[string]*held // those that no other program knows
-	in, out []backends.Buffer
+	reusing reusingExecutable // exec, or nil if it is none
+	inputs  []*deviceBuffer
+	outputs []*deviceBuffer
+	donated []bool                   // the inputs that an execution is given
+	own     map[string]*deviceBuffer // those that no other program has
+	in, out []backends.Buffer        // of an execution
 }
 
-// intoer is an executable that puts its results into handles of the caller: nil, or without values, or donated in the same call.
-type intoer interface {
+// reusingExecutable is an executable that can return its results in handles of the caller. An element of outs is nil, a handle without
+// memory, or a handle that is donated in the same call.
+type reusingExecutable interface {
 	ExecuteInto(inputs []backends.Buffer, donate []bool, outs []backends.Buffer) error
 }
 
-// aliaser is a builder whose programs can compute a result in the memory of an input that is donated. Both are counted from 0, in
-// the order of the program's.
-type aliaser interface {
+// aliasBuilder is a builder whose programs can write a result into the memory of a donated input. Parameters and results are numbered
+// from 0.
+type aliasBuilder interface {
 	Alias(parameter, result int)
 }
 
-// capture is a backend that keeps what a graph is built with; GoMLX's Graph does not give it away.
-type capture struct {
+// capturingBackend keeps the builder and the executable of the graph that is built on it, which GoMLX's Graph does not give away.
+type capturingBackend struct {
 	backends.Backend
-	aliaser aliaser // the graph's builder, where it is one
+	aliases aliasBuilder // the graph's builder, or nil if it is none
 	exec    backends.Executable
 }
 
-type capturing struct {
+// capturingBuilder is the builder of a capturingBackend.
+type capturingBuilder struct {
 	backends.Builder
-	to *capture
+	to *capturingBackend
 }
 
 // Builder starts a graph on the backend itself.
-func (c *capture) Builder(name string) backends.Builder {
+func (c *capturingBackend) Builder(name string) backends.Builder {
 	b := c.Backend.Builder(name)
-	c.aliaser, _ = b.(aliaser)
-	return capturing{b, c}
+	c.aliases, _ = b.(aliasBuilder)
+	return capturingBuilder{b, c}
 }
 
 // Compile compiles the graph and keeps the result.
-func (c capturing) Compile(outputs []backends.Op, shardings []*backends.ShardingSpec) (backends.Executable, error) {
+func (c capturingBuilder) Compile(outputs []backends.Op, shardings []*backends.ShardingSpec) (backends.Executable, error) {
 	exec, err := c.Builder.Compile(outputs, shardings)
 	c.to.exec = exec
 	return exec, err
@@ -71,46 +73,50 @@ func try(what string, f func()) (err error) {
 	return nil
 }
 
+// paramFunc declares a parameter of a graph.
 type paramFunc = func(name string, dt tensor.DType, shape ...int) *graph.Node
 
-// build compiles a graph. body declares parameters through param and returns named outputs; the names are those of the model's
-// arrays or new ones. An execution may use up the inputs that spend accepts; one that is an output too must be among them.
-func (m *Model) build(name string, body func(g *graph.Graph, param paramFunc) (names []string, nodes []*graph.Node), spend func(name string) bool) (*program, error) {
-	p := &program{own: map[string]*held{}}
+// graphBody adds the operations of a graph. It declares parameters through param and returns named outputs.
+type graphBody = func(g *graph.Graph, param paramFunc) (names []string, nodes []*graph.Node)
+
+// build compiles a graph. Parameters and outputs are the arrays of their names, or new buffers of the program. An execution is given the
+// inputs that donated accepts, which must include every input that is an output too.
+func (d *device) build(name string, arrays map[string]*deviceBuffer, body graphBody, donated func(name string) bool) (*program, error) {
+	p := &program{own: map[string]*deviceBuffer{}}
 	err := try("build the "+name+" graph", func() {
-		backend := &capture{Backend: m.dev.Backend}
+		backend := &capturingBackend{Backend: d.Backend}
 		p.g = graph.NewGraph(backend, name)
-		defer forget(p.g)
+		defer forgetVJPs(p.g)
 		names, nodes := body(p.g, func(name string, dt tensor.DType, dims ...int) *graph.Node {
 			shape := shapes.Make(toGoMLX[dt], dims...)
-			p.inputs = append(p.inputs, m.find(p, name, shape))
-			p.spend = append(p.spend, spend != nil && spend(name))
+			p.inputs = append(p.inputs, p.find(arrays, name, shape))
+			p.donated = append(p.donated, donated != nil && donated(name))
 			node := graph.Parameter(p.g, name, shape) // the first makes the graph's builder
-			m.dev.aliases = backend.aliaser != nil
+			d.aliases = backend.aliases != nil
 			return node
 		})
 		for i, n := range nodes {
-			p.outputs = append(p.outputs, m.find(p, names[i], n.Shape()))
+			p.outputs = append(p.outputs, p.find(arrays, names[i], n.Shape()))
 		}
-		if m.dev.aliases {
-			p.alias(backend.aliaser)
+		if d.aliases {
+			p.alias(backend.aliases)
 		}
 		p.g.Compile(nodes...)
 		p.exec = backend.exec
-		p.into, _ = p.exec.(intoer)
+		p.reusing, _ = p.exec.(reusingExecutable)
 		p.in, p.out = make([]backends.Buffer, len(p.inputs)), make([]backends.Buffer, len(p.outputs))
 	})
 	return p, err
 }
 
-// find finds an array of the model or the program, or makes one for the program.
-func (m *Model) find(p *program, name string, shape shapes.Shape) *held {
-	a := m.arrays[name]
+// find finds a buffer among arrays or the program's own, or makes one for the program.
+func (p *program) find(arrays map[string]*deviceBuffer, name string, shape shapes.Shape) *deviceBuffer {
+	a := arrays[name]
 	if a == nil {
 		a = p.own[name]
 	}
 	if a == nil {
-		a = &held{name: name, shape: shape.Clone()}
+		a = &deviceBuffer{name: name, shape: shape.Clone()}
 		p.own[name] = a
 	}
 	if !a.shape.Equal(shape) {
@@ -119,17 +125,17 @@ func (m *Model) find(p *program, name string, shape shapes.Shape) *held {
 	return a
 }
 
-// alias lets every result that replaces an input which may be spent take its memory.
-func (p *program) alias(to aliaser) {
+// alias lets every output that replaces a donated input take its memory.
+func (p *program) alias(to aliasBuilder) {
 	for i, a := range p.inputs {
-		if result := slices.Index(p.outputs, a); p.spend[i] && result >= 0 {
+		if result := slices.Index(p.outputs, a); p.donated[i] && result >= 0 {
 			to.Alias(i, result)
 		}
 	}
 }
 
-// run executes. Inputs that may be spent have no values afterwards, also after an error where the backend takes donations;
-// values that the outputs had before are gone.
+// run executes a program. Afterwards the donated inputs have no values, also after an error if the backend takes donations, and the
+// outputs have new ones.
 func (d device) run(p *program) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -142,61 +148,68 @@ func (d device) run(p *program) (err error) {
 		}
 		p.in[i] = a.buf
 	}
-	donate := p.spend
-	if !d.host && !d.aliases {
-		donate = nil
+	if d.host || d.aliases {
+		err = d.executeDonating(p)
+	} else {
+		err = d.executeAndDrop(p)
 	}
-	if donate != nil {
-		for i, a := range p.inputs {
-			if p.spend[i] {
-				a.buf, a.spent = nil, a.buf
-			}
-		}
-		d.drop(p.outputs...)
-	}
-	if err := p.execute(donate); err != nil {
-		if d.aliases {
-			d.finalizeSpent(p)
-		}
+	if err != nil {
 		return fmt.Errorf("run %s: %w", p.g.Name(), err)
 	}
-	if donate == nil {
-		for i, a := range p.inputs {
-			if p.spend[i] {
-				d.drop(a)
-			}
-		}
-		d.drop(p.outputs...)
-	}
 	for i, a := range p.outputs {
-		a.buf, a.spent = p.out[i], nil
+		a.buf, a.spare = p.out[i], nil
 	}
 	return nil
 }
 
-// finalizeSpent frees the inputs that an execution was given and, since it failed, may not have taken.
-func (d device) finalizeSpent(p *program) {
-	for i, buf := range p.in {
-		if p.spend[i] {
-			_ = d.BufferFinalize(buf)
+// executeDonating gives the donated inputs to the execution, after the outputs' old values are dropped.
+func (d device) executeDonating(p *program) error {
+	for i, a := range p.inputs {
+		if p.donated[i] {
+			a.buf, a.spare = nil, a.buf
 		}
 	}
+	d.drop(p.outputs...)
+	err := p.execute(p.donated)
+	if err != nil && d.aliases {
+		for i, buf := range p.in { // the execution failed and may not have taken them
+			if p.donated[i] {
+				_ = d.BufferFinalize(buf)
+			}
+		}
+	}
+	return err
+}
+
+// executeAndDrop is for a backend that takes no donations: what would be donated, and the outputs' old values, are dropped after the
+// execution.
+func (d device) executeAndDrop(p *program) error {
+	if err := p.execute(nil); err != nil {
+		return err
+	}
+	for i, a := range p.inputs {
+		if p.donated[i] {
+			d.drop(a)
+		}
+	}
+	d.drop(p.outputs...)
+	return nil
 }
 
 // execute leaves the results in p.out.
 func (p *program) execute(donate []bool) error {
-	if p.into != nil {
+	if p.reusing != nil {
 		for i, a := range p.outputs {
-			p.out[i] = a.spent
+			p.out[i] = a.spare
 		}
-		return p.into.ExecuteInto(p.in, donate, p.out)
+		return p.reusing.ExecuteInto(p.in, donate, p.out)
 	}
 	out, err := p.exec.Execute(p.in, donate, 0)
 	copy(p.out, out)
 	return err
 }
 
-// close frees the graph and what only it knows.
+// close frees the graph and the buffers that only it has.
 func (d device) close(p *program) {
 	if p == nil {
 		return

@@ -179,8 +179,8 @@ func TestDonation(t *testing.T) {
 	if _, err := m.Eval(in.Inputs, in.Labels, in.PuzzleIDs); err != nil {
 		t.Fatal(err)
 	}
-	inPlace := map[string]int{"gradients": len(m.moves), "apply": 4*len(c.Params()) + 1, "evaluate": 2}
-	for _, p := range []*program{m.gradX, m.applyX, m.evalX[c.BatchSize]} {
+	inPlace := map[string]int{"gradients": len(m.carries), "apply": 4*len(c.Params()) + 1, "evaluate": 2}
+	for _, p := range []*program{m.gradients, m.apply, m.evals[c.BatchSize]} {
 		pairs := far.aliased[p.g.Name()]
 		for _, pair := range pairs {
 			if in, out := p.inputs[pair[0]], p.outputs[pair[1]]; in != out {

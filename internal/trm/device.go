@@ -13,27 +13,27 @@ import (
 	"trmsweep/internal/tensor"
 )
 
-// held is a named array on the backend. Graphs know it by pointer: it stays while its values change with every step.
-type held struct {
-	name  string
-	shape shapes.Shape
-	buf   backends.Buffer // nil: no values
-	spent backends.Buffer // a handle without values, to be used again
-	flat  any             // of what feed gave buf: the host's slice of buf itself, or a copy
+// deviceBuffer is a named array on the backend. Programs know it by pointer: it stays while its values change with every step.
+type deviceBuffer struct {
+	name       string
+	shape      shapes.Shape
+	buf        backends.Buffer // nil: no values
+	spare      backends.Buffer // a handle without memory, for the next values
+	hostValues any             // the values that feed gave: the host's slice of buf itself, or a copy
 }
 
 var toGoMLX = map[tensor.DType]dtypes.DType{tensor.F32: dtypes.Float32, tensor.F64: dtypes.Float64, tensor.BF16: dtypes.BFloat16,
 	tensor.I32: dtypes.Int32, tensor.I64: dtypes.Int64, tensor.U8: dtypes.Uint8, tensor.Bool: dtypes.Bool}
 
-func newHeld(name string, dt tensor.DType, shape ...int) *held {
-	return &held{name: name, shape: shapes.Make(toGoMLX[dt], shape...)}
+func newDeviceBuffer(name string, dt tensor.DType, shape ...int) *deviceBuffer {
+	return &deviceBuffer{name: name, shape: shapes.Make(toGoMLX[dt], shape...)}
 }
 
 // device is a backend and how values reach it.
 type device struct {
 	backends.Backend
-	host    bool // it computes in the host's memory and takes it as donation
-	aliases bool // its builders are aliasers, and it takes donations; known from the first parameter of a program on
+	host    bool // it computes in the host's memory, and takes donations
+	aliases bool // its programs can write a result into a donated input; known once a program has its first parameter
 }
 
 func newDevice(b backends.Backend) device {
@@ -41,17 +41,17 @@ func newDevice(b backends.Backend) device {
 }
 
 // drop frees the values.
-func (d device) drop(arrays ...*held) {
+func (d device) drop(arrays ...*deviceBuffer) {
 	for _, a := range arrays {
 		if a.buf != nil {
 			_ = d.BufferFinalize(a.buf)
-			a.buf, a.spent, a.flat = nil, a.buf, nil
+			a.buf, a.spare, a.hostValues = nil, a.buf, nil
 		}
 	}
 }
 
-// load copies values from the host; nil stands for zeros.
-func (d device) load(a *held, data []byte) error {
+// load copies values from the host; nil data are zeros.
+func (d device) load(a *deviceBuffer, data []byte) error {
 	flat := a.slice()
 	copy(rawBytes(flat), data)
 	buf, err := d.BufferFromFlatData(0, flat.Interface(), a.shape)
@@ -59,33 +59,33 @@ func (d device) load(a *held, data []byte) error {
 		return err
 	}
 	d.drop(a)
-	a.buf, a.flat = buf, nil
+	a.buf, a.hostValues = buf, nil
 	return nil
 }
 
-// feed gives an array values for the next execution, in memory that is made once where the backend computes in the host's.
-// Elsewhere nothing is sent that is there already: the ids of a data set that has one, the rates after the warm-up.
-func feed[T comparable](d device, a *held, values []T) (err error) {
+// feed gives an array values for the next execution. If the backend computes in the host's memory, they are copied to memory that is made
+// once. Otherwise they are sent, unless they are the same as before: the ids of a data set that has one, the rates after the warm-up.
+func feed[T comparable](d device, a *deviceBuffer, values []T) (err error) {
 	if !d.host {
-		if last, ok := a.flat.([]T); ok && a.buf != nil && slices.Equal(last, values) {
+		if last, ok := a.hostValues.([]T); ok && a.buf != nil && slices.Equal(last, values) {
 			return nil
 		}
 		d.drop(a)
 		a.buf, err = d.BufferFromFlatData(0, values, a.shape)
-		a.flat = slices.Clone(values)
+		a.hostValues = slices.Clone(values)
 		return err
 	}
 	if a.buf == nil {
-		if a.buf, a.flat, err = d.NewSharedBuffer(0, a.shape); err != nil {
+		if a.buf, a.hostValues, err = d.NewSharedBuffer(0, a.shape); err != nil {
 			return err
 		}
 	}
-	copy(a.flat.([]T), values)
+	copy(a.hostValues.([]T), values)
 	return nil
 }
 
 // read copies the values to the host.
-func (d device) read(a *held, to []byte) error {
+func (d device) read(a *deviceBuffer, to []byte) error {
 	if a.buf == nil {
 		return fmt.Errorf("copy %q to the host: it has no values", a.name)
 	}
@@ -105,8 +105,8 @@ func (d device) read(a *held, to []byte) error {
 	return nil
 }
 
-// toHost is a copy of the values.
-func (d device) toHost(a *held) (tensor.Array, error) {
+// toHost returns a copy of the values.
+func (d device) toHost(a *deviceBuffer) (tensor.Array, error) {
 	t := tensor.Array{Shape: slices.Clone(a.shape.Dimensions), Data: make([]byte, a.shape.Memory())}
 	for dt, g := range toGoMLX {
 		if g == a.shape.DType {
@@ -116,8 +116,8 @@ func (d device) toHost(a *held) (tensor.Array, error) {
 	return t, d.read(a, t.Data)
 }
 
-// slice is host memory of the array's type and size.
-func (a *held) slice() reflect.Value {
+// slice makes host memory of the array's type and size.
+func (a *deviceBuffer) slice() reflect.Value {
 	return reflect.MakeSlice(reflect.SliceOf(a.shape.DType.GoType()), a.shape.Size(), a.shape.Size())
 }
 

@@ -7,46 +7,54 @@ import (
 	"github.com/gomlx/gomlx/pkg/core/shapes"
 )
 
-// GoMLX derives a DotGeneral by broadcasting and summing, and a Slice by Pad,
-// which not every backend has. Nodes made here remember what they are, and the
-// public VJPRegistration then gives them gradients made of products and
-// concatenations. Nodes made elsewhere keep GoMLX's gradients.
+// GoMLX's gradient (its VJP, vector-Jacobian product) of a matrix product broadcasts and sums, and its gradient of a slice is a Pad, which
+// not every backend has. The products and slices that this package makes get other gradients, which are products and concatenations.
+//
+// GoMLX looks a gradient up by the kind of node, in its global table VJPRegistration. So registerVJPs replaces the entries of the two kinds,
+// once per process, by functions that look the node itself up in customVJPs. A node that dotSpec.apply or sliceAxis made is there; any
+// other node gets GoMLX's gradient. customVJPs is global because VJPRegistration is. It keeps a node only while its graph is built:
+// forgetVJPs then takes the graph's nodes out.
 
+// customVJPs has the dotSpec or sliceSpec of each *Node that has a gradient of this package.
+var customVJPs sync.Map
+
+// dotSpec is a matrix product of two operands a and b over their last two axes.
 type dotSpec struct {
-	batch  int  // leading batch axes of both sides
+	batch  int  // the number of leading batch axes of both
 	aT, bT bool // a is [..., k, m] instead of [..., m, k]; b is [..., k, n] instead of [..., n, k]
 }
 
+// sliceSpec is x[from:to] along one axis.
 type sliceSpec struct{ axis, from, to int }
 
-var notes sync.Map // *Node -> dotSpec or sliceSpec, while a graph is built
-
-var register = sync.OnceFunc(func() {
+// registerVJPs makes GoMLX find the gradients of this package.
+var registerVJPs = sync.OnceFunc(func() {
 	dot, slice := VJPRegistration[NodeTypeDotGeneral], VJPRegistration[NodeTypeSlice]
 	VJPRegistration[NodeTypeDotGeneral] = func(n *Node, v []*Node, s shapes.Shape) []*Node {
-		if note, ok := notes.Load(n); ok {
-			return note.(dotSpec).vjp(n, v[0])
+		if spec, ok := customVJPs.Load(n); ok {
+			return spec.(dotSpec).vjp(n, v[0])
 		}
 		return dot(n, v, s)
 	}
 	VJPRegistration[NodeTypeSlice] = func(n *Node, v []*Node, s shapes.Shape) []*Node {
-		if note, ok := notes.Load(n); ok {
-			return note.(sliceSpec).vjp(n, v[0])
+		if spec, ok := customVJPs.Load(n); ok {
+			return spec.(sliceSpec).vjp(n, v[0])
 		}
 		return slice(n, v, s)
 	}
 })
 
-// forget drops the notes of a graph that is built.
-func forget(g *Graph) {
+// forgetVJPs drops the gradients of a graph's nodes once it is compiled.
+func forgetVJPs(g *Graph) {
 	for _, n := range g.Nodes() {
-		notes.Delete(n)
+		customVJPs.Delete(n)
 	}
 }
 
 // matmul is a·bᵀ over the last two axes: [..., m, k] x [..., n, k] -> [..., m, n].
 func matmul(a, b *Node) *Node { return dotSpec{batch: a.Rank() - 2}.apply(a, b) }
 
+// apply adds the product of a and b.
 func (d dotSpec) apply(a, b *Node) *Node {
 	batch := make([]int, d.batch)
 	for i := range batch {
@@ -59,10 +67,11 @@ func (d dotSpec) apply(a, b *Node) *Node {
 		return []int{d.batch + 1}
 	}
 	out := DotGeneral(a, axis(d.aT), batch, b, axis(d.bT), batch)
-	notes.Store(out, d)
+	customVJPs.Store(out, d)
 	return out
 }
 
+// vjp gives the gradients by the operands of a product n from that of its result, v.
 func (d dotSpec) vjp(n, v *Node) []*Node {
 	a, b := n.Inputs()[0], n.Inputs()[1]
 	var da, db *Node
@@ -90,10 +99,11 @@ func sliceAxis(x *Node, axis, from, to int) *Node {
 	}
 	specs[axis] = AxisRange(from, to)
 	out := Slice(x, specs...)
-	notes.Store(out, sliceSpec{axis, from, to})
+	customVJPs.Store(out, sliceSpec{axis, from, to})
 	return out
 }
 
+// vjp puts the gradient of the slice n, v, between zeros.
 func (s sliceSpec) vjp(n, v *Node) []*Node {
 	x := n.Inputs()[0]
 	pad := func(size int) *Node {
