@@ -311,6 +311,9 @@ func Newest(ctx context.Context, b blob.Bucket) (*Manifest, Entry, error) {
 	return m, e, err
 }
 
+// ErrTooFast: a run that goes on has deleted every checkpoint while it was read.
+var ErrTooFast = errors.New("the run deletes its checkpoints faster")
+
 // lookAgain is how often Load follows a HEAD that moves on while it reads.
 const lookAgain = 10
 
@@ -340,8 +343,8 @@ func Load(ctx context.Context, b blob.Bucket, choose func(Head) (Entry, error)) 
 		case herr != nil || now.Generation == h.Generation:
 			return nil, fmt.Errorf("%w: step %d: %w", ErrDamaged, e.Step, err)
 		case try == lookAgain:
-			return nil, fmt.Errorf("%w: step %d: %w: the run deletes its checkpoints faster than they are read; try again when it has ended",
-				ErrDamaged, e.Step, err)
+			return nil, fmt.Errorf("%w than they are read, the last one of step %d; try again when it has ended, or let it keep more (keep_checkpoints)",
+				ErrTooFast, e.Step)
 		}
 	}
 }

@@ -210,6 +210,14 @@ func TestLoadFollowsARunThatGoesOn(t *testing.T) {
 	if err != nil || c.Step != 4 {
 		t.Fatalf("%+v %v", c, err)
 	}
+	_, err = Load(t.Context(), b, func(h Head) (Entry, error) {
+		e, err := newest(h)
+		save(t, w, e.Step+1)
+		return e, err
+	})
+	if !errors.Is(err, ErrTooFast) || errors.Is(err, ErrDamaged) || errors.Is(err, blob.ErrNotExist) {
+		t.Fatalf("deleted at each try: %v", err)
+	}
 	for _, e := range w.Head().Entries {
 		b.Tamper(e.dir()+stateName(0, 1), func(d []byte) []byte { return d[1:] })
 	}
