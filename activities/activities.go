@@ -69,7 +69,13 @@ func (a *Activities) status(ctx context.Context, it Item) (RunStatus, error) {
 		if err := a.sameData(ctx, it, r.DatasetHash); err != nil {
 			return st, err
 		}
-		st = RunStatus{Finished: true, Steps: r.Steps, CommittedStep: r.Steps, BestExactAccuracy: r.Best.ExactAccuracy, StateSHA256: r.StateSHA256}
+		st = RunStatus{
+			Finished:          true,
+			Steps:             r.Steps,
+			CommittedStep:     r.Steps,
+			BestExactAccuracy: r.Best.ExactAccuracy,
+			StateSHA256:       r.StateSHA256,
+		}
 		if n := len(r.Curve); n > 0 {
 			st.Loss = r.Curve[n-1][1]
 		}
@@ -112,8 +118,9 @@ func (a *Activities) sameData(ctx context.Context, it Item, trained string) erro
 	if same, err := dataset.Same(ctx, a.Bucket, now, trained); same || err != nil {
 		return err
 	}
-	return temporal.NewNonRetryableApplicationError(fmt.Sprintf("run %s is finished on dataset %.12s, and %s makes %.12s now: put the old file back, give the new one another name, or train again with --force",
-		it.Run, trained, s.DataSource, now), ErrConfig, nil)
+	msg := fmt.Sprintf("run %s is finished on dataset %.12s, and %s makes %.12s now: "+
+		"put the old file back, give the new one another name, or train again with --force", it.Run, trained, s.DataSource, now)
+	return temporal.NewNonRetryableApplicationError(msg, ErrConfig, nil)
 }
 
 // StatusAll is Status of many runs, in their order; what is wrong with one is in its Error.

@@ -41,7 +41,8 @@ func (a *Activities) Extend(ctx context.Context, in ExtendInput) (Item, error) {
 		return Item{}, refuse("it has %d epochs already; more than that are needed", s.Epochs)
 	}
 	if s.LRMinRatio != 1 {
-		return Item{}, refuse("its learning rate falls towards the end of its %d epochs, so a longer run is another run from the first step; start it with --set epochs=%d", s.Epochs, in.Epochs)
+		return Item{}, refuse("its learning rate falls towards the end of its %d epochs, so a longer run is another run from the first step; "+
+			"start it with --set epochs=%d", s.Epochs, in.Epochs)
 	}
 	s.Epochs = in.Epochs
 	if err := s.Validate(); err != nil {
@@ -74,13 +75,17 @@ func (a *Activities) Fork(ctx context.Context, in ForkInput) error {
 	if err != nil && !errors.Is(err, blob.ErrNotExist) {
 		return fmt.Errorf("look at run %s: %w", in.To.Run, err)
 	}
-	if h, err = checkpoint.ReadHead(ctx, from); err != nil {
-		return fmt.Errorf("look at run %s: %w", in.From.Run, err)
+	ck, err := checkpoint.Load(ctx, from, func(h checkpoint.Head) (checkpoint.Entry, error) {
+		if len(h.Entries) == 0 {
+			msg := fmt.Sprintf("run %s of %s has no checkpoint to go on from", in.From.Run, in.From.ID)
+			return checkpoint.Entry{}, temporal.NewNonRetryableApplicationError(msg, ErrFinal, nil)
+		}
+		return h.Entries[len(h.Entries)-1], nil
+	})
+	var none *temporal.ApplicationError
+	if errors.As(err, &none) {
+		return err
 	}
-	if len(h.Entries) == 0 {
-		return temporal.NewNonRetryableApplicationError(fmt.Sprintf("run %s of %s has no checkpoint to go on from", in.From.Run, in.From.ID), ErrFinal, nil)
-	}
-	ck, err := checkpoint.LoadState(ctx, from, h.Entries[len(h.Entries)-1])
 	if err != nil {
 		return fmt.Errorf("read the checkpoint of run %s: %w", in.From.Run, err)
 	}

@@ -94,10 +94,11 @@ func choose(specs []experiment.Spec, in SweepInput) ([]experiment.Spec, error) {
 	found := map[string]bool{}
 	for _, s := range specs {
 		found[s.Phase], found[s.Name] = true, true
-		if len(in.Phases) > 0 && !slices.Contains(in.Phases, s.Phase) || len(in.Experiments) > 0 && !slices.Contains(in.Experiments, s.Name) {
-			continue
+		inPhases := len(in.Phases) == 0 || slices.Contains(in.Phases, s.Phase)
+		named := len(in.Experiments) == 0 || slices.Contains(in.Experiments, s.Name)
+		if inPhases && named {
+			out = append(out, s)
 		}
-		out = append(out, s)
 	}
 	var faults []error
 	for _, n := range slices.Concat(in.Phases, in.Experiments) {
@@ -127,9 +128,20 @@ func (a *Activities) itemOf(ctx context.Context, s experiment.Spec, manySeeds bo
 	if err != nil {
 		return Item{}, err
 	}
-	it := Item{Experiment: s.Name, Phase: s.Phase, ID: s.Name, Run: run, SpecHash: s.Hash(), SpecKey: layout.SpecKey(s.RunName()), Seed: s.Seed,
-		TotalSteps: s.TotalSteps(), EstimatedHours: s.EstimatedHours(experiment.V4Chip), Reference: s.Reference,
-		Shape: preflight.Shape(s), Batch: s.GlobalBatchSize}
+	it := Item{
+		Experiment:     s.Name,
+		Phase:          s.Phase,
+		ID:             s.Name,
+		Run:            run,
+		SpecHash:       s.Hash(),
+		SpecKey:        layout.SpecKey(s.RunName()),
+		Seed:           s.Seed,
+		TotalSteps:     s.TotalSteps(),
+		EstimatedHours: s.EstimatedHours(experiment.V4Chip),
+		Reference:      s.Reference,
+		Shape:          preflight.Shape(s),
+		Batch:          s.GlobalBatchSize,
+	}
 	if manySeeds {
 		it.ID += fmt.Sprintf("-s%d", s.Seed)
 	}

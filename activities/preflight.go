@@ -174,7 +174,9 @@ func (c Child) Try(ctx context.Context, name string, spec []byte) (preflight.Row
 	if err != nil && !errors.As(err, &ended) {
 		return row, fmt.Errorf("start %s: %w", command[0], err)
 	}
-	if ended != nil && slices.Contains([]int{protocol.ExitBySignal, protocol.ExitPreempted, protocol.ExitBusy}, ended.ExitCode()) { // by a signal, which says nothing about the model; memory that is short is short every time
+	// A signal says nothing about the model; memory that is short is short every time.
+	passing := []int{protocol.ExitBySignal, protocol.ExitPreempted, protocol.ExitBusy}
+	if ended != nil && slices.Contains(passing, ended.ExitCode()) {
 		return row, fmt.Errorf("the trial of %s was ended by %v: run fewer at once on this host if its memory is short", name, err)
 	}
 	if err != nil {

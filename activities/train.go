@@ -224,7 +224,8 @@ func (t *tracker) result(e exit) (TrainResult, error) {
 			msg = "training process killed because it said nothing for minutes: it was stopped, or its device hangs"
 		}
 		if e.oom {
-			msg = "training process killed by the kernel for lack of memory: run fewer at once on this host, or train with a smaller global_batch_size"
+			msg = "training process killed by the kernel for lack of memory: run fewer at once on this host, " +
+				"or train with a smaller global_batch_size"
 		}
 		if e.tail != "" {
 			msg += "; end of its log:\n" + e.tail
@@ -239,6 +240,7 @@ func (t *tracker) result(e exit) (TrainResult, error) {
 	}
 	fail := func(kind string) error { return temporal.NewApplicationErrorWithCause(msg+saved, kind, nil, p) }
 	final := func(kind string) error { return temporal.NewNonRetryableApplicationError(msg+saved, kind, nil, p) }
+	outOfMemory := e.code == protocol.ExitUsage && strings.Contains(e.tail, "out of memory") // without a last line: the Go runtime crashed
 	switch {
 	case e.oom:
 		return TrainResult{}, final(ErrFinal)
@@ -250,7 +252,7 @@ func (t *tracker) result(e exit) (TrainResult, error) {
 		return TrainResult{}, fail(ErrBusy)
 	case e.code == protocol.ExitUsage && t.failed != "":
 		return TrainResult{}, final(ErrConfig)
-	case e.code == protocol.ExitFinal, e.code == protocol.ExitUsage && strings.Contains(e.tail, "out of memory"): // 2 without a last line: the Go runtime crashed
+	case e.code == protocol.ExitFinal, outOfMemory:
 		return TrainResult{}, final(ErrFinal)
 	}
 	return TrainResult{}, fail(ErrFailed)

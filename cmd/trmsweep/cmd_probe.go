@@ -103,7 +103,8 @@ func checkBackends(ctx context.Context, wanted string, env []string) (string, er
 			lines = append(lines, "xla:"+p.Name+": "+none.Error())
 			continue
 		}
-		if ask("xla:"+p.Name) && first == "" && (p.Name == "tpu" || p.Name == "cuda") {
+		accelerator := p.Name == "tpu" || p.Name == "cuda"
+		if ask("xla:"+p.Name) && first == "" && accelerator {
 			first = "xla:" + p.Name
 		}
 	}

@@ -119,7 +119,8 @@ func sweepStatus(ctx context.Context, a *app, c client.Client, id string) (study
 	}
 	for i := range st.Experiments {
 		r := &st.Experiments[i]
-		if running && (r.Status == study.StatusRunning || r.Status == study.StatusQueued) && r.Item.SameAs == "" {
+		begun := r.Status == study.StatusRunning || r.Status == study.StatusQueued
+		if running && begun && r.Item.SameAs == "" {
 			live(ctx, c, fmt.Sprintf("%s/%s/%s", st.Sweep, r.Item.Phase, r.Item.ID), r)
 		}
 	}
@@ -138,7 +139,10 @@ func live(ctx context.Context, c client.Client, id string, r *study.ExperimentRe
 	}
 	for _, p := range d.PendingActivities {
 		var b study.Progress
-		if p.ActivityType.Name == "Train" && p.HeartbeatDetails != nil && converter.GetDefaultDataConverter().FromPayloads(p.HeartbeatDetails, &b) == nil {
+		if p.ActivityType.Name != "Train" || p.HeartbeatDetails == nil {
+			continue
+		}
+		if converter.GetDefaultDataConverter().FromPayloads(p.HeartbeatDetails, &b) == nil {
 			r.Progress, r.Status = b, study.StatusRunning
 		}
 	}

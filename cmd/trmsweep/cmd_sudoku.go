@@ -80,7 +80,8 @@ func runSolve(ctx context.Context, a *app, in io.Reader, f solveFlags, args []st
 	case errors.Is(err, dataset.ErrOptions):
 		return usageError{err}
 	case err != nil:
-		err = interrupted(ctx, fmt.Errorf("%s: %w", name, err), fmt.Sprintf("the first %d puzzles of %s were written, the rest were not", sum.Puzzles, name))
+		kept := fmt.Sprintf("the first %d puzzles of %s were written, the rest were not", sum.Puzzles, name)
+		err = interrupted(ctx, fmt.Errorf("%s: %w", name, err), kept)
 	case f.json:
 		sum.Seconds, sum.Cores = time.Since(start).Seconds(), runtime.GOMAXPROCS(0)
 		sum.PuzzlesPerSecond = float64(sum.Puzzles) / sum.Seconds

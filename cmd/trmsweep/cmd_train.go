@@ -53,7 +53,8 @@ kills, and SIGQUIT (Ctrl-\) ends at once with the stacks of the program, nothing
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			unheard(a)
-			f.fault = cmp.Or(errors.Join(threadsFault(f.threads), atLeast(cmd, 0, "max-steps", "seed", "patience", "device-patience", "grace")), badDuration("TRMSWEEP_GRACE"))
+			numbers := atLeast(cmd, 0, "max-steps", "seed", "patience", "device-patience", "grace")
+			f.fault = cmp.Or(errors.Join(threadsFault(f.threads), numbers), badDuration("TRMSWEEP_GRACE"))
 			return runTrain(cmd.Context(), a, f, args)
 		},
 	}
@@ -68,7 +69,8 @@ kills, and SIGQUIT (Ctrl-\) ends at once with the stacks of the program, nothing
 	fl.Int64Var(&f.maxSteps, "max-steps", 0, "stop with a checkpoint once this step is done (0 = train to the end)")
 	fl.DurationVar(&f.patience, "patience", 10*time.Minute, "how long storage may be away before the attempt fails")
 	fl.DurationVar(&f.devicePatience, "device-patience", 3*time.Minute, "how long a device that another process holds is waited for")
-	fl.DurationVar(&f.grace, "grace", envDuration("TRMSWEEP_GRACE", time.Hour), "age at which objects that no checkpoint names are collected (environment TRMSWEEP_GRACE)")
+	fl.DurationVar(&f.grace, "grace", envDuration("TRMSWEEP_GRACE", time.Hour),
+		"age at which objects that no checkpoint names are collected (environment TRMSWEEP_GRACE)")
 	fl.StringVar(&f.owner, "owner", "", "who runs this, as JSON (set by the worker)")
 	fl.BoolVar(&f.noMetadata, "no-metadata", false, "do not ask the cloud's metadata server for preemption notices")
 	return cmd
@@ -132,8 +134,19 @@ func trainOptions(ctx context.Context, a *app, f trainFlags, args []string, even
 	if err = cmp.Or(f.fault, err); err != nil {
 		return train.Options{}, nil, err
 	}
-	o := train.Options{Spec: spec, Run: f.run, CacheDir: f.cache, DataDir: f.data, Backend: f.backend, Threads: f.threads,
-		MaxSteps: f.maxSteps, Patience: f.patience, DevicePatience: f.devicePatience, Grace: f.grace, Logger: slog.New(slog.NewTextHandler(a.stderr, nil))}
+	o := train.Options{
+		Spec:           spec,
+		Run:            f.run,
+		CacheDir:       f.cache,
+		DataDir:        f.data,
+		Backend:        f.backend,
+		Threads:        f.threads,
+		MaxSteps:       f.maxSteps,
+		Patience:       f.patience,
+		DevicePatience: f.devicePatience,
+		Grace:          f.grace,
+		Logger:         slog.New(slog.NewTextHandler(a.stderr, nil)),
+	}
 	if o.CacheDir == "" {
 		o.CacheDir = a.path("cache")
 	}
@@ -182,7 +195,8 @@ func trainSpec(ctx context.Context, a *app, f trainFlags, args []string) (experi
 		return s, nil
 	}
 	if len(args) == 0 {
-		return experiment.Spec{}, usagef("train needs the name of an experiment, for example `trmsweep train e1_3_batch_1024 --profile smoke`; `trmsweep plan AllAblations` lists them")
+		return experiment.Spec{}, usagef("train needs the name of an experiment, for example `trmsweep train e1_3_batch_1024 --profile smoke`; " +
+			"`trmsweep plan AllAblations` lists them")
 	}
 	cfg, err := a.configs()
 	if err != nil {
@@ -230,7 +244,8 @@ func trainExit(err error) int {
 		return protocol.ExitFenced
 	case errors.Is(err, backend.ErrBusy):
 		return protocol.ExitBusy
-	case errors.Is(err, train.ErrDiverged), errors.Is(err, backend.ErrTooLarge), errors.Is(err, checkpoint.ErrAllBad), errors.Is(err, checkpoint.ErrFormat):
+	case errors.Is(err, train.ErrDiverged), errors.Is(err, backend.ErrTooLarge),
+		errors.Is(err, checkpoint.ErrAllBad), errors.Is(err, checkpoint.ErrFormat):
 		return protocol.ExitFinal
 	case errors.Is(err, train.ErrMismatch), errors.Is(err, train.ErrUnfinishedImport), errors.Is(err, blob.ErrKey), train.IsUserError(err):
 		return protocol.ExitUsage
@@ -241,7 +256,9 @@ func trainExit(err error) int {
 // badDuration is the fault of a variable that envDuration cannot take.
 func badDuration(name string) error {
 	text := os.Getenv(name)
-	if d, err := time.ParseDuration(text); text != "" && (err != nil || d <= 0) {
+	d, err := time.ParseDuration(text)
+	usable := err == nil && d > 0
+	if text != "" && !usable {
 		return usagef("%s=%s: want a duration such as 90s, 10m or 1h", name, text)
 	}
 	return nil

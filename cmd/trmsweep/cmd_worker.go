@@ -67,13 +67,15 @@ boundary before the worker ends.`,
 	addWorkerProfile(fl, &f.profile)
 	addThreads(fl, &f.threads)
 	fl.IntVar(&f.slots, "slots", 0, "training processes at once (0 = 1, or one per chip with placement chip)")
-	fl.StringVar(&f.placement, "placement", "", "on a TPU host, what a training process has to itself: host, chip (default: the profile's placement)")
+	fl.StringVar(&f.placement, "placement", "",
+		"on a TPU host, what a training process has to itself: host, chip (default: the profile's placement)")
 	fl.IntVar(&f.chips, "chips", 0, "TPU chips of this host (0 = those in /dev)")
 	fl.DurationVar(&f.patience, "patience", time.Minute, "how long to wait for the server at the start")
 	fl.BoolVar(&f.embedded, "embedded", false, "use nothing but the stack on --state (set by run and up)")
 	_ = fl.MarkHidden("embedded")
 	fl.DurationVar(&f.grace, "grace", 2*time.Minute, "time that training has to save after SIGTERM")
-	fl.StringVar(&f.metrics, "metrics-address", envOr("TRMSWEEP_METRICS_ADDRESS", ""), "host:port of GET /metrics for Prometheus; empty = none (environment TRMSWEEP_METRICS_ADDRESS)")
+	fl.StringVar(&f.metrics, "metrics-address", envOr("TRMSWEEP_METRICS_ADDRESS", ""),
+		"host:port of GET /metrics for Prometheus; empty = none (environment TRMSWEEP_METRICS_ADDRESS)")
 	addAllowHost(cmd, &f.allowHosts)
 	addDataRoot(cmd, &f.dataRoots)
 	return cmd
@@ -97,7 +99,8 @@ func threadsFault(n int) error {
 func (f workerFlags) check(cfg fs.FS) error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if wrong := f.slots < 1 || f.slots > maxSlots; f.slotsGiven && wrong {
+	inRange := f.slots >= 1 && f.slots <= maxSlots
+	if f.slotsGiven && !inRange {
 		fault("--slots %d: want 1 to %d", f.slots, maxSlots)
 	}
 	if !slices.Contains([]string{"", experiment.PlacementHost, experiment.PlacementChip}, f.placement) {
@@ -151,9 +154,25 @@ func workerOptions(a *app, f workerFlags) (worker.Options, error) {
 	if err != nil {
 		return worker.Options{}, err
 	}
-	return worker.Options{Server: a.server(), StateDir: a.stateDir, Store: f.store, Profile: f.profile, Backend: f.backend, Threads: f.threads, Slots: f.slots,
-		Configs: cfg, Environ: os.Environ(), DataRoots: roots, Patience: f.patience, Grace: f.grace, MetricsAddress: f.metrics, AllowHosts: f.allowHosts, Logger: slog.New(slog.NewTextHandler(a.stderr, nil)),
-		Chips: f.chips, Checks: func(specs []experiment.Spec, env []string) []preflight.Check {
+	return worker.Options{
+		Server:         a.server(),
+		StateDir:       a.stateDir,
+		Store:          f.store,
+		Profile:        f.profile,
+		Backend:        f.backend,
+		Threads:        f.threads,
+		Slots:          f.slots,
+		Configs:        cfg,
+		Environ:        os.Environ(),
+		DataRoots:      roots,
+		Patience:       f.patience,
+		Grace:          f.grace,
+		MetricsAddress: f.metrics,
+		AllowHosts:     f.allowHosts,
+		Logger:         slog.New(slog.NewTextHandler(a.stderr, nil)),
+		Chips:          f.chips,
+		Checks: func(specs []experiment.Spec, env []string) []preflight.Check {
 			return hostChecks(a, cfg, f, specs, env)
-		}}, nil
+		},
+	}, nil
 }

@@ -48,8 +48,10 @@ func (l *liveLine) show(line string, final bool) {
 		if final {
 			fmt.Fprintln(l.w)
 		}
-	case line != l.last && (final || l.now().Sub(l.at) >= plainGap):
-		fmt.Fprintln(l.w, line)
-		l.at, l.last = l.now(), line
+	case line != l.last:
+		if final || l.now().Sub(l.at) >= plainGap {
+			fmt.Fprintln(l.w, line)
+			l.at, l.last = l.now(), line
+		}
 	}
 }

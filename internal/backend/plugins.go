@@ -157,7 +157,8 @@ func findPlugin(name string) (Plugin, bool) {
 func Accelerated(name string) bool {
 	if name == "auto" || name == "" {
 		return slices.ContainsFunc(Plugins(), func(p Plugin) bool {
-			return p.Err == nil && (p.Name == "tpu" || p.Name == "cuda") && p.NoDevice() == nil
+			accelerator := p.Name == "tpu" || p.Name == "cuda"
+			return p.Err == nil && accelerator && p.NoDevice() == nil
 		})
 	}
 	return strings.HasPrefix(name, "xla:") && !strings.Contains(name, "cpu")
@@ -173,7 +174,8 @@ func missing(name string) error {
 	for _, path := range installed(name) {
 		looked = append(looked, filepath.Dir(path))
 	}
-	return fmt.Errorf("no PJRT plugin %q on this machine%s; looked for pjrt_c_api_%s_plugin.so and the like in %s (%s changes that; xla:/absolute/path names a file)",
+	return fmt.Errorf("no PJRT plugin %q on this machine%s; looked for pjrt_c_api_%s_plugin.so and the like in %s "+
+		"(%s changes that; xla:/absolute/path names a file)",
 		name, hint, name, strings.Join(append(looked, pluginDirs()...), ", "), pathEnv)
 }
 

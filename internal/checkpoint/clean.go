@@ -63,7 +63,8 @@ func (w *Writer) clean(ctx context.Context, all bool) (Cleaned, error) {
 	for _, o := range orphans {
 		isLog := !strings.HasPrefix(o.Key, "ckpt/")
 		old := all || isLog || w.clock.Sub(o.Updated) > w.grace
-		if !own[o.Key] && (o.Epoch >= w.epoch || !old) {
+		collectable := o.Epoch < w.epoch && old
+		if !own[o.Key] && !collectable {
 			continue
 		}
 		if err := w.b.Delete(ctx, o.Key, o.Generation); err != nil && !errors.Is(err, blob.ErrNotExist) {

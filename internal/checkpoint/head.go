@@ -99,7 +99,8 @@ func currentHead(ctx context.Context, b blob.Bucket) (foundHead, error) {
 	case absent && !seen:
 		return foundHead{Head: h}, nil
 	}
-	return foundHead{}, fmt.Errorf("%w: %w, and no valid manifest was found under ckpt/; restore the objects, or delete this run to start it again", ErrAllBad, why)
+	return foundHead{}, fmt.Errorf("%w: %w, and no valid manifest was found under ckpt/; "+
+		"restore the objects, or delete this run to start it again", ErrAllBad, why)
 }
 
 // supported is h, or what h should be where checkpoints lie beside it that it does not know of:
@@ -449,7 +450,8 @@ func markBest(entries []Entry, step int64) {
 func prune(entries []Entry, keep int) (kept, dropped []Entry) {
 	good := 0
 	for _, e := range slices.Backward(entries) {
-		if good < keep || e.Best || e.Milestone && e.Bad == "" {
+		milestone := e.Milestone && e.Bad == ""
+		if good < keep || e.Best || milestone {
 			kept = append(kept, e)
 		} else {
 			dropped = append(dropped, e)

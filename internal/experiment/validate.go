@@ -95,9 +95,10 @@ func (s Spec) validateNumbers(f *Faults) {
 		{"beta1", s.Beta1, 0, 1, below1}, {"beta2", s.Beta2, 0, 1, below1}, {"ema_rate", s.EMARate, 0, 1, below1},
 		{"paper_exact_accuracy", s.PaperExactAccuracy, 0, 100, percent},
 	} {
-		bad := math.IsNaN(c.value) || c.value < c.lo || c.value > c.hi
-		bad = bad || strings.HasPrefix(c.rule, positive) && c.value <= 0 || c.rule == below1 && c.value >= 1
-		if bad {
+		outside := math.IsNaN(c.value) || c.value < c.lo || c.value > c.hi
+		notPositive := strings.HasPrefix(c.rule, positive) && c.value <= 0
+		notBelow1 := c.rule == below1 && c.value >= 1
+		if outside || notPositive || notBelow1 {
 			f.add(c.key, "%v is out of range, want a number %s", c.value, c.rule)
 		}
 	}
@@ -176,10 +177,11 @@ func (s Spec) validateData(f *Faults) {
 		f.add("data_augmentations", "%d of each of %d puzzles are more than %d rows, the most that a dataset's indices can count",
 			s.DataAugmentations, s.DataPuzzles, maxRows)
 	}
+	generated := s.DataSource == "generate" || strings.HasPrefix(s.DataSource, "generate:")
 	switch {
 	case strings.TrimSpace(s.DataSource) == "":
 		f.add("data_source", "is empty, want generate, generate:PROFILE, a CSV file or folder, gs://bucket/file.csv or hf:owner/name")
-	case (s.DataSource == "generate" || strings.HasPrefix(s.DataSource, "generate:")) && s.DataTestPuzzles == 0:
+	case generated && s.DataTestPuzzles == 0:
 		f.add("data_test_puzzles", "0 means all, of which a generator has no end; want how many to make")
 	}
 }
