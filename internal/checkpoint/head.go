@@ -344,8 +344,8 @@ func Load(ctx context.Context, b blob.Bucket, choose func(Head) (Entry, error)) 
 		case herr != nil || now.Generation == h.Generation:
 			return nil, fmt.Errorf("%w: step %d: %w", ErrDamaged, e.Step, err)
 		case try == lookAgain:
-			return nil, fmt.Errorf("%w than they are read, the last one of step %d; try again when it has ended, or let it keep more (keep_checkpoints)",
-				ErrTooFast, e.Step)
+			return nil, fmt.Errorf("%w than they are read, the last one of step %d; "+
+				"try again when it has ended, or let it keep more (keep_checkpoints)", ErrTooFast, e.Step)
 		}
 	}
 }

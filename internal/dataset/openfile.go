@@ -114,8 +114,9 @@ func spool(ctx context.Context, o Options, path string) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("copy source %s: %w", path, err)
 	case limited.N == 0:
-		return "", errors.Join(inputf("source %s has more than %d bytes, the most that is kept of sources in %s; put it into a file, and give that",
-			path, CacheLimit, dir), os.Remove(file))
+		tooLong := inputf("source %s has more than %d bytes, the most that is kept of sources in %s; put it into a file, and give that",
+			path, CacheLimit, dir)
+		return "", errors.Join(tooLong, os.Remove(file))
 	}
 	return file, nil
 }
