@@ -233,7 +233,7 @@ func (t *tracker) result(e exit) (TrainResult, error) {
 	}
 	saved := fmt.Sprintf(" (last checkpoint: step %d of %d)", p.CommittedStep, p.Total)
 	if e.code == protocol.ExitDone && t.last.Result != nil {
-		return TrainResult{Progress: p, StateSHA256: t.last.Result.StateSHA256, LedgerSHA256: t.last.Result.LedgerSHA256}, nil
+		return TrainResult{Progress: p, StateSHA256: t.last.Result.StateSHA256, BatchSHA256: t.last.Result.BatchSHA256}, nil
 	}
 	if t.cancelled.Load() {
 		return TrainResult{}, temporal.NewCanceledError(p)

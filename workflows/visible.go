@@ -39,7 +39,7 @@ func (x *training) publish(ctx workflow.Context) {
 		if err != nil {
 			workflow.GetLogger(ctx).Warn("search attributes", "error", err)
 		}
-		metrics.Ledger{Sweep: x.in.Sweep, Phase: r.Item.Phase, Experiment: r.Item.ID, Seconds: r.Goodput, Goodput: r.GoodputShare(), LostSteps: r.LostSteps, Preemptions: r.Preemptions}.
+		metrics.Goodput{Sweep: x.in.Sweep, Phase: r.Item.Phase, Experiment: r.Item.ID, Seconds: r.Goodput, Goodput: r.GoodputShare(), LostSteps: r.LostSteps, Preemptions: r.Preemptions}.
 			Publish(workflow.GetMetricsHandler(ctx))
 	}
 	details := study.Table([]study.ExperimentResult{*r})

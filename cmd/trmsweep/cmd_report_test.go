@@ -178,7 +178,7 @@ func TestSweepReportBooks(t *testing.T) {
 	if err := json.Unmarshal(data, &rows); err != nil || len(rows) != 1 {
 		t.Fatalf("%d rows, %v", len(rows), err)
 	}
-	if r := rows[0]; r.WallSeconds != 20 || r.Ledger["queued"] != 5 || r.Ledger["lost"] != 3 || r.Goodput != 0.8 || r.Preemptions != 2 || r.LostSteps != 4 {
+	if r := rows[0]; r.WallSeconds != 20 || r.Seconds["queued"] != 5 || r.Seconds["lost"] != 3 || r.Goodput != 0.8 || r.Preemptions != 2 || r.LostSteps != 4 {
 		t.Errorf("%+v", r)
 	}
 }

@@ -22,7 +22,7 @@ func newVerifyCmd(a *app) *cobra.Command {
 		Use:   "verify --run NAME",
 		Short: "Check every byte of a run, and that no batch was repeated or skipped",
 		Long: `Read every file of every checkpoint and every piece of the logs of a run and
-compare them with what was recorded; recompute the batch ledger of all steps
+compare them with what was recorded; recompute the batch chain of all steps
 from the run's spec and dataset; look for repeated or missing steps in the
 metrics log. Nothing is written to the store.
 Exit codes: 0 all well, 1 faults found or storage failed, 2 no such run or usage.`,
@@ -99,7 +99,7 @@ func printVerification(w io.Writer, v train.Verification, asJSON bool) error {
 		fmt.Fprintf(w, "  step %d, attempt %d: %s\n", c.Step, c.Epoch, word)
 	}
 	fmt.Fprintf(w, "%d objects, %d bytes read; %d left over by dead attempts\n", v.Objects, v.Bytes, len(v.Orphans))
-	fmt.Fprintf(w, "batch ledger of %d steps recomputed: %.12s; log of %d steps and %d evaluations\n", v.LedgerSteps, v.LedgerSHA, v.LoggedSteps, v.LoggedEvals)
+	fmt.Fprintf(w, "batch chain of %d steps recomputed: %.12s; log of %d steps and %d evaluations\n", v.BatchSteps, v.BatchSHA, v.LoggedSteps, v.LoggedEvals)
 	for _, f := range v.Faults {
 		fmt.Fprintln(w, "FAULT", f)
 	}

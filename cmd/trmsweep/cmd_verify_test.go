@@ -45,7 +45,7 @@ func TestTrainAndVerify(t *testing.T) {
 	}
 	out, errs, code = command("verify", "--json")
 	var v train.Verification
-	if err := json.Unmarshal([]byte(out), &v); err != nil || code != exitOK || !v.OK || v.StateSHA256 != last.StateSHA256 || v.LedgerSteps != 3 {
+	if err := json.Unmarshal([]byte(out), &v); err != nil || code != exitOK || !v.OK || v.StateSHA256 != last.StateSHA256 || v.BatchSteps != 3 {
 		t.Fatalf("verify: exit code %d, %v, %+v %s", code, err, v, errs)
 	}
 	if out, _, code := command("verify"); code != exitOK || !strings.HasSuffix(out, "OK\n") {

@@ -164,7 +164,7 @@ func look(t *testing.T, store, state string) (o outcome) {
 			*all = append(*all, data...)
 		}
 	}
-	return outcome{v.StateSHA256, v.LedgerSHA, string(metrics), scalars(t, events)}
+	return outcome{v.StateSHA256, v.BatchSHA, string(metrics), scalars(t, events)}
 }
 
 // scalars reads concatenated event files; the times in them are left out.

@@ -65,7 +65,7 @@ func (o Outcome) String() string {
 		}
 		fmt.Fprintf(&b, "%s %d", k, o.Kills[k])
 	}
-	fmt.Fprintf(&b, "), %d attempts acquired a run, %d objects left over; every hash, ledger and log is the undisturbed one's", o.Epochs, o.Orphans)
+	fmt.Fprintf(&b, "), %d attempts acquired a run, %d objects left over; every hash, batch and log is the undisturbed one's", o.Epochs, o.Orphans)
 	return b.String()
 }
 

@@ -273,10 +273,10 @@ func (h *harness) check(ctx context.Context, t target) (v verified, err error) {
 		return v, err
 	}
 	switch {
-	case !v.OK || !v.Finished || v.Step != t.want.Step || v.LedgerSteps != t.want.Step || v.LoggedSteps != t.want.Step:
+	case !v.OK || !v.Finished || v.Step != t.want.Step || v.BatchSteps != t.want.Step || v.LoggedSteps != t.want.Step:
 		return v, fmt.Errorf("verify says %s", text)
-	case v.StateSHA256 != t.want.StateSHA256 || v.LedgerSHA != t.want.LedgerSHA256:
-		return v, fmt.Errorf("state %s, ledger %s; undisturbed %s, %s", v.StateSHA256, v.LedgerSHA, t.want.StateSHA256, t.want.LedgerSHA256)
+	case v.StateSHA256 != t.want.StateSHA256 || v.BatchSHA != t.want.BatchSHA256:
+		return v, fmt.Errorf("state %s, batches %s; undisturbed %s, %s", v.StateSHA256, v.BatchSHA, t.want.StateSHA256, t.want.BatchSHA256)
 	}
 	run := layout.Run(h.bucket, t.want.Run)
 	head, err := checkpoint.ReadHead(ctx, run)

@@ -62,7 +62,7 @@ type Meta struct {
 	WorldSize         int                        `json:"world_size"` // 0 is written as 1
 	Seed              int64                      `json:"seed"`
 	DataStep          int64                      `json:"data_step"` // batches consumed
-	LedgerSHA256      string                     `json:"ledger_sha256"`
+	BatchSHA256       string                     `json:"ledger_sha256"`
 	BestExactAccuracy float64                    `json:"best_exact_accuracy"`
 	BestStep          int64                      `json:"best_step"` // 0: not evaluated yet
 	Evals             []protocol.Eval            `json:"evals,omitempty"`

@@ -39,7 +39,7 @@ func state(step int64) tensor.State {
 
 func snap(step int64) Snapshot {
 	return Snapshot{
-		Step: step, State: state(step), Meta: Meta{Seed: 3, DataStep: step, LedgerSHA256: fmt.Sprint("l", step)},
+		Step: step, State: state(step), Meta: Meta{Seed: 3, DataStep: step, BatchSHA256: fmt.Sprint("l", step)},
 		MetricsJSONL: fmt.Appendf(nil, "{\"step\":%d}\n", step), TFEvents: []byte("tf"),
 		Attachments: map[string][]byte{"note.txt": []byte("n")},
 	}

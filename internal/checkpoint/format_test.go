@@ -30,7 +30,7 @@ func frozen(version int) string { return filepath.Join("testdata", fmt.Sprintf("
 func everything(step int64) Snapshot {
 	s := snap(step)
 	s.Meta = Meta{
-		ConfigHash: "c0", DatasetHash: "da", CodeVersion: "v0", WorldSize: 1, Seed: 42, DataStep: step, LedgerSHA256: "1e", BestExactAccuracy: 0.25, BestStep: 1,
+		ConfigHash: "c0", DatasetHash: "da", CodeVersion: "v0", WorldSize: 1, Seed: 42, DataStep: step, BatchSHA256: "1e", BestExactAccuracy: 0.25, BestStep: 1,
 		Evals: []protocol.Eval{{Step: 1, ExactAccuracy: 0.25, CellAccuracy: 0.5, QHaltAccuracy: 0.75, MeanSteps: 16, Puzzles: 8}},
 		Final: step == 3, Extra: map[string]json.RawMessage{"goodput": json.RawMessage(`{"training":1.5}`)},
 	}

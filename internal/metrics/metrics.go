@@ -1,5 +1,5 @@
 // Package metrics offers what a worker counts to Prometheus: the SDK's own
-// metrics and the goodput ledger. It measures nothing itself.
+// metrics and the goodput. It measures nothing itself.
 package metrics
 
 import (

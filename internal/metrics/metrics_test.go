@@ -64,7 +64,7 @@ func TestScrape(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := r.Handler()
-	l := metrics.Ledger{Sweep: "night", Phase: "ablations", Experiment: "e2_2_t2_n2", LostSteps: 7, Preemptions: 2, Goodput: 0.75,
+	l := metrics.Goodput{Sweep: "night", Phase: "ablations", Experiment: "e2_2_t2_n2", LostSteps: 7, Preemptions: 2, Goodput: 0.75,
 		Seconds: map[string]float64{"queued": 20, "training": 60, "lost": 20}}
 	l.Publish(h)
 	l.Seconds["training"] = 90.5 // later

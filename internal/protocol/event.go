@@ -71,7 +71,7 @@ type AttemptResult struct {
 	CommittedStep     int64   `json:"committed_step"` // what the store holds
 	Finished          bool    `json:"finished"`
 	StateSHA256       string  `json:"state_sha256"`  // of all training state at Step
-	LedgerSHA256      string  `json:"ledger_sha256"` // of all batches fed so far
+	BatchSHA256       string  `json:"ledger_sha256"` // of all batches fed so far
 	BestExactAccuracy float64 `json:"best_exact_accuracy"`
 	BestStep          int64   `json:"best_step"`
 	RestoredFromStep  int64   `json:"restored_from_step"`

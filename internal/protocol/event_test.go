@@ -10,7 +10,7 @@ import (
 func TestEventLinesAreReadAsTheyWereWritten(t *testing.T) {
 	progress := Event{Type: EventProgress, State: StateTraining, Step: 7, Total: 10, CommittedStep: 5, RestoredFrom: 2,
 		Loss: 1.5, ExactAccuracy: 0.25, BestExactAccuracy: 0.5, StepsPerSecond: 3, ETASeconds: 1, Goodput: Goodput{BucketTraining: 2}}
-	result := AttemptResult{Run: "r", Step: 10, Total: 10, CommittedStep: 10, Finished: true, StateSHA256: "ab", LedgerSHA256: "cd",
+	result := AttemptResult{Run: "r", Step: 10, Total: 10, CommittedStep: 10, Finished: true, StateSHA256: "ab", BatchSHA256: "cd",
 		BestExactAccuracy: 0.5, RestoredFromStep: 5, Backend: "cpu"}
 	resultLine, err := result.JSON()
 	if err != nil {

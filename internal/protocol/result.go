@@ -47,12 +47,12 @@ type RunResult struct {
 	FLOPsPerStep   float64 `json:"flops_per_step"`
 	PredictedHours float64 `json:"predicted_hours,omitempty"` // made before the run, 0 = none
 
-	StateSHA256  string `json:"state_sha256"`
-	LedgerSHA256 string `json:"ledger_sha256"`
-	DatasetHash  string `json:"dataset_hash"`
-	CodeVersion  string `json:"code_version"`
-	Backend      string `json:"backend"` // of the last attempt
-	Computed     []Part `json:"computed,omitempty"`
+	StateSHA256 string `json:"state_sha256"`
+	BatchSHA256 string `json:"ledger_sha256"`
+	DatasetHash string `json:"dataset_hash"`
+	CodeVersion string `json:"code_version"`
+	Backend     string `json:"backend"` // of the last attempt
+	Computed    []Part `json:"computed,omitempty"`
 	// Imported is where the weights at step 0 come from; nil: from the seed.
 	Imported *Imported `json:"imported,omitempty"`
 }

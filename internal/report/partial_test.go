@@ -126,10 +126,10 @@ func TestSlotBooks(t *testing.T) {
 	check := func(w report.Written) {
 		t.Helper()
 		got, sum := w.Rows[0], 0.0
-		for _, v := range got.Ledger {
+		for _, v := range got.Seconds {
 			sum += v
 		}
-		if len(got.Ledger) != len(protocol.Buckets) || math.Abs(sum-got.WallSeconds) > 1e-9 || got.Goodput != 0.5 || got.Preemptions != 3 || got.LostSteps != 17 || strings.Contains(got.Note, "wall clock") {
+		if len(got.Seconds) != len(protocol.Buckets) || math.Abs(sum-got.WallSeconds) > 1e-9 || got.Goodput != 0.5 || got.Preemptions != 3 || got.LostSteps != 17 || strings.Contains(got.Note, "wall clock") {
 			t.Errorf("%+v", got)
 		}
 	}

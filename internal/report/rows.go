@@ -58,13 +58,13 @@ type Row struct {
 	Puzzles           int                            `json:"puzzles"`
 	PaperExact        *float64                       `json:"paper_exact_accuracy"`
 	PaperNote         string                         `json:"paper_note,omitempty"`
-	WallSeconds       float64                        `json:"wall_seconds"`    // the ledger's sum, time in the queue included
+	WallSeconds       float64                        `json:"wall_seconds"`    // the sum of all buckets, time in the queue included
 	PredictedHours    float64                        `json:"predicted_hours"` // of all finished seeds; of one where there is none
 	Preemptions       int                            `json:"preemptions"`
 	LostSteps         int64                          `json:"lost_steps"`
 	TotalFLOPs        float64                        `json:"total_flops"`
 	Goodput           float64                        `json:"goodput"` // training seconds / seconds in a slot
-	Ledger            protocol.Goodput               `json:"ledger"`  // bucket -> seconds, over seeds
+	Seconds           protocol.Goodput               `json:"ledger"`  // bucket -> seconds, over seeds
 	Slots             map[string]protocol.Accounting `json:"slots"`   // run -> its slot, as far as the sweep kept it
 	DatasetHash       string                         `json:"dataset_hash"`
 	CodeVersion       string                         `json:"code_version"` // several are separated by commas
@@ -104,7 +104,7 @@ func makeRows(entries []Entry, sets Datasets) []Row {
 func newRow(s experiment.Spec) Row {
 	r := Row{Experiment: s.Name, Phase: s.Phase, Reference: s.Reference, SpecHash: s.Hash(), Params: s.Params(), Steps: s.TotalSteps(),
 		PaperNote: s.PaperNote, TotalFLOPs: s.TotalFLOPs(), PredictedHours: s.EstimatedHours(experiment.V4Chip),
-		Seeds: []int64{}, WantedSeeds: []int64{}, Runs: []string{}, StateSHA256: []string{}, Ledger: protocol.Goodput{}, Slots: map[string]protocol.Accounting{}, Status: "missing", spec: s}
+		Seeds: []int64{}, WantedSeeds: []int64{}, Runs: []string{}, StateSHA256: []string{}, Seconds: protocol.Goodput{}, Slots: map[string]protocol.Accounting{}, Status: "missing", spec: s}
 	if s.PaperExactAccuracy > 0 {
 		r.PaperExact = ptr(s.PaperExactAccuracy / 100)
 	}
@@ -223,21 +223,21 @@ func (r *Row) summarize() {
 	if n > 1 {
 		r.SeedDeviation = ptr(deviation(finals) * math.Sqrt(n/(n-1)))
 	}
-	r.Ledger, r.WallSeconds, r.Preemptions, r.LostSteps, r.Goodput = slots.Goodput, slots.WallSeconds, slots.Preemptions, slots.LostSteps, slots.Share()
+	r.Seconds, r.WallSeconds, r.Preemptions, r.LostSteps, r.Goodput = slots.Goodput, slots.WallSeconds, slots.Preemptions, slots.LostSteps, slots.Share()
 	for _, slot := range r.Slots {
 		if slot.FromStep > 0 {
-			r.note("an earlier sweep trained to step %d, its time is not in the ledger", slot.FromStep)
+			r.note("an earlier sweep trained to step %d, its time is not counted here", slot.FromStep)
 			break
 		}
 	}
 	if off := slots.Gap(); off > 0.01 {
-		r.note("the ledger is %.1f%% off the wall clock", 100*off)
+		r.note("the buckets are %.1f%% off the wall clock", 100*off)
 	}
 }
 
 // inSlot is the row's time in slots.
 func (r Row) inSlot() float64 {
-	return protocol.Accounting{WallSeconds: r.WallSeconds, Goodput: r.Ledger}.InSlot()
+	return protocol.Accounting{WallSeconds: r.WallSeconds, Goodput: r.Seconds}.InSlot()
 }
 
 // accounting is that of one of the row's results.

@@ -147,7 +147,7 @@ func points(delta, low, high *float64) cell {
 
 func significant(r Row) bool { return r.PHolm != nil && *r.PHolm <= alpha }
 
-// timeTable is the ledger; its buckets are in one unit that suits them all.
+// timeTable says where the time went; its buckets are in one unit that suits them all.
 func timeTable(rows []Row) table {
 	longest, slots, runs := 0.0, 0, 0
 	for _, r := range rows {
@@ -165,7 +165,7 @@ func timeTable(rows []Row) table {
 	for _, b := range protocol.Buckets {
 		names = append(names, "#"+b)
 	}
-	t := table{Title: "Where the time went", Head: head(append(names, "#lost steps")...), Note: fmt.Sprintf("Buckets of the ledger in %s, over all finished seeds; they add up to the wall clock from asking for a slot to the end. In slots is all but queued, and goodput is training's share of that. "+
+	t := table{Title: "Where the time went", Head: head(append(names, "#lost steps")...), Note: fmt.Sprintf("Buckets in %s, over all finished seeds; they add up to the wall clock from asking for a slot to the end. In slots is all but queued, and goodput is training's share of that. "+
 		"Predicted: the plan's figure for one TPU v4 chip at %.1f%% of its peak, unless the run recorded a prediction of its own. ", map[string]string{"s": "seconds", "min": "minutes", "h": "hours"}[unit], 100*experiment.DefaultUtilisation)}
 	switch {
 	case slots == 0 && runs > 0:
@@ -184,7 +184,7 @@ func timeTable(rows []Row) table {
 		}
 		cells = append(cells, plain(duration(r.inSlot()), ratio(r.inSlot()/3600/r.PredictedHours), fmt.Sprintf("%.1f", 100*r.Goodput))...)
 		for _, b := range protocol.Buckets {
-			cells = append(cells, cell{Text: fmt.Sprintf("%.*f", digits, r.Ledger[b]/seconds)})
+			cells = append(cells, cell{Text: fmt.Sprintf("%.*f", digits, r.Seconds[b]/seconds)})
 		}
 		t.Rows = append(t.Rows, append(cells, cell{Text: whole(r.LostSteps)}))
 	}

@@ -80,7 +80,7 @@ func (r *run) writeResult(ctx context.Context, digest string) (string, error) {
 		Curve: curve, FinalCorrect: protocol.Bitmap(final.exact),
 		WallSeconds: goodput.Total(), Preemptions: int(r.writer.Epoch() - 1), GoodputSeconds: goodput,
 		FLOPsPerStep: r.spec.FLOPsPerStep(), PredictedHours: r.spec.EstimatedHours(experiment.V4Chip),
-		StateSHA256: digest, LedgerSHA256: r.ledger.Digest(), DatasetHash: r.meta.DatasetHash,
+		StateSHA256: digest, BatchSHA256: r.batches.Digest(), DatasetHash: r.meta.DatasetHash,
 		CodeVersion: r.meta.CodeVersion, Backend: r.info.Name, Computed: r.parts, Imported: imported(r.meta),
 	}
 	if best != nil {

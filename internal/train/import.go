@@ -48,7 +48,7 @@ func Import(ctx context.Context, o ImportOptions) error {
 	if err := finite(o.State); err != nil {
 		return err
 	}
-	ledger, err := ParseLedger("")
+	batches, err := ParseBatchChain("")
 	if err != nil {
 		return err
 	}
@@ -85,13 +85,13 @@ func Import(ctx context.Context, o ImportOptions) error {
 		return fmt.Errorf("import into run %s: %w; the same command makes it anew", o.Run, err)
 	}
 	meta := checkpoint.Meta{
-		ConfigHash:   o.Spec.Hash(),
-		DatasetHash:  o.DatasetHash,
-		CodeVersion:  version.Code(),
-		WorldSize:    1,
-		Seed:         o.Spec.Seed,
-		LedgerSHA256: ledger.Digest(),
-		Extra:        map[string]json.RawMessage{importedKey: origin},
+		ConfigHash:  o.Spec.Hash(),
+		DatasetHash: o.DatasetHash,
+		CodeVersion: version.Code(),
+		WorldSize:   1,
+		Seed:        o.Spec.Seed,
+		BatchSHA256: batches.Digest(),
+		Extra:       map[string]json.RawMessage{importedKey: origin},
 	}
 	_, err = w.Save(ctx, checkpoint.Snapshot{State: o.State, Meta: meta, Milestone: true})
 	if errors.Is(err, checkpoint.ErrFenced) {

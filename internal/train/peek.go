@@ -110,7 +110,7 @@ func (r *run) complete(ctx context.Context, m *checkpoint.Manifest) (protocol.At
 		return r.result(), false, err
 	}
 	r.step, r.restoredFrom, r.meta = m.Step, m.Step, m.Meta
-	if r.ledger, err = ParseLedger(m.Meta.LedgerSHA256); err != nil {
+	if r.batches, err = ParseBatchChain(m.Meta.BatchSHA256); err != nil {
 		return r.result(), false, err
 	}
 	r.say.progress(func(e *protocol.Event) {

@@ -41,7 +41,7 @@ type run struct {
 	total        int64 // steps of the whole run
 	step         int64 // steps done
 	restoredFrom int64
-	ledger       *Ledger
+	batches      *BatchChain
 	meta         checkpoint.Meta
 	log          metricsLog
 	prior        protocol.Goodput // goodput of earlier attempts, up to their last commits
@@ -219,7 +219,7 @@ func (r *run) trainStep(ctx context.Context, feed <-chan fed) error {
 		return fmt.Errorf("step %d of %s: %w", step, r.spec.Name, err)
 	}
 	now := r.o.Now()
-	r.ledger.Add(step, f.batch, f.minSteps)
+	r.batches.Add(step, f.batch, f.minSteps)
 	f.release()
 	r.step = step
 	r.observe(now.Sub(begin).Seconds())
@@ -276,8 +276,8 @@ func (r *run) result() protocol.AttemptResult {
 	if r.writer != nil {
 		res.CommittedStep = r.committed()
 	}
-	if r.ledger != nil {
-		res.LedgerSHA256 = r.ledger.Digest()
+	if r.batches != nil {
+		res.BatchSHA256 = r.batches.Digest()
 	}
 	return res
 }

@@ -164,7 +164,7 @@ func (r *run) snapshot() (checkpoint.Snapshot, error) {
 	if err != nil {
 		return checkpoint.Snapshot{}, err
 	}
-	r.meta.DataStep, r.meta.LedgerSHA256 = r.step, r.ledger.Digest()
+	r.meta.DataStep, r.meta.BatchSHA256 = r.step, r.batches.Digest()
 	meta := r.meta
 	meta.Evals = append([]protocol.Eval(nil), r.meta.Evals...)
 	meta.Final = r.step == r.total

@@ -136,7 +136,7 @@ func (r *run) restore(ctx context.Context) error {
 			return err
 		}
 		r.meta = checkpoint.Meta{WorldSize: 1, Seed: r.spec.Seed, ConfigHash: r.spec.Hash(), DatasetHash: data}
-		r.ledger, _ = ParseLedger("")
+		r.batches, _ = ParseBatchChain("")
 		if err := protocol.WriteSpec(ctx, r.runs, r.spec); err != nil {
 			return fmt.Errorf("begin run %s: %w", r.o.Run, err)
 		}
@@ -152,7 +152,7 @@ func (r *run) restore(ctx context.Context) error {
 	if err := r.mendSpec(ctx); err != nil {
 		return err
 	}
-	if r.ledger, err = ParseLedger(r.meta.LedgerSHA256); err != nil {
+	if r.batches, err = ParseBatchChain(r.meta.BatchSHA256); err != nil {
 		return err
 	}
 	if err := r.model.Load(ck.State); err != nil {

@@ -35,8 +35,8 @@ type Verification struct {
 	Finished    bool                 `json:"finished"`
 	StateSHA256 string               `json:"state_sha256"`
 	Checkpoints []VerifiedCheckpoint `json:"checkpoints"`
-	LedgerSHA   string               `json:"ledger_sha256"` // recomputed, at Step
-	LedgerSteps int64                `json:"ledger_steps"`  // recomputed
+	BatchSHA    string               `json:"ledger_sha256"` // recomputed, at Step
+	BatchSteps  int64                `json:"ledger_steps"`  // recomputed
 	LoggedSteps int64                `json:"logged_steps"`
 	LoggedEvals int64                `json:"logged_evals"`
 	Objects     int                  `json:"objects"` // read whole
@@ -71,7 +71,7 @@ var ErrNoRun = errors.New("no such run")
 var ErrNeedData = errors.New("the run's dataset is not in the store")
 
 // Verify reads every object of a run and recomputes what can be recomputed: the
-// batch ledger of all steps from spec and dataset, and the sequence of the
+// batch chain of all steps from spec and dataset, and the sequence of the
 // metrics log. It writes nothing to the store. Damage is in the result; an error
 // means that it could not finish (ErrNoRun, ErrNeedData, storage). What looks like
 // damage while the run goes on, because old checkpoints are deleted, is looked at again.
@@ -121,7 +121,7 @@ func verifyOnce(ctx context.Context, o VerifyOptions) (Verification, int64, erro
 	return v, rep.Head.Generation, err
 }
 
-// recompute goes beyond the checkpoints' own check: spec, ledger, log and result.
+// recompute goes beyond the checkpoints' own check: spec, batches, log and result.
 func (v Verification) recompute(ctx context.Context, o VerifyOptions, runs blob.Bucket, rep checkpoint.Report) (Verification, error) {
 	v.take(rep)
 	if rep.Newest == nil {
@@ -144,7 +144,7 @@ func (v Verification) recompute(ctx context.Context, o VerifyOptions, runs blob.
 		return v.done(), nil
 	}
 	v.Total = spec.TotalSteps()
-	if err := v.checkLedger(ctx, o, spec, rep); err != nil {
+	if err := v.checkBatches(ctx, o, spec, rep); err != nil {
 		return v, err
 	}
 	if err := v.checkLog(ctx, runs, spec, *rep.Newest); err != nil {
@@ -204,8 +204,8 @@ func (v *Verification) take(rep checkpoint.Report) {
 	}
 }
 
-// checkLedger feeds the chain with every batch from step 1 on and compares it at every checkpoint.
-func (v *Verification) checkLedger(ctx context.Context, o VerifyOptions, spec experiment.Spec, rep checkpoint.Report) error {
+// checkBatches feeds the chain with every batch from step 1 on and compares it at every checkpoint.
+func (v *Verification) checkBatches(ctx context.Context, o VerifyOptions, spec experiment.Spec, rep checkpoint.Report) error {
 	set, err := openTrain(ctx, o, spec, rep.Newest.Meta.DatasetHash)
 	if err != nil {
 		return err
@@ -221,7 +221,7 @@ func (v *Verification) checkLedger(ctx context.Context, o VerifyOptions, spec ex
 			at[c.Manifest.Step] = append(at[c.Manifest.Step], c.Manifest)
 		}
 	}
-	ledger, _ := ParseLedger("")
+	batches, _ := ParseBatchChain("")
 	var b dataset.Batch
 	draws := make([]int32, spec.GlobalBatchSize)
 	for step := int64(0); ; step++ {
@@ -230,22 +230,22 @@ func (v *Verification) checkLedger(ctx context.Context, o VerifyOptions, spec ex
 				return fmt.Errorf("batch of step %d: %w", step, err)
 			}
 			explore(draws, uint64(spec.Seed), step, spec.HaltExplorationProb, spec.HaltMaxSteps)
-			ledger.Add(step, &b, draws)
+			batches.Add(step, &b, draws)
 		}
 		for _, m := range at[step] {
 			if m.Meta.DataStep != step {
 				v.fault("checkpoint of step %d has taken %d batches", step, m.Meta.DataStep)
 			}
-			if m.Meta.LedgerSHA256 != ledger.Digest() {
-				v.fault("batch ledger of step %d is %s, the batches that should have been fed up to there give %s: some were repeated, skipped or changed",
-					step, m.Meta.LedgerSHA256, ledger.Digest())
+			if m.Meta.BatchSHA256 != batches.Digest() {
+				v.fault("batch chain of step %d is %s, the batches that should have been fed up to there give %s: some were repeated, skipped or changed",
+					step, m.Meta.BatchSHA256, batches.Digest())
 			}
 		}
 		if step%1000 == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		if step == rep.Newest.Step {
-			v.LedgerSHA, v.LedgerSteps = ledger.Digest(), step
+			v.BatchSHA, v.BatchSteps = batches.Digest(), step
 			return nil
 		}
 	}
@@ -341,9 +341,9 @@ func (v *Verification) checkResult(ctx context.Context, b blob.Bucket, spec expe
 	switch {
 	case !m.Meta.Final:
 		v.fault("%s exists though the newest checkpoint, step %d of %d, is not final", layout.ResultFile, m.Step, v.Total)
-	case r.StateSHA256 != m.StateSHA256 || r.LedgerSHA256 != m.Meta.LedgerSHA256 || r.Steps != m.Step:
-		v.fault("%s is of step %d with state %.12s and ledger %.12s; the final checkpoint of step %d has %.12s and %.12s",
-			layout.ResultFile, r.Steps, r.StateSHA256, r.LedgerSHA256, m.Step, m.StateSHA256, m.Meta.LedgerSHA256)
+	case r.StateSHA256 != m.StateSHA256 || r.BatchSHA256 != m.Meta.BatchSHA256 || r.Steps != m.Step:
+		v.fault("%s is of step %d with state %.12s and batches %.12s; the final checkpoint of step %d has %.12s and %.12s",
+			layout.ResultFile, r.Steps, r.StateSHA256, r.BatchSHA256, m.Step, m.StateSHA256, m.Meta.BatchSHA256)
 	}
 	return nil
 }

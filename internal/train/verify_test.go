@@ -37,11 +37,11 @@ func TestVerifyWholeRuns(t *testing.T) {
 		if steps == 0 {
 			want = 24
 		}
-		if !v.OK || v.Step != want || v.Total != 24 || v.LedgerSteps != want || v.LoggedSteps != want || v.Finished != (want == 24) || len(v.Orphans) > 0 {
+		if !v.OK || v.Step != want || v.Total != 24 || v.BatchSteps != want || v.LoggedSteps != want || v.Finished != (want == 24) || len(v.Orphans) > 0 {
 			t.Fatalf("%+v", v)
 		}
 	}
-	if v := verify(t, b); v.LedgerSHA != want(t).res.LedgerSHA256 || v.StateSHA256 != want(t).res.StateSHA256 || v.LoggedEvals != 3 {
+	if v := verify(t, b); v.BatchSHA != want(t).res.BatchSHA256 || v.StateSHA256 != want(t).res.StateSHA256 || v.LoggedEvals != 3 {
 		t.Errorf("%+v", v)
 	}
 }
@@ -186,8 +186,8 @@ func TestVerifyRecomputes(t *testing.T) {
 		says   string
 	}{
 		{"right", func(*checkpoint.Snapshot) {}, ""},
-		{"a batch twice", func(s *checkpoint.Snapshot) { s.Meta.LedgerSHA256 = chain(t, 1, 2, 3, 3) }, "batch ledger of step 4"},
-		{"a batch skipped", func(s *checkpoint.Snapshot) { s.Meta.LedgerSHA256 = chain(t, 1, 2, 3, 5) }, "batch ledger of step 4"},
+		{"a batch twice", func(s *checkpoint.Snapshot) { s.Meta.BatchSHA256 = chain(t, 1, 2, 3, 3) }, "batch chain of step 4"},
+		{"a batch skipped", func(s *checkpoint.Snapshot) { s.Meta.BatchSHA256 = chain(t, 1, 2, 3, 5) }, "batch chain of step 4"},
 		{"data position", func(s *checkpoint.Snapshot) { s.Meta.DataStep = 3 }, "has taken 3 batches"},
 		{"a step twice in the log", func(s *checkpoint.Snapshot) { s.MetricsJSONL = []byte("{\"step\":3}\n{\"step\":4}\n") }, "step 3 comes after step 3"},
 		{"a step missing in the log", func(s *checkpoint.Snapshot) { s.MetricsJSONL = nil }, "ends at step 3"},
@@ -205,7 +205,7 @@ func TestVerifyRecomputes(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := checkpoint.Snapshot{Step: 4, State: ck.State, Meta: ck.Manifest.Meta, MetricsJSONL: []byte("{\"step\":4}\n")}
-			s.Meta.DataStep, s.Meta.LedgerSHA256 = 4, chain(t, 1, 2, 3, 4)
+			s.Meta.DataStep, s.Meta.BatchSHA256 = 4, chain(t, 1, 2, 3, 4)
 			c.change(&s)
 			if _, err := w.Save(t.Context(), s); err != nil {
 				t.Fatal(err)
@@ -218,7 +218,7 @@ func TestVerifyRecomputes(t *testing.T) {
 	}
 }
 
-// chain is the ledger after the batches of the given steps were fed as steps 1, 2, ...
+// chain is the digest after the batches of the given steps were fed as steps 1, 2, ...
 func chain(t *testing.T, steps ...int64) string {
 	t.Helper()
 	set, err := dataset.Open(dataDir(t), "train")
@@ -231,7 +231,7 @@ func chain(t *testing.T, steps ...int64) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, _ := ParseLedger("")
+	l, _ := ParseBatchChain("")
 	draws := make([]int32, spec.GlobalBatchSize)
 	for i, step := range steps {
 		var b dataset.Batch
@@ -267,7 +267,7 @@ func TestVerifyFetchesTheDataset(t *testing.T) {
 	o := VerifyOptions{Bucket: readOnly{b}, Run: "r", CacheDir: t.TempDir()}
 	for range 2 { // from the store, then from the cache
 		v, err := Verify(t.Context(), o)
-		if err != nil || !v.OK || v.LedgerSteps != 3 {
+		if err != nil || !v.OK || v.BatchSteps != 3 {
 			t.Fatalf("%+v %v", v, err)
 		}
 	}

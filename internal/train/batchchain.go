@@ -10,30 +10,30 @@ import (
 	"trmsweep/internal/trm"
 )
 
-// Ledger is a hash chain over what every step was fed: step, row ids, group
+// BatchChain is a hash chain over what every step was fed: step, row ids, group
 // ids and exploration draws. Equal digests after step k mean that the same
 // batches entered in the same order, none repeated and none skipped.
-type Ledger struct {
+type BatchChain struct {
 	sum [sha256.Size]byte
 	buf []byte
 }
 
-// ParseLedger continues a chain from its hex digest; the empty string starts a new one.
-func ParseLedger(digest string) (*Ledger, error) {
-	l := &Ledger{}
+// ParseBatchChain continues a chain from its hex digest; the empty string starts a new one.
+func ParseBatchChain(digest string) (*BatchChain, error) {
+	l := &BatchChain{}
 	if digest == "" {
 		return l, nil
 	}
 	b, err := hex.DecodeString(digest)
 	if err != nil || len(b) != sha256.Size {
-		return nil, fmt.Errorf("batch ledger digest %q is not a SHA-256 in hex", digest)
+		return nil, fmt.Errorf("batch chain digest %q is not a SHA-256 in hex", digest)
 	}
 	copy(l.sum[:], b)
 	return l, nil
 }
 
 // Add chains one step.
-func (l *Ledger) Add(step int64, b *dataset.Batch, minSteps []int32) {
+func (l *BatchChain) Add(step int64, b *dataset.Batch, minSteps []int32) {
 	buf := append(l.buf[:0], l.sum[:]...)
 	buf = binary.LittleEndian.AppendUint64(buf, uint64(step))
 	buf = binary.LittleEndian.AppendUint64(buf, uint64(len(b.Rows)))
@@ -47,7 +47,7 @@ func (l *Ledger) Add(step int64, b *dataset.Batch, minSteps []int32) {
 }
 
 // Digest is the chain's current value in hex.
-func (l *Ledger) Digest() string { return hex.EncodeToString(l.sum[:]) }
+func (l *BatchChain) Digest() string { return hex.EncodeToString(l.sum[:]) }
 
 // explore fills one step's exploration draws.
 func explore(dst []int32, seed uint64, step int64, prob float64, haltMax int) {

@@ -18,14 +18,14 @@ var bucketColors = map[string]color.RGBA{
 	protocol.BucketEvaluating: {86, 180, 233, 255}, protocol.BucketLost: {160, 30, 30, 255},
 }
 
-// ledgerPanel is a bar of 100% per experiment, divided among the buckets.
-func ledgerPanel(rows []Row) ([]*panel, error) {
+// goodputPanel is a bar of 100% per experiment, divided among the buckets.
+func goodputPanel(rows []Row) ([]*panel, error) {
 	p := newPanel("", "share of the wall clock, %", "")
 	var names named
 	seen := map[string]bool{}
 	used := map[string]*plotter.Polygon{}
 	for _, r := range slices.Backward(rows) {
-		total := r.Ledger.Total()
+		total := r.Seconds.Total()
 		if total <= 0 || seen[r.SpecHash] {
 			continue
 		}
@@ -33,7 +33,7 @@ func ledgerPanel(rows []Row) ([]*panel, error) {
 		y, x := float64(len(names)), 0.0
 		names = append(names, fitting(r.Experiment))
 		for _, b := range protocol.Buckets {
-			width := 100 * r.Ledger[b] / total
+			width := 100 * r.Seconds[b] / total
 			if width <= 0 {
 				continue
 			}

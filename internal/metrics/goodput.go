@@ -1,0 +1,48 @@
+package metrics
+
+import (
+	"go.temporal.io/sdk/client"
+
+	"trmsweep/internal/protocol"
+)
+
+// Names of the goodput's metrics, labelled sweep, phase and experiment.
+const (
+	SlotSeconds  = "trmsweep_slot_seconds"  // and bucket: seconds so far, all buckets add up to the slot's wall clock
+	GoodputRatio = "trmsweep_goodput_ratio" // training / time in a slot
+	LostSteps    = "trmsweep_lost_steps"
+	Preemptions  = "trmsweep_preemptions"
+)
+
+func help(name string) string {
+	if text, ok := map[string]string{
+		SlotSeconds:  "Wall clock of an experiment's slot so far, by goodput bucket.",
+		GoodputRatio: "Share of the time in a slot that trained steps which count.",
+		LostSteps:    "Optimizer steps computed again after a preemption or failure.",
+		Preemptions:  "Attempts that ended because the host was taken away.",
+	}[name]; ok {
+		return text
+	}
+	return "Counted by the Temporal SDK."
+}
+
+// Goodput is where one experiment stands in a sweep.
+type Goodput struct {
+	Sweep, Phase, Experiment string
+	Seconds                  protocol.Goodput
+	Goodput                  float64
+	LostSteps                int64
+	Preemptions              int
+}
+
+// Publish sets the experiment's gauges. In a workflow, workflow.GetMetricsHandler
+// gives a handler that keeps silent during a replay.
+func (l Goodput) Publish(h client.MetricsHandler) {
+	h = h.WithTags(map[string]string{"sweep": l.Sweep, "phase": l.Phase, "experiment": l.Experiment})
+	for _, bucket := range protocol.Buckets {
+		h.WithTags(map[string]string{"bucket": bucket}).Gauge(SlotSeconds).Update(l.Seconds[bucket])
+	}
+	h.Gauge(GoodputRatio).Update(l.Goodput)
+	h.Gauge(LostSteps).Update(float64(l.LostSteps))
+	h.Gauge(Preemptions).Update(float64(l.Preemptions))
+}
