@@ -1,7 +1,7 @@
-// Package archtest holds no code: its test enforces which room of the house may
-// not import what. The rules stand once in rules_test.go; .golangci.yml says the
-// same to depguard, and the test keeps both equal.
+// Package archtest holds no code: its tests enforce which packages each package of the
+// project must not import. The rules stand once, in rules_test.go; .golangci.yml repeats
+// them for the linter depguard, and a test keeps both equal.
 //
-//	go test ./internal/archtest/             # check; under two seconds once built
-//	go test ./internal/archtest/ -update     # write .golangci.yml's rules anew
+//	go test ./internal/archtest/             # check the rules; takes less than two seconds once built
+//	go test ./internal/archtest/ -update     # write the rules into .golangci.yml
 package archtest

@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "write the rules into .golangci.yml")
 
 const root = "../.."
 
-// under says that path is prefix or below it, by path elements.
+// under says whether path is prefix itself or lies below it, compared by whole path elements.
 func under(path, prefix string) bool {
 	return path == prefix || strings.HasPrefix(path, prefix+"/")
 }
@@ -33,15 +33,16 @@ func matches(path string, prefixes []string) bool {
 	return slices.ContainsFunc(prefixes, func(p string) bool { return under(path, p) })
 }
 
-// forbidden says that the rule denies this import in a file of its room.
+// forbidden says whether the rule denies this import in a file of its package.
 func (r rule) forbidden(path string) bool {
-	return matches(path, r.never) || matches(path, r.deny) && !matches(path, r.allow)
+	denied := matches(path, r.deny) && !matches(path, r.allow)
+	return denied || matches(path, r.never)
 }
 
-// TestImports reads every file, whatever its build constraints.
-func TestImports(t *testing.T) {
+// TestFilesImportOnlyWhatTheirRulesPermit reads every file, whatever its build constraints.
+func TestFilesImportOnlyWhatTheirRulesPermit(t *testing.T) {
 	for _, r := range rules {
-		dir := filepath.Join(root, filepath.FromSlash(r.room))
+		dir := filepath.Join(root, filepath.FromSlash(r.pkg))
 		if _, err := os.Stat(dir); r.planned && errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -61,7 +62,7 @@ func TestImports(t *testing.T) {
 					return err
 				}
 				if r.forbidden(imported) {
-					t.Errorf("%s imports %s, which %s may not: %s", strings.TrimPrefix(path, root+"/"), imported, r.room, r.why)
+					t.Errorf("%s imports %s, which %s may not: %s", strings.TrimPrefix(path, root+"/"), imported, r.pkg, r.why)
 				}
 			}
 			return nil
@@ -70,13 +71,13 @@ func TestImports(t *testing.T) {
 			t.Error(err)
 		}
 		if files == 0 {
-			t.Errorf("no Go file in %s: has the room moved? its rule must follow", r.room)
+			t.Errorf("no Go file in %s: has the package moved? then its rule must be changed too", r.pkg)
 		}
 	}
 }
 
-// TestChains follows imports of imports, as this machine builds them.
-func TestChains(t *testing.T) {
+// TestNoChainOfImportsReachesAForbiddenPackage follows imports of imports, as this machine builds them.
+func TestNoChainOfImportsReachesAForbiddenPackage(t *testing.T) {
 	cmd := exec.Command("go", "list", "-e", "-deps", "-json=ImportPath,Imports", "./...")
 	cmd.Dir = root
 	cmd.Stderr = os.Stderr
@@ -99,17 +100,17 @@ func TestChains(t *testing.T) {
 	}
 	for _, r := range rules {
 		for pkg := range imports {
-			if !under(pkg, "trmsweep/"+r.room) {
+			if !under(pkg, "trmsweep/"+r.pkg) {
 				continue
 			}
 			if chain := chainTo(imports, pkg, r.never); chain != nil {
-				t.Errorf("%s: %s may not: %s", strings.Join(chain, " -> "), r.room, r.why)
+				t.Errorf("%s: %s may not: %s", strings.Join(chain, " -> "), r.pkg, r.why)
 			}
 		}
 	}
 }
 
-// chainTo is the shortest chain of imports from pkg to a denied package, nil without one.
+// chainTo returns the shortest chain of imports from pkg to a denied package, nil if there is none.
 func chainTo(imports map[string][]string, pkg string, denied []string) []string {
 	from := map[string]string{pkg: ""}
 	for queue := []string{pkg}; len(queue) > 0; queue = queue[1:] {
@@ -131,14 +132,14 @@ func chainTo(imports map[string][]string, pkg string, denied []string) []string 
 	return nil
 }
 
-func TestRulesCatch(t *testing.T) {
-	byRoom := map[string]rule{}
+func TestRulesForbidByPathPrefix(t *testing.T) {
+	byPackage := map[string]rule{}
 	for _, r := range rules {
-		byRoom[r.room] = r
+		byPackage[r.pkg] = r
 	}
 	for _, tc := range []struct {
-		room, path string
-		want       bool
+		pkg, path string
+		want      bool
 	}{
 		{"workflows", "os", true},
 		{"workflows", "os/exec", true},
@@ -153,8 +154,8 @@ func TestRulesCatch(t *testing.T) {
 		{"cmd/devstack", "trmsweep/internal/queues", true},
 		{"cmd/devstack", "trmsweep/internal/guard", false},
 	} {
-		if got := byRoom[tc.room].forbidden(tc.path); got != tc.want {
-			t.Errorf("%s importing %s: forbidden %v, want %v", tc.room, tc.path, got, tc.want)
+		if got := byPackage[tc.pkg].forbidden(tc.path); got != tc.want {
+			t.Errorf("%s importing %s: forbidden %v, want %v", tc.pkg, tc.path, got, tc.want)
 		}
 	}
 	chain := chainTo(map[string][]string{"a": {"x", "b"}, "b": {"c"}, "c": {"bad/deep"}}, "a", []string{"bad"})
@@ -181,16 +182,16 @@ type depguardDeny struct {
 func wantDepguard() depguard {
 	out := depguard{}
 	for _, r := range rules {
-		g := depguardRule{ListMode: "lax", Files: []string{"**/" + r.room + "/**", "!$test"}, Allow: r.allow}
+		g := depguardRule{ListMode: "lax", Files: []string{"**/" + r.pkg + "/**", "!$test"}, Allow: r.allow}
 		for _, p := range join(r.deny, r.never) {
 			g.Deny = append(g.Deny, depguardDeny{p, r.why})
 		}
-		out[strings.ReplaceAll(r.room, "/", "-")] = g
+		out[strings.ReplaceAll(r.pkg, "/", "-")] = g
 	}
 	return out
 }
 
-func TestDepguardAgrees(t *testing.T) {
+func TestLinterConfigurationRepeatsTheRules(t *testing.T) {
 	path := filepath.Join(root, ".golangci.yml")
 	data, err := os.ReadFile(path)
 	if err != nil {

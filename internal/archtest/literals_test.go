@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// TestStoreKeysAreMadeInOnePlace holds that internal/layout alone spells what lies where in a store.
+// TestStoreKeysAreMadeInOnePlace checks that no package but internal/layout spells the keys of a store.
 func TestStoreKeysAreMadeInOnePlace(t *testing.T) {
 	prefixes := []string{"runs/", "specs/", "sweeps/", "datasets/", "sources/", "compiled/", "preflight/"}
 	names := []string{"spec.json", "import.json", "HEAD.json", "MANIFEST.json", "result.json"}
@@ -35,14 +35,15 @@ func TestStoreKeysAreMadeInOnePlace(t *testing.T) {
 	}
 }
 
-// eachLiteral goes through the string literals of the product's code, tags of fields and import paths aside.
+// eachLiteral calls visit for every string literal of the product's code except struct tags and import paths.
 func eachLiteral(visit func(file, text string)) error {
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		hidden := strings.HasPrefix(d.Name(), ".") && path != root
-		if d.IsDir() && (hidden || d.Name() == "testdata") {
+		skipped := hidden || d.Name() == "testdata"
+		if d.IsDir() && skipped {
 			return filepath.SkipDir
 		}
 		if d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
