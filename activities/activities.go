@@ -1,6 +1,30 @@
-// Package activities adapts the study's parts to Temporal: heartbeats,
-// cancellation, classes of errors. Training itself happens in a child process;
-// nothing here computes on tensors or knows a storage product.
+// Package activities adapts the study's parts to Temporal: heartbeats, cancellation,
+// classes of errors. What goes in are small inputs that name runs and keys of the store;
+// what comes out are small results or application errors whose type (errors.go) says
+// whether another attempt may help. Nothing here computes on tensors or knows a storage
+// product.
+//
+//	Plan        names of experiments -> specs in the store, one Item per run
+//	Status(All) Item -> what the store has of the run
+//	Dataset     specs -> their datasets, made once
+//	Preflight   specs -> table of checks of this host; Trial trains one spec for ten steps; Pollers asks who listens
+//	Train       one attempt of one run, in a child process
+//	Extend      Item and epochs -> Item of a longer run; Fork gives that run the checkpoint of the shorter
+//	Report      finished Items -> report of the sweep in the store
+//
+// A training attempt (train.go, heartbeat.go, child.go):
+//
+//	Train -> heartbeats begin -> prepare: read the spec, empty the run if it is trained anew
+//	      -> acquire a slot of the host -> start `trmsweep train`, spec on its standard input
+//	      -> each event line changes the Progress; every heartbeat carries it
+//	      -> exit code and last line -> TrainResult, or an error with the Progress
+//	cancelled, given up by the server, or worker stops -> SIGTERM: the process saves and ends;
+//	      SIGKILL after Child.Grace
+//	says nothing for Child.Silence -> SIGKILL
+//
+// Results of activities are named by content, so that an activity that is run again finds
+// what it has made. Train may be run again too: the fence of internal/checkpoint keeps an
+// attempt that was given up from committing.
 package activities
 
 import (
@@ -52,7 +76,7 @@ type Activities struct {
 
 // Status reads what the store knows of a run.
 func (a *Activities) Status(ctx context.Context, it Item) (RunStatus, error) {
-	ctx, _, stop := a.beating(ctx)
+	ctx, _, stop := a.withHeartbeats(ctx)
 	defer stop()
 	return a.status(ctx, it)
 }
@@ -125,7 +149,7 @@ func (a *Activities) sameData(ctx context.Context, it Item, trained string) erro
 
 // StatusAll is Status of many runs, in their order; what is wrong with one is in its Error.
 func (a *Activities) StatusAll(ctx context.Context, items []Item) ([]RunStatus, error) {
-	ctx, _, stop := a.beating(ctx)
+	ctx, _, stop := a.withHeartbeats(ctx)
 	defer stop()
 	out := make([]RunStatus, len(items))
 	g, gctx := errgroup.WithContext(ctx)
@@ -148,7 +172,7 @@ func (a *Activities) StatusAll(ctx context.Context, items []Item) ([]RunStatus, 
 // Faults of the user's data are final, and are reported after the other datasets have been made.
 func (a *Activities) Dataset(ctx context.Context, in DatasetInput) (DatasetResult, error) {
 	var out DatasetResult
-	ctx, progress, stop := a.beating(ctx)
+	ctx, progress, stop := a.withHeartbeats(ctx)
 	defer stop()
 	made, hashes := map[experiment.Spec]bool{}, map[string]bool{}
 	var faults []error

@@ -54,9 +54,9 @@ type exit struct {
 	tail   string // of its standard error
 }
 
-// run starts the process with the spec on its standard input and env added to its environment, hands every event
-// to on, and waits for its end. When stop closes it gets SIGTERM, and after the
-// grace SIGKILL with its whole group.
+// run starts the process with the spec on its standard input and env added to its
+// environment, calls on with every event, and waits for the end of the process. When stop
+// closes, the process gets SIGTERM, and its whole group gets SIGKILL after the grace.
 func (c Child) run(stop <-chan struct{}, name string, spec []byte, env, args []string, on func(protocol.Event)) (exit, error) {
 	log, err := c.openLog(name)
 	if err != nil {
@@ -102,7 +102,7 @@ func (c Child) follow(cmd *exec.Cmd, stop <-chan struct{}, on func(protocol.Even
 	silent := c.readEvents(out, cmd.Process.Pid, on)
 	err = cmd.Wait()
 	close(ended)
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it may have left
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // processes that it may have left behind
 	var ee *exec.ExitError
 	if err != nil && !errors.As(err, &ee) {
 		return exit{}, fmt.Errorf("wait for %s: %w", cmd.Path, err)

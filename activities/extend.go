@@ -28,7 +28,7 @@ type ForkInput struct {
 // its own. Only where no earlier step would have been different: a learning rate that
 // depends on the length of the run is refused.
 func (a *Activities) Extend(ctx context.Context, in ExtendInput) (Item, error) {
-	ctx, _, stop := a.beating(ctx)
+	ctx, _, stop := a.withHeartbeats(ctx)
 	defer stop()
 	refuse := func(format string, args ...any) error {
 		return temporal.NewNonRetryableApplicationError(in.Item.ID+": "+fmt.Sprintf(format, args...), ErrConfig, nil)
@@ -58,7 +58,7 @@ func (a *Activities) Extend(ctx context.Context, in ExtendInput) (Item, error) {
 
 // Fork makes the newest checkpoint of one run the first of another. It leaves a run alone that has one.
 func (a *Activities) Fork(ctx context.Context, in ForkInput) error {
-	ctx, _, stop := a.beating(ctx)
+	ctx, _, stop := a.withHeartbeats(ctx)
 	defer stop()
 	from, err := a.runOf(in.From.Run)
 	if err != nil {

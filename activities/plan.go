@@ -21,7 +21,7 @@ import (
 // Plan resolves and validates all of a sweep and stores the specs, so that
 // every later step, on any host and build, trains what was planned.
 func (a *Activities) Plan(ctx context.Context, in PlanInput) (Plan, error) {
-	ctx, report, stop := a.beating(ctx)
+	ctx, setDetails, stop := a.withHeartbeats(ctx)
 	defer stop()
 	profile := in.Input.Profile
 	if profile == "" {
@@ -59,7 +59,7 @@ func (a *Activities) Plan(ctx context.Context, in PlanInput) (Plan, error) {
 				}
 			}
 			p.Items = append(p.Items, it)
-			report(len(p.Items))
+			setDetails(len(p.Items))
 		}
 	}
 	return p, nil

@@ -43,7 +43,7 @@ func (a *Activities) Preflight(ctx context.Context, in PreflightInput) (prefligh
 	if a.Checks == nil {
 		return preflight.Table{}, temporal.NewNonRetryableApplicationError("this worker has no checks", ErrUnavailable, nil)
 	}
-	ctx, _, stop := a.beating(ctx)
+	ctx, _, stop := a.withHeartbeats(ctx)
 	defer stop()
 	var specs []experiment.Spec
 	for _, key := range in.SpecKeys {
@@ -53,11 +53,11 @@ func (a *Activities) Preflight(ctx context.Context, in PreflightInput) (prefligh
 		}
 		specs = append(specs, s)
 	}
-	slot, give, ok := a.Child.Slots.take(ctx.Done())
+	slot, release, ok := a.Child.Slots.acquire(ctx.Done())
 	if !ok {
 		return preflight.Table{}, ctx.Err()
 	}
-	defer give()
+	defer release()
 	return preflight.Run(ctx, a.Checks(specs, slot.Env)), nil
 }
 
@@ -66,7 +66,7 @@ func (a *Activities) Pollers(ctx context.Context) (preflight.Row, error) {
 	if a.ListPollers == nil {
 		return preflight.Row{}, temporal.NewNonRetryableApplicationError("this worker cannot ask the server for pollers", ErrUnavailable, nil)
 	}
-	ctx, _, stop := a.beating(ctx)
+	ctx, _, stop := a.withHeartbeats(ctx)
 	defer stop()
 	return preflight.Run(ctx, []preflight.Check{{Name: "workers", Run: a.ListPollers}}).Rows[0], nil
 }
@@ -74,7 +74,7 @@ func (a *Activities) Pollers(ctx context.Context) (preflight.Row, error) {
 // Trial trains a spec for ten steps in a child process. A trial that this build
 // has passed with this backend is not repeated.
 func (a *Activities) Trial(ctx context.Context, in TrialInput) (preflight.Row, error) {
-	ctx, _, stop := a.beating(ctx)
+	ctx, _, stop := a.withHeartbeats(ctx)
 	defer stop()
 	ctx, cancel := untilWorkerStops(ctx)
 	defer cancel()
@@ -83,7 +83,7 @@ func (a *Activities) Trial(ctx context.Context, in TrialInput) (preflight.Row, e
 		return preflight.Row{}, err
 	}
 	key := a.trialKey(spec)
-	if row, ok := a.passed(ctx, key); ok {
+	if row, ok := a.cachedTrial(ctx, key); ok {
 		return row, nil
 	}
 	row, err := a.Child.Try(ctx, in.ID, spec)
@@ -129,7 +129,7 @@ func (a *Activities) trialKey(spec []byte) string {
 	return layout.TrialKey(hex.EncodeToString(h.Sum(nil)[:16]))
 }
 
-func (a *Activities) passed(ctx context.Context, key string) (preflight.Row, bool) {
+func (a *Activities) cachedTrial(ctx context.Context, key string) (preflight.Row, bool) {
 	var row preflight.Row
 	if key == "" {
 		return row, false
@@ -153,11 +153,11 @@ func (c Child) Try(ctx context.Context, name string, spec []byte) (preflight.Row
 		}
 		command = []string{self, "trial"}
 	}
-	slot, give, ok := c.Slots.take(ctx.Done())
+	slot, release, ok := c.Slots.acquire(ctx.Done())
 	if !ok {
 		return row, ctx.Err()
 	}
-	defer give()
+	defer release()
 	begin := time.Now()
 	cmd := exec.CommandContext(ctx, command[0], append(append(append([]string{}, command[1:]...), "--spec", "-"), c.Args...)...)
 	cmd.Env = slices.Concat(os.Environ(), c.Env, slot.Env)

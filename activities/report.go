@@ -22,7 +22,7 @@ func (a *Activities) Report(ctx context.Context, in ReportInput) (res ReportResu
 			err = temporal.NewNonRetryableApplicationError(fmt.Sprintf("panic: %v\n%s", p, debug.Stack()), ErrFinal, nil)
 		}
 	}()
-	ctx, _, stop := a.beating(ctx)
+	ctx, _, stop := a.withHeartbeats(ctx)
 	defer stop()
 	faults := SweepFaults(in.Sweep)
 	for _, it := range in.Items {

@@ -8,7 +8,7 @@ type Slot struct {
 	Env  []string // confines the process to it
 }
 
-// Slots are the free slots of a host: a process takes one and gives it back when it has ended. Nil: a host that is not divided.
+// Slots are the free slots of a host: a process acquires one and releases it when it has ended. Nil: a host that is not divided.
 type Slots chan Slot
 
 // NewSlots divides a host into chips; env is the environment of a process on chip k.
@@ -20,8 +20,8 @@ func NewSlots(chips int, env func(chip int) []string) Slots {
 	return s
 }
 
-// take waits for a free slot, or for stop: ok is false then.
-func (s Slots) take(stop <-chan struct{}) (slot Slot, give func(), ok bool) {
+// acquire waits for a free slot. ok is false if stop closes first.
+func (s Slots) acquire(stop <-chan struct{}) (slot Slot, release func(), ok bool) {
 	if s == nil {
 		return Slot{}, func() {}, true
 	}
@@ -33,7 +33,7 @@ func (s Slots) take(stop <-chan struct{}) (slot Slot, give func(), ok bool) {
 	}
 }
 
-// on is the host's name with the slot's.
+// on is the name of the host followed by that of the slot.
 func (s Slot) on(host string) string {
 	if s.Name == "" {
 		return host

@@ -29,12 +29,12 @@ func TestSlotsAreExclusive(t *testing.T) {
 	release := make(chan struct{})
 	for range 12 {
 		all.Go(func() {
-			slot, give, ok := child.Slots.take(nil)
+			slot, giveBack, ok := child.Slots.acquire(nil)
 			if !ok {
 				t.Error("no slot")
 				return
 			}
-			defer give()
+			defer giveBack()
 			child := child
 			child.Command = []string{"sh", "-c", `echo "{\"type\": \"progress\", \"step\": $CHIP}"`}
 			var chip int64 = -1
@@ -63,20 +63,20 @@ func TestSlotsAreExclusive(t *testing.T) {
 // TestSlotsEndWithStop: who waits for a slot hears that it is to stop.
 func TestSlotsEndWithStop(t *testing.T) {
 	s := NewSlots(1, func(int) []string { return nil })
-	slot, give, ok := s.take(nil)
+	slot, release, ok := s.acquire(nil)
 	if !ok || slot.on("host-3") != "host-3 chip 0" || (Slot{}).on("host-3") != "host-3" {
 		t.Errorf("%+v, %v", slot, ok)
 	}
 	stop := make(chan struct{})
 	close(stop)
-	if _, _, ok := s.take(stop); ok {
+	if _, _, ok := s.acquire(stop); ok {
 		t.Error("a slot that is taken was given")
 	}
-	give()
-	if _, _, ok := s.take(nil); !ok {
+	release()
+	if _, _, ok := s.acquire(nil); !ok {
 		t.Error("the slot did not come back")
 	}
-	if _, _, ok := Slots(nil).take(nil); !ok {
+	if _, _, ok := Slots(nil).acquire(nil); !ok {
 		t.Error("a host that is not divided has no limit here")
 	}
 }

@@ -27,11 +27,11 @@ var errEnded = errors.New("the attempt was ended before its training process beg
 func (a *Activities) Train(ctx context.Context, in TrainInput) (TrainResult, error) {
 	tr := &tracker{p: Progress{State: protocol.StateStarting, Total: in.Item.TotalSteps, StartedAt: time.Now(), Host: a.Host}}
 	stop, done := make(chan struct{}), make(chan struct{})
-	var beats sync.WaitGroup
-	beats.Go(func() { a.beat(ctx, tr, stop, done) })
+	var heartbeats sync.WaitGroup
+	heartbeats.Go(func() { a.heartbeatAttempt(ctx, tr, stop, done) })
 	e, err := a.attempt(ctx, in, tr, stop)
 	close(done)
-	beats.Wait()
+	heartbeats.Wait()
 	if err != nil {
 		return TrainResult{}, tr.fault(err)
 	}
@@ -52,12 +52,12 @@ func (a *Activities) attempt(ctx context.Context, in TrainInput, tr *tracker, st
 	if err != nil {
 		return exit{}, err
 	}
-	slot, give, ok := a.Child.Slots.take(stop)
+	slot, release, ok := a.Child.Slots.acquire(stop)
 	if !ok {
 		return exit{}, errEnded
 	}
-	defer give()
-	tr.place(slot.on(a.Host))
+	defer release()
+	tr.setHost(slot.on(a.Host))
 	args := append([]string{"--spec", "-", "--run", in.Item.Run, "--owner", string(own)}, a.Child.Args...)
 	return a.Child.run(stop, in.Item.Run, spec, slot.Env, args, func(ev protocol.Event) {
 		if tr.apply(ev) && a.Notify != nil {
@@ -98,14 +98,14 @@ func (a *Activities) prepare(ctx context.Context, in TrainInput, owner checkpoin
 // do it again. It does nothing where the server has given the attempt up, perhaps
 // because this host was stopped for a while: the run is another attempt's now.
 func (a *Activities) forgetOnce(ctx context.Context, run string, owner checkpoint.Owner, tr *tracker) error {
-	if a.report(ctx, tr) {
+	if a.heartbeat(ctx, tr) {
 		return errEnded
 	}
 	if err := a.forget(ctx, run, owner); err != nil {
 		return err
 	}
-	tr.forgot()
-	if a.report(ctx, tr) {
+	tr.setForgotten()
+	if a.heartbeat(ctx, tr) {
 		return errEnded
 	}
 	return nil
@@ -119,7 +119,7 @@ func (a *Activities) forget(ctx context.Context, run string, owner checkpoint.Ow
 	return nil
 }
 
-// tracker folds events into progress.
+// tracker keeps the progress of an attempt from the events of its process.
 type tracker struct {
 	mu     sync.Mutex
 	p      Progress
@@ -137,21 +137,21 @@ func (t *tracker) snapshot() Progress {
 	return t.p
 }
 
-// place says where the training process runs.
-func (t *tracker) place(host string) {
+// setHost says where the training process runs.
+func (t *tracker) setHost(host string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.p.Host = host
 }
 
-func (t *tracker) forgot() {
+func (t *tracker) setForgotten() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.p.Forgotten = true
 }
 
-// apply takes one event in; true where the workflow should hear of it: an
-// evaluation, a restore, or every fiftieth of the run, at least 10 s apart.
+// apply updates the progress by one event. It returns true if the workflow should be
+// told: of an evaluation, a restore, or every fiftieth of the run, at most every 10 s.
 func (t *tracker) apply(e protocol.Event) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
