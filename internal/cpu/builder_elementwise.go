@@ -227,37 +227,37 @@ func (b *builder) LessThan(lhs, rhs backends.Op) (backends.Op, error) {
 	return b.compare(backends.OpTypeLessThan, lhs, rhs)
 }
 
-// ReduceSum reduces axes, all where none are given.
+// ReduceSum reduces axes; without any it reduces all.
 func (b *builder) ReduceSum(x backends.Op, axes ...int) (backends.Op, error) {
 	return b.reduce(backends.OpTypeReduceSum, x, axes)
 }
 
-// ReduceProduct reduces axes, all where none are given.
+// ReduceProduct reduces axes; without any it reduces all.
 func (b *builder) ReduceProduct(x backends.Op, axes ...int) (backends.Op, error) {
 	return b.reduce(backends.OpTypeReduceProduct, x, axes)
 }
 
-// ReduceMax reduces axes, all where none are given.
+// ReduceMax reduces axes; without any it reduces all.
 func (b *builder) ReduceMax(x backends.Op, axes ...int) (backends.Op, error) {
 	return b.reduce(backends.OpTypeReduceMax, x, axes)
 }
 
-// ReduceMin reduces axes, all where none are given.
+// ReduceMin reduces axes; without any it reduces all.
 func (b *builder) ReduceMin(x backends.Op, axes ...int) (backends.Op, error) {
 	return b.reduce(backends.OpTypeReduceMin, x, axes)
 }
 
-// ReduceLogicalAnd reduces axes, all where none are given.
+// ReduceLogicalAnd reduces axes; without any it reduces all.
 func (b *builder) ReduceLogicalAnd(x backends.Op, axes ...int) (backends.Op, error) {
 	return b.reduce(backends.OpTypeReduceLogicalAnd, x, axes)
 }
 
-// ReduceLogicalOr reduces axes, all where none are given.
+// ReduceLogicalOr reduces axes; without any it reduces all.
 func (b *builder) ReduceLogicalOr(x backends.Op, axes ...int) (backends.Op, error) {
 	return b.reduce(backends.OpTypeReduceLogicalOr, x, axes)
 }
 
-// ReduceLogicalXor reduces axes, all where none are given.
+// ReduceLogicalXor reduces axes; without any it reduces all.
 func (b *builder) ReduceLogicalXor(x backends.Op, axes ...int) (backends.Op, error) {
 	return b.reduce(backends.OpTypeReduceLogicalXor, x, axes)
 }

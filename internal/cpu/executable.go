@@ -37,7 +37,8 @@ var _ backends.Executable = (*executable)(nil)
 func (x *executable) Finalize() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.done, x.schedule, x.arenaStorages, x.boundArena = true, nil, nil, nil
+	x.done = true
+	x.schedule, x.arenaStorages, x.boundArena = nil, nil, nil
 }
 
 // Inputs returns the parameters' names and shapes.

@@ -9,8 +9,8 @@ import (
 	"github.com/gomlx/gomlx/pkg/core/shapes"
 )
 
-// intoer is what backend cpu offers beside backends.Executable.
-type intoer interface {
+// reusingExecutable is what executables of backend cpu offer beside backends.Executable.
+type reusingExecutable interface {
 	backends.Executable
 	ExecuteInto(inputs []backends.Buffer, donate []bool, outs []backends.Buffer) error
 }
@@ -18,7 +18,7 @@ type intoer interface {
 var small = shapes.Make(dtypes.Float32, 64, 64)
 
 // tower squares and squashes x over and over; every stage is a result.
-func tower(t *testing.T, b backends.Backend, stages int) intoer {
+func tower(t *testing.T, b backends.Backend, stages int) reusingExecutable {
 	t.Helper()
 	builder := b.Builder("tower")
 	x, err := builder.Parameter("x", small, nil)
@@ -40,7 +40,7 @@ func tower(t *testing.T, b backends.Backend, stages int) intoer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return exec.(intoer)
+	return exec.(reusingExecutable)
 }
 
 func input(t *testing.T, b backends.Backend) backends.Buffer {

@@ -15,7 +15,7 @@ import (
 )
 
 // layer is one post-norm layer over [batch, length, hidden]: mixing along the length (products of transposed rows, or attention),
-// then a gated MLP; everything that the compiler fuses, tiles and keeps for the gradient is in it.
+// then a SwiGLU MLP; everything that the compiler fuses, tiles and keeps for the gradient is in it.
 func (c network) layer(x *g.Node, w []*g.Node) *g.Node {
 	linear := func(x, w *g.Node) *g.Node {
 		dims := append([]int(nil), x.Shape().Dimensions...)

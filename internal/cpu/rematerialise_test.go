@@ -5,8 +5,11 @@ import "testing"
 // A value has two views, and one of them is read in its own group only. Asking about either must end, and must find the reader of the
 // other.
 func TestLiveAtFindsReadersOfSiblingViews(t *testing.T) {
-	value, left, right, near, far := &node{idx: 0}, &node{idx: 1}, &node{idx: 2}, &node{idx: 3}, &node{idx: 4}
-	left.inputs, right.inputs, near.inputs, far.inputs = []*node{value}, []*node{value}, []*node{left}, []*node{right}
+	value := &node{idx: 0}
+	left := &node{idx: 1, inputs: []*node{value}}
+	right := &node{idx: 2, inputs: []*node{value}}
+	near := &node{idx: 3, inputs: []*node{left}}
+	far := &node{idx: 4, inputs: []*node{right}}
 	c := &compiler{kinds: []kind{elementwise, view, view, elementwise, elementwise}, level: []int{1, 1, 1, 1, 3},
 		users: [][]*node{{left, right}, {near}, {far}, nil, nil}}
 	for _, tc := range []struct {

@@ -19,11 +19,11 @@ type BenchResult struct {
 	LossLast          float64 `json:"loss_last"`
 }
 
-// ErrNotFinite: a step whose loss, gradients or carry are not numbers. It trained nothing.
+// ErrNotFinite is the error of a step whose loss, gradients or carry are not numbers. Such a step trains nothing.
 var ErrNotFinite = errors.New("not finite")
 
-// BenchStep loads fresh weights and times steps on one synthetic batch, after a step that compiles.
-// A step that is not finite is ErrNotFinite: its time says nothing.
+// BenchStep loads fresh weights and times steps on one synthetic batch, after a step that compiles. It fails with ErrNotFinite at a step
+// that is not finite, whose time would say nothing.
 func (m *Model) BenchStep(steps int) (BenchResult, error) {
 	if steps < 1 {
 		return BenchResult{}, errors.New("bench: at least one step is needed")

@@ -29,6 +29,6 @@ func (m *Model) evalGraph(n int, param paramFunc) ([]string, []*Node) {
 		local = dotSpec{bT: true}.apply(oneHot(ids, c.NumPuzzleIdentifiers, dtypes.Float32), puzzles)
 	}
 	w, _ := c.pieces(params)
-	newH, newL, logits, qHalt, _ := c.forward(w, zH, zL, c.embed(w, inputs, local))
-	return []string{"z_H", "z_L", "preds", "q_halt"}, []*Node{newH, newL, argMax(logits), qHalt}
+	r := c.forward(w, zH, zL, c.embed(w, inputs, local))
+	return []string{"z_H", "z_L", "preds", "q_halt"}, []*Node{r.zH, r.zL, argMax(r.logits), r.qHalt}
 }

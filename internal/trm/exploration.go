@@ -8,9 +8,8 @@ func splitmix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// Explore is the least number of supervision steps that slot must make: 0 (no
-// constraint), or with probability prob uniform in 2..haltMax. A pure function
-// of its arguments.
+// Explore is the least number of supervision steps that a slot must make: with probability prob it is uniform in 2..haltMax, else 0, which
+// is no constraint. It is a pure function of its arguments.
 func Explore(seed uint64, step int64, slot int, prob float64, haltMax int) int32 {
 	if prob <= 0 || haltMax < 2 {
 		return 0

@@ -17,8 +17,7 @@ func (c Config) dtype() dtypes.DType {
 	return dtypes.Float32
 }
 
-// weights are the tensors of a forward pass by the reference's names, already
-// cut into the pieces the forward pass uses and in the forward type.
+// weights are the tensors of a forward pass by the reference's names, cut into the pieces that it uses and in the forward type.
 type weights map[string]*Node
 
 // linear is x·wᵀ over the last axis of x.
@@ -77,13 +76,13 @@ func ropeTables(length, size int, theta float64) (cos, sin []float32) {
 	return cos, sin
 }
 
-// softmax is over the last axis, in float32; the largest score becomes 0 first, so that no exponential overflows.
+// softmax is over the last axis, in float32. The largest score is subtracted first, so that no exponential overflows.
 func softmax(scores *Node) *Node {
 	e := Exp(Sub(scores, StopGradient(ReduceAndKeep(scores, ReduceMax, -1))))
 	return Div(e, ReduceAndKeep(e, ReduceSum, -1))
 }
 
-// attention is softmax(q·kᵀ/√size)·v per head, without mask or bias. cos may be nil: no positions.
+// attention is softmax(q·kᵀ/√size)·v per head, without mask or bias. If cos is nil there are no positions.
 func attention(x, wq, wk, wv, wo *Node, heads int, cos, sin *Node) *Node {
 	b, l, d := x.Shape().Dimensions[0], x.Shape().Dimensions[1], x.Shape().Dimensions[2]
 	size := d / heads
@@ -117,9 +116,8 @@ func (c Config) stack(w weights, x *Node, cos, sin *Node) *Node {
 	return x
 }
 
-// pieces cuts the stacked projections and casts everything to the forward type.
-// cut lists, per parameter, the nodes to differentiate by, in order; their
-// gradients concatenated along axis 0 are the parameter's.
+// pieces cuts the stacked projections and casts everything to the forward type. cut lists, per parameter, the nodes to differentiate by, in
+// order: their gradients concatenated along axis 0 are the parameter's.
 func (c Config) pieces(params map[string]*Node) (w weights, cut map[string][]*Node) {
 	w, cut = weights{}, map[string][]*Node{}
 	dt := c.dtype()
@@ -177,10 +175,12 @@ func (c Config) embed(w weights, inputs, puzzle *Node) *Node {
 	return scaled(x, math.Sqrt(float64(d)))
 }
 
-// forward is one supervision step: T cycles of which only the last carries a
-// gradient. It returns the new state, the logits [B, cells, vocabulary] and
-// the two q logits [B] in float32.
-func (c Config) forward(w weights, zH, zL, x *Node) (newH, newL, logits, qHalt, qContinue *Node) {
+// recursion is the result of a forward pass: the new recursive state, the logits [B, cells, vocabulary], and the two q logits [B] in
+// float32.
+type recursion struct{ zH, zL, logits, qHalt, qContinue *Node }
+
+// forward is one supervision step: T cycles, of which only the last has a gradient.
+func (c Config) forward(w weights, zH, zL, x *Node) recursion {
 	var cos, sin *Node
 	if c.PosEncodings == "rope" && !c.MLPT {
 		ct, st := ropeTables(c.Length(), c.HiddenSize/c.NumHeads, c.RoPETheta)
@@ -203,8 +203,14 @@ func (c Config) forward(w weights, zH, zL, x *Node) (newH, newL, logits, qHalt, 
 		zH = c.stack(use, Add(zH, zL), cos, sin)
 	}
 	b := x.Shape().Dimensions[0]
-	logits = linear(sliceAxis(zH, 1, c.PrefixLen(), c.Length()), w["lm_head.weight"])
+	logits := linear(sliceAxis(zH, 1, c.PrefixLen(), c.Length()), w["lm_head.weight"])
 	q := linear(Reshape(sliceAxis(zH, 1, 0, 1), b, c.HiddenSize), w["q_head.weight"])
 	q = ConvertDType(Add(q, BroadcastToDims(Reshape(w["q_head.bias"], 1, 2), b, 2)), dtypes.Float32)
-	return StopGradient(zH), StopGradient(zL), logits, Reshape(sliceAxis(q, 1, 0, 1), b), Reshape(sliceAxis(q, 1, 1, 2), b)
+	return recursion{
+		zH:        StopGradient(zH),
+		zL:        StopGradient(zL),
+		logits:    logits,
+		qHalt:     Reshape(sliceAxis(q, 1, 0, 1), b),
+		qContinue: Reshape(sliceAxis(q, 1, 1, 2), b),
+	}
 }

@@ -308,7 +308,8 @@ func goldenSwiGLU(t *testing.T) {
 	u := m.Units.SwiGLU
 	width := u.shape("down_proj.weight")
 	if len(width) != 2 || experiment.SwiGLUInter(width[0], u.num("expansion")) != width[1] {
-		t.Fatalf("down_proj is %v at expansion %v; the model's inner width is %d", width, u.num("expansion"), experiment.SwiGLUInter(width[0], u.num("expansion")))
+		t.Fatalf("down_proj is %v at expansion %v; the model's inner width is %d", width, u.num("expansion"),
+			experiment.SwiGLUInter(width[0], u.num("expansion")))
 	}
 	u.check(t, []string{"gate_up_proj.weight", "down_proj.weight"}, func(x *Node, w []*Node) *Node {
 		return swiglu(x, rowsOf(w[0], 0, 2), rowsOf(w[0], 1, 2), w[1])

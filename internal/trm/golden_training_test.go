@@ -344,8 +344,9 @@ func (g goldenCase) checkMetrics(t *testing.T, at func(string) string, c Config,
 	near(t, at("lm_loss"), []float64{mt.LMLoss}, []float64{step.LMLoss}, lm, false)
 	near(t, at("q_halt_loss"), []float64{mt.QHaltLoss}, []float64{step.QHaltLoss}, q, false)
 
-	got := map[string]float64{"count": mt.Count, "accuracy": mt.Accuracy, "exact_accuracy": mt.ExactAccuracy, "q_halt_accuracy": mt.QHaltAccuracy,
-		"steps": mt.Steps, "lm_loss": mt.LMLoss, "q_halt_loss": mt.QHaltLoss, "q_continue_loss": mt.QContinueLoss}
+	got := map[string]float64{"count": mt.Count, "accuracy": mt.Accuracy, "exact_accuracy": mt.ExactAccuracy,
+		"q_halt_accuracy": mt.QHaltAccuracy,
+		"steps":           mt.Steps, "lm_loss": mt.LMLoss, "q_halt_loss": mt.QHaltLoss, "q_continue_loss": mt.QContinueLoss}
 	near1 := map[string]float64{"accuracy": 1e-6 * float64(c.BatchSize), "lm_loss": lm, "q_halt_loss": q, "q_continue_loss": q}
 	if step.loose(tol) {
 		least := c.SeqLen

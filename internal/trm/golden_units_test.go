@@ -188,13 +188,16 @@ func goldenAdamATan2(t *testing.T) {
 	const smallest = 0x1p-126
 	underflows := make([]bool, n)
 	for i, g := range grads {
-		underflows[i%n] = underflows[i%n] || g != 0 && g*g < smallest/(1-u.Beta2)
+		if g != 0 && g*g < smallest/(1-u.Beta2) {
+			underflows[i%n] = true
+		}
 	}
 	mm, vv := make([]float64, n), make([]float64, n)
 	for step := range gshape[0] {
 		one := func(x float64) tensor.Array { return fromFloats([]float64{x}, []int{}) }
 		b1, b2 := math.Pow(u.Beta1, float64(step+1)), math.Pow(u.Beta2, float64(step+1))
-		out := runUnit(t, []tensor.Array{fromFloats(p, shape), fromFloats(mm, shape), fromFloats(vv, shape), fromFloats(grads[step*n:(step+1)*n], shape),
+		out := runUnit(t, []tensor.Array{fromFloats(p, shape), fromFloats(mm, shape), fromFloats(vv, shape),
+			fromFloats(grads[step*n:(step+1)*n], shape),
 			one(1 - u.LR*u.WD), one(u.LR / (1 - b1)), one(math.Sqrt(1 - b2))}, func(in []*Node) []*Node {
 			a, b, c := adamATan2(in[0], in[1], in[2], in[3], in[4], in[5], in[6], u.Beta1, u.Beta2)
 			return []*Node{a, b, c}

@@ -18,9 +18,6 @@ type stepInputs struct {
 // slots are what the slots of the batch work on in this step.
 type slots struct{ zH, zL, inputs, labels, ids, steps *Node }
 
-// recursion is the result of the forward pass.
-type recursion struct{ zH, zL, logits, qHalt, qContinue *Node }
-
 // gradientGraph is one supervision step: forward pass, loss, gradients, and the new carry.
 func (m *Model) gradientGraph(_ *Graph, param paramFunc) (names []string, nodes []*Node) {
 	c := m.cfg
@@ -32,8 +29,7 @@ func (m *Model) gradientGraph(_ *Graph, param paramFunc) (names []string, nodes 
 	}
 	w, cut := c.pieces(in.params)
 	x := c.embed(w, s.inputs, local)
-	var r recursion
-	r.zH, r.zL, r.logits, r.qHalt, r.qContinue = c.forward(w, s.zH, s.zL, x)
+	r := c.forward(w, s.zH, s.zL, x)
 	s.steps = Add(s.steps, OnesLike(s.steps))
 	halted, targetQ := c.halting(w, x, r, s.steps, in.minSteps)
 	loss := c.lossHead(r.logits, s.labels, r.qHalt, r.qContinue, targetQ, halted, s.steps)
@@ -124,8 +120,8 @@ func (c Config) halting(w weights, x *Node, r recursion, steps, minSteps *Node) 
 	}
 	halted = LogicalAnd(LogicalOr(last, stop), GreaterOrEqual(steps, minSteps))
 	if !c.NoACTContinue {
-		_, _, _, nextHalt, nextContinue := c.forward(w, r.zH, r.zL, x)
-		targetQ = StopGradient(Logistic(Where(last, nextHalt, Max(nextHalt, nextContinue))))
+		next := c.forward(w, r.zH, r.zL, x)
+		targetQ = StopGradient(Logistic(Where(last, next.qHalt, Max(next.qHalt, next.qContinue))))
 	}
 	return halted, targetQ
 }

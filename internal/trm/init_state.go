@@ -42,8 +42,8 @@ func zeros(dt tensor.DType, shape ...int) tensor.Array {
 	return a
 }
 
-// InitState is the state before the first step: weights from the seed, moments
-// and puzzle embedding zero, EMA equal to the weights, every slot halted.
+// InitState is the state before the first step. The weights come from the seed, moments and puzzle embedding are zero, the EMA is equal to
+// the weights, and every slot is halted.
 func (c Config) InitState(seed uint64) tensor.State {
 	s := tensor.State{}
 	for _, p := range c.Params() {
@@ -68,5 +68,5 @@ func (c Config) InitState(seed uint64) tensor.State {
 	return s
 }
 
-// InitState is that of the model's configuration.
+// InitState is the state before the first step of the model's configuration.
 func (m *Model) InitState(seed uint64) tensor.State { return m.cfg.InitState(seed) }

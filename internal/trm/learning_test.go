@@ -74,7 +74,8 @@ func TestLearnsFixedPuzzles(t *testing.T) {
 	}
 	for i := 1; i <= last; i++ {
 		if !(loss[i] < loss[i-1]) || cells[i] < cells[i-1]-0.01 || exact[i] < exact[i-1]-0.1 {
-			t.Errorf("window %d: loss %v after %v, cells %v after %v, exact %v after %v", i, loss[i], loss[i-1], cells[i], cells[i-1], exact[i], exact[i-1])
+			t.Errorf("window %d: loss %v after %v, cells %v after %v, exact %v after %v", i, loss[i], loss[i-1], cells[i],
+				cells[i-1], exact[i], exact[i-1])
 		}
 	}
 	if exact[0] != 0 || !(exact[last] > 0.8) {

@@ -14,7 +14,8 @@ import (
 )
 
 func tinyBatch(c Config) StepInput {
-	in := StepInput{Inputs: make([]uint8, c.BatchSize*c.SeqLen), Labels: make([]uint8, c.BatchSize*c.SeqLen), PuzzleIDs: make([]int32, c.BatchSize)}
+	in := StepInput{Inputs: make([]uint8, c.BatchSize*c.SeqLen), Labels: make([]uint8, c.BatchSize*c.SeqLen),
+		PuzzleIDs: make([]int32, c.BatchSize)}
 	for i := range in.Inputs {
 		in.Labels[i] = uint8(2 + splitmix(uint64(i))%9)
 		in.Inputs[i] = 1
@@ -214,7 +215,9 @@ func fill(a tensor.Array, v float32) {
 func notFiniteChangesNothing(t *testing.T) {
 	nothingButTheHead := func(s tensor.State) { // zeros through norms with a tiny epsilon
 		for name, a := range s {
-			if kind, _ := cutKind(name); (kind == "param" || kind == "const") && name != "param/lm_head.weight" {
+			kind, _ := cutKind(name)
+			weight := kind == "param" || kind == "const"
+			if weight && name != "param/lm_head.weight" {
 				fill(a, 0)
 			}
 		}

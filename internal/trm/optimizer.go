@@ -25,9 +25,8 @@ func atan2(y, x *Node) *Node {
 	return Where(LessThan(y, zero), Neg(r), r)
 }
 
-// adamATan2 is the update of the published package: the first moment is not
-// bias-corrected inside atan2. rate = lr/(1-beta1^t), root2 = sqrt(1-beta2^t),
-// keep = 1-lr*wd are scalars.
+// adamATan2 is the update of the published package: the first moment is not bias-corrected inside atan2. rate = lr/(1-beta1^t),
+// root2 = sqrt(1-beta2^t) and keep = 1-lr*wd are scalars.
 func adamATan2(p, m, v, g, keep, rate, root2 *Node, beta1, beta2 float64) (p2, m2, v2 *Node) {
 	wide := func(s *Node) *Node { return BroadcastToDims(s, p.Shape().Dimensions...) }
 	m2 = Add(m, MulScalar(Sub(g, m), 1-beta1))

@@ -227,8 +227,9 @@ func fragileEntries(grad, after []float64, share float64) map[string]any {
 func (f *folder) step(at string, k int, o *oracle, got oracleStep) map[string]any {
 	c := o.c
 	var logits, zH, zL []float64
-	out := map[string]any{"step": k + 1, "q_halt_logits": got.qHalt, "q_continue_logits": got.qContinue, "lm_loss": got.lm, "q_halt_loss": got.qLoss,
-		"loss": got.lm + (got.qLoss+got.qCont)/2, "metrics": got.metrics, "preds_min_logit_gap": got.gap}
+	out := map[string]any{"step": k + 1, "q_halt_logits": got.qHalt, "q_continue_logits": got.qContinue, "lm_loss": got.lm,
+		"q_halt_loss": got.qLoss,
+		"loss":        got.lm + (got.qLoss+got.qCont)/2, "metrics": got.metrics, "preds_min_logit_gap": got.gap}
 	var steps, ids, inputSum, labelSum, predSum []int
 	var halted []bool
 	for i, s := range o.slots {

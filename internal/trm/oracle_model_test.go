@@ -30,7 +30,8 @@ type oracleSlot struct {
 }
 
 func newOracle(c Config, lr, plr float64) *oracle {
-	o := &oracle{c: c, lr: lr, plr: plr, w: map[string]*mat{}, m: map[string][]float64{}, v: map[string][]float64{}, ema: map[string][]float64{}}
+	o := &oracle{c: c, lr: lr, plr: plr, w: map[string]*mat{}, m: map[string][]float64{}, v: map[string][]float64{},
+		ema: map[string][]float64{}}
 	d := c.HiddenSize
 	if c.PuzzleEmbNDim > 0 {
 		o.prefix = c.PuzzleEmbLen
@@ -84,7 +85,7 @@ func (o *oracle) begin() {
 func (o *oracle) swiglu(t *tape, name string, x *mat) *mat {
 	both := o.w[name+".gate_up_proj.weight"]
 	gate, up := t.rows(both, 0, both.r/2), t.rows(both, both.r/2, both.r)
-	return t.mulT(t.gated(t.mulT(x, gate), t.mulT(x, up)), o.w[name+".down_proj.weight"])
+	return t.mulT(t.swiglu(t.mulT(x, gate), t.mulT(x, up)), o.w[name+".down_proj.weight"])
 }
 
 func (o *oracle) attention(t *tape, name string, x *mat) *mat {
@@ -190,7 +191,8 @@ type oracleStep struct {
 
 func (o *oracle) gradients(inputs, labels []uint8, ids []int32) oracleStep {
 	c := o.c
-	out := oracleStep{gap: math.Inf(1), metrics: map[string]float64{"count": 0, "accuracy": 0, "exact_accuracy": 0, "q_halt_accuracy": 0, "steps": 0}}
+	out := oracleStep{gap: math.Inf(1), metrics: map[string]float64{"count": 0, "accuracy": 0, "exact_accuracy": 0,
+		"q_halt_accuracy": 0, "steps": 0}}
 	for _, w := range o.w {
 		clear(w.g)
 	}
@@ -271,7 +273,13 @@ func (o *oracle) row(s *oracleSlot, out *oracleStep) {
 
 	s.steps++
 	last := s.steps >= c.HaltMaxSteps
-	s.halted = last || c.HaltMaxSteps > 1 && (c.NoACTContinue && qHalt > 0 || !c.NoACTContinue && qHalt > qContinue)
+	s.halted = last
+	if c.HaltMaxSteps > 1 && !last {
+		s.halted = qHalt > 0
+		if !c.NoACTContinue {
+			s.halted = qHalt > qContinue
+		}
+	}
 	if !c.NoACTContinue && c.HaltMaxSteps > 1 {
 		_, _, _, next := o.forward(nil, zH, zL, x)
 		target := sigmoid(next.v[0])

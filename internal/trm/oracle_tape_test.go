@@ -110,8 +110,8 @@ func (t *tape) scale(a *mat, s float64) *mat {
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 
-// gated is silu(a)*b.
-func (t *tape) gated(a, b *mat) *mat {
+// swiglu is silu(a)*b.
+func (t *tape) swiglu(a, b *mat) *mat {
 	return t.zip(a, b, func(x, y float64) float64 { return x * sigmoid(x) * y }, func(x, y float64) (float64, float64) {
 		s := sigmoid(x)
 		return y * s * (1 + x*(1-s)), x * s

@@ -72,12 +72,17 @@ func TestDamagedFoldersFail(t *testing.T) {
 	for _, d := range []struct {
 		where, key string
 		value      any
-	}{{"config", "rms_norm_eps", 1e-5}, {"config", "rope_theta", 1e4}, {"config", "H_cycles", 2}, {"config", "L_cycles", 2}, {"config", "L_layers", 2},
-		{"config", "num_heads", 4}, {"config", "pos_encodings", "none"}, {"config", "halt_max_steps", 2}, {"config", "halt_exploration_prob", 0.1},
-		{"config", "puzzle_emb_len", 3}, {"config", "puzzle_emb_ndim", 25}, {"config", "vocab_size", 10}, {"config", "seq_len", 21}, {"config", "batch_size", 2},
+	}{{"config", "rms_norm_eps", 1e-5}, {"config", "rope_theta", 1e4}, {"config", "H_cycles", 2}, {"config", "L_cycles",
+		2}, {"config", "L_layers", 2},
+		{"config", "num_heads", 4}, {"config", "pos_encodings", "none"}, {"config", "halt_max_steps", 2}, {"config",
+			"halt_exploration_prob", 0.1},
+		{"config", "puzzle_emb_len", 3}, {"config", "puzzle_emb_ndim", 25}, {"config", "vocab_size", 10}, {"config",
+			"seq_len", 21}, {"config", "batch_size", 2},
 		{"config", "expansion", 13}, {"config", "mlp_t", true}, {"config", "no_ACT_continue", false}, {"", "global_batch_size", 3},
-		{"train", "lr", 1e-3}, {"train", "weight_decay", 0.1}, {"train", "beta1", 0.9}, {"train", "beta2", 0.95}, {"train", "puzzle_emb_lr", 1e-3},
-		{"train", "puzzle_emb_weight_decay", 0.1}, {"train", "ema_mu", 0.9}, {"loss", "type", "softmax_cross_entropy"}, {"loss", "q_halt_weight", 1.0}} {
+		{"train", "lr", 1e-3}, {"train", "weight_decay", 0.1}, {"train", "beta1", 0.9}, {"train", "beta2", 0.95}, {"train",
+			"puzzle_emb_lr", 1e-3},
+		{"train", "puzzle_emb_weight_decay", 0.1}, {"train", "ema_mu", 0.9}, {"loss", "type",
+			"softmax_cross_entropy"}, {"loss", "q_halt_weight", 1.0}} {
 		t.Run(d.key, func(t *testing.T) {
 			in := kase
 			if d.where != "" {

@@ -19,7 +19,8 @@ func (f *folder) f4(name string, v []float64, shape ...int) string {
 }
 
 // layer writes a unit with weights: rows of x are independent blocks of block rows.
-func (f *folder) layer(name string, x *mat, block int, weights map[string]*mat, body func(t *tape, x *mat) *mat, more map[string]any) map[string]any {
+func (f *folder) layer(name string, x *mat, block int, weights map[string]*mat, body func(t *tape, x *mat) *mat,
+	more map[string]any) map[string]any {
 	dy, y, dx := f.drawMat(x.r, x.c, 1), newMat(x.r, x.c), newMat(x.r, x.c)
 	for b := 0; b < x.r; b += block {
 		from, to := b*x.c, (b+block)*x.c
@@ -48,7 +49,8 @@ func (f *folder) layer(name string, x *mat, block int, weights map[string]*mat, 
 
 func (f *folder) units() map[string]any {
 	const width, heads, positions, classes, ignore = 24, 3, 7, 6, -7
-	o := &oracle{c: Config{HiddenSize: width, NumHeads: heads, PosEncodings: "rope", RoPETheta: 500, LossType: "stablemax_cross_entropy"}, w: map[string]*mat{}}
+	o := &oracle{c: Config{HiddenSize: width, NumHeads: heads, PosEncodings: "rope", RoPETheta: 500,
+		LossType: "stablemax_cross_entropy"}, w: map[string]*mat{}}
 	use := func(prefix string, shapes map[string][2]int) map[string]*mat {
 		weights := map[string]*mat{}
 		for name, s := range shapes {
@@ -60,12 +62,20 @@ func (f *folder) units() map[string]any {
 	att := use("a.", map[string][2]int{"qkv_proj.weight": {3 * width, width}, "o_proj.weight": {width, width}})
 	mlp := use("m.", map[string][2]int{"gate_up_proj.weight": {1024, 300}, "down_proj.weight": {300, 512}}) // 300*2*2/3 = 400
 	units := map[string]any{
-		"attention": f.layer("attention", f.drawMat(3*positions, width, 1), positions, att, func(t *tape, x *mat) *mat { return o.attention(t, "a", x) },
+		"attention": f.layer("attention", f.drawMat(3*positions, width, 1), positions, att, func(t *tape,
+			x *mat) *mat {
+			return o.attention(t, "a", x)
+		},
 			map[string]any{"num_heads": heads, "head_dim": width / heads, "positions": positions, "rope_theta": o.c.RoPETheta}),
-		"swiglu": f.layer("swiglu", f.drawMat(4, 300, 1), 2, mlp, func(t *tape, x *mat) *mat { return o.swiglu(t, "m", x) }, map[string]any{"expansion": 2}),
+		"swiglu": f.layer("swiglu", f.drawMat(4, 300, 1), 2, mlp, func(t *tape, x *mat) *mat { return o.swiglu(t, "m", x) },
+			map[string]any{"expansion": 2}),
 	}
-	units["rms_norm"] = f.layer("rms_norm", f.drawMat(6, 20, 2), 3, nil, func(t *tape, x *mat) *mat { return t.norm(x, 1e-2) }, map[string]any{"eps": 1e-2})
-	units["rope"], units["stablemax"], units["loss_head"] = f.ropeUnit(40, 12, 700), f.stablemaxUnit(o, classes, ignore), f.lossHeadUnit(o, classes, ignore)
+	units["rms_norm"] = f.layer("rms_norm", f.drawMat(6, 20, 2), 3, nil, func(t *tape, x *mat) *mat {
+		return t.norm(x,
+			1e-2)
+	}, map[string]any{"eps": 1e-2})
+	units["rope"], units["stablemax"], units["loss_head"] = f.ropeUnit(40, 12, 700), f.stablemaxUnit(o, classes,
+		ignore), f.lossHeadUnit(o, classes, ignore)
 	units["adam_atan2"], units["sign_sgd"], units["trunc_normal"] = f.adamUnit(), f.signUnit(), f.truncUnit()
 	return units
 }
@@ -109,8 +119,10 @@ func (f *folder) stablemaxUnit(o *oracle, classes int, ignore float64) map[strin
 		loss[i], g = o.crossEntropy(row, int(labels[i]))
 		copy(grad[i*classes:], g)
 	}
-	return map[string]any{"logits": f.f4("stablemax/logits", x.v, rows, classes), "labels": f.npy("units/stablemax/labels.npy", "<i4", labels, rows),
-		"loss_f64": f.npy("units/stablemax/loss.npy", "<f8", loss, rows), "logprobs_f64": f.npy("units/stablemax/logs.npy", "<f8", logs, rows, classes),
+	return map[string]any{"logits": f.f4("stablemax/logits", x.v, rows, classes),
+		"labels":   f.npy("units/stablemax/labels.npy", "<i4", labels, rows),
+		"loss_f64": f.npy("units/stablemax/loss.npy", "<f8", loss, rows), "logprobs_f64": f.npy("units/stablemax/logs.npy",
+			"<f8", logs, rows, classes),
 		"grad_of_sum": f.f4("stablemax/grad", grad, rows, classes), "epsilon": 1e-30, "ignore_label_id": ignore}
 }
 
@@ -120,7 +132,8 @@ func (f *folder) lossHeadUnit(o *oracle, classes int, ignore float64) map[string
 	labels, grad := make([]float64, rows*cells), make([]float64, len(x.v))
 	q, gradQ := []float64{0.5, -1, 2, -0.25}, make([]float64, rows)
 	halted, steps := []bool{true, true, false, true}, []float64{2, 5, 1, 7}
-	sums := map[string]float64{"count": 0, "accuracy": 0, "exact_accuracy": 0, "q_halt_accuracy": 0, "steps": 0, "lm_loss": 0, "q_halt_loss": 0}
+	sums := map[string]float64{"count": 0, "accuracy": 0, "exact_accuracy": 0, "q_halt_accuracy": 0, "steps": 0,
+		"lm_loss": 0, "q_halt_loss": 0}
 	for r := range rows {
 		counted, right := 0, 0
 		for c := range cells {
@@ -132,9 +145,10 @@ func (f *folder) lossHeadUnit(o *oracle, classes int, ignore float64) map[string
 					best = k
 				}
 			}
-			row[0] = -9                    // label 0 is never in the data
-			labels[i] = float64(best)      // row 0 is exact
-			if r == 1 && c < 2 || r == 3 { // row 1 has ignored cells, row 3 nothing else
+			row[0] = -9               // label 0 is never in the data
+			labels[i] = float64(best) // row 0 is exact
+			someIgnored := r == 1 && c < 2
+			if someIgnored || r == 3 {
 				labels[i] = ignore
 				continue
 			}
@@ -179,7 +193,8 @@ func (f *folder) lossHeadUnit(o *oracle, classes int, ignore float64) map[string
 
 func (f *folder) adamUnit() map[string]any {
 	const n, steps = 15, 3
-	o := &oracle{c: Config{WeightDecay: 0.4, Beta1: 0.7, Beta2: 0.8}, lr: 0.02, names: []string{"p"}, w: map[string]*mat{"p": f.drawMat(3, n/3, 1)},
+	o := &oracle{c: Config{WeightDecay: 0.4, Beta1: 0.7, Beta2: 0.8}, lr: 0.02, names: []string{"p"},
+		w: map[string]*mat{"p": f.drawMat(3, n/3, 1)},
 		m: map[string][]float64{}, v: map[string][]float64{}, ema: map[string][]float64{}}
 	o.begin()
 	start, grads := append([]float64(nil), o.w["p"].v...), f.drawMat(steps, n, 2)
@@ -191,8 +206,10 @@ func (f *folder) adamUnit() map[string]any {
 		other = append(other, make([]float64, n)...)
 	}
 	return map[string]any{"lr": o.lr, "beta1": o.c.Beta1, "beta2": o.c.Beta2, "weight_decay": o.c.WeightDecay,
-		"param0": f.f4("adam/param0", start, 3, n/3), "grads": f.f4("adam/grads", grads.v, steps, 3, n/3), "params_after_each_step": f.f4("adam/params", after, steps, 3, n/3),
-		"exp_avg": f.f4("adam/m", o.m["p"], 3, n/3), "exp_avg_sq": f.f4("adam/v", o.v["p"], 3, n/3), "params_reverted_variant": f.f4("adam/other", other, steps, 3, n/3)}
+		"param0": f.f4("adam/param0", start, 3, n/3), "grads": f.f4("adam/grads", grads.v, steps, 3,
+			n/3), "params_after_each_step": f.f4("adam/params", after, steps, 3, n/3),
+		"exp_avg": f.f4("adam/m", o.m["p"], 3, n/3), "exp_avg_sq": f.f4("adam/v", o.v["p"], 3,
+			n/3), "params_reverted_variant": f.f4("adam/other", other, steps, 3, n/3)}
 }
 
 func (f *folder) signUnit() map[string]any {
@@ -205,7 +222,8 @@ func (f *folder) signUnit() map[string]any {
 	before, grads := append([]float64(nil), o.puzzles.v...), f.drawMat(len(ids), width, 1)
 	grads.v[0], grads.v[2*width], grads.v[3*width] = 1, -2, 1 // they cancel
 	o.update(grads.v)
-	return map[string]any{"lr": o.plr, "weight_decay": o.c.PuzzleEmbWeightDecay, "ids": ids, "weights0": f.f4("sign/before", before, rows, width),
+	return map[string]any{"lr": o.plr, "weight_decay": o.c.PuzzleEmbWeightDecay, "ids": ids,
+		"weights0":  f.f4("sign/before", before, rows, width),
 		"grad_rows": f.f4("sign/grads", grads.v, len(ids), width), "weights1": f.f4("sign/after", o.puzzles.v, rows, width)}
 }
 

@@ -7,8 +7,8 @@ import (
 	"trmsweep/internal/experiment"
 )
 
-// Param is one trained tensor: the reference's name and shape, and the standard
-// deviation it starts with (0: all values are Fill).
+// Param is one trained tensor: the reference's name and shape, and the standard deviation that it starts with. If that is 0, all values
+// start as Fill.
 type Param struct {
 	Name  string
 	Shape []int

@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"github.com/gomlx/gomlx/backends"
+	"github.com/google/go-cmp/cmp"
 
 	"trmsweep/internal/backend/backendtest"
 	"trmsweep/internal/tensor"
@@ -140,7 +141,7 @@ func TestEveryProgramOnEveryBackend(t *testing.T) {
 				got := runPrograms(t, name, c)
 				for i, mt := range got.metrics {
 					if w := want.metrics[i]; !(math.Abs(mt.Loss-w.Loss) <= bound*w.Loss) || mt.Count != w.Count || mt.Steps != w.Steps {
-						t.Errorf("step %d: %+v, want %+v", i+1, mt, w)
+						t.Errorf("step %d, the difference from backend cpu (-want +got):\n%s", i+1, cmp.Diff(w, mt))
 					}
 				}
 				for i, q := range got.rows.QHalt {

@@ -10,10 +10,8 @@ import (
 // Snapshot is a copy of the whole state.
 func (m *Model) Snapshot() (tensor.State, error) { return m.SnapshotInto(nil) }
 
-// SnapshotInto is Snapshot into the memory of an earlier one, which it changes
-// and returns: fresh memory of the state's size costs several times the copy.
-// Arrays that do not fit, or share their memory as those of InitState do, are
-// replaced; nil is allowed.
+// SnapshotInto is Snapshot into the memory of an earlier one, because fresh memory of the state's size costs several times the copy. It
+// replaces arrays that do not fit or that share their memory, as those of InitState do. old may be nil.
 func (m *Model) SnapshotInto(old tensor.State) (tensor.State, error) {
 	if !m.loaded {
 		return nil, errNoState

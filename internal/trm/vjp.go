@@ -10,9 +10,9 @@ import (
 // GoMLX's gradient (its VJP, vector-Jacobian product) of a matrix product broadcasts and sums, and its gradient of a slice is a Pad, which
 // not every backend has. The products and slices that this package makes get other gradients, which are products and concatenations.
 //
-// GoMLX looks a gradient up by the kind of node, in its global table VJPRegistration. So registerVJPs replaces the entries of the two kinds,
-// once per process, by functions that look the node itself up in customVJPs. A node that dotSpec.apply or sliceAxis made is there; any
-// other node gets GoMLX's gradient. customVJPs is global because VJPRegistration is. It keeps a node only while its graph is built:
+// GoMLX looks a gradient up by the kind of node, in its global table VJPRegistration. So registerVJPs replaces the entries of the two
+// kinds, once per process, by functions that look the node itself up in customVJPs. A node that dotSpec.apply or sliceAxis made is there;
+// any other node gets GoMLX's gradient. customVJPs is global because VJPRegistration is. It keeps a node only while its graph is built:
 // forgetVJPs then takes the graph's nodes out.
 
 // customVJPs has the dotSpec or sliceSpec of each *Node that has a gradient of this package.

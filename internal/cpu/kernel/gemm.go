@@ -319,7 +319,8 @@ func (g *Gemm) depth(kc int) int {
 
 // multiplyPanels multiplies a packed block of m rows with packed panels of n columns.
 func (s *Scratch) multiplyPanels(g *Gemm, a, b, c []float32, m, n, kc int, acc bool) {
-	depth, tile, one, ldc := g.depth(kc), microTile, column, g.CRow
+	depth, ldc := g.depth(kc), g.CRow
+	tile, one := microTile, column
 	if g.BF16 {
 		tile, one = microTileBF16, columnBF16
 	}

@@ -9,7 +9,7 @@ const (
 )
 
 // tasks chooses into how many parts rows and columns are cut for a pool. The results do not depend on it. Every part packs its own
-// operands, so few parts are good; but the threads should end together, so a plan of fewer than two parts per thread costs as much as one of two.
+// operands, so few parts are good; but the threads should end together, so fewer than two parts per thread count as two.
 func (g *Gemm) tasks(p *Pool) (m, n int) {
 	panel, block := g.rowsOf()
 	m, n = ceilDiv(g.M, block), ceilDiv(g.N, blockN)
