@@ -116,7 +116,7 @@ func (a *Activities) status(ctx context.Context, it Item) (RunStatus, error) {
 	if err != nil {
 		return st, fmt.Errorf("read head of run %s: %w", it.Run, err)
 	}
-	st.Epoch, st.Owner = h.Epoch, h.Owner.WorkflowID
+	st.Term, st.Owner = h.Term, h.Owner.WorkflowID
 	for _, c := range h.Entries {
 		st.CommittedStep = max(st.CommittedStep, c.Step)
 	}

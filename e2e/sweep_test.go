@@ -122,10 +122,10 @@ func awaitCommit(t *testing.T, s *stack, run string, epoch int64) {
 		if err := json.Unmarshal([]byte(data), &h); err != nil {
 			return err
 		}
-		if n := len(h.Entries); h.Epoch < epoch || n == 0 || h.Entries[n-1].Epoch < epoch {
+		if n := len(h.Entries); h.Term < epoch || n == 0 || h.Entries[n-1].Term < epoch {
 			return fmt.Errorf("the head is %s", data)
 		}
-		if h.Epoch > epoch {
+		if h.Term > epoch {
 			t.Fatalf("attempt %d is over: %s", epoch, data)
 		}
 		return nil

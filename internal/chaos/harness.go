@@ -283,7 +283,7 @@ func (h *harness) check(ctx context.Context, t target) (v verified, err error) {
 	if err != nil {
 		return v, err
 	}
-	v.epoch = head.Epoch
+	v.epoch = head.Term
 	attr, err := run.Stat(ctx, layout.HeadFile)
 	if err != nil {
 		return v, err
@@ -294,7 +294,7 @@ func (h *harness) check(ctx context.Context, t target) (v verified, err error) {
 			return v, err
 		}
 		if age := attr.Updated.Sub(updated); age > 0 { // a stopped attempt that woke up later may have left some
-			return v, fmt.Errorf("%s of attempt %d is left over, %v older than the last commit", o.Key, o.Epoch, age)
+			return v, fmt.Errorf("%s of term %d is left over, %v older than the last commit", o.Key, o.Term, age)
 		}
 	}
 	return v, h.sameLog(ctx, run, t)

@@ -24,7 +24,7 @@ func HeadGeneration(ctx context.Context, b blob.Bucket) (int64, error) {
 // it without a checkpoint: what lies under ckpt/ is no part of it any more, and what HEAD.json
 // said is not believed. Errors: blob.ErrPrecondition if HEAD.json is another by now, ErrFormat, blob.ErrTransient.
 func Begin(ctx context.Context, b blob.Bucket, owner Owner, generation int64, opts ...Option) (*Writer, error) {
-	last, err := lastEpoch(ctx, b)
+	last, err := lastTerm(ctx, b)
 	if err != nil {
 		return nil, fmt.Errorf("begin run: %w", err)
 	}
@@ -34,12 +34,12 @@ func Begin(ctx context.Context, b blob.Bucket, owner Owner, generation int64, op
 		return nil, fmt.Errorf("begin run: %w", err)
 	}
 	if usable {
-		last = max(last, h.Epoch)
+		last = max(last, h.Term)
 	}
 	w := newWriter(b, owner, opts)
 	next := Head{
 		Format:     Format,
-		Epoch:      last + 1,
+		Term:       last + 1,
 		Lease:      w.lease,
 		Owner:      owner,
 		Created:    w.now().UTC(),
@@ -56,7 +56,7 @@ func Begin(ctx context.Context, b blob.Bucket, owner Owner, generation int64, op
 		next, attr = now, there
 	}
 	w.adopt(next, attr)
-	w.epoch = next.Epoch
+	w.term = next.Term
 	return w, nil
 }
 

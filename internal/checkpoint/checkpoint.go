@@ -4,17 +4,37 @@
 // the choice of the interval. It knows the blob contract and named tensors; it
 // never knows a cloud, a model or a workflow engine.
 //
+// What goes in is a Snapshot: named arrays, counters and the log lines since the
+// snapshot before. What comes out is the newest Checkpoint that is whole, or an error.
+//
 // Layout under a run's prefix:
 //
-//	HEAD.json                                  pointer and fence, changed only by compare-and-swap
-//	ckpt/<step>-<epoch>-<nonce>/rank-00000-of-00001.safetensors
-//	ckpt/<step>-<epoch>-<nonce>/MANIFEST.json  its presence makes a checkpoint; HEAD lists those of the run
-//	metrics/<step>-<epoch>-<nonce>.jsonl       log lines since the commit before
-//	tb/events.out.tfevents.<step>.<epoch>-<nonce>
+//	HEAD.json                                 fence and list of the run's checkpoints, changed only by compare-and-swap
+//	ckpt/<step>-<term>-<nonce>/rank-00000-of-00001.safetensors
+//	ckpt/<step>-<term>-<nonce>/MANIFEST.json  its presence makes a checkpoint; HEAD lists those of the run
+//	metrics/<step>-<term>-<nonce>.jsonl       log lines since the commit before
+//	tb/events.out.tfevents.<step>.<term>-<nonce>
 //
 // Everything except HEAD is written once, under a name that no other writer
 // can choose, and HEAD last. A crash anywhere leaves the commit before it live, or
 // this one if its manifest was stored.
+//
+// A term is one holding of the run by one Writer. Acquire raises the term in HEAD by one,
+// and from then on no writer of an earlier term can commit: its swap of HEAD fails, which
+// is ErrFenced. (In the files the term is called epoch.) One Save:
+//
+//	settle ---- HEAD is of another term ----> ErrFenced
+//	  |  saves whose outcome was unknown are found in HEAD or given up
+//	putFiles    state (hashed beside the upload)
+//	putLogs     log lines and events, with those of failed saves
+//	Check       look at the fence once more
+//	putManifest from here on the checkpoint can be restored, even if HEAD is lost
+//	swap HEAD ---- another term was faster --> ErrFenced, the objects are deleted
+//	  |        ---- no answer ---------------> outcome unknown: the next settle finds out
+//	  live; checkpoints that HEAD lists no longer are deleted
+//
+// Restore reads HEAD and tries its checkpoints from the newest to the oldest. A damaged or
+// missing HEAD is made anew from the manifests that lie there (head.go).
 package checkpoint
 
 import (
@@ -93,9 +113,9 @@ type Snapshot struct {
 
 // Commit is a finished Save.
 type Commit struct {
-	ID          string // <step>-<epoch>-<nonce>
+	ID          string // <step>-<term>-<nonce>
 	Step        int64
-	Epoch       int64 // fence epoch
+	Term        int64 // fence term
 	Entry       Entry
 	Bytes       int64         // written
 	StateSHA256 string        // of rank 0's state
@@ -118,13 +138,13 @@ type Checkpoint struct {
 // Head is HEAD.json: the fence and the commits that belong to the run.
 type Head struct {
 	Format  int       `json:"format"`
-	Epoch   int64     `json:"epoch"` // the fence; + 1 at every Acquire
+	Term    int64     `json:"epoch"` // the fence; + 1 at every Acquire
 	Lease   string    `json:"lease"` // random name of the acquisition
 	Owner   Owner     `json:"owner"`
 	Created time.Time `json:"created"` // first acquisition, by that writer's clock; for people and rates
 	Commit  string    `json:"commit"`  // random name of the last change
 	Entries []Entry   `json:"entries"` // oldest first
-	// Forgotten is the epoch of the last Forget: what was committed up to it is no part of the run.
+	// Forgotten is the term of the last Forget: what was committed up to it is no part of the run.
 	Forgotten int64 `json:"forgotten,omitempty"`
 
 	// Generation of the object that this was read from.
@@ -134,7 +154,7 @@ type Head struct {
 // Entry points at one committed checkpoint.
 type Entry struct {
 	Step       int64    `json:"step"`
-	Epoch      int64    `json:"epoch"`
+	Term       int64    `json:"epoch"`
 	Manifest   string   `json:"manifest"` // key
 	Generation int64    `json:"generation"`
 	SHA256     string   `json:"sha256"`           // of the manifest file
@@ -151,7 +171,7 @@ type Manifest struct {
 	Commit      string    `json:"commit"`
 	Parent      string    `json:"parent,omitempty"` // manifest key of the commit that this one continues
 	Step        int64     `json:"step"`
-	Epoch       int64     `json:"epoch"`
+	Term        int64     `json:"epoch"`
 	Owner       Owner     `json:"owner"`
 	Created     time.Time `json:"created"`
 	Milestone   bool      `json:"milestone,omitempty"`

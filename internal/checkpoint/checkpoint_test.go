@@ -94,7 +94,7 @@ func TestSaveAndRestore(t *testing.T) {
 			if err != nil || strings.Count(string(log), "\n") != 5 {
 				t.Fatalf("%q %v", log, err)
 			}
-			if w.Epoch() != 2 || len(w.Head().Entries) != DefaultKeep {
+			if w.Term() != 2 || len(w.Head().Entries) != DefaultKeep {
 				t.Fatalf("%+v", w.Head())
 			}
 			r, err := Verify(t.Context(), b)
@@ -151,7 +151,7 @@ func TestSixteenWriters(t *testing.T) {
 	b := mem.New(nil)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	epochs := map[int64]bool{}
+	terms := map[int64]bool{}
 	for i := range 16 {
 		wg.Go(func() {
 			w, err := Acquire(t.Context(), b, Owner{Attempt: i}, quiet)
@@ -160,10 +160,10 @@ func TestSixteenWriters(t *testing.T) {
 				return
 			}
 			mu.Lock()
-			if epochs[w.Epoch()] {
-				t.Errorf("epoch %d twice", w.Epoch())
+			if terms[w.Term()] {
+				t.Errorf("term %d twice", w.Term())
 			}
-			epochs[w.Epoch()] = true
+			terms[w.Term()] = true
 			mu.Unlock()
 			if _, err := w.Save(t.Context(), snap(int64(i))); err != nil && !errors.Is(err, ErrFenced) {
 				t.Error(err)
@@ -171,7 +171,7 @@ func TestSixteenWriters(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if r, err := Verify(t.Context(), b); err != nil || !r.OK || r.Head.Epoch != 16 {
+	if r, err := Verify(t.Context(), b); err != nil || !r.OK || r.Head.Term != 16 {
 		t.Fatal(r.Head, err)
 	}
 }
@@ -197,8 +197,8 @@ func TestAcquireBesideAFreshRun(t *testing.T) {
 			t.Error(err)
 		}
 	}}
-	if w := acquire(t, l); w.Epoch() != 2 {
-		t.Errorf("epoch %d", w.Epoch())
+	if w := acquire(t, l); w.Term() != 2 {
+		t.Errorf("term %d", w.Term())
 	}
 }
 

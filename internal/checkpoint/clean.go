@@ -63,7 +63,7 @@ func (w *Writer) clean(ctx context.Context, all bool) (Cleaned, error) {
 	for _, o := range orphans {
 		isLog := !strings.HasPrefix(o.Key, "ckpt/")
 		old := all || isLog || w.clock.Sub(o.Updated) > w.grace
-		collectable := o.Epoch < w.epoch && old
+		collectable := o.Term < w.term && old
 		if !own[o.Key] && !collectable {
 			continue
 		}
@@ -85,7 +85,7 @@ const retractTime = 5 * time.Second
 func (w *Writer) retract(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), retractTime)
 	defer cancel()
-	var sent []*attempt
+	var sent []*commitTry
 	for _, a := range w.failed {
 		if a.m != nil {
 			sent = append(sent, a)
@@ -130,7 +130,7 @@ func deleteCheckpoint(ctx context.Context, b blob.Bucket, e Entry) error {
 // Orphan is an object that no commit refers to.
 type Orphan struct {
 	blob.Attr
-	Epoch int64 // of its writer; -1 where the name does not say
+	Term int64 // of its writer; -1 where the name does not say
 }
 
 var writerPattern = regexp.MustCompile(`(?:^ckpt/\d{12,}-|^metrics/\d{12,}-|^tb/events\.out\.tfevents\.\d{12,}\.)(\d{6,})-[0-9a-z]+`)
@@ -168,9 +168,9 @@ func findOrphans(ctx context.Context, b blob.Bucket, h Head) ([]Orphan, error) {
 			if chunks[attr.Key] || prefix == "ckpt/" && dirs[attr.Key[:strings.LastIndexByte(attr.Key, '/')+1]] {
 				continue
 			}
-			o := Orphan{Attr: attr, Epoch: -1}
+			o := Orphan{Attr: attr, Term: -1}
 			if m := writerPattern.FindStringSubmatch(attr.Key); m != nil {
-				o.Epoch, _ = strconv.ParseInt(m[1], 10, 64)
+				o.Term, _ = strconv.ParseInt(m[1], 10, 64)
 			} else {
 				continue // not ours
 			}

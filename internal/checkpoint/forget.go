@@ -31,7 +31,7 @@ func Forget(ctx context.Context, b blob.Bucket, owner Owner, also []string, opts
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.swap(ctx, func(h *Head) { h.Entries, h.Created, h.Forgotten = nil, time.Time{}, w.epoch }); err != nil {
+	if err := w.swap(ctx, func(h *Head) { h.Entries, h.Created, h.Forgotten = nil, time.Time{}, w.term }); err != nil {
 		return fmt.Errorf("forget run: %w", err)
 	}
 	for _, key := range also {
@@ -101,7 +101,7 @@ func (w *Writer) discard(ctx context.Context) error {
 				return err
 			}
 			if m := writerPattern.FindStringSubmatch(attr.Key); m != nil {
-				if epoch, err := strconv.ParseInt(m[1], 10, 64); err == nil && epoch > w.epoch {
+				if term, err := strconv.ParseInt(m[1], 10, 64); err == nil && term > w.term {
 					continue
 				}
 			}

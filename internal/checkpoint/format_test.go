@@ -102,7 +102,7 @@ func TestFrozenFormats(t *testing.T) {
 				t.Fatalf("%+v %v", r, err)
 			}
 			h, err := ReadHead(t.Context(), b)
-			if err != nil || h.Epoch != 1 || h.Owner.Pod != "p" || !h.Entries[0].Best || !h.Entries[1].Milestone || !h.Entries[2].Final || *h.Entries[0].Metric != 0.25 {
+			if err != nil || h.Term != 1 || h.Owner.Pod != "p" || !h.Entries[0].Best || !h.Entries[1].Milestone || !h.Entries[2].Final || *h.Entries[0].Metric != 0.25 {
 				t.Fatalf("%+v %v", h, err)
 			}
 			w := acquire(t, b)

@@ -39,8 +39,8 @@ func readHead(ctx context.Context, b blob.Bucket) (Head, blob.Attr, error) {
 	if h.Format > Format {
 		return Head{}, attr, fmt.Errorf("HEAD.json has version %d, this program reads up to %d; use a newer one: %w", h.Format, Format, ErrFormat)
 	}
-	if h.Format < 1 || h.Epoch < 1 || h.Lease == "" {
-		return Head{}, attr, fmt.Errorf("%w: no version, epoch or lease in it", ErrHead)
+	if h.Format < 1 || h.Term < 1 || h.Lease == "" {
+		return Head{}, attr, fmt.Errorf("%w: no version, term or lease in it", ErrHead)
 	}
 	h.Generation = attr.Generation
 	return h, attr, nil
@@ -105,9 +105,9 @@ func currentHead(ctx context.Context, b blob.Bucket) (foundHead, error) {
 
 // supported is h, or what h should be where checkpoints lie beside it that it does not know of:
 //
-//   - of a later epoch than its own, or any at all where it lists none and they were not
+//   - of a later term than its own, or any at all where it lists none and they were not
 //     forgotten: it is an older copy of HEAD.json, or another run's;
-//   - of its own epoch and newer than the newest that it lists. Only the holder of an epoch writes
+//   - of its own term and newer than the newest that it lists. Only the holder of an term writes
 //     its manifests, one after the other, each before HEAD.json. So either the holder died between
 //     the two writes, or is between them now, and one manifest is ahead; or it wrote HEAD.json
 //     again afterwards, and h is an older copy.
@@ -118,14 +118,14 @@ func currentHead(ctx context.Context, b blob.Bucket) (foundHead, error) {
 // HEAD.json at the generation of h: either it is the first, and the holder's own commit fails, or
 // it has to look again. The holder deletes a checkpoint whose manifest it has sent only after it
 // has committed a later one, which also changes HEAD.json; a fenced one leaves it alone (retract).
-// A manifest that a fenced holder writes later is of an older epoch than HEAD.json, and is not taken.
+// A manifest that a fenced holder writes later is of an older term than HEAD.json, and is not taken.
 func supported(ctx context.Context, b blob.Bucket, h Head) (foundHead, error) {
 	last, later, err := beside(ctx, b, h)
 	if err != nil {
 		return foundHead{}, err
 	}
 	listsNone := len(h.Entries) == 0 && last > h.Forgotten
-	older := last > h.Epoch
+	older := last > h.Term
 	if !older && !listsNone && !later {
 		return foundHead{Head: h}, nil
 	}
@@ -148,8 +148,8 @@ func supported(ctx context.Context, b blob.Bucket, h Head) (foundHead, error) {
 // them (nil: none can be read); pruned: some that h lists are gone, as after a later commit.
 func corrected(h, found Head, newest *Manifest, pruned bool) foundHead {
 	listsNone := len(h.Entries) == 0
-	epoch := h.Epoch
-	h.Epoch = max(epoch, found.Epoch)
+	term := h.Term
+	h.Term = max(term, found.Term)
 	if newest == nil {
 		return foundHead{Head: h}
 	}
@@ -157,15 +157,15 @@ func corrected(h, found Head, newest *Manifest, pruned bool) foundHead {
 		return slices.ContainsFunc(h.Entries, func(e Entry) bool { return e.Manifest == manifest })
 	}
 	e := found.Entries[len(found.Entries)-1]
-	own := newest.Epoch == epoch
+	own := newest.Term == term
 	next := listed(newest.Parent) && !pruned
 	if listsNone {
 		next = newest.Parent == ""
 	}
 	var why string
 	switch {
-	case found.Epoch > epoch:
-		why = fmt.Sprintf("HEAD.json is of epoch %d and there are checkpoints of epoch %d", epoch, found.Epoch)
+	case found.Term > term:
+		why = fmt.Sprintf("HEAD.json is of term %d and there are checkpoints of term %d", term, found.Term)
 	case own && listed(e.Manifest):
 		return foundHead{Head: h}
 	case own && next:
@@ -197,14 +197,14 @@ func anyDeleted(ctx context.Context, b blob.Bucket, entries []Entry) (bool, erro
 	return false, nil
 }
 
-// beside is the highest epoch of a manifest (0: there is none), and whether there is one of h's
-// epoch, not forgotten, that h does not list and that is not older than those that it lists.
+// beside is the highest term of a manifest (0: there is none), and whether there is one of h's
+// term, not forgotten, that h does not list and that is not older than those that it lists.
 func beside(ctx context.Context, b blob.Bucket, h Head) (last int64, later bool, err error) {
 	listed := map[string]bool{}
 	newest := int64(-1)
 	for _, e := range h.Entries {
 		listed[e.Manifest] = true
-		if e.Epoch == h.Epoch {
+		if e.Term == h.Term {
 			newest = max(newest, e.Step)
 		}
 	}
@@ -212,12 +212,12 @@ func beside(ctx context.Context, b blob.Bucket, h Head) (last int64, later bool,
 		if err != nil {
 			return 0, false, fmt.Errorf("list manifests: %w", err)
 		}
-		step, epoch, ok := manifestOf(attr.Key)
+		step, term, ok := manifestOf(attr.Key)
 		if !ok {
 			continue
 		}
-		last = max(last, epoch)
-		own := epoch == h.Epoch && epoch > h.Forgotten
+		last = max(last, term)
+		own := term == h.Term && term > h.Forgotten
 		if own && step >= newest && !listed[attr.Key] {
 			later = true
 		}
@@ -225,27 +225,27 @@ func beside(ctx context.Context, b blob.Bucket, h Head) (last int64, later bool,
 	return last, later, nil
 }
 
-// lastEpoch is the highest epoch of a manifest, 0 where there is none.
-func lastEpoch(ctx context.Context, b blob.Bucket) (last int64, err error) {
+// lastTerm is the highest term of a manifest, 0 where there is none.
+func lastTerm(ctx context.Context, b blob.Bucket) (last int64, err error) {
 	for attr, err := range b.List(ctx, "ckpt/") {
 		if err != nil {
 			return 0, fmt.Errorf("list manifests: %w", err)
 		}
-		if _, epoch, ok := manifestOf(attr.Key); ok {
-			last = max(last, epoch)
+		if _, term, ok := manifestOf(attr.Key); ok {
+			last = max(last, term)
 		}
 	}
 	return last, nil
 }
 
-// manifestOf is the step and the epoch in the name of a manifest; false for other objects.
-func manifestOf(key string) (step, epoch int64, ok bool) {
+// manifestOf is the step and the term in the name of a manifest; false for other objects.
+func manifestOf(key string) (step, term int64, ok bool) {
 	id, isManifest := strings.CutSuffix(strings.TrimPrefix(key, "ckpt/"), "/"+manifestName)
 	if !isManifest {
 		return 0, 0, false
 	}
-	step, epoch, _, err := parseID(id)
-	return step, epoch, err == nil
+	step, term, _, err := parseID(id)
+	return step, term, err == nil
 }
 
 // unlisted are the checkpoints with a valid manifest that h does not list, oldest
@@ -350,8 +350,8 @@ func Load(ctx context.Context, b blob.Bucket, choose func(Head) (Entry, error)) 
 	}
 }
 
-// rebuild makes a HEAD from the manifests of epochs after the given one: the highest valid
-// (epoch, step), which is newest (nil: there is none), and the commits that it continues. seen
+// rebuild makes a HEAD from the manifests of terms after the given one: the highest valid
+// (term, step), which is newest (nil: there is none), and the commits that it continues. seen
 // reports whether there was any checkpoint object.
 func rebuild(ctx context.Context, b blob.Bucket, after int64) (h Head, newest *Manifest, seen bool, err error) {
 	found := map[string]Entry{}
@@ -363,9 +363,9 @@ func rebuild(ctx context.Context, b blob.Bucket, after int64) (h Head, newest *M
 			return Head{}, nil, false, fmt.Errorf("list manifests: %w", err)
 		}
 		seen = true
-		_, epoch, ok := manifestOf(attr.Key)
-		h.Epoch = max(h.Epoch, epoch)
-		if !ok || epoch <= after {
+		_, term, ok := manifestOf(attr.Key)
+		h.Term = max(h.Term, term)
+		if !ok || term <= after {
 			continue
 		}
 		e := Entry{Manifest: attr.Key, Generation: attr.Generation}
@@ -401,20 +401,20 @@ func rebuild(ctx context.Context, b blob.Bucket, after int64) (h Head, newest *M
 	return h, newest, seen, nil
 }
 
-// after reports whether m is a later checkpoint than o; two of one epoch and step were made by one process, whose clock tells.
+// after reports whether m is a later checkpoint than o; two of one term and step were made by one process, whose clock tells.
 func (m *Manifest) after(o *Manifest) bool {
-	return cmp.Or(cmp.Compare(m.Epoch, o.Epoch), cmp.Compare(m.Step, o.Step), m.Created.Compare(o.Created)) > 0
+	return cmp.Or(cmp.Compare(m.Term, o.Term), cmp.Compare(m.Step, o.Step), m.Created.Compare(o.Created)) > 0
 }
 
 // older is the commits before e in the order newest first, one per step.
 func older(all []Entry, e Entry) []Entry {
 	sorted := slices.Clone(all)
 	slices.SortFunc(sorted, func(x, y Entry) int {
-		return -cmp.Or(cmp.Compare(x.Epoch, y.Epoch), cmp.Compare(x.Step, y.Step))
+		return -cmp.Or(cmp.Compare(x.Term, y.Term), cmp.Compare(x.Step, y.Step))
 	})
 	var out []Entry
 	for _, o := range sorted {
-		if o.Step < e.Step && o.Epoch <= e.Epoch {
+		if o.Step < e.Step && o.Term <= e.Term {
 			out = append(out, o)
 			e = o
 		}
@@ -425,7 +425,7 @@ func older(all []Entry, e Entry) []Entry {
 // entryOf describes a manifest that was stored.
 func entryOf(m Manifest, generation int64, sum string) Entry {
 	e := Entry{
-		Step: m.Step, Epoch: m.Epoch, Manifest: "ckpt/" + m.Commit + "/" + manifestName,
+		Step: m.Step, Term: m.Term, Manifest: "ckpt/" + m.Commit + "/" + manifestName,
 		Generation: generation, SHA256: sum, Milestone: m.Milestone, Final: m.Meta.Final,
 	}
 	for _, v := range m.Meta.Evals {

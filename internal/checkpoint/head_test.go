@@ -76,8 +76,8 @@ func TestWrongHead(t *testing.T) {
 				t.Errorf("the owner whose HEAD was replaced commits: %v", err)
 			}
 			w, _ := restored(t, b, 4)
-			if w.Epoch() <= owner.Epoch() {
-				t.Errorf("epoch %d after %d", w.Epoch(), owner.Epoch())
+			if w.Term() <= owner.Term() {
+				t.Errorf("term %d after %d", w.Term(), owner.Term())
 			}
 			if _, err := owner.Save(t.Context(), snap(5)); !errors.Is(err, ErrFenced) {
 				t.Errorf("two owners: %v", err)
@@ -99,7 +99,7 @@ func TestManyWritersOnAWrongHead(t *testing.T) {
 		if _, err := last.Restore(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		save(t, last, last.Epoch())
+		save(t, last, last.Term())
 	}
 	put(t, b, headKey, otherRun(t, 1, 9))
 	var mu sync.Mutex
@@ -114,10 +114,10 @@ func TestManyWritersOnAWrongHead(t *testing.T) {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if owners[w.Epoch()] != nil || w.Epoch() <= last.Epoch() {
-				t.Errorf("epoch %d is taken", w.Epoch())
+			if owners[w.Term()] != nil || w.Term() <= last.Term() {
+				t.Errorf("term %d is taken", w.Term())
 			}
-			owners[w.Epoch()] = w
+			owners[w.Term()] = w
 		})
 	}
 	wg.Wait()

@@ -25,21 +25,21 @@ func (e *badError) Unwrap() error { return e.err }
 
 func badf(format string, args ...any) error { return &badError{fmt.Errorf(format, args...)} }
 
-func checkpointID(step, epoch int64, nonce string) string {
-	return fmt.Sprintf("%012d-%06d-%s", step, epoch, nonce)
+func checkpointID(step, term int64, nonce string) string {
+	return fmt.Sprintf("%012d-%06d-%s", step, term, nonce)
 }
 
 var idPattern = regexp.MustCompile(`^(\d{12,})-(\d{6,})-([0-9a-z]+)$`)
 
 // parseID takes a commit's name apart.
-func parseID(id string) (step, epoch int64, nonce string, err error) {
+func parseID(id string) (step, term int64, nonce string, err error) {
 	m := idPattern.FindStringSubmatch(id)
 	if m == nil {
 		return 0, 0, "", fmt.Errorf("%q is not a checkpoint name", id)
 	}
 	step, serr := strconv.ParseInt(m[1], 10, 64)
-	epoch, eerr := strconv.ParseInt(m[2], 10, 64)
-	return step, epoch, m[3], errors.Join(serr, eerr)
+	term, eerr := strconv.ParseInt(m[2], 10, 64)
+	return step, term, m[3], errors.Join(serr, eerr)
 }
 
 // stateName is the name of a rank's state file.
@@ -107,12 +107,12 @@ func readManifest(ctx context.Context, b blob.Bucket, e Entry) (m Manifest, sum 
 	if m.Format > Format {
 		return m, "", fmt.Errorf("manifest %s has version %d, this program reads up to %d; use a newer one: %w", e.Manifest, m.Format, Format, ErrFormat)
 	}
-	step, epoch, _, err := parseID(m.Commit)
+	step, term, _, err := parseID(m.Commit)
 	switch {
-	case m.Format < 1 || err != nil || step != m.Step || epoch != m.Epoch || e.Manifest != "ckpt/"+m.Commit+"/"+manifestName:
-		return m, "", badf("manifest %s names itself %q, step %d, epoch %d", e.Manifest, m.Commit, m.Step, m.Epoch)
-	case e.SHA256 != "" && (e.Step != m.Step || e.Epoch != m.Epoch):
-		return m, "", badf("manifest %s is of step %d, epoch %d where HEAD says step %d, epoch %d", e.Manifest, m.Step, m.Epoch, e.Step, e.Epoch)
+	case m.Format < 1 || err != nil || step != m.Step || term != m.Term || e.Manifest != "ckpt/"+m.Commit+"/"+manifestName:
+		return m, "", badf("manifest %s names itself %q, step %d, term %d", e.Manifest, m.Commit, m.Step, m.Term)
+	case e.SHA256 != "" && (e.Step != m.Step || e.Term != m.Term):
+		return m, "", badf("manifest %s is of step %d, term %d where HEAD says step %d, term %d", e.Manifest, m.Step, m.Term, e.Step, e.Term)
 	}
 	return m, sha256Hex(data), nil
 }

@@ -15,9 +15,9 @@ import (
 
 // Ticket names a commit before it exists. Rank 0 hands it to the other ranks.
 type Ticket struct {
-	ID    string `json:"id"`
-	Step  int64  `json:"step"`
-	Epoch int64  `json:"epoch"`
+	ID   string `json:"id"`
+	Step int64  `json:"step"`
+	Term int64  `json:"epoch"`
 }
 
 func (t Ticket) dir() string { return "ckpt/" + t.ID + "/" }
@@ -25,7 +25,7 @@ func (t Ticket) dir() string { return "ckpt/" + t.ID + "/" }
 // Begin names the commit of a step. With more than one rank: every other rank
 // calls SaveRank with the ticket, rank 0 calls Save with it in the snapshot.
 func (w *Writer) Begin(step int64) Ticket {
-	return Ticket{ID: checkpointID(step, w.epoch, nonce()), Step: step, Epoch: w.epoch}
+	return Ticket{ID: checkpointID(step, w.term, nonce()), Step: step, Term: w.term}
 }
 
 func receiptName(rank, world int) string {
@@ -67,7 +67,7 @@ func putState(ctx context.Context, b blob.Bucket, t Ticket, rank, world int, sta
 }
 
 // collect waits for the receipts of the ranks above 0 until ctx ends, and looks at their files.
-func (w *Writer) collect(ctx context.Context, a *attempt, t Ticket, world int) ([]File, error) {
+func (w *Writer) collect(ctx context.Context, a *commitTry, t Ticket, world int) ([]File, error) {
 	var files []File
 	for rank := 1; rank < world; rank++ {
 		a.keys = append(a.keys, t.dir()+stateName(rank, world), t.dir()+receiptName(rank, world))

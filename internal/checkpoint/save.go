@@ -18,8 +18,8 @@ import (
 	"trmsweep/internal/blob"
 )
 
-// attempt is one try to commit: the objects that it may have left.
-type attempt struct {
+// commitTry is one try to commit a snapshot, with the objects that it may have left.
+type commitTry struct {
 	id      string
 	keys    []string
 	m       *Manifest // nil before the manifest was sent
@@ -78,7 +78,7 @@ func (w *Writer) settle(ctx context.Context) error {
 		return err
 	}
 	w.adopt(h, attr)
-	w.failed = slices.DeleteFunc(w.failed, func(a *attempt) bool {
+	w.failed = slices.DeleteFunc(w.failed, func(a *commitTry) bool {
 		for _, e := range h.Entries {
 			if e.Manifest == "ckpt/"+a.id+"/"+manifestName && a.m != nil {
 				w.parent, w.pentry = a.m, e
@@ -105,13 +105,13 @@ func (w *Writer) commit(ctx context.Context, s Snapshot) (Commit, error) {
 		}
 		t = w.Begin(s.Step)
 	}
-	if t.Step != s.Step || t.Epoch != w.epoch {
-		return Commit{}, fmt.Errorf("ticket %s does not belong to step %d of epoch %d", t.ID, s.Step, w.epoch)
+	if t.Step != s.Step || t.Term != w.term {
+		return Commit{}, fmt.Errorf("ticket %s does not belong to step %d of term %d", t.ID, s.Step, w.term)
 	}
-	a := &attempt{id: t.ID, logs: logSizes{len(w.pending.metrics) + len(s.MetricsJSONL), len(w.pending.tfevents) + len(s.TFEvents)}}
+	a := &commitTry{id: t.ID, logs: logSizes{len(w.pending.metrics) + len(s.MetricsJSONL), len(w.pending.tfevents) + len(s.TFEvents)}}
 	w.failed = append(w.failed, a)
 	m := Manifest{
-		Format: Format, Commit: t.ID, Step: s.Step, Epoch: w.epoch, Owner: w.owner, Created: s.created,
+		Format: Format, Commit: t.ID, Step: s.Step, Term: w.term, Owner: w.owner, Created: s.created,
 		Milestone: s.Milestone, Meta: s.Meta,
 	}
 	digest := make(chan string, 1)
@@ -146,14 +146,14 @@ func (w *Writer) commit(ctx context.Context, s Snapshot) (Commit, error) {
 	if err != nil {
 		return Commit{}, err
 	}
-	w.failed = slices.DeleteFunc(w.failed, func(x *attempt) bool { return x == a })
+	w.failed = slices.DeleteFunc(w.failed, func(x *commitTry) bool { return x == a })
 	w.trash = append(w.trash, a.dropped...)
 	w.parent, w.pentry, w.pending = &m, e, logs{}
-	return Commit{ID: t.ID, Step: s.Step, Epoch: w.epoch, Entry: w.head.Entries[len(w.head.Entries)-1], Bytes: bytes, StateSHA256: m.StateSHA256}, nil
+	return Commit{ID: t.ID, Step: s.Step, Term: w.term, Entry: w.head.Entries[len(w.head.Entries)-1], Bytes: bytes, StateSHA256: m.StateSHA256}, nil
 }
 
 // putFiles stores rank 0's state and the attachments, and collects the other ranks' receipts.
-func (w *Writer) putFiles(ctx context.Context, a *attempt, t Ticket, s Snapshot, m *Manifest) (int64, error) {
+func (w *Writer) putFiles(ctx context.Context, a *commitTry, t Ticket, s Snapshot, m *Manifest) (int64, error) {
 	a.keys = append(a.keys, t.dir()+stateName(0, m.Meta.WorldSize))
 	f, err := putState(ctx, w.b, t, 0, m.Meta.WorldSize, s.State)
 	if err != nil {
@@ -188,9 +188,9 @@ func checkAttachment(name string) error {
 }
 
 // putLogs stores what was logged since the last commit.
-func (w *Writer) putLogs(ctx context.Context, a *attempt, s Snapshot, m *Manifest) (int64, error) {
+func (w *Writer) putLogs(ctx context.Context, a *commitTry, s Snapshot, m *Manifest) (int64, error) {
 	var n int64
-	step, epoch, nonce, err := parseID(a.id)
+	step, term, nonce, err := parseID(a.id)
 	if err != nil {
 		return 0, err
 	}
@@ -200,7 +200,7 @@ func (w *Writer) putLogs(ctx context.Context, a *attempt, s Snapshot, m *Manifes
 		list *[]Chunk
 	}{
 		{"metrics/" + a.id + ".jsonl", slices.Concat(w.pending.metrics, s.MetricsJSONL), &m.Metrics},
-		{fmt.Sprintf("tb/events.out.tfevents.%012d.%06d-%s", step, epoch, nonce), slices.Concat(w.pending.tfevents, s.TFEvents), &m.TFEvents},
+		{fmt.Sprintf("tb/events.out.tfevents.%012d.%06d-%s", step, term, nonce), slices.Concat(w.pending.tfevents, s.TFEvents), &m.TFEvents},
 	} {
 		if len(l.data) == 0 {
 			continue
@@ -216,7 +216,7 @@ func (w *Writer) putLogs(ctx context.Context, a *attempt, s Snapshot, m *Manifes
 	return n, nil
 }
 
-func (w *Writer) putManifest(ctx context.Context, a *attempt, m Manifest) (Entry, int64, error) {
+func (w *Writer) putManifest(ctx context.Context, a *commitTry, m Manifest) (Entry, int64, error) {
 	data, err := json.MarshalIndent(m, "", " ")
 	if err != nil {
 		return Entry{}, 0, fmt.Errorf("encode manifest: %w", err)

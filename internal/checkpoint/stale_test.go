@@ -16,9 +16,9 @@ import (
 	"trmsweep/internal/blob/mem"
 )
 
-// An older HEAD.json of the epoch that still holds is not believed where whole checkpoints that
+// An older HEAD.json of the term that still holds is not believed where whole checkpoints that
 // its own holder has committed lie beside it: none is left over, and none is trained again.
-func TestOlderHeadOfTheSameEpoch(t *testing.T) {
+func TestOlderHeadOfTheSameTerm(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		keep     int
@@ -69,8 +69,8 @@ func TestOlderHeadOfTheSameEpoch(t *testing.T) {
 				t.Errorf("verify: newest %+v, rebuilt %q, %v", r.Newest, r.Rebuilt, err)
 			}
 			next, _ := restored(t, b, c.want)
-			if next.Epoch() <= w.Epoch() {
-				t.Errorf("epoch %d after %d", next.Epoch(), w.Epoch())
+			if next.Term() <= w.Term() {
+				t.Errorf("term %d after %d", next.Term(), w.Term())
 			}
 			save(t, next, 6)
 			logged(t, b, next, c.want, 6)
@@ -180,7 +180,7 @@ func (s *slow) Delete(ctx context.Context, key string, gen int64) error {
 // Attempts that die anywhere, that are overtaken while they save and clean up, and readers beside
 // them: what a Save has returned as committed is never lost, no fenced writer commits, every
 // restored state is whole, its log has every step once, and no reader finds damage. Whenever all
-// attempts are over, an older HEAD.json of the last epoch is put back.
+// attempts are over, an older HEAD.json of the last term is put back.
 func TestRacesForARun(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {

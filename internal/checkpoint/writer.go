@@ -30,7 +30,7 @@ type Writer struct {
 	b     blob.Bucket
 	owner Owner
 	lease string
-	epoch int64
+	term  int64
 	keep  int
 	grace time.Duration
 	log   *slog.Logger
@@ -44,9 +44,9 @@ type Writer struct {
 	clock   time.Time // the storage's, as last seen
 	parent  *Manifest // what the next commit continues
 	pentry  Entry
-	trash   []Entry    // dropped from HEAD, to be deleted
-	failed  []*attempt // saves of this writer with an unknown or bad outcome
-	pending logs       // of failed saves
+	trash   []Entry      // dropped from HEAD, to be deleted
+	failed  []*commitTry // saves of this writer with an unknown or bad outcome
+	pending logs         // of failed saves
 }
 
 // logs are log bytes that no commit holds yet.
@@ -107,7 +107,7 @@ func Acquire(ctx context.Context, b blob.Bucket, owner Owner, opts ...Option) (*
 			}
 		}
 		next := head.Head
-		next.Format, next.Epoch, next.Lease, next.Owner, next.Commit = Format, head.Epoch+1, w.lease, owner, nonce()
+		next.Format, next.Term, next.Lease, next.Owner, next.Commit = Format, head.Term+1, w.lease, owner, nonce()
 		if next.Created.IsZero() {
 			next.Created = w.now().UTC()
 		}
@@ -130,7 +130,7 @@ func Acquire(ctx context.Context, b blob.Bucket, owner Owner, opts ...Option) (*
 			return nil, fmt.Errorf("acquire run: %w", err)
 		}
 	}
-	w.epoch = w.head.Epoch
+	w.term = w.head.Term
 	return w, nil
 }
 
@@ -147,8 +147,8 @@ func (w *Writer) see(t time.Time) {
 	}
 }
 
-// Epoch is this writer's fence.
-func (w *Writer) Epoch() int64 { return w.epoch }
+// Term is this writer's fence.
+func (w *Writer) Term() int64 { return w.term }
 
 // Head is HEAD.json as this writer last saw it. It does not wait for a Save.
 func (w *Writer) Head() Head {
@@ -170,7 +170,7 @@ func (w *Writer) mine(h Head) error {
 	if h.Lease == w.lease {
 		return nil
 	}
-	return fmt.Errorf("%w: another attempt owns this run: epoch %d (%s) follows epoch %d", ErrFenced, h.Epoch, h.Owner, w.epoch)
+	return fmt.Errorf("%w: another attempt owns this run: term %d (%s) follows term %d", ErrFenced, h.Term, h.Owner, w.term)
 }
 
 // lost explains a HEAD that this writer wrote and can no longer read.

@@ -159,7 +159,7 @@ func (p Progress) BestText() string {
 type RunStatus struct {
 	Finished          bool    `json:"finished"` // result.json is there and belongs to the spec
 	CommittedStep     int64   `json:"committed_step"`
-	Epoch             int64   `json:"epoch"`           // fence
+	Term              int64   `json:"epoch"`           // fence
 	Owner             string  `json:"owner,omitempty"` // workflow id of the attempt that took the fence last
 	Steps             int64   `json:"steps"`
 	BestExactAccuracy float64 `json:"best_exact_accuracy"`

@@ -78,7 +78,7 @@ func TestEvaluate(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
-	if after := head(t, b); after.Epoch != before.Epoch || after.Generation != before.Generation {
+	if after := head(t, b); after.Term != before.Term || after.Generation != before.Generation {
 		t.Errorf("evaluating changed the run: %+v, then %+v", before, after)
 	}
 	var none checkpoint.Head

@@ -78,7 +78,7 @@ func (r *run) writeResult(ctx context.Context, digest string) (string, error) {
 		Params: r.spec.Params(), Steps: r.step,
 		Best: bestOf(r.meta.Evals, final.Eval), Final: final.Eval, Evals: slices.Clone(r.meta.Evals),
 		Curve: curve, FinalCorrect: protocol.Bitmap(final.exact),
-		WallSeconds: goodput.Total(), Preemptions: int(r.writer.Epoch() - 1), GoodputSeconds: goodput,
+		WallSeconds: goodput.Total(), Preemptions: int(r.writer.Term() - 1), GoodputSeconds: goodput,
 		FLOPsPerStep: r.spec.FLOPsPerStep(), PredictedHours: r.spec.EstimatedHours(experiment.V4Chip),
 		StateSHA256: digest, BatchSHA256: r.batches.Digest(), DatasetHash: r.meta.DatasetHash,
 		CodeVersion: r.meta.CodeVersion, Backend: r.info.Name, Computed: r.parts, Imported: imported(r.meta),

@@ -143,7 +143,7 @@ func TestUnfinishedImportWithADamagedHead(t *testing.T) {
 		{"empty", []byte{}},
 		{"no JSON", []byte("{")},
 		{"another run's", foreignHead(t, 5)},
-		{"another run's, of a later epoch", foreignHead(t, 2, 5, 7)},
+		{"another run's, of a later term", foreignHead(t, 2, 5, 7)},
 		{"another run's that has saved nothing", foreignHead(t)},
 	} {
 		for name, at := range map[string]int{"before the state": 4, "after the state": 5} {

@@ -84,7 +84,7 @@ func (r *run) chooseInterval() {
 	c := checkpoint.ChooseInterval(checkpoint.IntervalInput{
 		FixedSteps: int64(r.spec.CheckpointEverySteps), StepSeconds: r.stepSeconds,
 		StallSeconds: r.saveCost.stall, PersistSeconds: r.saveCost.persist,
-		Preemptions: head.Epoch - 1, Observed: r.o.Now().Sub(head.Created),
+		Preemptions: head.Term - 1, Observed: r.o.Now().Sub(head.Created),
 	})
 	old := r.interval
 	r.interval = c

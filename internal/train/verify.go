@@ -49,7 +49,7 @@ type Verification struct {
 // VerifiedCheckpoint is one checkpoint that HEAD lists.
 type VerifiedCheckpoint struct {
 	Step     int64    `json:"step"`
-	Epoch    int64    `json:"epoch"`
+	Term     int64    `json:"epoch"`
 	Manifest string   `json:"manifest"`
 	Best     bool     `json:"best,omitempty"`
 	Bad      string   `json:"bad,omitempty"` // an attempt has found this and skipped it: known, not a fault
@@ -60,7 +60,7 @@ type VerifiedCheckpoint struct {
 type VerifiedOrphan struct {
 	Key     string `json:"key"`
 	Size    int64  `json:"size"`
-	Epoch   int64  `json:"epoch"`   // of its writer
+	Term    int64  `json:"epoch"`   // of its writer
 	Updated string `json:"updated"` // by the storage's clock, RFC 3339
 }
 
@@ -185,7 +185,7 @@ func (v *Verification) take(rep checkpoint.Report) {
 	v.Objects, v.Bytes = rep.Objects, rep.Bytes
 	for _, c := range rep.Checkpoints {
 		e := c.Entry
-		v.Checkpoints = append(v.Checkpoints, VerifiedCheckpoint{e.Step, e.Epoch, e.Manifest, e.Best, e.Bad, c.Faults})
+		v.Checkpoints = append(v.Checkpoints, VerifiedCheckpoint{e.Step, e.Term, e.Manifest, e.Best, e.Bad, c.Faults})
 		if e.Bad == "" {
 			for _, f := range c.Faults {
 				v.fault("checkpoint of step %d: %s", e.Step, f)
@@ -196,7 +196,7 @@ func (v *Verification) take(rep checkpoint.Report) {
 		v.fault("log: %s", f)
 	}
 	for _, o := range rep.Orphans {
-		v.Orphans = append(v.Orphans, VerifiedOrphan{o.Key, o.Size, o.Epoch, o.Updated.UTC().Format("2006-01-02T15:04:05.000Z07:00")})
+		v.Orphans = append(v.Orphans, VerifiedOrphan{o.Key, o.Size, o.Term, o.Updated.UTC().Format("2006-01-02T15:04:05.000Z07:00")})
 	}
 	if m := rep.Newest; m != nil {
 		v.Step, v.Finished, v.StateSHA256 = m.Step, m.Meta.Final, m.StateSHA256
