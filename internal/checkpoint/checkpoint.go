@@ -69,7 +69,6 @@ type Owner struct {
 	ActivityID string `json:"activity_id,omitempty"`
 	Attempt    int    `json:"attempt,omitempty"`
 	Host       string `json:"host,omitempty"`
-	Pod        string `json:"pod,omitempty"`
 	PID        int    `json:"pid,omitempty"`
 }
 
@@ -99,8 +98,6 @@ type Snapshot struct {
 	// this one; the writer stores them as new objects and lists all in the manifest.
 	MetricsJSONL []byte
 	TFEvents     []byte
-	// Attachments are small files kept with the checkpoint, by plain file name.
-	Attachments map[string][]byte
 	// Milestone keeps the checkpoint for ever.
 	Milestone bool
 	// Check, where it is set, sees the state before anything is written; its error is Save's.
@@ -124,13 +121,12 @@ type Commit struct {
 
 // Checkpoint is a restored commit. State belongs to the caller.
 type Checkpoint struct {
-	Step        int64
-	Entry       Entry
-	Manifest    Manifest
-	State       tensor.State
-	Attachments map[string][]byte
-	Bytes       int64
-	Took        time.Duration
+	Step     int64
+	Entry    Entry
+	Manifest Manifest
+	State    tensor.State
+	Bytes    int64
+	Took     time.Duration
 	// Skipped are newer commits that could not be used, with the reason in Bad.
 	Skipped []Entry
 }
@@ -182,11 +178,8 @@ type Manifest struct {
 	TFEvents    []Chunk   `json:"tfevents,omitempty"` // in order
 }
 
-// File kinds.
-const (
-	KindState      = "state"
-	KindAttachment = "attachment"
-)
+// KindState is the kind of a file with arrays. Readers check files of other kinds, and ignore them.
+const KindState = "state"
 
 // File is one object of a checkpoint.
 type File struct {

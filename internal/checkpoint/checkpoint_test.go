@@ -41,7 +41,6 @@ func snap(step int64) Snapshot {
 	return Snapshot{
 		Step: step, State: state(step), Meta: Meta{Seed: 3, DataStep: step, BatchSHA256: fmt.Sprint("l", step)},
 		MetricsJSONL: fmt.Appendf(nil, "{\"step\":%d}\n", step), TFEvents: []byte("tf"),
-		Attachments: map[string][]byte{"note.txt": []byte("n")},
 	}
 }
 
@@ -71,7 +70,7 @@ func restored(t *testing.T, b blob.Bucket, step int64) (*Writer, *Checkpoint) {
 	if err != nil || c == nil {
 		t.Fatalf("restore: %+v, %v", c, err)
 	}
-	if c.Step != step || c.State.SHA256() != state(step).SHA256() || c.Manifest.Meta.DataStep != step || string(c.Attachments["note.txt"]) != "n" {
+	if c.Step != step || c.State.SHA256() != state(step).SHA256() || c.Manifest.Meta.DataStep != step {
 		t.Fatalf("restored step %d, want %d", c.Step, step)
 	}
 	return w, c
@@ -209,7 +208,7 @@ func TestFallback(t *testing.T) {
 		"truncated": func(d []byte) []byte { return d[:len(d)/2] },
 		"missing":   nil,
 	}
-	for _, file := range []string{manifestName, stateName(0, 1), "note.txt"} {
+	for _, file := range []string{manifestName, stateName(0, 1)} {
 		for name, damage := range damages {
 			t.Run(file+" "+name, func(t *testing.T) {
 				b := mem.New(nil)
@@ -290,12 +289,12 @@ func TestGrace(t *testing.T) {
 	b := mem.New(func() time.Time { return now })
 	w := acquire(t, b)
 	save(t, w, 1)
-	w.b = &faulty{Bucket: b, at: 5}
+	w.b = &faulty{Bucket: b, at: writes - 1}
 	w.Save(t.Context(), snap(2))
 	for _, c := range []struct {
 		age  time.Duration
 		left int
-	}{{59 * time.Minute, 2}, {2 * time.Minute, 0}} {
+	}{{59 * time.Minute, 1}, {2 * time.Minute, 0}} {
 		now = now.Add(c.age)
 		w, _ := restored(t, b, 1)
 		if _, err := w.Clean(t.Context()); err != nil {
@@ -380,7 +379,7 @@ func TestHeadDoesNotWaitForASave(t *testing.T) {
 }
 
 func TestInterval(t *testing.T) {
-	c := ChooseInterval(IntervalInput{StepSeconds: 0.1, StallSeconds: 0.05, PersistSeconds: 1, Preemptions: 1, Observed: 4 * time.Hour, Prior: 4 * time.Hour})
+	c := ChooseInterval(IntervalInput{StepSeconds: 0.1, StallSeconds: 0.05, PersistSeconds: 1, Preemptions: 1, Observed: 2 * time.Hour})
 	// Young: sqrt(2 * 0.05 * 14400) = 37.9 s.
 	if c.Steps < 370 || c.Steps > 380 || !strings.Contains(c.Reason, "Young/Daly") {
 		t.Fatalf("%+v", c)

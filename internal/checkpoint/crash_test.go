@@ -60,8 +60,8 @@ func (f *faulty) Stat(ctx context.Context, key string) (blob.Attr, error) {
 	return f.Bucket.Stat(ctx, key)
 }
 
-// A save makes six writes: state, attachment, metrics, events, MANIFEST, HEAD.
-const writes = 6
+// A save makes five writes: state, metrics, events, MANIFEST, HEAD.
+const writes = 5
 
 func TestCrashAtEveryWrite(t *testing.T) {
 	for at := 1; at <= writes; at++ {

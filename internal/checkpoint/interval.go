@@ -22,7 +22,6 @@ type IntervalInput struct {
 	PersistSeconds float64       // measured: what one save takes beside it
 	Preemptions    int64         // observed
 	Observed       time.Duration // time over which they were observed
-	Prior          time.Duration // mean time between preemptions before any was seen; 0 = DefaultPrior
 }
 
 // IntervalChoice is the interval in steps and why.
@@ -40,12 +39,8 @@ type IntervalChoice struct {
 // from the observations and one pseudo-observation of the prior. With one save
 // in flight the interval is never below the time that a save takes.
 func ChooseInterval(in IntervalInput) IntervalChoice {
-	prior := in.Prior
-	if prior <= 0 {
-		prior = DefaultPrior
-	}
 	in.Observed = max(in.Observed, 0) // the clock of another host may have been ahead
-	m := (in.Observed + prior).Seconds() / float64(in.Preemptions+1)
+	m := (in.Observed + DefaultPrior).Seconds() / float64(in.Preemptions+1)
 	c := IntervalChoice{MTBP: time.Duration(m * float64(time.Second))}
 	if in.FixedSteps > 0 {
 		c.Steps, c.Seconds = in.FixedSteps, float64(in.FixedSteps)*in.StepSeconds
@@ -67,6 +62,6 @@ func ChooseInterval(in IntervalInput) IntervalChoice {
 	c.Steps = max(1, int64(math.Ceil(seconds/step-1e-9)))
 	c.Seconds = float64(c.Steps) * step
 	c.Reason = fmt.Sprintf("every %d steps (%.3gs): Young/Daly for a stall of %.3gs per save and %.3gh between preemptions (%d in %s, prior %s)%s; %.2g%% of the time goes to saving",
-		c.Steps, c.Seconds, in.StallSeconds, m/3600, in.Preemptions, in.Observed.Round(time.Second), prior, bound, 100*in.StallSeconds/c.Seconds)
+		c.Steps, c.Seconds, in.StallSeconds, m/3600, in.Preemptions, in.Observed.Round(time.Second), DefaultPrior, bound, 100*in.StallSeconds/c.Seconds)
 	return c
 }

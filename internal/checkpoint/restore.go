@@ -105,7 +105,7 @@ func LoadState(ctx context.Context, b blob.Bucket, e Entry) (*Checkpoint, error)
 	if err != nil {
 		return nil, err
 	}
-	c := &Checkpoint{Step: m.Step, Entry: e, Manifest: m, Attachments: map[string][]byte{}}
+	c := &Checkpoint{Step: m.Step, Entry: e, Manifest: m}
 	for _, f := range m.Files {
 		key := e.dir() + f.Name
 		switch {
@@ -118,11 +118,9 @@ func LoadState(ctx context.Context, b blob.Bucket, e Entry) (*Checkpoint, error)
 				return nil, err
 			}
 		default:
-			data, _, err := readExactly(ctx, b, key, f.Generation, f.Size, f.SHA256)
-			if err != nil {
+			if _, _, err := readExactly(ctx, b, key, f.Generation, f.Size, f.SHA256); err != nil {
 				return nil, err
 			}
-			c.Attachments[f.Name] = data
 		}
 		c.Bytes += f.Size
 	}

@@ -10,9 +10,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"trmsweep/internal/blob"
@@ -152,7 +150,7 @@ func (w *Writer) commit(ctx context.Context, s Snapshot) (Commit, error) {
 	return Commit{ID: t.ID, Step: s.Step, Term: w.term, Entry: w.head.Entries[len(w.head.Entries)-1], Bytes: bytes, StateSHA256: m.StateSHA256}, nil
 }
 
-// putFiles stores rank 0's state and the attachments, and collects the other ranks' receipts.
+// putFiles stores rank 0's state, and collects the other ranks' receipts.
 func (w *Writer) putFiles(ctx context.Context, a *commitTry, t Ticket, s Snapshot, m *Manifest) (int64, error) {
 	a.keys = append(a.keys, t.dir()+stateName(0, m.Meta.WorldSize))
 	f, err := putState(ctx, w.b, t, 0, m.Meta.WorldSize, s.State)
@@ -161,30 +159,9 @@ func (w *Writer) putFiles(ctx context.Context, a *commitTry, t Ticket, s Snapsho
 	}
 	n := f.Size
 	m.Files = append(m.Files, f)
-	for _, name := range slices.Sorted(maps.Keys(s.Attachments)) {
-		if err := checkAttachment(name); err != nil {
-			return 0, err
-		}
-		data := s.Attachments[name]
-		key := t.dir() + name
-		a.keys = append(a.keys, key)
-		attr, sum, err := putNew(ctx, w.b, key, bytes.NewReader(data), int64(len(data)))
-		if err != nil {
-			return 0, err
-		}
-		n += attr.Size
-		m.Files = append(m.Files, File{Name: name, Kind: KindAttachment, Size: attr.Size, CRC32C: attr.CRC32C, SHA256: sum, Generation: attr.Generation})
-	}
 	others, err := w.collect(ctx, a, t, m.Meta.WorldSize)
 	m.Files = append(m.Files, others...)
 	return n, err
-}
-
-func checkAttachment(name string) error {
-	if strings.ContainsAny(name, "/\\") || name == "" || name == manifestName || strings.HasPrefix(name, "rank-") || strings.HasPrefix(name, "receipt-") {
-		return fmt.Errorf("an attachment cannot be called %q", name)
-	}
-	return nil
 }
 
 // putLogs stores what was logged since the last commit.

@@ -71,7 +71,7 @@ func TestCleanAllHasNoGrace(t *testing.T) {
 	b := mem.New(nil)
 	dead := acquire(t, b)
 	save(t, dead, 1)
-	dead.b = &faulty{Bucket: b, at: 5}
+	dead.b = &faulty{Bucket: b, at: writes - 1}
 	if _, err := dead.Save(t.Context(), snap(2)); err == nil {
 		t.Fatal("no error")
 	}
