@@ -37,14 +37,14 @@ func (a *Activities) Report(ctx context.Context, in ReportInput) (res ReportResu
 
 // writeReport reports on the items of a sweep: their results where the store has them, else why not.
 func writeReport(ctx context.Context, b blob.Bucket, in ReportInput) ([]string, error) {
-	told, err := report.ReadTold(ctx, b)
+	reported, err := report.ReadReported(ctx, b)
 	if err != nil {
 		return nil, err
 	}
-	told.Failures, told.Stopped = nil, nil // of earlier sweeps; this one says what failed in it
+	reported.Failures, reported.Stopped = nil, nil // of earlier sweeps; this one says what failed in it
 	for _, it := range in.Items {
 		if books, ok := in.Books[it.ID]; ok {
-			told.Slots[it.Run] = books
+			reported.Slots[it.Run] = books
 		}
 	}
 	var entries []report.Entry
@@ -58,7 +58,7 @@ func writeReport(ctx context.Context, b blob.Bucket, in ReportInput) ([]string, 
 			return nil, fmt.Errorf("read spec %s: %w", it.SpecKey, err)
 		}
 		s.Name, s.Phase, s.Reference = it.Experiment, it.Phase, it.Reference // a spec may be shared under two names
-		e, err := told.Entry(ctx, b, s)
+		e, err := reported.Entry(ctx, b, s)
 		if err != nil {
 			return nil, err
 		}

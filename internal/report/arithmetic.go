@@ -7,7 +7,8 @@ import (
 	"trmsweep/internal/protocol"
 )
 
-// arithmetic lists, in order, what computed a run, each once; its backend where it did not say more.
+// arithmetic lists the distinct kinds of arithmetic (backend and kernels or device) that
+// computed a run, in order. An older result that lists none yields its backend.
 func arithmetic(r protocol.RunResult) []string {
 	var names []string
 	for _, p := range r.Computed {
@@ -21,7 +22,7 @@ func arithmetic(r protocol.RunResult) []string {
 	return names
 }
 
-// arithmetics lists, in order, what computed the results, each once.
+// arithmetics joins the distinct kinds of arithmetic of all results, in order.
 func arithmetics(results []protocol.RunResult) string {
 	var names []string
 	for _, r := range results {
@@ -37,7 +38,7 @@ func arithmetics(results []protocol.RunResult) string {
 	return strings.Join(names, ", ")
 }
 
-// mixed are the runs that went on with other arithmetic than they began with.
+// mixed returns the names of the runs that were continued with another arithmetic than they began with.
 func mixed(rows []Row) []string {
 	var runs []string
 	for _, row := range rows {

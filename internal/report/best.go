@@ -2,9 +2,9 @@ package report
 
 import "trmsweep/internal/protocol"
 
-// bestOf is the best evaluation and the bitmap of what it solved. If the best
-// checkpoint was evaluated over all final puzzles, that decides; the bitmap is
-// empty if only a part of them was looked at.
+// bestOf returns the best evaluation of a run and the bitmap of the puzzles that it
+// solved. The evaluation of the best checkpoint over all final puzzles decides if
+// there is one; the bitmap is empty if only a part of the puzzles was evaluated.
 func bestOf(r protocol.RunResult) (protocol.Eval, string) {
 	switch {
 	case r.BestFull != nil && r.BestFull.ExactAccuracy > r.Final.ExactAccuracy:
@@ -15,8 +15,8 @@ func bestOf(r protocol.RunResult) (protocol.Eval, string) {
 	return r.Best, r.BestCorrect
 }
 
-// accountingOf a run is that of its slot if the sweep has kept it, else that of its
-// training processes, which know of no time in a queue and of no lost step.
+// accountingOf returns the accounting of a run: that of its slot if the sweep recorded
+// it, else that of its training processes, which count neither time in a queue nor lost steps.
 func accountingOf(r protocol.RunResult, slot *protocol.Accounting) protocol.Accounting {
 	if slot != nil && slot.WallSeconds > 0 {
 		return *slot

@@ -9,7 +9,7 @@ import (
 	"trmsweep/internal/protocol"
 )
 
-// compareAll fills in differences; Holm's correction is over every distinct comparison.
+// compareAll fills in the differences from the references. Holm's correction covers every distinct comparison.
 func compareAll(rows []Row, index map[string]int, sets Datasets) {
 	var compared []int
 	var ps []float64
@@ -17,8 +17,9 @@ func compareAll(rows []Row, index map[string]int, sets Datasets) {
 	for i := range rows {
 		r := &rows[i]
 		j, ok := index[r.Reference]
-		if ok && rows[j].SpecHash == r.SpecHash || r.Reference == r.Experiment {
-			r.Reference = "" // it is the reference, perhaps under another name
+		sameRun := ok && rows[j].SpecHash == r.SpecHash // the reference itself, under another name
+		if sameRun || r.Reference == r.Experiment {
+			r.Reference = ""
 			continue
 		}
 		if len(r.results) == 0 {
@@ -39,14 +40,24 @@ func compareAll(rows []Row, index map[string]int, sets Datasets) {
 	for k, p := range Holm(ps) {
 		r, iv := &rows[compared[k]], intervals[compared[k]]
 		mde := iv.Detectable(len(ps))
-		r.Delta, r.CILow, r.CIHigh, r.P, r.PHolm, r.MDE = ptr(iv.Delta), ptr(iv.Low), ptr(iv.High), ptr(iv.P), ptr(p), ptr(mde)
+		r.setInterval(iv)
+		r.PHolm = ptr(p)
+		r.MDE = ptr(mde)
 		r.ComparedSeeds = iv.Seeds
 		r.Underpowered = underpowered(p, mde)
 	}
 }
 
-// against compares a row with its reference: final accuracy, and best accuracy
-// where both were judged on the same puzzles. It says in Note why it cannot.
+func (r *Row) setInterval(iv Interval) {
+	r.Delta = ptr(iv.Delta)
+	r.CILow = ptr(iv.Low)
+	r.CIHigh = ptr(iv.High)
+	r.P = ptr(iv.P)
+}
+
+// against compares the final accuracy of a row with its reference, and the best
+// accuracy if both were evaluated on the same puzzles. ok is false if they cannot be
+// compared; then Note says why.
 func (r *Row) against(ref Row, sets Datasets) (iv Interval, ok bool) {
 	switch {
 	case len(ref.results) == 0:
@@ -79,7 +90,7 @@ func (r *Row) against(ref Row, sets Datasets) (iv Interval, ok bool) {
 	return iv, ok
 }
 
-// seed is the result with a seed, nil where there is none.
+// seed returns the result with this seed, nil if there is none.
 func (r Row) seed(seed int64) *protocol.RunResult {
 	for i := range r.results {
 		if r.results[i].Seed == seed {
@@ -96,14 +107,14 @@ func bestFlags(r protocol.RunResult) string {
 	return bitmap
 }
 
-// pairs are the solved flags of the seeds that both have.
+// pairs returns the flags of solved puzzles of x and ref for every seed that both have.
 func pairs(x []protocol.RunResult, ref Row, of func(protocol.RunResult) string) (a, b [][]bool) {
 	for _, rx := range x {
 		ry := ref.seed(rx.Seed)
 		if ry == nil {
 			continue
 		}
-		// Rows keeps no result whose bitmaps cannot be read.
+		// makeRows keeps no result with a bitmap that cannot be parsed.
 		fx, _ := protocol.ParseBitmap(of(rx))
 		fy, _ := protocol.ParseBitmap(of(*ry))
 		a, b = append(a, fx), append(b, fy)
@@ -111,7 +122,7 @@ func pairs(x []protocol.RunResult, ref Row, of func(protocol.RunResult) string) 
 	return a, b
 }
 
-// Comparison is the outcome of Compare.
+// Comparison is the outcome of Compare. Accuracies are fractions.
 type Comparison struct {
 	RunA        string                  `json:"run_a"`
 	RunB        string                  `json:"run_b"`
@@ -129,28 +140,43 @@ type Comparison struct {
 	SameState   bool                    `json:"same_state"`  // bit for bit the same training state
 	CodeA       string                  `json:"code_version_a"`
 	CodeB       string                  `json:"code_version_b"`
-	ImportedA   *protocol.Imported      `json:"imported_a,omitempty"` // where the weights at step 0 come from; nil: from the seed
+	ImportedA   *protocol.Imported      `json:"imported_a,omitempty"` // the source of the weights at step 0; nil: initialised from the seed
 	ImportedB   *protocol.Imported      `json:"imported_b,omitempty"`
 }
 
-// ErrTestSets: two runs were not judged on the same test puzzles.
+// ErrTestSets says that two runs were not evaluated on the same test puzzles.
 var ErrTestSets = errors.New("different test puzzles")
 
-// Compare sets two runs against each other: the difference of final exact
-// accuracy over their common test puzzles, and what their specs differ in.
-// ErrTestSets where they were not evaluated on the same ones.
+// Compare returns the difference of two runs in final exact accuracy over their common
+// test puzzles, and the specification keys in which they differ. It returns
+// ErrTestSets if they were not evaluated on the same test puzzles.
 func Compare(a, b protocol.RunResult, sets Datasets) (Comparison, error) {
 	bestA, _ := bestOf(a)
 	bestB, _ := bestOf(b)
-	c := Comparison{RunA: a.Run, RunB: b.Run, FinalA: a.Final.ExactAccuracy, FinalB: b.Final.ExactAccuracy, BestA: bestA.ExactAccuracy, BestB: bestB.ExactAccuracy,
-		Delta: a.Final.ExactAccuracy - b.Final.ExactAccuracy, SameState: a.StateSHA256 != "" && a.StateSHA256 == b.StateSHA256,
-		Differences: experiment.Differences(a.Spec, b.Spec), CodeA: a.CodeVersion, CodeB: b.CodeVersion, Puzzles: a.Final.Puzzles,
-		ImportedA: a.Imported, ImportedB: b.Imported}
+	c := Comparison{
+		RunA:        a.Run,
+		RunB:        b.Run,
+		FinalA:      a.Final.ExactAccuracy,
+		FinalB:      b.Final.ExactAccuracy,
+		BestA:       bestA.ExactAccuracy,
+		BestB:       bestB.ExactAccuracy,
+		Delta:       a.Final.ExactAccuracy - b.Final.ExactAccuracy,
+		Puzzles:     a.Final.Puzzles,
+		Differences: experiment.Differences(a.Spec, b.Spec),
+		SameState:   a.StateSHA256 != "" && a.StateSHA256 == b.StateSHA256,
+		CodeA:       a.CodeVersion,
+		CodeB:       b.CodeVersion,
+		ImportedA:   a.Imported,
+		ImportedB:   b.Imported,
+	}
 	if !sets.sameTest(a, b) {
-		return c, fmt.Errorf("compare %s with %s: %w: their datasets are %.12s and %.12s; runs can be compared if data_source, data_test_puzzles and data_seed are the same", a.Run, b.Run, ErrTestSets, a.DatasetHash, b.DatasetHash)
+		return c, fmt.Errorf("compare %s with %s: %w: their datasets are %.12s and %.12s; "+
+			"runs can be compared if data_source, data_test_puzzles and data_seed are the same",
+			a.Run, b.Run, ErrTestSets, a.DatasetHash, b.DatasetHash)
 	}
 	if a.Final.Puzzles != b.Final.Puzzles {
-		return c, fmt.Errorf("compare %s with %s: %w: the final evaluation was over %d and over %d of them; final_eval_puzzles must be the same", a.Run, b.Run, ErrTestSets, a.Final.Puzzles, b.Final.Puzzles)
+		return c, fmt.Errorf("compare %s with %s: %w: the final evaluation was over %d and over %d of them; final_eval_puzzles must be the same",
+			a.Run, b.Run, ErrTestSets, a.Final.Puzzles, b.Final.Puzzles)
 	}
 	fa, err := protocol.ParseBitmap(a.FinalCorrect)
 	if err != nil {
@@ -161,7 +187,10 @@ func Compare(a, b protocol.RunResult, sets Datasets) (Comparison, error) {
 		return c, fmt.Errorf("read result of %s: %w", b.Run, err)
 	}
 	if iv, ok := PairedBootstrap([][]bool{fa}, [][]bool{fb}); ok {
-		c.CILow, c.CIHigh, c.P, c.MDE = ptr(iv.Low), ptr(iv.High), ptr(iv.P), ptr(iv.Detectable(1))
+		c.CILow = ptr(iv.Low)
+		c.CIHigh = ptr(iv.High)
+		c.P = ptr(iv.P)
+		c.MDE = ptr(iv.Detectable(1))
 	}
 	return c, nil
 }

@@ -13,7 +13,7 @@ import (
 	"trmsweep/internal/protocol"
 )
 
-// curve reads a line off one result.
+// curve extracts the points of one line from a result.
 type curve func(protocol.RunResult) plotter.XYs
 
 func lossCurve(r protocol.RunResult) plotter.XYs {
@@ -34,7 +34,7 @@ func accuracyCurve(r protocol.RunResult) plotter.XYs {
 	return append(xys, plotter.XY{X: float64(r.Final.Step), Y: 100 * r.Final.ExactAccuracy})
 }
 
-// lossPanels and accuracyPanels have one panel per phase.
+// lossPanels draws one panel per phase.
 func lossPanels(rows []Row) ([]*panel, error) {
 	panels := curvePanels(rows, "optimizer step", "training loss per example", false, lossCurve)
 	sameHeight(panels, 0, 1e-3)
@@ -50,9 +50,9 @@ func accuracyPanels(rows []Row) ([]*panel, error) {
 	return panels, nil
 }
 
-// curvePanels are one panel per phase with a line per seed of every experiment;
-// the phase's reference is the black dashed line, wherever it belongs. Points are
-// marked, or else the line is smoothed.
+// curvePanels returns one panel per phase, with a line per seed of every experiment.
+// The phase's reference is the black dashed line, even if it belongs to another phase.
+// If points is set, each point has a mark; if not, the line is smoothed.
 func curvePanels(rows []Row, x, y string, points bool, read curve) []*panel {
 	var panels []*panel
 	for _, phase := range experiment.Phases {
@@ -101,21 +101,22 @@ func curvePanels(rows []Row, x, y string, points bool, read curve) []*panel {
 	return panels
 }
 
-// faint is a colour that stays behind others.
+// faint returns a transparent version of c for lines in the background.
 func faint(c color.Color) color.Color {
 	r, g, b, _ := c.RGBA()
 	return color.NRGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), 56}
 }
 
-// period is about a twentieth of the run in whole supervisions of an example:
-// rows that halt together make the loss a sawtooth of that length.
+// period returns the length of the smoothing window in steps: about a twentieth of the
+// run, rounded to a multiple of haltMaxSteps, because rows that halt together make the
+// loss a sawtooth of that length.
 func period(xys plotter.XYs, haltMaxSteps int) float64 {
 	halt := float64(max(haltMaxSteps, 1))
 	return halt * max(1, math.Round(xys[len(xys)-1].X/20/halt))
 }
 
-// smooth is the mean over a window of steps around every point; at the ends of
-// the run over the first and the last window.
+// smooth replaces every point by the mean over a window of steps around it. At both
+// ends of the run the window stays inside the run.
 func smooth(xys plotter.XYs, window float64) plotter.XYs {
 	out := make(plotter.XYs, len(xys))
 	from, to, sum := 0, 0, 0.0
@@ -133,7 +134,7 @@ func smooth(xys plotter.XYs, window float64) plotter.XYs {
 	return out
 }
 
-// sameHeight gives all panels one vertical axis, at least so high, with a margin.
+// sameHeight gives all panels the same vertical axis, which spans at least least plus a margin on both sides.
 func sameHeight(panels []*panel, margin, least float64) {
 	low, high := math.Inf(1), math.Inf(-1)
 	for _, p := range panels {
@@ -145,7 +146,7 @@ func sameHeight(panels []*panel, margin, least float64) {
 	}
 }
 
-// phaseRows are the rows of a phase and its reference last, shared runs once.
+// phaseRows returns the rows of a phase that have results, followed by their references. Rows of the same run appear once.
 func phaseRows(rows []Row, phase string) []Row {
 	var out []Row
 	add := func(r Row) {

@@ -12,17 +12,17 @@ import (
 	"trmsweep/internal/protocol"
 )
 
-// Datasets are what the store knows of the datasets of results, by their hash.
+// Datasets maps the hash of a dataset to the information that the store has about it.
 type Datasets map[string]Dataset
 
-// Dataset is what a dataset was made of, and the name of its test puzzles.
+// Dataset describes the contents and the source of a dataset.
 type Dataset struct {
 	dataset.Summary
-	Puzzles string // names the test puzzles: hashes of their questions and answers
+	Puzzles string // identifies the test puzzles by the hashes of the files with their questions and answers
 }
 
-// ReadDatasets reads provenance and manifest of the results' datasets. Datasets
-// that are not in the store are left out.
+// ReadDatasets reads provenance and manifest of the results' datasets. It leaves out
+// datasets that are missing or damaged in the store.
 func ReadDatasets(ctx context.Context, b blob.Bucket, results ...protocol.RunResult) (Datasets, error) {
 	sets := Datasets{}
 	for _, r := range results {
@@ -42,7 +42,7 @@ func ReadDatasets(ctx context.Context, b blob.Bucket, results ...protocol.RunRes
 	return sets, nil
 }
 
-// testPuzzles names the test puzzles of a dataset by the hashes of their files.
+// testPuzzles identifies the test puzzles of a dataset by the hashes of their files.
 func testPuzzles(ctx context.Context, b blob.Bucket, hash string) (string, error) {
 	key := layout.DatasetKey(hash, layout.ManifestFile)
 	data, _, err := blob.ReadAll(ctx, b, key, 0)
@@ -64,15 +64,17 @@ func testPuzzles(ctx context.Context, b blob.Bucket, hash string) (string, error
 	return name, nil
 }
 
-// sameTest says whether two results were judged on the same test puzzles:
-// datasets with different training puzzles may share them.
+// sameTest says whether two results were evaluated on the same test puzzles. Datasets
+// with different training puzzles may share their test puzzles.
 func (d Datasets) sameTest(a, b protocol.RunResult) bool {
 	x, y := d[a.DatasetHash].Puzzles, d[b.DatasetHash].Puzzles
-	return a.DatasetHash == b.DatasetHash || x != "" && x == y
+	sameHash := a.DatasetHash == b.DatasetHash
+	samePuzzles := x != "" && x == y
+	return sameHash || samePuzzles
 }
 
-// datasetOrder is the datasets of the results, in order of first mention; their
-// place is their number in the report.
+// datasetOrder returns the dataset hashes of the results in order of first mention. Their
+// position is their number in the report.
 func datasetOrder(rows []Row) []string {
 	var hashes []string
 	for _, r := range rows {

@@ -17,18 +17,18 @@ import (
 
 func init() { plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"} }
 
-// figure is a drawing as a file of the report.
+// figure is a drawing that the report stores as SVG and PNG.
 type figure struct {
 	Name, Title, Note string
 	Single            bool // one panel
 	SVG, PNG          []byte
 }
 
-// panel is one plot of a figure; its legend stands beside it, never on the lines.
+// panel is one plot of a figure. Its legend stands beside the plot and never covers lines.
 type panel struct {
 	plot   *plot.Plot
 	legend plot.Legend
-	items  int // in the legend
+	items  int // number of entries in the legend
 }
 
 func newPanel(title, x, y string) *panel {
@@ -57,7 +57,7 @@ func (p *panel) add(name string, ts ...plot.Thumbnailer) {
 	p.items++
 }
 
-// fitting cuts the middle out of a name that is too long to stand beside a drawing.
+// fitting shortens a name that is too long for the legend by cutting out its middle.
 func fitting(name string) string {
 	const most, tail = 26, 10
 	r := []rune(name)
@@ -75,7 +75,7 @@ const (
 	gap         = vg.Length(8) // points
 )
 
-// palette is told apart by the colour-blind too, in this order (after Okabe and Ito).
+// palette can be distinguished by colour-blind people too, in this order (after Okabe and Ito).
 var palette = []color.RGBA{
 	{0, 114, 178, 255}, {213, 94, 0, 255}, {0, 158, 115, 255}, {204, 121, 167, 255}, {86, 180, 233, 255},
 	{230, 159, 0, 255}, {120, 94, 240, 255}, {150, 75, 0, 255}, {128, 128, 0, 255}, {90, 90, 90, 255},
@@ -83,13 +83,16 @@ var palette = []color.RGBA{
 
 func lineColor(i int) color.Color { return palette[i%len(palette)] }
 
-// glyph i differs from its neighbours in shape as well as in colour.
+// glyph returns mark number i. Neighbours differ in shape as well as in colour.
 func glyph(i int) draw.GlyphStyle {
-	shapes := []draw.GlyphDrawer{draw.CircleGlyph{}, draw.SquareGlyph{}, draw.PyramidGlyph{}, draw.RingGlyph{}, draw.BoxGlyph{}, draw.TriangleGlyph{}}
+	shapes := []draw.GlyphDrawer{
+		draw.CircleGlyph{}, draw.SquareGlyph{}, draw.PyramidGlyph{},
+		draw.RingGlyph{}, draw.BoxGlyph{}, draw.TriangleGlyph{},
+	}
 	return draw.GlyphStyle{Color: lineColor(i), Shape: shapes[i%len(shapes)], Radius: vg.Points(3.2)}
 }
 
-// newFigure draws panels in two columns, one where there is one panel.
+// newFigure draws panels in two columns; a single panel gets one column.
 func newFigure(name, title, note string, panels []*panel) (figure, error) {
 	f := figure{Name: name, Title: title, Note: note, Single: len(panels) == 1}
 	cols := min(2, len(panels))
@@ -126,7 +129,7 @@ func (p *panel) draw(c draw.Canvas) {
 	p.legend.Draw(draw.Crop(c, width-legendWidth+gap, 0, 0, -vg.Points(16)))
 }
 
-// finite drops points that cannot be drawn.
+// finite drops points with a coordinate that cannot be drawn (NaN or infinite).
 func finite(xys plotter.XYs) plotter.XYs {
 	var out plotter.XYs
 	for _, p := range xys {

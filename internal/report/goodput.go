@@ -10,7 +10,7 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// bucketColors are light and dark in turn, so that neighbours differ in grey too.
+// bucketColors alternate between light and dark, so that neighbours differ in grey too.
 var bucketColors = map[string]color.RGBA{
 	protocol.BucketQueued: {220, 220, 220, 255}, protocol.BucketStarting: {150, 75, 0, 255},
 	protocol.BucketCompiling: {230, 159, 0, 255}, protocol.BucketRestoring: {120, 94, 240, 255},
@@ -18,7 +18,7 @@ var bucketColors = map[string]color.RGBA{
 	protocol.BucketEvaluating: {86, 180, 233, 255}, protocol.BucketLost: {160, 30, 30, 255},
 }
 
-// goodputPanel is a bar of 100% per experiment, divided among the buckets.
+// goodputPanel draws a bar of 100% per experiment, divided among the buckets.
 func goodputPanel(rows []Row) ([]*panel, error) {
 	p := newPanel("", "share of the wall clock, %", "")
 	var names named

@@ -12,7 +12,7 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// heatPanel is the T x n grid as labelled fields, darker where more is solved.
+// heatPanel draws the grid of T x n as labelled fields, which are darker if more puzzles were solved.
 func heatPanel(rows []Row) ([]*panel, error) {
 	cells := map[[2]int]float64{}
 	for _, r := range rows {
@@ -51,7 +51,12 @@ func heatPanel(rows []Row) ([]*panel, error) {
 					labels = &light
 				}
 			}
-			poly, err := plotter.NewPolygon(plotter.XYs{{X: x - .48, Y: y - .46}, {X: x + .48, Y: y - .46}, {X: x + .48, Y: y + .46}, {X: x - .48, Y: y + .46}})
+			poly, err := plotter.NewPolygon(plotter.XYs{
+				{X: x - .48, Y: y - .46},
+				{X: x + .48, Y: y - .46},
+				{X: x + .48, Y: y + .46},
+				{X: x - .48, Y: y + .46},
+			})
 			if err != nil {
 				return nil, err
 			}
@@ -73,7 +78,7 @@ func heatPanel(rows []Row) ([]*panel, error) {
 	return []*panel{p}, nil
 }
 
-// blues goes from light to dark, 0 to 1.
+// blues maps 0 to light blue and 1 to dark blue.
 func blues(depth float64) color.RGBA {
 	mix := func(a, b float64) uint8 { return uint8(a + (b-a)*depth) }
 	return color.RGBA{mix(222, 8), mix(235, 69), mix(247, 148), 255}
@@ -87,7 +92,7 @@ func strs(xs []int) []string {
 	return out
 }
 
-// write puts texts onto a panel.
+// write draws texts onto a panel.
 func (p *panel) write(xys plotter.XYLabels, c color.Color, align text.XAlignment) error {
 	if len(xys.Labels) == 0 {
 		return nil

@@ -8,7 +8,7 @@ import (
 	"gonum.org/v1/plot/plotter"
 )
 
-// datasetPanels are the histograms of ratings and of clues of every dataset.
+// datasetPanels draws the histograms of ratings and of clues of every dataset.
 func datasetPanels(rows []Row, sets Datasets) ([]*panel, error) {
 	var panels []*panel
 	for i, h := range datasetOrder(rows) {
@@ -30,17 +30,17 @@ func datasetPanels(rows []Row, sets Datasets) ([]*panel, error) {
 	return panels, nil
 }
 
-// minValues that an axis has: the bar of a single value stays a bar.
+// minValues is the least number of values on an axis, so that a single value is drawn as a bar.
 const minValues = 10
 
-// axisOf is the range of an axis that shows these values, none of which is negative.
+// axisOf returns the range of an axis that shows the values low to high, which must not be negative.
 func axisOf(low, high int) (left, right int) {
 	missing := max(0, minValues-(high-low+1))
 	left = max(0, low-missing/2)
 	return left, max(high, left+minValues-1)
 }
 
-// maxBins of a histogram; wider ranges have bins of several values.
+// maxBins is the greatest number of bins of a histogram. Wider ranges have bins of several values.
 const maxBins = 30
 
 func histogram(title, axis string, train, test map[int]int) (*panel, error) {

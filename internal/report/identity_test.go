@@ -15,7 +15,7 @@ import (
 )
 
 // A result counts only in the folder of the run that it is of.
-func TestResultOfAnotherRun(t *testing.T) {
+func TestResultOfAnotherRunIsRefused(t *testing.T) {
 	s := tnSweep(t)[0]
 	own := protocol.Identity{Run: s.RunName(), SpecHash: s.Hash(), Seed: s.Seed}
 	right := protocol.RunResult{Run: s.RunName(), Spec: s, SpecHash: s.Hash(), Seed: s.Seed}
@@ -88,7 +88,7 @@ func put(t *testing.T, b blob.Bucket, key string, data []byte) string {
 }
 
 // That a run began with imported weights stands in the comparison and in its row.
-func TestImportedIsSaid(t *testing.T) {
+func TestReportNamesImportedWeights(t *testing.T) {
 	s := tnSweep(t)[0]
 	from := &protocol.Imported{File: "theirs.safetensors", SHA256: strings.Repeat("ab", 32)}
 	a := protocol.RunResult{Run: s.RunName(), Spec: s, SpecHash: s.Hash(), Seed: s.Seed, Imported: from}

@@ -136,7 +136,7 @@ func write(t *testing.T, entries []report.Entry) (report.Written, map[string]str
 }
 
 // TestFrozenPages keeps the pages as they are; drawings are cut out of report.html.
-func TestFrozenPages(t *testing.T) {
+func TestPagesEqualTheGoldenFiles(t *testing.T) {
 	_, files := write(t, study(t))
 	drawing := regexp.MustCompile(`(?s)<svg.*?</svg>`)
 	files["report.html"] = drawing.ReplaceAllString(files["report.html"], "<svg/>")
@@ -213,7 +213,7 @@ func TestWriteOneExperiment(t *testing.T) {
 }
 
 // Resampling kinds of puzzles is resampling puzzles: the spread is that of the textbook.
-func TestBootstrapSpread(t *testing.T) {
+func TestBootstrapSpreadMatchesTheory(t *testing.T) {
 	a, b := make([]bool, 1000), make([]bool, 1000)
 	for i := range a {
 		a[i], b[i] = i < 300, i >= 200 && i < 300 // 200 puzzles gained, none lost

@@ -8,17 +8,18 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// sample are small numbers measured on the same test puzzles with every seed.
-// Puzzles that agree in all seeds are one kind: drawing puzzles with replacement
-// is drawing how often each kind comes, whatever the number of puzzles.
+// sample holds small numbers that were measured on the same test puzzles with every
+// seed. Puzzles with the same values in all seeds are counted as one kind: drawing
+// puzzles with replacement then only draws the count of each kind, so the cost does
+// not depend on the number of puzzles.
 type sample struct {
 	puzzles, seeds int
-	kinds          [][]int8  // per kind one value per seed, sorted
+	kinds          [][]int8  // [kind][seed] values, sorted
 	counts         []float64 // puzzles of each kind
 }
 
-// newSample reads rows[seed][puzzle]; ok is false where there is nothing, or
-// where the seeds have different numbers of puzzles.
+// newSample reads rows[seed][puzzle]. ok is false if rows is empty or the seeds have
+// different numbers of puzzles.
 func newSample(rows [][]int8) (s sample, ok bool) {
 	if len(rows) == 0 || len(rows[0]) == 0 {
 		return s, false
@@ -54,9 +55,9 @@ func newSample(rows [][]int8) (s sample, ok bool) {
 	return s, true
 }
 
-// smoothed has one puzzle more of every value, the same in all seeds: few
-// puzzles that happen to agree do not prove that all would (Bonett and Price
-// 2012 for paired, Agresti and Caffo 2000 for independent proportions).
+// smoothed returns the sample with one more puzzle for each of the values, the same in
+// all seeds. Without them, a few puzzles that happen to agree would give a variance of
+// zero (Bonett and Price 2012 for paired, Agresti and Caffo 2000 for independent proportions).
 func (s sample) smoothed(values ...int8) sample {
 	s.kinds, s.counts = slices.Clone(s.kinds), slices.Clone(s.counts)
 	for _, v := range values {
@@ -67,7 +68,7 @@ func (s sample) smoothed(values ...int8) sample {
 	return s
 }
 
-// seedMeans is the mean over puzzles with every seed.
+// seedMeans returns the mean over puzzles for every seed.
 func (s sample) seedMeans() []float64 {
 	means := make([]float64, s.seeds)
 	for k, values := range s.kinds {
@@ -86,9 +87,9 @@ func (s sample) mean() float64 {
 	return sum / float64(s.seeds)
 }
 
-// variance of the mean, for puzzles and seeds that are both drawn at random: the
-// two-way analysis of variance without replication, and Satterthwaite's degrees
-// of freedom for it.
+// variance returns the variance of the mean if both puzzles and seeds are drawn at
+// random, by the two-way analysis of variance without replication, and its degrees of
+// freedom by Satterthwaite's approximation.
 func (s sample) variance() (v, df float64) {
 	n, m := float64(s.puzzles), float64(s.seeds)
 	seeds, mean := s.seedMeans(), s.mean()
@@ -118,8 +119,8 @@ func (s sample) variance() (v, df float64) {
 	return v, v * v / (puzzles*puzzles/(n-1) + seed*seed/(m-1) + rest*rest/((n-1)*(m-1)))
 }
 
-// draw is the mean of one resample: puzzles with replacement, the same ones for
-// every seed, and seeds with replacement where there are several.
+// draw returns the mean of one resample. Puzzles are drawn with replacement, the same
+// ones for every seed; seeds are drawn with replacement if there are several.
 func (s sample) draw(src *rand.PCG, totals []float64) float64 {
 	clear(totals)
 	left, rest := float64(s.puzzles), float64(s.puzzles)
@@ -142,11 +143,11 @@ func (s sample) draw(src *rand.PCG, totals []float64) float64 {
 	return sum / float64(s.puzzles*s.seeds)
 }
 
-// deviations are n resampled means less the mean. A resample of few seeds varies
-// less than few seeds do, and how much they do is itself hardly known: the
-// deviations are scaled to the variance above and divided by the root of a
-// chi-squared over its degrees of freedom, which turns a normal deviation into
-// Student's t.
+// deviations returns n resampled means minus the mean. Resamples of few seeds vary less
+// than the seeds do, and the variance between few seeds is itself uncertain. Therefore
+// the deviations are scaled to the result of variance and divided by the root of a
+// chi-squared variable over its degrees of freedom, which turns a normal deviation
+// into one of Student's t.
 func (s sample) deviations(n int, stream uint64) []float64 {
 	src := rand.NewPCG(bootstrapSeed, stream)
 	totals := make([]float64, s.seeds)

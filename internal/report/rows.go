@@ -11,68 +11,68 @@ import (
 )
 
 // Entry is one experiment of a sweep with one seed: its spec and, once it is
-// finished, its result. Failure says why there will be none, Stopped why it was
-// ended before its end.
+// finished, its result. Failure says why there is no result, Stopped why the run
+// was ended early.
 type Entry struct {
 	Spec    experiment.Spec
 	Result  *protocol.RunResult
-	Slot    *protocol.Accounting // of the run, as the sweep kept them; nil = not known
+	Slot    *protocol.Accounting // accounting of the run's slot, recorded by the sweep; nil = not known
 	Failure string
 	Stopped string
 }
 
-// Row is one experiment of results.json and `report --json`. Accuracies are
-// fractions, means over seeds; nil means not known.
+// Row is one experiment in results.json and in the output of `report --json`. Accuracies
+// and their differences are fractions and means over seeds; nil means not known.
 type Row struct {
 	Experiment        string                         `json:"experiment"`
 	Phase             string                         `json:"phase"`
-	Status            string                         `json:"status"` // done, failed, stopped, missing; partial where only some seeds are done
+	Status            string                         `json:"status"` // done, failed, stopped, missing; partial if only some seeds are done
 	Failure           string                         `json:"failure,omitempty"`
 	Stopped           string                         `json:"stopped,omitempty"` // why seeds without a result were ended early
 	Reference         string                         `json:"reference"`         // empty for the reference itself
 	SharedWith        []string                       `json:"shared_with,omitempty"`
-	Seeds             []int64                        `json:"seeds"` // finished ones
+	Seeds             []int64                        `json:"seeds"` // the finished seeds
 	WantedSeeds       []int64                        `json:"wanted_seeds"`
 	Runs              []string                       `json:"runs"`
 	SpecHash          string                         `json:"spec_hash"`
 	Params            int64                          `json:"params"`
 	Steps             int64                          `json:"steps"`
 	BestExactAccuracy *float64                       `json:"best_exact_accuracy"`
-	BestStep          int64                          `json:"best_step"` // of the first seed
+	BestStep          int64                          `json:"best_step"` // step of the first seed's best evaluation
 	FinalExact        *float64                       `json:"final_exact_accuracy"`
 	SeedDeviation     *float64                       `json:"seed_deviation"` // standard deviation of final exact accuracy over seeds
-	CellAccuracy      *float64                       `json:"cell_accuracy"`  // final
-	Delta             *float64                       `json:"delta"`          // of final exact accuracy, over the seeds that the reference has too
+	CellAccuracy      *float64                       `json:"cell_accuracy"`  // of the final evaluation
+	Delta             *float64                       `json:"delta"`          // of final exact accuracy, over common seeds
 	ComparedSeeds     int                            `json:"compared_seeds"`
-	BestDelta         *float64                       `json:"best_delta"` // of best exact accuracy, where both were judged on the same puzzles
+	BestDelta         *float64                       `json:"best_delta"` // of best exact accuracy; nil if on other puzzles
 	BestCILow         *float64                       `json:"best_ci_low"`
 	BestCIHigh        *float64                       `json:"best_ci_high"`
-	Paired            bool                           `json:"paired"` // over the same test puzzles; false where they differ
+	Paired            bool                           `json:"paired"` // whether both were evaluated on the same test puzzles
 	CILow             *float64                       `json:"ci_low"`
 	CIHigh            *float64                       `json:"ci_high"`
 	P                 *float64                       `json:"p"`
 	PHolm             *float64                       `json:"p_holm"`
 	Underpowered      bool                           `json:"underpowered"`
 	MDE               *float64                       `json:"minimal_detectable_difference"`
-	Note              string                         `json:"note,omitempty"` // why something is not known
+	Note              string                         `json:"note,omitempty"` // reasons why values are not known
 	Puzzles           int                            `json:"puzzles"`
 	PaperExact        *float64                       `json:"paper_exact_accuracy"`
 	PaperNote         string                         `json:"paper_note,omitempty"`
 	WallSeconds       float64                        `json:"wall_seconds"`    // the sum of all buckets, time in the queue included
-	PredictedHours    float64                        `json:"predicted_hours"` // of all finished seeds; of one where there is none
+	PredictedHours    float64                        `json:"predicted_hours"` // sum over the finished seeds; of one seed if none is finished
 	Preemptions       int                            `json:"preemptions"`
 	LostSteps         int64                          `json:"lost_steps"`
 	TotalFLOPs        float64                        `json:"total_flops"`
 	Goodput           float64                        `json:"goodput"` // training seconds / seconds in a slot
-	Seconds           protocol.Goodput               `json:"ledger"`  // bucket -> seconds, over seeds
-	Slots             map[string]protocol.Accounting `json:"slots"`   // run -> its slot, as far as the sweep kept it
+	Seconds           protocol.Goodput               `json:"ledger"`  // bucket -> seconds, summed over seeds
+	Slots             map[string]protocol.Accounting `json:"slots"`   // run -> accounting of its slot, if the sweep recorded it
 	DatasetHash       string                         `json:"dataset_hash"`
 	CodeVersion       string                         `json:"code_version"` // several are separated by commas
-	StateSHA256       []string                       `json:"state_sha256"` // of Runs
+	StateSHA256       []string                       `json:"state_sha256"` // final state of each of Runs
 
 	spec        experiment.Spec
 	results     []protocol.RunResult
-	bestPuzzles int // fewest that a best accuracy is over
+	bestPuzzles int // least number of puzzles that a best accuracy was measured on
 }
 
 // makeRows groups entries by experiment, in order of first mention, and compares
@@ -102,16 +102,32 @@ func makeRows(entries []Entry, sets Datasets) []Row {
 }
 
 func newRow(s experiment.Spec) Row {
-	r := Row{Experiment: s.Name, Phase: s.Phase, Reference: s.Reference, SpecHash: s.Hash(), Params: s.Params(), Steps: s.TotalSteps(),
-		PaperNote: s.PaperNote, TotalFLOPs: s.TotalFLOPs(), PredictedHours: s.EstimatedHours(experiment.V4Chip),
-		Seeds: []int64{}, WantedSeeds: []int64{}, Runs: []string{}, StateSHA256: []string{}, Seconds: protocol.Goodput{}, Slots: map[string]protocol.Accounting{}, Status: "missing", spec: s}
+	r := Row{
+		Experiment:     s.Name,
+		Phase:          s.Phase,
+		Status:         "missing",
+		Reference:      s.Reference,
+		Seeds:          []int64{},
+		WantedSeeds:    []int64{},
+		Runs:           []string{},
+		SpecHash:       s.Hash(),
+		Params:         s.Params(),
+		Steps:          s.TotalSteps(),
+		PaperNote:      s.PaperNote,
+		PredictedHours: s.EstimatedHours(experiment.V4Chip),
+		TotalFLOPs:     s.TotalFLOPs(),
+		Seconds:        protocol.Goodput{},
+		Slots:          map[string]protocol.Accounting{},
+		StateSHA256:    []string{},
+		spec:           s,
+	}
 	if s.PaperExactAccuracy > 0 {
 		r.PaperExact = ptr(s.PaperExactAccuracy / 100)
 	}
 	return r
 }
 
-// add takes one entry in; a seed that is there already is left out.
+// add adds an entry to the row. It ignores the result of a seed that the row has already.
 func (r *Row) add(e Entry) {
 	if !slices.Contains(r.WantedSeeds, e.Spec.Seed) {
 		r.WantedSeeds = append(r.WantedSeeds, e.Spec.Seed)
@@ -138,7 +154,7 @@ func (r *Row) add(e Entry) {
 	}
 }
 
-// check says what is wrong with a result that cannot be reported.
+// check returns an error if a result cannot be reported.
 func check(r protocol.RunResult) error {
 	for _, x := range []float64{r.Final.ExactAccuracy, r.Final.CellAccuracy, r.Best.ExactAccuracy} {
 		if math.IsNaN(x) || math.IsInf(x, 0) {
@@ -160,7 +176,7 @@ func (r *Row) note(format string, args ...any) {
 	r.Note += fmt.Sprintf(format, args...)
 }
 
-// orElse is x, or other where x is not known.
+// orElse returns x, or other if x is not positive, that is, not known.
 func orElse(x, other float64) float64 {
 	if x > 0 {
 		return x
@@ -197,7 +213,8 @@ func (r *Row) summarize() {
 			r.bestPuzzles = b.Puzzles
 		}
 		if b.Puzzles != x.Final.Puzzles {
-			r.note("the best accuracy of seed %d is over %s, the final one over %d: its checkpoint was not evaluated on all", x.Seed, count(b.Puzzles, "test puzzle"), x.Final.Puzzles)
+			r.note("the best accuracy of seed %d is over %s, the final one over %d: its checkpoint was not evaluated on all",
+				x.Seed, count(b.Puzzles, "test puzzle"), x.Final.Puzzles)
 		}
 		best += b.ExactAccuracy / n
 		final += x.Final.ExactAccuracy / n
@@ -217,13 +234,20 @@ func (r *Row) summarize() {
 	}
 	first := r.results[0]
 	firstBest, _ := bestOf(first)
-	r.Steps, r.BestStep, r.Puzzles, r.DatasetHash = first.Steps, firstBest.Step, first.Final.Puzzles, first.DatasetHash
+	r.Steps = first.Steps
+	r.BestStep = firstBest.Step
+	r.Puzzles = first.Final.Puzzles
+	r.DatasetHash = first.DatasetHash
 	r.CodeVersion = strings.Join(codes, ", ")
 	r.BestExactAccuracy, r.FinalExact, r.CellAccuracy = ptr(best), ptr(final), ptr(cell)
 	if n > 1 {
 		r.SeedDeviation = ptr(deviation(finals) * math.Sqrt(n/(n-1)))
 	}
-	r.Seconds, r.WallSeconds, r.Preemptions, r.LostSteps, r.Goodput = slots.Goodput, slots.WallSeconds, slots.Preemptions, slots.LostSteps, slots.Share()
+	r.Seconds = slots.Goodput
+	r.WallSeconds = slots.WallSeconds
+	r.Preemptions = slots.Preemptions
+	r.LostSteps = slots.LostSteps
+	r.Goodput = slots.Share()
 	for _, slot := range r.Slots {
 		if slot.FromStep > 0 {
 			r.note("an earlier sweep trained to step %d, its time is not counted here", slot.FromStep)
@@ -235,12 +259,12 @@ func (r *Row) summarize() {
 	}
 }
 
-// inSlot is the row's time in slots.
+// inSlot returns the seconds that the row's runs spent in slots, which excludes time in the queue.
 func (r Row) inSlot() float64 {
 	return protocol.Accounting{WallSeconds: r.WallSeconds, Goodput: r.Seconds}.InSlot()
 }
 
-// accounting is that of one of the row's results.
+// accounting returns the accounting of one of the row's results.
 func (r Row) accounting(x protocol.RunResult) protocol.Accounting {
 	if slot, ok := r.Slots[x.Run]; ok {
 		return accountingOf(x, &slot)

@@ -12,7 +12,7 @@ import (
 	"trmsweep/internal/protocol"
 )
 
-// scatterRows adds the points of every row, shared runs once.
+// scatterRows adds one point per result. Results that several rows share appear once.
 func scatterRows(p *panel, rows []Row, read func(Row, protocol.RunResult) (plotter.XY, bool)) plotter.XYs {
 	var all plotter.XYs
 	seen := map[string]bool{}
@@ -60,14 +60,14 @@ func computePanel(rows []Row) ([]*panel, error) {
 	return []*panel{p}, nil
 }
 
-// timing is one run's predicted and actual time in seconds.
+// timing returns the predicted (X) and actual (Y) time of a run in seconds.
 func timing(r Row, res protocol.RunResult) (xy plotter.XY, ok bool) {
 	xy.X = 3600 * orElse(res.PredictedHours, r.spec.EstimatedHours(experiment.V4Chip))
 	xy.Y = r.accounting(res).InSlot()
 	return xy, xy.X > 0 && xy.Y > 0
 }
 
-// medianRatio is the median of actual to predicted time over the runs, and how many there are.
+// medianRatio returns the median of actual / predicted time over the runs, and the number of runs.
 func medianRatio(rows []Row) (median float64, runs int) {
 	var ratios []float64
 	seen := map[string]bool{}
@@ -86,10 +86,11 @@ func medianRatio(rows []Row) (median float64, runs int) {
 	return quantile(ratios, 0.5), len(ratios)
 }
 
-// otherHardware is the ratio from which on the plan was made for other hardware.
+// otherHardware is the ratio of actual to predicted time from which on the prediction
+// was evidently made for other hardware.
 const otherHardware = 20
 
-// unitOf is a unit of time for values up to a number of seconds.
+// unitOf returns the name and the length in seconds of a unit that suits times up to this value.
 func unitOf(seconds float64) (name string, length float64) {
 	switch {
 	case seconds >= 3*3600:
@@ -100,8 +101,8 @@ func unitOf(seconds float64) (name string, length float64) {
 	return "seconds", 1
 }
 
-// hoursPanel sets actual times against predicted ones, with the line of equality.
-// Where the plan was for other hardware, predictions are scaled by the median ratio.
+// hoursPanel draws actual against predicted times, with the line of equality. If the
+// prediction was made for other hardware, predictions are scaled by the median ratio.
 func hoursPanel(rows []Row) ([]*panel, error) {
 	median, runs := medianRatio(rows)
 	if runs == 0 {
@@ -141,7 +142,10 @@ func hoursNote(rows []Row) string {
 	case runs == 0:
 		return ""
 	case median > otherHardware || median < 1.0/otherHardware:
-		return fmt.Sprintf("%s. The plan is for one TPU v4 chip at %.1f%% of its peak; these %d runs took %s times as long (median), by which the predictions are scaled here: how far marks lie from the line is how unlike the runs are.", note, 100*experiment.DefaultUtilisation, runs, ratio(median))
+		return fmt.Sprintf("%s. The plan is for one TPU v4 chip at %.1f%% of its peak; these %d runs took %s times as long (median), "+
+			"by which the predictions are scaled here: how far marks lie from the line is how unlike the runs are.",
+			note, 100*experiment.DefaultUtilisation, runs, ratio(median))
 	}
-	return fmt.Sprintf("%s for one TPU v4 chip at %.1f%% of its peak, unless the run recorded its own. Median of actual / predicted over %d runs: %s.", note, 100*experiment.DefaultUtilisation, runs, ratio(median))
+	return fmt.Sprintf("%s for one TPU v4 chip at %.1f%% of its peak, unless the run recorded its own. "+
+		"Median of actual / predicted over %d runs: %s.", note, 100*experiment.DefaultUtilisation, runs, ratio(median))
 }

@@ -59,7 +59,7 @@ func repeat(t *testing.T, w world, compare func(a, b [][]bool, draws int) (Inter
 // there is none p is at most 0.05 in about 5 of them. Few puzzles, and seeds that
 // make no difference, give intervals that are rather too wide; two seeds that do
 // give too narrow ones, which nothing in two numbers can tell.
-func TestCoverage(t *testing.T) {
+func TestIntervalsCoverTheTruth(t *testing.T) {
 	for _, tc := range []struct {
 		name       string
 		w          world
@@ -98,7 +98,7 @@ func TestCoverage(t *testing.T) {
 
 // Seventeen comparisons against one reference, none of which differs: Holm calls
 // any of them significant in at most about 5 of 100 studies.
-func TestHolmFamilyError(t *testing.T) {
+func TestHolmKeepsTheFamilyWiseError(t *testing.T) {
 	rng := rand.New(rand.NewPCG(11, 12))
 	const studies, experiments = 80, 17
 	wrong, uncorrected := 0, 0
@@ -129,7 +129,7 @@ func TestHolmFamilyError(t *testing.T) {
 }
 
 // A true difference of the detectable size is found in about 80 of 100 repetitions.
-func TestDetectable(t *testing.T) {
+func TestDetectableDifferenceIsFound(t *testing.T) {
 	for _, comparisons := range []int{1, 17} {
 		w := world{puzzles: 400, seeds: 1, base: 0.5}
 		a, b := w.draw(rand.New(rand.NewPCG(5, 6)))

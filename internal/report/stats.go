@@ -8,14 +8,14 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Statistics of a comparison: everything is deterministic, resampling is seeded.
+// Constants of a comparison. Resampling is seeded, so that results are deterministic.
 const (
 	bootstrapSamples = 10000
 	bootstrapSeed    = 20251
 	alpha            = 0.05
 	power            = 0.8
-	// interesting is the smallest difference of exact accuracy that the study
-	// cares about: the paper's ablations differ by 2 to 32 points.
+	// interesting is the smallest difference of exact accuracy that the study must
+	// detect: the paper's ablations differ by 2 to 32 points.
 	interesting = 0.02
 )
 
@@ -23,15 +23,15 @@ const (
 // its 95% confidence interval and two-sided p-value, both by bootstrap.
 type Interval struct {
 	Delta, Low, High float64
-	P                float64 // not corrected
+	P                float64 // not corrected for multiple comparisons
 	StdErr           float64
 	DF               float64 // degrees of freedom of StdErr
 	Puzzles, Seeds   int
 }
 
-// PairedBootstrap compares solved flags of the same test puzzles. Each element of
-// a and b is one seed; puzzles are resampled together over all seeds, and where
-// there are several seed pairs, seeds are resampled too. Unpaired lengths give ok = false.
+// PairedBootstrap compares the flags of solved puzzles of two experiments on the same
+// test puzzles; a[seed][puzzle] and b[seed][puzzle] are paired. Puzzles are resampled
+// together over all seeds, and seeds too if there are several. ok is false if the lengths differ.
 func PairedBootstrap(a, b [][]bool) (iv Interval, ok bool) {
 	return pairedBootstrap(a, b, bootstrapSamples)
 }
@@ -61,8 +61,8 @@ func pairedBootstrap(a, b [][]bool, draws int) (iv Interval, ok bool) {
 	return iv, true
 }
 
-// Unpaired compares solved flags over different test puzzles by resampling both
-// sides on their own.
+// Unpaired compares flags of solved puzzles over different test puzzles by resampling
+// both sides independently.
 func Unpaired(a, b [][]bool) (iv Interval, ok bool) { return unpaired(a, b, bootstrapSamples) }
 
 func unpaired(a, b [][]bool, n int) (iv Interval, ok bool) {
@@ -84,10 +84,9 @@ func unpaired(a, b [][]bool, n int) (iv Interval, ok bool) {
 	return iv, true
 }
 
-// fill reads the percentile interval and the p-value off resampled deviations
-// from the (smoothed) difference: p is the share of resamples that deviate as
-// much as the difference does from zero, the observed one counted in (so it is
-// never 0).
+// fill computes the percentile interval and the p-value from resampled deviations from
+// the (smoothed) difference. p is the share of resamples that deviate at least as much
+// as the difference does from zero. The observed difference counts as one of them, so p is never 0.
 func (iv *Interval) fill(difference, stdErr, df float64, deviations []float64) {
 	far := 1
 	for _, d := range deviations {
@@ -113,16 +112,16 @@ func flagRows(seeds [][]bool) [][]int8 {
 	return rows
 }
 
-// Detectable is the difference that a comparison like this one, among so many
-// under Holm's correction, calls significant in at least 80% of repetitions:
-// Bonferroni's level is the strictest that Holm asks for.
+// Detectable returns the smallest difference that a comparison with this standard error,
+// one of so many under Holm's correction, calls significant in at least 80% of
+// repetitions. It uses Bonferroni's level, the strictest one that Holm applies.
 func (iv Interval) Detectable(comparisons int) float64 {
 	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: iv.DF}
 	return min(1, (t.Quantile(1-alpha/2/float64(comparisons))+t.Quantile(power))*iv.StdErr)
 }
 
-// underpowered says that a comparison decides nothing: it is not significant, and
-// a difference of interesting size could well have been missed.
+// underpowered says whether a comparison decides nothing: it is not significant, and it
+// would probably have missed a difference of interesting size.
 func underpowered(pHolm, detectable float64) bool {
 	return pHolm > alpha && detectable > interesting
 }
@@ -134,7 +133,7 @@ func flag(b bool) int8 {
 	return 0
 }
 
-// quantile of a sorted sample, linearly interpolated.
+// quantile returns the q-quantile of a sorted sample with linear interpolation.
 func quantile(sorted []float64, q float64) float64 {
 	x := q * float64(len(sorted)-1)
 	i := int(x)
@@ -155,7 +154,7 @@ func deviation(xs []float64) float64 {
 	return math.Sqrt(sum / float64(len(xs)))
 }
 
-// Holm corrects p-values for their number, step down; the order is kept.
+// Holm corrects p-values for the number of comparisons by Holm's step-down method. The order is kept.
 func Holm(p []float64) []float64 {
 	order := make([]int, len(p))
 	for i := range order {

@@ -8,7 +8,7 @@ import (
 	"trmsweep/internal/protocol"
 )
 
-// summary is the report in a few lines.
+// summary returns the sentences at the top of the report.
 func summary(rows []Row) []string {
 	out := []string{counts(rows)}
 	done := slices.DeleteFunc(slices.Clone(rows), func(r Row) bool { return len(r.results) == 0 })
@@ -17,7 +17,8 @@ func summary(rows []Row) []string {
 	}
 	best := slices.MaxFunc(done, func(a, b Row) int { return int(1e9*(*a.BestExactAccuracy)) - int(1e9*(*b.BestExactAccuracy)) })
 	if *best.BestExactAccuracy > 0 {
-		out = append(out, fmt.Sprintf("The highest exact accuracy is %s%%, of %s (%s%% at its end), on %s.", percent(best.BestExactAccuracy), best.Experiment, percent(best.FinalExact), count(best.bestPuzzles, "test puzzle")))
+		out = append(out, fmt.Sprintf("The highest exact accuracy is %s%%, of %s (%s%% at its end), on %s.",
+			percent(best.BestExactAccuracy), best.Experiment, percent(best.FinalExact), count(best.bestPuzzles, "test puzzle")))
 	} else {
 		out = append(out, "No test puzzle was solved by any experiment: these runs are too short to compare.")
 	}
@@ -40,7 +41,7 @@ func counts(rows []Row) string {
 	return fmt.Sprintf("%s: %s.", count(len(rows), "experiment"), strings.Join(states, ", "))
 }
 
-// spent adds up what distinct runs took.
+// spent sums the accounting of the distinct runs in one sentence.
 func spent(rows []Row) string {
 	var all protocol.Accounting
 	seen := map[string]bool{}
@@ -58,10 +59,12 @@ func spent(rows []Row) string {
 	if q := all.Goodput[protocol.BucketQueued]; q > 0 {
 		queued = fmt.Sprintf(" (and %s of waiting for one)", duration(q))
 	}
-	return fmt.Sprintf("%s in slots%s for %s, goodput %.1f%%: %s, %s computed again.", duration(all.InSlot()), queued, count(runs, "run"), 100*all.Share(), count(all.Preemptions, "preemption"), count(int(all.LostSteps), "step"))
+	return fmt.Sprintf("%s in slots%s for %s, goodput %.1f%%: %s, %s computed again.",
+		duration(all.InSlot()), queued, count(runs, "run"), 100*all.Share(),
+		count(all.Preemptions, "preemption"), count(int(all.LostSteps), "step"))
 }
 
-// verdicts sort the comparisons by what they decide.
+// verdicts groups the comparisons by their outcome, one sentence per group.
 func verdicts(rows []Row) []string {
 	var better, worse, alike, open []string
 	for _, r := range rows {
@@ -97,7 +100,7 @@ func verdicts(rows []Row) []string {
 	return out
 }
 
-// warnings are what a reader must know before believing the numbers.
+// warnings lists the facts that limit how far the numbers can be trusted.
 func warnings(rows []Row) []string {
 	var single, notes []string
 	compared := 0
@@ -117,10 +120,12 @@ func warnings(rows []Row) []string {
 		out = append(out, fmt.Sprintf("Caution: results of %d versions of the code are mixed: %s. Differences may come from the code.", n, kinds))
 	}
 	if n, kinds := mixture(rows, arithmetic); n > 1 {
-		out = append(out, fmt.Sprintf("Caution: results of %d kinds of arithmetic are mixed: %s. They round otherwise, which acts like another seed.", n, kinds))
+		out = append(out, fmt.Sprintf("Caution: results of %d kinds of arithmetic are mixed: %s. "+
+			"They round otherwise, which acts like another seed.", n, kinds))
 	}
 	if n := len(single); n > 0 {
-		out = append(out, fmt.Sprintf("Comparisons that rest on one seed: %d of %d. Their intervals say what other test puzzles would change, not what another seed would.", n, compared))
+		out = append(out, fmt.Sprintf("Comparisons that rest on one seed: %d of %d. "+
+			"Their intervals say what other test puzzles would change, not what another seed would.", n, compared))
 	}
 	if len(notes) > 0 {
 		out = append(out, "Notes: "+strings.Join(notes, "; ")+".")
@@ -128,13 +133,14 @@ func warnings(rows []Row) []string {
 	return out
 }
 
-// mixture lists what of says of the results, each with the experiments that it is said of, and how many kinds there are.
-func mixture(rows []Row, of func(protocol.RunResult) []string) (int, string) {
+// mixture groups the experiments by the kinds that kindsOf returns for their results. It
+// returns the number of kinds and a list such as "a (exp1, exp2); b (exp3)".
+func mixture(rows []Row, kindsOf func(protocol.RunResult) []string) (int, string) {
 	in := map[string][]string{}
 	var order []string
 	for _, row := range rows {
 		for _, r := range row.results {
-			for _, kind := range of(r) {
+			for _, kind := range kindsOf(r) {
 				if in[kind] == nil {
 					order = append(order, kind)
 				}
@@ -151,9 +157,14 @@ func mixture(rows []Row, of func(protocol.RunResult) []string) (int, string) {
 	return len(order), strings.Join(parts, "; ")
 }
 
-var method = fmt.Sprintf("How to read the tables. Differences are in points of exact accuracy (whole grids right), experiment minus reference, with 95%% intervals in brackets: paired bootstrap over the same test puzzles with a fixed seed, and over seeds where there are several, "+
-	"widened to the variance that the analysis of variance gives with Student's t (with two seeds that disagree much, intervals still hold in less than 95%% of cases). "+
+var method = fmt.Sprintf("How to read the tables. Differences are in points of exact accuracy (whole grids right), "+
+	"experiment minus reference, with 95%% intervals in brackets: "+
+	"paired bootstrap over the same test puzzles with a fixed seed, and over seeds where there are several, "+
+	"widened to the variance that the analysis of variance gives with Student's t "+
+	"(with two seeds that disagree much, intervals still hold in less than 95%% of cases). "+
 	"\"unpaired\" says that the test puzzles differ. p-values are of the final accuracy, Holm-corrected over all %s of this report. "+
 	"The best checkpoint was chosen by evaluations, so its accuracy is optimistic and has no p-value; final is the honest figure. "+
-	"† is underpowered: not significant, and a difference would have to be as large as the number after † (in points) to be found in 80%% of cases under the correction, more than the %.0f points that matter here. "+
-	"± is the standard deviation over seeds. paper %% is published for the full size on all 422,786 test puzzles of sudoku-extreme: a run of a smaller profile or on other puzzles cannot be held against it.", "comparisons", 100*interesting)
+	"† is underpowered: not significant, and a difference would have to be as large as the number after † (in points) "+
+	"to be found in 80%% of cases under the correction, more than the %.0f points that matter here. "+
+	"± is the standard deviation over seeds. paper %% is published for the full size on all 422,786 test puzzles of sudoku-extreme: "+
+	"a run of a smaller profile or on other puzzles cannot be held against it.", "comparisons", 100*interesting)

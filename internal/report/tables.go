@@ -13,18 +13,18 @@ import (
 	"trmsweep/internal/protocol"
 )
 
-// table is a heading with cells, rendered as Markdown and as HTML.
+// table is a titled table that is rendered as Markdown and as HTML.
 type table struct {
 	Title string
 	Note  string
-	Head  []cell // class num: the column is numbers
+	Head  []cell // class "num" marks a column of numbers
 	Rows  [][]cell
 }
 
-// cell is a value of a table, what is said below it, and a class that only colours it.
+// cell is a value of a table (Text), a smaller line below it (Sub), and a CSS class.
 type cell struct{ Text, Sub, Class string }
 
-// head names columns; those with a leading # are numbers.
+// head makes the heads of columns. A leading # marks a column of numbers.
 func head(names ...string) []cell {
 	out := make([]cell, len(names))
 	for i, n := range names {
@@ -44,11 +44,12 @@ func plain(texts ...string) []cell {
 	return out
 }
 
-// resultTables has one table per phase.
+// resultTables makes one table per phase.
 func resultTables(rows []Row) []table {
 	var out []table
 	for _, phase := range experiment.Phases {
-		t := table{Title: "Results: phase " + phase, Head: head("experiment", "status", "#parameters", "#steps", "#best exact %", "#final exact %", "#cells %",
+		t := table{Title: "Results: phase " + phase, Head: head(
+			"experiment", "status", "#parameters", "#steps", "#best exact %", "#final exact %", "#cells %",
 			"#difference of best", "#difference of final", "#p (Holm)", "against", "#paper %", "#time in slots", "#preemp- tions")}
 		for _, r := range rows {
 			if r.Phase == phase {
@@ -98,7 +99,7 @@ func resultCells(r Row) []cell {
 		points(r.BestDelta, r.BestCILow, r.BestCIHigh), diff, p, against, paper, wall, preemptions}
 }
 
-// bestSteps are the steps of the seeds' best evaluations.
+// bestSteps describes the range of the steps of the seeds' best evaluations.
 func (r Row) bestSteps() string {
 	low, high := r.BestStep, r.BestStep
 	for _, x := range r.results {
@@ -111,7 +112,7 @@ func (r Row) bestSteps() string {
 	return "steps " + whole(low) + " to " + whole(high)
 }
 
-// differenceCells are the difference of final accuracy and its p-value.
+// differenceCells makes the cells with the difference of final accuracy and its p-value.
 func differenceCells(r Row) (diff, p cell) {
 	diff, p.Text = points(r.Delta, r.CILow, r.CIHigh), "-"
 	if r.Delta == nil {
@@ -147,7 +148,7 @@ func points(delta, low, high *float64) cell {
 
 func significant(r Row) bool { return r.PHolm != nil && *r.PHolm <= alpha }
 
-// timeTable says where the time went; its buckets are in one unit that suits them all.
+// timeTable divides the time of every experiment among the buckets, all in the same unit.
 func timeTable(rows []Row) table {
 	longest, slots, runs := 0.0, 0, 0
 	for _, r := range rows {
@@ -165,13 +166,22 @@ func timeTable(rows []Row) table {
 	for _, b := range protocol.Buckets {
 		names = append(names, "#"+b)
 	}
-	t := table{Title: "Where the time went", Head: head(append(names, "#lost steps")...), Note: fmt.Sprintf("Buckets in %s, over all finished seeds; they add up to the wall clock from asking for a slot to the end. In slots is all but queued, and goodput is training's share of that. "+
-		"Predicted: the plan's figure for one TPU v4 chip at %.1f%% of its peak, unless the run recorded a prediction of its own. ", map[string]string{"s": "seconds", "min": "minutes", "h": "hours"}[unit], 100*experiment.DefaultUtilisation)}
+	unitName := map[string]string{"s": "seconds", "min": "minutes", "h": "hours"}[unit]
+	t := table{
+		Title: "Where the time went",
+		Head:  head(append(names, "#lost steps")...),
+		Note: fmt.Sprintf("Buckets in %s, over all finished seeds; they add up to the wall clock from asking for a slot to the end. "+
+			"In slots is all but queued, and goodput is training's share of that. "+
+			"Predicted: the plan's figure for one TPU v4 chip at %.1f%% of its peak, unless the run recorded a prediction of its own. ",
+			unitName, 100*experiment.DefaultUtilisation),
+	}
 	switch {
 	case slots == 0 && runs > 0:
-		t.Note += "These are the training processes' own books: time in a queue and time lost with a process that died are not in them."
+		t.Note += "These times were measured by the training processes: " +
+			"time in a queue and time lost with a process that died are not included."
 	case slots < runs:
-		t.Note += fmt.Sprintf("For %d of %d runs only the training processes' own books are known (marked *): time in a queue and time lost with a process that died are not in them.", runs-slots, runs)
+		t.Note += fmt.Sprintf("For %d of %d runs only the times that the training processes measured are known (marked *): "+
+			"time in a queue and time lost with a process that died are not included.", runs-slots, runs)
 	}
 	for _, r := range rows {
 		cells := []cell{{Text: r.Experiment}, {Text: duration(3600 * r.PredictedHours)}}
@@ -191,7 +201,7 @@ func timeTable(rows []Row) table {
 	return t
 }
 
-// namedByOlderHash says whether a run of the row has the name that another hash format gave it.
+// namedByOlderHash says whether a run of the row was named by a hash of an older format.
 func (r Row) namedByOlderHash() bool {
 	return slices.ContainsFunc(r.Runs, func(run string) bool {
 		hash, _, named := layout.ParseRunName(run)
@@ -199,13 +209,18 @@ func (r Row) namedByOlderHash() bool {
 	})
 }
 
-// reproTables say what it takes to make a result again: every run's spec, and
-// datasets and code by numbers that are explained below.
+// reproTables list everything that is needed to reproduce a result: the specification of
+// every run, and its dataset and code by numbers, which the second table explains.
 func reproTables(rows []Row, sets Datasets) []table {
 	hashes, codes := datasetOrder(rows), []string{}
-	runs := table{Title: "Reproducibility", Note: "A run is named by the first 16 digits of its spec hash and by its seed (HASH-sSEED); the store has its resolved spec as specs/RUN.json and its result as runs/RUN/result.json. " +
-		"`trmsweep verify` recomputes what a run was fed, and the same spec, seed, dataset, code and arithmetic (backend and kernels or device) give the same final state bit for bit.",
-		Head: head("experiment", "spec hash", "seeds", "data", "code", "arithmetic", "final state")}
+	runs := table{
+		Title: "Reproducibility",
+		Head:  head("experiment", "spec hash", "seeds", "data", "code", "arithmetic", "final state"),
+		Note: "A run is named by the first 16 digits of its spec hash and by its seed (HASH-sSEED); " +
+			"the store has its resolved spec as specs/RUN.json and its result as runs/RUN/result.json. " +
+			"`trmsweep verify` recomputes what a run was fed, and the same spec, seed, dataset, code and arithmetic " +
+			"(backend and kernels or device) give the same final state bit for bit.",
+	}
 	if slices.ContainsFunc(rows, Row.namedByOlderHash) {
 		runs.Note += " Runs of other names were begun by an older version, whose hashes had another format, and keep their names."
 	}
@@ -221,11 +236,14 @@ func reproTables(rows []Row, sets Datasets) []table {
 		for _, s := range r.StateSHA256 {
 			states = append(states, fmt.Sprintf("%.12s", s))
 		}
-		runs.Rows = append(runs.Rows, plain(r.Experiment, r.SpecHash, strings.Trim(fmt.Sprint(r.Seeds), "[]"), data, strings.Join(code, " "), arithmetics(r.results), strings.Join(states, " ")))
-		runs.Rows[len(runs.Rows)-1][1].Class = "hash"
+		seeds := strings.Trim(fmt.Sprint(r.Seeds), "[]")
+		cells := plain(r.Experiment, r.SpecHash, seeds, data, strings.Join(code, " "), arithmetics(r.results), strings.Join(states, " "))
+		cells[1].Class = "hash"
+		runs.Rows = append(runs.Rows, cells)
 	}
 	if m := mixed(rows); len(m) > 0 {
-		runs.Note += " Went on with other arithmetic than they began with, so that no undisturbed run gives their bits: " + strings.Join(m, ", ") + "."
+		runs.Note += " Went on with other arithmetic than they began with, so that no undisturbed run gives their bits: " +
+			strings.Join(m, ", ") + "."
 	}
 	out := []table{runs}
 	if len(hashes) == 0 {
@@ -239,7 +257,8 @@ func reproTables(rows []Row, sets Datasets) []table {
 			if d.Profile != "" {
 				source += ":" + d.Profile
 			}
-			from = fmt.Sprintf("%s%s, seed %d, %s training puzzles x %s augmentations, %s test puzzles", source, at(d.Revision), d.Seed, whole(d.Train.Groups), whole(d.NumAug), whole(d.Test.Groups))
+			from = fmt.Sprintf("%s%s, seed %d, %s training puzzles x %s augmentations, %s test puzzles",
+				source, at(d.Revision), d.Seed, whole(d.Train.Groups), whole(d.NumAug), whole(d.Test.Groups))
 			if d.MinRating > 0 {
 				from += fmt.Sprintf(", rating at least %d", d.MinRating)
 			}
@@ -262,7 +281,7 @@ func at(revision string) string {
 	return " at " + revision
 }
 
-// number is the place of a name in a list, which it is added to where it is new.
+// number returns the position of a name in a list, from 1. A new name is appended to the list.
 func number(names *[]string, name string) string {
 	i := slices.Index(*names, name)
 	if i < 0 {
@@ -279,7 +298,7 @@ func percent(x *float64) string {
 	return fmt.Sprintf("%.2f", 100**x)
 }
 
-// count is a number of things, "1 seed" or "3 seeds".
+// count formats a number of things: "1 seed" or "3 seeds".
 func count(n int, of string) string {
 	if n == 1 {
 		return "1 " + of
@@ -289,7 +308,7 @@ func count(n int, of string) string {
 
 var english = message.NewPrinter(language.English)
 
-// whole is a number with separated thousands.
+// whole formats an integer with separated thousands.
 func whole[T int | int64](n T) string { return english.Sprintf("%d", n) }
 
 func ratio(x float64) string {

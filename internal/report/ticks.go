@@ -7,7 +7,7 @@ import (
 	"gonum.org/v1/plot"
 )
 
-// roundTicks marks some three to seven round numbers, thousands separated.
+// roundTicks places three to seven ticks at round numbers, with separated thousands.
 type roundTicks struct{}
 
 func (roundTicks) Ticks(low, high float64) []plot.Tick {
@@ -19,7 +19,7 @@ func (roundTicks) Ticks(low, high float64) []plot.Tick {
 	return out
 }
 
-// roundStep is the nearest of 1, 2, 5 times a power of ten that is not smaller.
+// roundStep returns the smallest of 1, 2 and 5 times a power of ten that is not below x.
 func roundStep(x float64) float64 {
 	if !(x > 0) {
 		return 1
@@ -33,10 +33,10 @@ func roundStep(x float64) float64 {
 	return 10 * power
 }
 
-// label writes a number with the digits that its step needs.
+// label formats a tick with as many decimals as the distance between ticks needs.
 func label(v, step float64) string {
 	if math.Abs(v) < step/2 {
-		v = 0 // not -0
+		v = 0 // avoids "-0"
 	}
 	if step >= 1 {
 		return whole(int64(math.Round(v)))
@@ -44,7 +44,7 @@ func label(v, step float64) string {
 	return fmt.Sprintf("%.*f", int(math.Ceil(-math.Log10(step)-1e-9)), v)
 }
 
-// logTicks marks the powers of ten, and 2 and 5 times them where they are few.
+// logTicks labels the powers of ten, and 2 and 5 times them if the axis has few decades.
 type logTicks struct{}
 
 func (logTicks) Ticks(low, high float64) []plot.Tick {
@@ -58,8 +58,10 @@ func (logTicks) Ticks(low, high float64) []plot.Tick {
 				continue
 			}
 			t := plot.Tick{Value: v}
+			power := m == 1 && math.Mod(e, every) == 0
+			between := m == 2 || m == 5
 			switch {
-			case m == 1 && math.Mod(e, every) == 0, decades < 2.5 && (m == 2 || m == 5), decades < 0.8:
+			case power, between && decades < 2.5, decades < 0.8:
 				t.Label = short(v)
 			}
 			out = append(out, t)
@@ -68,7 +70,7 @@ func (logTicks) Ticks(low, high float64) []plot.Tick {
 	return out
 }
 
-// short writes a round number of any size in few characters.
+// short formats a round number of any size in few characters.
 func short(v float64) string {
 	if v >= 1e6 || v < 1e-3 {
 		return fmt.Sprintf("%.0e", v)
@@ -79,7 +81,7 @@ func short(v float64) string {
 	return fmt.Sprintf("%.1g", v)
 }
 
-// named marks the places 0, 1, 2... with names.
+// named labels the positions 0, 1, 2... with names.
 type named []string
 
 func (n named) Ticks(low, high float64) []plot.Tick {
@@ -92,7 +94,7 @@ func (n named) Ticks(low, high float64) []plot.Tick {
 	return out
 }
 
-// logAxis makes an axis logarithmic with room at both ends.
+// logAxis makes an axis logarithmic with a margin at both ends.
 func logAxis(a *plot.Axis) {
 	a.Scale, a.Tick.Marker = plot.LogScale{}, logTicks{}
 	a.Min, a.Max = a.Min/1.5, a.Max*1.5

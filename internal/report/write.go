@@ -1,6 +1,15 @@
-// Package report turns the results of a study into tables, statistics and
-// plots. It reads result files and knows neither how they were trained nor
-// where they are kept.
+// Package report turns the results of a study into tables, statistics and plots.
+//
+//	specs + results (runs/<run>/result.json)   ReadEntries
+//	        |                                  one Entry per experiment and seed
+//	rows                                       makeRows: means over seeds, differences from the reference
+//	        |
+//	sweeps/<id>/ report.md, report.html,       Write
+//	        results.json, figures
+//
+// A row is compared with its reference by a bootstrap over the test puzzles that both
+// were evaluated on (stats.go, resample.go), and p-values are corrected by Holm's method.
+// The package neither trains nor starts anything: it reads and writes through a blob.Bucket.
 package report
 
 import (
@@ -22,20 +31,20 @@ import (
 
 const resultsFile = "results.json"
 
-// keptFile holds, beside results.json, the books of runs that earlier reports of
-// the same folder told and this one does not: nothing else in the store has them.
+// keptFile lies beside results.json. It holds the accounting of runs that earlier reports
+// in the same folder contained and the newest one does not: it is their only copy.
 const keptFile = "kept_books.json"
 
-// Written names what Write stored.
+// Written describes what Write stored.
 type Written struct {
 	Rows []Row
-	Keys []string // below the bucket, report.md first
+	Keys []string // keys in the bucket; report.md is the first
 }
 
 // Write makes the report of a sweep and stores it below sweeps/<id>/: report.md,
 // report.html (self-contained), figures as SVG and PNG, results.json. It
-// overwrites an earlier one and may be repeated. With an error that comes from
-// writing, the result has the rows.
+// overwrites an earlier report and may be repeated. If only storing fails, the
+// result still has the rows.
 func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) (Written, error) {
 	var results []protocol.RunResult
 	for _, e := range entries {
@@ -78,7 +87,7 @@ func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) 
 		}
 		w.Keys = append(w.Keys, key)
 	}
-	if kept != nil { // before results.json, which may be the last place that has them
+	if kept != nil { // stored before results.json is overwritten, which may hold the only copy
 		if _, err := blob.PutBytes(ctx, b, layout.SweepKey(sweepID, keptFile), kept, blob.Any); err != nil {
 			return w, fmt.Errorf("store %s of %s: %w", keptFile, sweepID, err)
 		}
@@ -93,7 +102,7 @@ func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) 
 	return w, err
 }
 
-// keptBooks is the new content of keptFile, nil where there are no such books.
+// keptBooks returns the new content of keptFile, nil if no run needs it.
 func keptBooks(ctx context.Context, b blob.Bucket, sweepID string, rows []Row) ([]byte, error) {
 	books := map[string]protocol.Accounting{}
 	for _, name := range []string{keptFile, resultsFile} {
@@ -107,7 +116,7 @@ func keptBooks(ctx context.Context, b blob.Bucket, sweepID string, rows []Row) (
 		}
 		var old []Row
 		if name == keptFile {
-			_ = json.Unmarshal(data, &books) // what cannot be read is lost already
+			_ = json.Unmarshal(data, &books) // a damaged file cannot be recovered
 		} else if json.Unmarshal(data, &old) == nil {
 			for _, r := range old {
 				maps.Copy(books, r.Slots)
@@ -125,17 +134,19 @@ func keptBooks(ctx context.Context, b blob.Bucket, sweepID string, rows []Row) (
 	return json.MarshalIndent(books, "", "  ")
 }
 
-// Told is what the newest results.json about a run or spec says beside its result.
-type Told struct {
-	Failures map[string]string              // run -> why
-	Stopped  map[string]string              // run -> why it was ended early
-	Slots    map[string]protocol.Accounting // run -> books of its slot
+// Reported is what the newest results.json about a run says beside its result. The keys are run names.
+type Reported struct {
+	Failures map[string]string              // reason why there is no result
+	Stopped  map[string]string              // reason why the run was ended early
+	Slots    map[string]protocol.Accounting // accounting of the run's slot
 }
 
-// ReadTold collects what sweeps reported. Files that cannot be read are left out.
-func ReadTold(ctx context.Context, b blob.Bucket) (Told, error) {
-	t := Told{map[string]string{}, map[string]string{}, map[string]protocol.Accounting{}}
-	told, kept := map[string]time.Time{}, map[string]protocol.Accounting{}
+// ReadReported collects the reports of all sweeps. It leaves out files that cannot be parsed.
+func ReadReported(ctx context.Context, b blob.Bucket) (Reported, error) {
+	t := Reported{map[string]string{}, map[string]string{}, map[string]protocol.Accounting{}}
+	slotTime := map[string]time.Time{}   // run -> time of the report that Slots is from
+	reasonTime := map[string]time.Time{} // run -> time of the report that Failures and Stopped are from
+	kept := map[string]protocol.Accounting{}
 	for attr, err := range b.List(ctx, layout.Sweeps) {
 		if err != nil {
 			return t, fmt.Errorf("list sweeps: %w", err)
@@ -157,18 +168,20 @@ func ReadTold(ctx context.Context, b blob.Bucket) (Told, error) {
 			continue
 		}
 		for _, r := range rows {
-			for run, books := range r.Slots {
-				if !attr.Updated.Before(told[run]) {
-					told[run], t.Slots[run] = attr.Updated, books
+			for run, slot := range r.Slots {
+				if !attr.Updated.Before(slotTime[run]) {
+					slotTime[run] = attr.Updated
+					t.Slots[run] = slot
 				}
 			}
 			for _, seed := range r.WantedSeeds {
 				run := layout.RunName(r.SpecHash, seed)
-				if attr.Updated.Before(told["why "+run]) {
+				if attr.Updated.Before(reasonTime[run]) {
 					continue
 				}
-				told["why "+run] = attr.Updated
-				t.Failures[run], t.Stopped[run] = r.Failure, r.Stopped
+				reasonTime[run] = attr.Updated
+				t.Failures[run] = r.Failure
+				t.Stopped[run] = r.Stopped
 			}
 		}
 	}
@@ -180,9 +193,9 @@ func ReadTold(ctx context.Context, b blob.Bucket) (Told, error) {
 	return t, nil
 }
 
-// Entry pairs a spec with the result that the store has, else with why there is
-// none. A result that is damaged or another run's is a failure of that run alone.
-func (t Told) Entry(ctx context.Context, b blob.Bucket, s experiment.Spec) (Entry, error) {
+// Entry pairs a spec with its result in the store or, without a result, with the reason.
+// A result that is damaged or belongs to another run is a failure of this run only.
+func (t Reported) Entry(ctx context.Context, b blob.Bucket, s experiment.Spec) (Entry, error) {
 	e := Entry{Spec: s}
 	r, err := firstResult(ctx, b, s)
 	switch {
@@ -206,7 +219,7 @@ func (t Told) Entry(ctx context.Context, b blob.Bucket, s experiment.Spec) (Entr
 	return e, nil
 }
 
-// firstResult is the result that the store has of a spec, under the first of the names that its run may have.
+// firstResult reads the result of a spec under the first of its possible run names that has one.
 func firstResult(ctx context.Context, b blob.Bucket, s experiment.Spec) (r protocol.RunResult, err error) {
 	for _, run := range s.RunNames() {
 		r, err = protocol.ReadResult(ctx, b, protocol.Identity{Run: run, SpecHash: s.Hash(), Seed: s.Seed})
@@ -217,16 +230,16 @@ func firstResult(ctx context.Context, b blob.Bucket, s experiment.Spec) (r proto
 	return r, err
 }
 
-// ReadEntries pairs specs with the results that the store has, and with the
-// failures and books that sweeps reported.
+// ReadEntries pairs specs with their results in the store, and with the failures and
+// the accounting that sweeps reported.
 func ReadEntries(ctx context.Context, b blob.Bucket, specs []experiment.Spec) ([]Entry, error) {
-	told, err := ReadTold(ctx, b)
+	reported, err := ReadReported(ctx, b)
 	if err != nil {
 		return nil, err
 	}
 	var out []Entry
 	for _, s := range specs {
-		e, err := told.Entry(ctx, b, s)
+		e, err := reported.Entry(ctx, b, s)
 		if err != nil {
 			return nil, err
 		}

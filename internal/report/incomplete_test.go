@@ -44,7 +44,7 @@ func wants(t *testing.T, page string, texts ...string) {
 	}
 }
 
-func TestNoResults(t *testing.T) {
+func TestReportWithoutResults(t *testing.T) {
 	var entries []report.Entry
 	for _, s := range tnSweep(t) {
 		entries = append(entries, report.Entry{Spec: s})
@@ -59,7 +59,7 @@ func TestNoResults(t *testing.T) {
 }
 
 // What came out of crashes, reruns and several versions must be said, not hidden.
-func TestOddResults(t *testing.T) {
+func TestUnusableResultsAreLeftOut(t *testing.T) {
 	specs := tnSweep(t)
 	solved := []bool{true, false, true, true, false, true, false, true}
 	ok := func(i int) *protocol.RunResult { return result(specs[i], solved) }
@@ -93,7 +93,7 @@ func TestOddResults(t *testing.T) {
 	}
 }
 
-func TestNoCommonSeed(t *testing.T) {
+func TestRowsWithoutACommonSeedAreNotCompared(t *testing.T) {
 	specs := tnSweep(t)
 	a, b := specs[0], specs[3]
 	b.Seed++
@@ -110,7 +110,7 @@ func TestNoCommonSeed(t *testing.T) {
 
 // The accounting of the slot replaces that of the processes, all buckets are there, and it
 // survives in results.json for a report that is made from the store alone.
-func TestSlotBooks(t *testing.T) {
+func TestSlotAccountingReplacesThatOfTheProcesses(t *testing.T) {
 	s := tnSweep(t)[0]
 	r := result(s, []bool{true, false})
 	slot := protocol.Accounting{WallSeconds: 100, Preemptions: 3, LostSteps: 17,
@@ -154,7 +154,7 @@ func TestSlotBooks(t *testing.T) {
 }
 
 // One damaged result file does not keep the others from being reported.
-func TestDamagedResultFile(t *testing.T) {
+func TestDamagedResultIsAFailureOfItsRun(t *testing.T) {
 	s := tnSweep(t)[0]
 	ctx, b := context.Background(), mem.New(time.Now)
 	if _, err := blob.PutBytes(ctx, b, "runs/"+s.RunName()+"/result.json", []byte(`{"format": 1, "run`), blob.Any); err != nil {
@@ -168,7 +168,7 @@ func TestDamagedResultFile(t *testing.T) {
 
 // Why an experiment was ended early stands in its row, and survives in results.json
 // for a report that is made from the store alone.
-func TestStoppedEarly(t *testing.T) {
+func TestStoppedRunsSayWhy(t *testing.T) {
 	const why, other = "stopped early: 3.00% at 0.25 of its steps, 2 of 3 were better", "skipped"
 	specs := tnSweep(t)
 	seeds := make([]experiment.Spec, 3)

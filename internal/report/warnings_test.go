@@ -33,7 +33,7 @@ func TestOneSeedOnOtherPuzzlesIsUnpaired(t *testing.T) {
 
 // A best accuracy on a part of the puzzles, and seeds that were best at other
 // steps, are not told as more than that.
-func TestBestSaysOnWhatAndWhen(t *testing.T) {
+func TestBestAccuracyNamesItsPuzzlesAndStep(t *testing.T) {
 	s := tnSweep(t)[3]
 	first := result(s, []bool{true, false, false, false})
 	first.Best = protocol.Eval{Step: 60, ExactAccuracy: 1, Puzzles: 2}
@@ -54,7 +54,7 @@ func TestBackslashStaysInItsCell(t *testing.T) {
 }
 
 // A seed that nobody has tried did not fail as another one did.
-func TestFailureIsOfItsSeed(t *testing.T) {
+func TestFailureOfOneSeedLeavesTheOthers(t *testing.T) {
 	ctx, b, s := context.Background(), mem.New(time.Now), tnSweep(t)[0]
 	if _, err := report.Write(ctx, b, "x", []report.Entry{{Spec: s, Failure: "out of memory"}}); err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func TestLongNamesLeaveTheDrawings(t *testing.T) {
 }
 
 // What curves and the paper's column cannot say is said beside them.
-func TestLimitsOfComparisonsAreSaid(t *testing.T) {
+func TestReportStatesTheLimitsOfComparisons(t *testing.T) {
 	s := tnSweep(t)[3]
 	_, files := write(t, []report.Entry{{Spec: s, Result: result(s, []bool{true, false})}})
 	wants(t, files["report.md"], "may be over fewer puzzles", "cannot be held against it")

@@ -17,7 +17,7 @@ import (
 
 // A report of other seeds takes the place of a sweep's in its folder; where the
 // sweep's time went is still known afterwards.
-func TestBooksOutliveReportsOfOtherRuns(t *testing.T) {
+func TestAccountingOutlivesReportsOfOtherRuns(t *testing.T) {
 	ctx, b, s := context.Background(), mem.New(time.Now), tnSweep(t)[0]
 	r := result(s, []bool{true, false})
 	data, err := r.Encode()
@@ -46,7 +46,7 @@ func TestBooksOutliveReportsOfOtherRuns(t *testing.T) {
 
 // The data block names the generator's profile, without which the data cannot be
 // made again, and test puzzles that were trained on.
-func TestDataBlockSaysWhatTheDataIs(t *testing.T) {
+func TestDataTableDescribesTheDatasets(t *testing.T) {
 	ctx, b, specs := context.Background(), mem.New(time.Now), tnSweep(t)
 	dir := t.TempDir()
 	const puzzle = "..............3.85..1.2.......5.7.....4...1...9.......5......73..2.1........4...9"
