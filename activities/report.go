@@ -43,8 +43,8 @@ func writeReport(ctx context.Context, b blob.Bucket, in ReportInput) ([]string, 
 	}
 	reported.Failures, reported.Stopped = nil, nil // of earlier sweeps; this one says what failed in it
 	for _, it := range in.Items {
-		if books, ok := in.Books[it.ID]; ok {
-			reported.Slots[it.Run] = books
+		if slot, ok := in.Books[it.ID]; ok {
+			reported.Slots[it.Run] = slot
 		}
 	}
 	var entries []report.Entry

@@ -44,7 +44,7 @@ type Info struct {
 	API         string   `json:"pjrt_api,omitempty"` // version of PJRT's API that the plugin has
 	Description string   `json:"description"`        // with the plugin's version
 	Arithmetic  string   `json:"arithmetic"`         // what decides the last bit of a result: two runs are bit-identical only where it is the same
-	Passed      []string `json:"passed,omitempty"`   // backends that "auto" found installed and that did not open, and why
+	Skipped     []string `json:"passed,omitempty"`   // backends that "auto" found installed and that did not open, and why
 	Devices     int      `json:"devices"`
 	DeviceNames []string `json:"device_names"`
 }
@@ -121,20 +121,20 @@ func Check(name string) error {
 
 // first opens the first of the names that does open, and says which installed ones before it did not or have no device.
 func first(ctx context.Context, o Options, names ...string) (b backends.Backend, info Info, err error) {
-	var passed []string
+	var skipped []string
 	for _, name := range names {
 		if p, ok := findPlugin(strings.TrimPrefix(name, "xla:")); ok && p.NoDevice() != nil {
-			passed = append(passed, fmt.Sprintf("%q: %v", name, p.NoDevice()))
+			skipped = append(skipped, fmt.Sprintf("%q: %v", name, p.NoDevice()))
 			continue
 		}
 		if b, info, err = open(ctx, name, o); err == nil {
 			break
 		}
 		if errors.Is(err, ErrOpen) {
-			passed = append(passed, err.Error())
+			skipped = append(skipped, err.Error())
 		}
 	}
-	info.Passed = passed
+	info.Skipped = skipped
 	return b, info, err
 }
 

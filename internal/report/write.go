@@ -71,7 +71,7 @@ func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) 
 	if err != nil {
 		return Written{}, fmt.Errorf("encode results.json: %w", err)
 	}
-	kept, err := keptBooks(ctx, b, sweepID, rows)
+	kept, err := keptAccounting(ctx, b, sweepID, rows)
 	if err != nil {
 		return Written{}, err
 	}
@@ -102,9 +102,9 @@ func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) 
 	return w, err
 }
 
-// keptBooks returns the new content of keptFile, nil if no run needs it.
-func keptBooks(ctx context.Context, b blob.Bucket, sweepID string, rows []Row) ([]byte, error) {
-	books := map[string]protocol.Accounting{}
+// keptAccounting returns the new content of keptFile, nil if no run needs it.
+func keptAccounting(ctx context.Context, b blob.Bucket, sweepID string, rows []Row) ([]byte, error) {
+	accounting := map[string]protocol.Accounting{}
 	for _, name := range []string{keptFile, resultsFile} {
 		key := layout.SweepKey(sweepID, name)
 		data, _, err := blob.ReadAll(ctx, b, key, 0)
@@ -116,22 +116,22 @@ func keptBooks(ctx context.Context, b blob.Bucket, sweepID string, rows []Row) (
 		}
 		var old []Row
 		if name == keptFile {
-			_ = json.Unmarshal(data, &books) // a damaged file cannot be recovered
+			_ = json.Unmarshal(data, &accounting) // a damaged file cannot be recovered
 		} else if json.Unmarshal(data, &old) == nil {
 			for _, r := range old {
-				maps.Copy(books, r.Slots)
+				maps.Copy(accounting, r.Slots)
 			}
 		}
 	}
 	for _, r := range rows {
 		for run := range r.Slots {
-			delete(books, run)
+			delete(accounting, run)
 		}
 	}
-	if len(books) == 0 {
+	if len(accounting) == 0 {
 		return nil, nil
 	}
-	return json.MarshalIndent(books, "", "  ")
+	return json.MarshalIndent(accounting, "", "  ")
 }
 
 // Reported is what the newest results.json about a run says beside its result. The keys are run names.
@@ -185,9 +185,9 @@ func ReadReported(ctx context.Context, b blob.Bucket) (Reported, error) {
 			}
 		}
 	}
-	for run, books := range kept {
+	for run, accounting := range kept {
 		if _, known := t.Slots[run]; !known {
-			t.Slots[run] = books
+			t.Slots[run] = accounting
 		}
 	}
 	return t, nil
@@ -212,8 +212,8 @@ func (t Reported) Entry(ctx context.Context, b blob.Bucket, s experiment.Spec) (
 		return e, err
 	}
 	for _, run := range slices.Backward(s.RunNames()) {
-		if books, ok := t.Slots[run]; ok {
-			e.Slot = &books
+		if accounting, ok := t.Slots[run]; ok {
+			e.Slot = &accounting
 		}
 	}
 	return e, nil

@@ -38,7 +38,7 @@ type Evaluation struct {
 func Evaluate(ctx context.Context, o EvalOptions) (Evaluation, error) {
 	o.defaults()
 	r := &run{o: o.Options, rows: map[evalKey]evalRows{}, bucket: o.Bucket, runs: layout.Run(o.Bucket, o.Run)}
-	r.say = newAnnouncer(o.Events, o.Now)
+	r.events = newAnnouncer(o.Events, o.Now)
 	r.watch = newStopwatch(o.Now, o.Start, protocol.BucketStarting)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer func() { r.close(cancel) }()
@@ -63,7 +63,7 @@ func Evaluate(ctx context.Context, o EvalOptions) (Evaluation, error) {
 		return Evaluation{}, fmt.Errorf("load checkpoint %s: %w", ck.Entry.Manifest, err)
 	}
 	rows, err := r.evaluate(ctx, r.model, ck.Step, o.Puzzles)
-	if errors.Is(err, errTold) {
+	if errors.Is(err, errNotice) {
 		err = fmt.Errorf("%w while evaluating: %s", ErrPreempted, r.notice)
 	}
 	if err != nil {

@@ -47,8 +47,8 @@ func (r *run) evalStep(ctx context.Context) error {
 		tfevents.Scalar{Tag: "test/exact_accuracy", Value: rows.ExactAccuracy},
 		tfevents.Scalar{Tag: "test/accuracy", Value: rows.CellAccuracy},
 		tfevents.Scalar{Tag: "test/q_halt_accuracy", Value: rows.QHaltAccuracy})
-	r.say.progress(func(e *protocol.Event) { e.BestExactAccuracy = r.meta.BestExactAccuracy })
-	r.say.event(protocol.Event{Type: protocol.EventEval, Step: r.step, ExactAccuracy: rows.ExactAccuracy, CellAccuracy: rows.CellAccuracy,
+	r.events.progress(func(e *protocol.Event) { e.BestExactAccuracy = r.meta.BestExactAccuracy })
+	r.events.event(protocol.Event{Type: protocol.EventEval, Step: r.step, ExactAccuracy: rows.ExactAccuracy, CellAccuracy: rows.CellAccuracy,
 		BestExactAccuracy: r.meta.BestExactAccuracy, Puzzles: rows.Puzzles})
 	r.state(protocol.StateTraining)
 	if !best {
@@ -79,8 +79,8 @@ func (r *run) goOn(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if r.told() {
-		return errTold
+	if r.noticed() {
+		return errNotice
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ func (r *run) evaluate(ctx context.Context, m *trm.Model, step int64, n int) (ev
 			}
 			rows.exact = append(rows.exact, out.Exact[i])
 		}
-		r.say.progress(func(e *protocol.Event) { e.DonePuzzles, e.Puzzles = len(rows.exact), len(subset) })
+		r.events.progress(func(e *protocol.Event) { e.DonePuzzles, e.Puzzles = len(rows.exact), len(subset) })
 	}
 	puzzles := float64(max(1, len(subset)))
 	rows.Eval = protocol.Eval{Step: step, Puzzles: len(subset), MeanSteps: float64(r.spec.HaltMaxSteps),

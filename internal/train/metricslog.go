@@ -18,8 +18,8 @@ type metricsLog struct {
 	events []byte
 }
 
-// take hands over what was collected and starts anew.
-func (m *metricsLog) take() (jsonl, events []byte) {
+// flush hands over what was collected and starts anew.
+func (m *metricsLog) flush() (jsonl, events []byte) {
 	jsonl, events = m.jsonl, m.events
 	m.jsonl, m.events = nil, nil
 	return jsonl, events

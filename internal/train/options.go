@@ -1,6 +1,33 @@
 // Package train is one rank's training process: batches, steps, evaluation,
 // checkpoints, metrics, and the result at the end. It knows no workflow engine
-// and no cloud; what it must tell its parent goes through plain functions.
+// and no cloud; what its parent must hear goes through plain functions.
+//
+// What goes in is a specification, a bucket and a name of the run (Options). What comes
+// out is a run in the bucket (internal/layout) and a protocol.AttemptResult. One attempt
+// (Run in run.go):
+//
+//	prepare   peek at the newest manifest; compare spec and dataset with the run's;
+//	  |       a complete run ends here, with its old result
+//	  |       open the dataset, acquire the fence, open the backend, compile
+//	restore   load the newest whole checkpoint, or the start values of the seed
+//	loop      per step: evaluate if due -> batch (feed.go) -> model step -> batch chain and log line
+//	  |       -> save beside training if due (save.go); the results of saves are polled here
+//	finish    hash the state; for the last step evaluate on all test puzzles and write result.json
+//
+// How an attempt ends:
+//
+//	last step done       -> result.json            -> nil
+//	Options.MaxSteps     -> checkpoint             -> nil
+//	notice               -> checkpoint             -> ErrPreempted
+//	fence lost           -> nothing more is stored -> checkpoint.ErrFenced
+//	loss not finite      -> nothing more is stored -> ErrDiverged
+//	storage away for longer than Options.Patience  -> the storage's error
+//
+// An attempt that is killed at any point leaves a run that the next one resumes bit for
+// bit: the state, the counters and the log are committed together.
+//
+// Other entries: Evaluate (evalrun.go) and Verify read a run without acquiring it, Import
+// begins one from given weights, Trial trains a few steps, restores and compares.
 package train
 
 import (

@@ -113,7 +113,7 @@ func (r *run) complete(ctx context.Context, m *checkpoint.Manifest) (protocol.At
 	if r.batches, err = ParseBatchChain(m.Meta.BatchSHA256); err != nil {
 		return r.result(), false, err
 	}
-	r.say.progress(func(e *protocol.Event) {
+	r.events.progress(func(e *protocol.Event) {
 		e.Step, e.Total, e.CommittedStep, e.BestExactAccuracy = r.step, r.total, r.step, r.meta.BestExactAccuracy
 	})
 	res := r.result()

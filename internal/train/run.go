@@ -24,7 +24,7 @@ type run struct {
 	unnamed bool            // the run has the name that its spec gives it
 	life    context.Context // of the whole attempt
 	spec    experiment.Spec
-	say     *announcer
+	events  *announcer
 	watch   *stopwatch
 	bucket  blob.Bucket // the store, patient
 	runs    blob.Bucket // runs/<run>/
@@ -51,13 +51,13 @@ type run struct {
 	lastSaved    int64 // step of the newest snapshot taken
 	stepSeconds  float64
 	rows         map[evalKey]evalRows // evaluations of this process, for the result
-	notice       string               // why to stop, once told
+	notice       string               // reason of the notice that has arrived
 	newest       checkpoint.Entry     // of the manifest that peek has read
 	digest       string               // of the state that was committed or restored last
 	spare        tensor.State         // memory for the next snapshot
 }
 
-// closePatience is how long an ended attempt waits for a storage request that does not hear.
+// closePatience is how long an ended attempt waits for a storage request that ignores the end of its context.
 const closePatience = 10 * time.Second
 
 // Run trains until the run is complete, Options.MaxSteps is reached, or a
@@ -69,11 +69,11 @@ func Run(ctx context.Context, o Options) (protocol.AttemptResult, error) {
 	o.defaults()
 	ctx, cancel := context.WithCancelCause(ctx)
 	r := &run{o: o, unnamed: unnamed, spec: o.Spec, total: o.Spec.TotalSteps(), rows: map[evalKey]evalRows{}}
-	r.say = newAnnouncer(o.Events, o.Now)
+	r.events = newAnnouncer(o.Events, o.Now)
 	r.watch = newStopwatch(o.Now, o.Start, protocol.BucketStarting)
 	defer r.close(cancel)
-	go r.say.run(ctx)
-	r.say.progress(func(e *protocol.Event) { e.Total = r.total })
+	go r.events.run(ctx)
+	r.events.progress(func(e *protocol.Event) { e.Total = r.total })
 	r.state(protocol.StateStarting)
 
 	res, done, err := r.begin(ctx, cancel)
@@ -83,7 +83,7 @@ func Run(ctx context.Context, o Options) (protocol.AttemptResult, error) {
 	if err = r.loop(ctx); err == nil {
 		res, err = r.finish(ctx)
 	}
-	if errors.Is(err, errTold) {
+	if errors.Is(err, errNotice) {
 		err = r.preempted(ctx)
 	}
 	if errors.Is(err, ErrPreempted) {
@@ -101,7 +101,7 @@ func Run(ctx context.Context, o Options) (protocol.AttemptResult, error) {
 // waits for: there is nothing to save yet. done: the run was complete before.
 func (r *run) begin(ctx context.Context, cancel context.CancelCauseFunc) (res protocol.AttemptResult, done bool, err error) {
 	r.life = ctx
-	err = r.untilTold(ctx, func(ctx context.Context) (err error) {
+	err = r.untilNotice(ctx, func(ctx context.Context) (err error) {
 		if res, done, err = r.prepare(ctx); done || err != nil {
 			return err
 		}
@@ -111,17 +111,17 @@ func (r *run) begin(ctx context.Context, cancel context.CancelCauseFunc) (res pr
 		return err
 	})
 	if err != nil && r.notice != "" {
-		r.say.event(protocol.Event{Type: protocol.EventNotice, Step: r.step, Message: r.notice})
+		r.events.event(protocol.Event{Type: protocol.EventNotice, Step: r.step, Message: r.notice})
 		err = fmt.Errorf("%w before anything was trained: %s", ErrPreempted, r.notice)
 	}
 	return res, done, err
 }
 
-// errTold: a notice has arrived in the middle of something that need not be finished.
-var errTold = errors.New("told to stop")
+// errNotice ends what need not be finished once a notice has arrived.
+var errNotice = errors.New("told to stop")
 
-// told reports whether a notice has arrived.
-func (r *run) told() bool {
+// noticed reports whether a notice has arrived.
+func (r *run) noticed() bool {
 	if r.notice != "" {
 		return true
 	}
@@ -134,8 +134,8 @@ func (r *run) told() bool {
 	}
 }
 
-// guard ends ctx when another attempt has acquired the run: between two saves
-// nothing else would tell.
+// guard ends ctx when another attempt has acquired the run. Without it, this attempt
+// would notice only at its next save.
 func (r *run) guard(ctx context.Context, cancel context.CancelCauseFunc) {
 	t := time.NewTicker(r.o.CheckEvery)
 	defer t.Stop()
@@ -170,8 +170,8 @@ func (r *run) loop(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if r.told() {
-			return errTold
+		if r.noticed() {
+			return errNotice
 		}
 		if err := r.poll(); err != nil {
 			return err
@@ -225,7 +225,7 @@ func (r *run) trainStep(ctx context.Context, feed <-chan fed) error {
 	r.observe(now.Sub(begin).Seconds())
 	loss := res.Loss / float64(r.spec.GlobalBatchSize)
 	r.log.step(step, loss, metrics, lr, now)
-	r.say.progress(func(e *protocol.Event) {
+	r.events.progress(func(e *protocol.Event) {
 		e.Step, e.LR = step, lr
 		e.Loss = loss
 		if metrics != nil {
@@ -263,7 +263,7 @@ func (r *run) observe(seconds float64) {
 // state switches bucket and announces it.
 func (r *run) state(s string) {
 	r.watch.switchTo(s)
-	r.say.progress(func(e *protocol.Event) {
+	r.events.progress(func(e *protocol.Event) {
 		e.State = s
 		e.Goodput = r.watch.snapshot()
 	})
@@ -285,7 +285,7 @@ func (r *run) result() protocol.AttemptResult {
 // close ends everything that runs beside the step loop, and frees the rest.
 func (r *run) close(cancel context.CancelCauseFunc) {
 	cancel(nil)
-	r.say.close()
+	r.events.close()
 	wait, stop := context.WithTimeout(context.Background(), closePatience)
 	defer stop()
 	if r.saver != nil { // nothing of an attempt reaches the store after its end

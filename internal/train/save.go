@@ -73,8 +73,8 @@ func (r *run) ended(res checkpoint.SaveResult) error {
 	}
 	step := res.Commit.Step
 	r.digest = res.Commit.StateSHA256
-	r.say.progress(func(e *protocol.Event) { e.CommittedStep = step })
-	r.say.event(protocol.Event{Type: protocol.EventCheckpoint, Step: step, Seconds: res.Commit.Took.Seconds(), Bytes: res.Commit.Bytes})
+	r.events.progress(func(e *protocol.Event) { e.CommittedStep = step })
+	r.events.event(protocol.Event{Type: protocol.EventCheckpoint, Step: step, Seconds: res.Commit.Took.Seconds(), Bytes: res.Commit.Bytes})
 	return nil
 }
 
@@ -91,7 +91,7 @@ func (r *run) chooseInterval() {
 	if fixed := r.spec.CheckpointEverySteps > 0; fixed && old.Steps > 0 || !fixed && old.Seconds > 0 && math.Abs(c.Seconds/old.Seconds-1) < 0.25 {
 		return
 	}
-	r.say.event(protocol.Event{Type: protocol.EventInterval, Step: r.step, Message: c.Reason})
+	r.events.event(protocol.Event{Type: protocol.EventInterval, Step: r.step, Message: c.Reason})
 	r.o.Logger.Info("checkpoint interval", "steps", c.Steps, "reason", c.Reason)
 }
 
@@ -173,13 +173,13 @@ func (r *run) snapshot() (checkpoint.Snapshot, error) {
 		meta.Extra = map[string]json.RawMessage{}
 	}
 	meta.Extra["goodput"], meta.Extra[computedKey] = goodput, parts
-	jsonl, events := r.log.take()
+	jsonl, events := r.log.flush()
 	return checkpoint.Snapshot{Step: r.step, State: state, Meta: meta, MetricsJSONL: jsonl, TFEvents: events, Check: finite}, nil
 }
 
 // preempted saves the current step and reports why it stopped.
 func (r *run) preempted(ctx context.Context) error {
-	r.say.event(protocol.Event{Type: protocol.EventNotice, Step: r.step, Message: r.notice})
+	r.events.event(protocol.Event{Type: protocol.EventNotice, Step: r.step, Message: r.notice})
 	if err := r.saveNow(ctx); err != nil {
 		return fmt.Errorf("save after notice (%s): %w", r.notice, err)
 	}

@@ -46,7 +46,7 @@ func TestDrainHearsOfEverySave(t *testing.T) {
 			}
 			o := Options{Spec: tiny(t), Logger: slog.New(slog.DiscardHandler)}
 			o.defaults()
-			r := &run{o: o, spec: o.Spec, say: newAnnouncer(o.Events, o.Now), writer: w, saver: checkpoint.NewSaver(t.Context(), w)}
+			r := &run{o: o, spec: o.Spec, events: newAnnouncer(o.Events, o.Now), writer: w, saver: checkpoint.NewSaver(t.Context(), w)}
 			save := func(step int64, line string, check func(tensor.State) error) {
 				started, err := r.saver.Start(func() (checkpoint.Snapshot, error) {
 					return checkpoint.Snapshot{Step: step, State: tensor.State{"scalar": {DType: tensor.I64, Data: make([]byte, 8)}}, MetricsJSONL: []byte(line), Check: check}, nil

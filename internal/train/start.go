@@ -60,11 +60,11 @@ func (r *run) findName(ctx context.Context) (err error) {
 // storage tells of a store that fails, and of one that answers again (err is nil).
 func (r *run) storage(op, key string, err error, waited time.Duration) {
 	if err == nil {
-		r.say.event(protocol.Event{Type: protocol.EventStorage, Seconds: waited.Seconds(), Message: fmt.Sprintf("%s %s: storage answers again after %s", op, key, waited.Round(time.Millisecond))})
+		r.events.event(protocol.Event{Type: protocol.EventStorage, Seconds: waited.Seconds(), Message: fmt.Sprintf("%s %s: storage answers again after %s", op, key, waited.Round(time.Millisecond))})
 		r.o.Logger.Info("storage answers again", "op", op, "key", key, "waited", waited.Round(time.Millisecond))
 		return
 	}
-	r.say.event(protocol.Event{Type: protocol.EventStorage, Seconds: waited.Seconds(), Message: fmt.Sprintf("%s %s: %v", op, key, err)})
+	r.events.event(protocol.Event{Type: protocol.EventStorage, Seconds: waited.Seconds(), Message: fmt.Sprintf("%s %s: %v", op, key, err)})
 	r.o.Logger.Warn("storage is failing, waiting", "op", op, "key", key, "error", err, "waited", waited.Round(time.Millisecond))
 }
 
@@ -86,7 +86,7 @@ func (r *run) acquire(ctx context.Context, there *checkpoint.Manifest) (err erro
 	if err != nil {
 		return r.unopened(name, there, err)
 	}
-	for _, why := range info.Passed {
+	for _, why := range info.Skipped {
 		r.o.Logger.Warn("a backend is installed and does not open; another one trains", "error", why, "backend", info.Name)
 	}
 	r.info = info
@@ -104,8 +104,9 @@ func (r *run) acquire(ctx context.Context, there *checkpoint.Manifest) (err erro
 	return nil
 }
 
-// untilTold runs f, whose context ends with errTold when a notice arrives: neither a busy device nor storage is waited for any longer then.
-func (r *run) untilTold(ctx context.Context, f func(ctx context.Context) error) (err error) {
+// untilNotice runs f under a context that ends with errNotice when a notice arrives, so
+// that f waits no longer for a busy device or for storage.
+func (r *run) untilNotice(ctx context.Context, f func(ctx context.Context) error) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	done := make(chan struct{})
@@ -116,7 +117,7 @@ func (r *run) untilTold(ctx context.Context, f func(ctx context.Context) error) 
 	select {
 	case why := <-r.o.Notice:
 		r.notice = cmp.Or(why, "told to stop")
-		cancel(errTold)
+		cancel(errNotice)
 		<-done
 	case <-done:
 	}
@@ -165,10 +166,10 @@ func (r *run) restore(ctx context.Context) error {
 	r.step, r.restoredFrom, r.lastSaved = ck.Step, ck.Step, ck.Step
 	r.digest = ck.Manifest.StateSHA256
 	for _, e := range ck.Skipped {
-		r.say.event(protocol.Event{Type: protocol.EventStorage, Step: e.Step, Message: fmt.Sprintf("checkpoint %s is bad (%s); an older one is used", e.Manifest, e.Bad)})
+		r.events.event(protocol.Event{Type: protocol.EventStorage, Step: e.Step, Message: fmt.Sprintf("checkpoint %s is bad (%s); an older one is used", e.Manifest, e.Bad)})
 	}
 	r.ready()
-	r.say.event(protocol.Event{Type: protocol.EventRestored, Step: r.step, RestoredFrom: r.step, Seconds: ck.Took.Seconds(), Bytes: ck.Bytes})
+	r.events.event(protocol.Event{Type: protocol.EventRestored, Step: r.step, RestoredFrom: r.step, Seconds: ck.Took.Seconds(), Bytes: ck.Bytes})
 	return nil
 }
 
@@ -177,7 +178,7 @@ func (r *run) ready() {
 	r.meta.CodeVersion = version.Code()
 	r.compute()
 	r.lastSave = r.o.Now()
-	r.say.progress(func(e *protocol.Event) {
+	r.events.progress(func(e *protocol.Event) {
 		e.Step, e.Total, e.CommittedStep, e.BestExactAccuracy = r.step, r.total, r.step, r.meta.BestExactAccuracy
 	})
 }

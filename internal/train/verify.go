@@ -123,7 +123,7 @@ func verifyOnce(ctx context.Context, o VerifyOptions) (Verification, int64, erro
 
 // recompute goes beyond the checkpoints' own check: spec, batches, log and result.
 func (v Verification) recompute(ctx context.Context, o VerifyOptions, runs blob.Bucket, rep checkpoint.Report) (Verification, error) {
-	v.take(rep)
+	v.addCheckpoints(rep)
 	if rep.Newest == nil {
 		if len(rep.Head.Entries) > 0 {
 			v.fault("no checkpoint can be restored")
@@ -180,8 +180,8 @@ func (v Verification) done() Verification {
 	return v
 }
 
-// take copies what the checkpoints' own check found.
-func (v *Verification) take(rep checkpoint.Report) {
+// addCheckpoints copies what the checkpoints' own check found.
+func (v *Verification) addCheckpoints(rep checkpoint.Report) {
 	v.Objects, v.Bytes = rep.Objects, rep.Bytes
 	for _, c := range rep.Checkpoints {
 		e := c.Entry
