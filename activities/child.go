@@ -77,7 +77,8 @@ func (c Child) run(stop <-chan struct{}, name string, spec []byte, env, args []s
 	}
 	cmd := exec.Command(command[0], append(append([]string{}, command[1:]...), args...)...)
 	cmd.Env = slices.Concat(os.Environ(), c.Env, env)
-	cmd.Stdin, cmd.Stderr = bytes.NewReader(spec), log
+	cmd.Stdin = bytes.NewReader(spec) // not a file: a worker that is killed would leave it behind
+	cmd.Stderr = log
 	var end exit
 	err = supervise.Tied(cmd, syscall.SIGKILL, func() (err error) {
 		end, err = c.follow(cmd, stop, on)

@@ -23,10 +23,10 @@ type TrialResult struct {
 	StateSHA256 string    `json:"state_sha256"` // after the last step, and again after restoring it
 }
 
-// Trial trains a spec's model for a few steps, with a learning rate that can be
-// seen and on one batch, on the real data, backend and store, saves, restores the
-// checkpoint into a new model and compares. The loss must fall: an error says what is
-// wrong. The caller gives a bucket of its own and removes what is left there. o.Events must be nil.
+// Trial trains a spec's model for a few steps on the real data, backend and store, saves,
+// restores the checkpoint into a new model and compares. The loss must fall: an error says
+// what is wrong. The learning rate is high enough for that to show, and every step gets the
+// same batch: of different small batches a later one may be harder than the first. The caller gives a bucket of its own and removes what is left there. o.Events must be nil.
 func Trial(ctx context.Context, o Options, steps int64) (TrialResult, error) {
 	var out TrialResult
 	o.Spec, o.Run, o.MaxSteps, o.sameBatch = trialSpec(o.Spec, steps), "trial", steps, true
