@@ -205,48 +205,58 @@ func (b *builder) DotGeneral(lhs backends.Op, lc, lb []int, rhs backends.Op, rc,
 	if l.DType == dtypes.Uint8 || l.DType == dtypes.Uint32 {
 		return nil, fmt.Errorf("backend cpu: DotGeneral of %s is not supported", l.DType)
 	}
-	norm := func(axes []int, s shapes.Shape) ([]int, bool) {
-		out := slices.Clone(axes)
-		for i, a := range out {
-			if a < 0 {
-				out[i] = a + s.Rank()
-			}
-			if out[i] < 0 || out[i] >= s.Rank() || slices.Contains(out[:i], out[i]) {
-				return nil, false
-			}
-		}
-		return out, true
-	}
 	sp := dotSpec{}
 	var ok [4]bool
-	sp.leftContract, ok[0] = norm(lc, l)
-	sp.leftBatch, ok[1] = norm(lb, l)
-	sp.rightContract, ok[2] = norm(rc, r)
-	sp.rightBatch, ok[3] = norm(rb, r)
+	sp.leftContract, ok[0] = countedFromStart(lc, l.Rank())
+	sp.leftBatch, ok[1] = countedFromStart(lb, l.Rank())
+	sp.rightContract, ok[2] = countedFromStart(rc, r.Rank())
+	sp.rightBatch, ok[3] = countedFromStart(rb, r.Rank())
 	if ok != [4]bool{true, true, true, true} {
 		return nil, fault
 	}
-	var dims []int
-	for i := range sp.leftBatch {
-		left, right := sp.leftBatch[i], sp.rightBatch[i]
-		both := slices.Contains(sp.leftContract, left) || slices.Contains(sp.rightContract, right)
-		if both || l.Dimensions[left] != r.Dimensions[right] {
-			return nil, fault
-		}
-		dims = append(dims, l.Dimensions[sp.leftBatch[i]])
-	}
-	for i := range sp.leftContract {
-		if l.Dimensions[sp.leftContract[i]] != r.Dimensions[sp.rightContract[i]] {
-			return nil, fault
-		}
-	}
-	for _, a := range freeAxes(l.Rank(), sp.leftContract, sp.leftBatch) {
-		dims = append(dims, l.Dimensions[a])
-	}
-	for _, a := range freeAxes(r.Rank(), sp.rightContract, sp.rightBatch) {
-		dims = append(dims, r.Dimensions[a])
+	dims, agree := sp.resultDims(l.Dimensions, r.Dimensions)
+	if !agree {
+		return nil, fault
 	}
 	return b.add(backends.OpTypeDotGeneral, shapes.Make(l.DType, dims...), sp, in...)
+}
+
+// countedFromStart replaces axes that count from the end. It fails if an axis is not there or occurs twice.
+func countedFromStart(axes []int, rank int) ([]int, bool) {
+	out := slices.Clone(axes)
+	for i, a := range out {
+		if a < 0 {
+			out[i] = a + rank
+		}
+		if out[i] < 0 || out[i] >= rank || slices.Contains(out[:i], out[i]) {
+			return nil, false
+		}
+	}
+	return out, true
+}
+
+// resultDims returns the dimensions of a product of operands with dimensions l and r. It fails if those of the axes do not agree.
+func (sp dotSpec) resultDims(l, r []int) (dims []int, ok bool) {
+	for i, left := range sp.leftBatch {
+		right := sp.rightBatch[i]
+		contracted := slices.Contains(sp.leftContract, left) || slices.Contains(sp.rightContract, right)
+		if contracted || l[left] != r[right] {
+			return nil, false
+		}
+		dims = append(dims, l[left])
+	}
+	for i, left := range sp.leftContract {
+		if l[left] != r[sp.rightContract[i]] {
+			return nil, false
+		}
+	}
+	for _, a := range freeAxes(len(l), sp.leftContract, sp.leftBatch) {
+		dims = append(dims, l[a])
+	}
+	for _, a := range freeAxes(len(r), sp.rightContract, sp.rightBatch) {
+		dims = append(dims, r[a])
+	}
+	return dims, true
 }
 
 // Gather takes slices of the operand at indices (XLA semantics: starts are clamped).

@@ -5,10 +5,13 @@ import (
 	"fmt"
 )
 
-// Go's assembler lacks AMX and VCVTNE2PS2BF16; these write their bytes. Registers are numbers as the processor counts them.
+// Go's assembler lacks AMX and VCVTNE2PS2BF16, so the functions of this file write the bytes of these instructions.
+
+// regNumber numbers the registers as the processor does.
 var regNumber = map[string]int{"AX": 0, "CX": 1, "DX": 2, "BX": 3, "SI": 6, "DI": 7,
 	"R8": 8, "R9": 9, "R10": 10, "R11": 11, "R12": 12, "R13": 13, "R14": 14, "R15": 15}
 
+// raw emits bytes.
 func raw(b ...int) {
 	s := "\t"
 	for i, x := range b {
