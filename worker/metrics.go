@@ -19,7 +19,10 @@ func serveMetrics(ctx context.Context, o Options) (func(*client.Options), error)
 	if err != nil {
 		return nil, err
 	}
-	registry := metrics.New()
+	registry, err := metrics.New()
+	if err != nil {
+		return nil, err
+	}
 	address, err := registry.Serve(ctx, o.MetricsAddress, g)
 	if err != nil {
 		return nil, err

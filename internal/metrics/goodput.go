@@ -6,7 +6,7 @@ import (
 	"trmsweep/internal/protocol"
 )
 
-// Names of the goodput's metrics, labelled sweep, phase and experiment.
+// Names of the metrics of goodput, labelled sweep, phase and experiment.
 const (
 	SlotSeconds  = "trmsweep_slot_seconds"  // and bucket: seconds so far, all buckets add up to the slot's wall clock
 	GoodputRatio = "trmsweep_goodput_ratio" // training / time in a slot
@@ -14,16 +14,11 @@ const (
 	Preemptions  = "trmsweep_preemptions"
 )
 
-func help(name string) string {
-	if text, ok := map[string]string{
-		SlotSeconds:  "Wall clock of an experiment's slot so far, by goodput bucket.",
-		GoodputRatio: "Share of the time in a slot that trained steps which count.",
-		LostSteps:    "Optimizer steps computed again after a preemption or failure.",
-		Preemptions:  "Attempts that ended because the host was taken away.",
-	}[name]; ok {
-		return text
-	}
-	return "Counted by the Temporal SDK."
+var help = map[string]string{
+	SlotSeconds:  "Wall clock of an experiment's slot so far, by goodput bucket.",
+	GoodputRatio: "Share of the time in a slot that trained steps which count.",
+	LostSteps:    "Optimizer steps computed again after a preemption or failure.",
+	Preemptions:  "Attempts that ended because the host was taken away.",
 }
 
 // Goodput is where one experiment stands in a sweep.

@@ -2,6 +2,7 @@ package metrics_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -36,7 +37,7 @@ func local(t *testing.T) *guard.Guard {
 }
 
 func TestGuarded(t *testing.T) {
-	address, err := metrics.New().Serve(t.Context(), "127.0.0.1:0", local(t))
+	address, err := registry(t).Serve(t.Context(), "127.0.0.1:0", local(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,10 +56,19 @@ func TestGuarded(t *testing.T) {
 	}
 }
 
+func registry(t *testing.T) *metrics.Registry {
+	t.Helper()
+	r, err := metrics.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 func TestScrape(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	r := metrics.New()
+	r := registry(t)
 	address, err := r.Serve(ctx, "127.0.0.1:0", local(t))
 	if err != nil {
 		t.Fatal(err)
@@ -95,11 +105,28 @@ func TestScrape(t *testing.T) {
 func TestServeTakenAddress(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	address, err := metrics.New().Serve(ctx, "127.0.0.1:0", local(t))
+	address, err := registry(t).Serve(ctx, "127.0.0.1:0", local(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := metrics.New().Serve(ctx, address, local(t)); err == nil || !strings.Contains(err.Error(), "--metrics-address") {
+	if _, err := registry(t).Serve(ctx, address, local(t)); err == nil || !strings.Contains(err.Error(), "--metrics-address") {
 		t.Errorf("taken address: %v", err)
+	}
+}
+
+// OpenTelemetry's own limit is 2000 series of one name.
+func TestEveryExperimentOfALargeSweepIsCounted(t *testing.T) {
+	r := registry(t)
+	address, err := r.Serve(t.Context(), "127.0.0.1:0", local(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := r.Handler()
+	for i := range 2500 {
+		metrics.Goodput{Sweep: "s", Experiment: fmt.Sprintf("e%d", i), LostSteps: 1}.Publish(h)
+	}
+	text := scrape(t, address)
+	if n := strings.Count(text, "\ntrmsweep_lost_steps{"); n != 2500 || strings.Contains(text, "overflow") {
+		t.Errorf("%d of 2500 experiments are served", n)
 	}
 }
