@@ -139,7 +139,8 @@ func newStartCmd(v *viper.Viper) *cobra.Command {
 	fl := cmd.Flags()
 	fl.StringVar(&typ, "type", "", "workflow type: "+strings.Join(queues.WorkflowTypes, ", "))
 	fl.StringVarP(&queue, "task-queue", "t", queues.Workflows, "task queue; another one may know other types")
-	fl.StringVarP(&id, "workflow-id", "w", "", "workflow id (default: the type and a random part); an id that runs already is not started again")
+	fl.StringVarP(&id, "workflow-id", "w", "", "workflow id (default: the type and a random part); an id that runs already is not "+
+		"started again")
 	fl.BoolVar(&wait, "wait", false, "wait for the result and print it")
 	in.flags(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(queues.WorkflowTypes, cobra.ShellCompDirectiveNoFileComp))
@@ -152,7 +153,8 @@ func newStartCmd(v *viper.Viper) *cobra.Command {
 			return err
 		}
 		if !cmd.Flags().Changed("task-queue") && !slices.Contains(queues.WorkflowTypes, typ) {
-			return usagef("unknown workflow type %q (known: %s); for a worker of your own name its queue with --task-queue", typ, strings.Join(queues.WorkflowTypes, ", "))
+			return usagef("unknown workflow type %q (known: %s); for a worker of your own name its queue with --task-queue", typ,
+				strings.Join(queues.WorkflowTypes, ", "))
 		}
 		if id == "" {
 			var b [4]byte

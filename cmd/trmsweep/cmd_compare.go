@@ -82,10 +82,13 @@ func printComparison(a *app, c report.Comparison) {
 		return
 	}
 	if c.CILow == nil {
-		fmt.Fprintf(a.stdout, "\ndifference %+.2f points of final exact accuracy; no interval, the results do not say which puzzles were solved\n", 100*c.Delta)
+		fmt.Fprintf(a.stdout, "\ndifference %+.2f points of final exact accuracy; no interval, the results do not say which puzzles "+
+			"were solved\n", 100*c.Delta)
 	} else {
-		fmt.Fprintf(a.stdout, "\ndifference %+.2f points of final exact accuracy, 95%% interval %+.2f to %+.2f, p %.3g, over the same %d test puzzles\n", 100*c.Delta, 100**c.CILow, 100**c.CIHigh, *c.P, c.Puzzles)
-		fmt.Fprintf(a.stdout, "a true difference of %.2f points would be found in 80%% of cases; one seed each: what another seed would give is not in the interval\n", 100**c.MDE)
+		fmt.Fprintf(a.stdout, "\ndifference %+.2f points of final exact accuracy, 95%% interval %+.2f to %+.2f, p %.3g, over the same %d "+
+			"test puzzles\n", 100*c.Delta, 100**c.CILow, 100**c.CIHigh, *c.P, c.Puzzles)
+		fmt.Fprintf(a.stdout, "a true difference of %.2f points would be found in 80%% of cases; one seed each: what another seed would give "+
+			"is not in the interval\n", 100**c.MDE)
 	}
 	if c.SameState {
 		fmt.Fprintln(a.stdout, "both ended in the same training state, bit for bit")

@@ -20,7 +20,8 @@ import (
 
 // newControlCmds steer a running sweep.
 func newControlCmds(a *app) []*cobra.Command {
-	return []*cobra.Command{newPauseCmd(a), newResumeCmd(a), newSkipCmd(a), newRetryCmd(a), newStopCmd(a), newPriorityCmd(a), newAddSeedsCmd(a), newExtendCmd(a), newCancelCmd(a)}
+	return []*cobra.Command{newPauseCmd(a), newResumeCmd(a), newSkipCmd(a), newRetryCmd(a), newStopCmd(a), newPriorityCmd(a),
+		newAddSeedsCmd(a), newExtendCmd(a), newCancelCmd(a)}
 }
 
 func newPauseCmd(a *app) *cobra.Command {
@@ -45,7 +46,8 @@ func newStopCmd(a *app) *cobra.Command {
 
 func newPriorityCmd(a *app) *cobra.Command {
 	var c study.Command
-	cmd := &cobra.Command{Use: "priority [EXPERIMENT...]", Short: "Move waiting experiments in the hosts' queue (none named: all)", Args: cobra.ArbitraryArgs}
+	cmd := &cobra.Command{Use: "priority [EXPERIMENT...]", Short: "Move waiting experiments in the hosts' queue (none named: all)",
+		Args: cobra.ArbitraryArgs}
 	cmd.Flags().IntVar(&c.Priority, "to", 0, "1 (first) to 5 (last)")
 	needs(cmd, "to", func() error {
 		if c.Priority < 1 || c.Priority > 5 {
@@ -58,7 +60,8 @@ func newPriorityCmd(a *app) *cobra.Command {
 
 func newAddSeedsCmd(a *app) *cobra.Command {
 	var c study.Command
-	cmd := &cobra.Command{Use: "add-seeds [EXPERIMENT...]", Short: "Train experiments with more seeds too (none named: all)", Args: cobra.ArbitraryArgs}
+	cmd := &cobra.Command{Use: "add-seeds [EXPERIMENT...]", Short: "Train experiments with more seeds too (none named: all)",
+		Args: cobra.ArbitraryArgs}
 	cmd.Flags().Int64SliceVar(&c.Seeds, "seeds", nil, "the seeds to add")
 	needs(cmd, "seeds", func() error {
 		if slices.ContainsFunc(c.Seeds, func(s int64) bool { return s < 0 }) {
@@ -71,7 +74,8 @@ func newAddSeedsCmd(a *app) *cobra.Command {
 
 func newExtendCmd(a *app) *cobra.Command {
 	var c study.Command
-	cmd := &cobra.Command{Use: "extend EXPERIMENT...", Short: "Go on with experiments, as new ones, to more epochs", Args: cobra.MinimumNArgs(1)}
+	cmd := &cobra.Command{Use: "extend EXPERIMENT...", Short: "Go on with experiments, as new ones, to more epochs",
+		Args: cobra.MinimumNArgs(1)}
 	cmd.Flags().IntVar(&c.Epochs, "epochs", 0, "epochs in all")
 	needs(cmd, "epochs", func() error { return atLeast(cmd, 1, "epochs") })
 	return controlled(a, cmd, study.ActionExtend, &c)
@@ -146,10 +150,12 @@ func control(ctx context.Context, c client.Client, id string, u study.Command) (
 	}
 	var gone *serviceerror.NotFound
 	if errors.As(err, &gone) {
-		return nil, fmt.Errorf("%s %s: no sweep of this id is running (%w); starting it again trains what is missing or failed", u.Action, id, err)
+		return nil, fmt.Errorf("%s %s: no sweep of this id is running (%w); starting it again trains what is missing or failed", u.Action, id,
+			err)
 	}
 	if err != nil && errors.Is(context.Cause(ctx), errNobodyAnswers) {
-		return nil, fmt.Errorf("%s %s: %w within %s; the server may still hand it on when a worker comes", u.Action, id, errNobodyAnswers, controlWait)
+		return nil, fmt.Errorf("%s %s: %w within %s; the server may still hand it on when a worker comes", u.Action, id, errNobodyAnswers,
+			controlWait)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", u.Action, id, reason(err))

@@ -53,7 +53,8 @@ which are easy puzzles with clues too many unless --minimal says otherwise.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&o.Source, "source", "", "CSV (plain, .gz, .zst), list of puzzles, folder with train.csv and test.csv, gs:// and either of them, hf:owner/name[@revision], or generate[:profile]")
+	fl.StringVar(&o.Source, "source", "", "CSV (plain, .gz, .zst), list of puzzles, folder with train.csv and test.csv, gs:// and either "+
+		"of them, hf:owner/name[@revision], or generate[:profile]")
 	fl.StringVar(&o.TestSource, "test", "", "file of the test split")
 	fl.StringVar(&out, "out", "", "folder to make")
 	fl.IntVar(&o.Subsample, "subsample", 0, "train puzzles drawn from the source, 0 = all")
@@ -110,15 +111,18 @@ func runDatasetBuild(ctx context.Context, a *app, o dataset.Options, out string,
 // notes say what the user may not have expected.
 func notes(a *app, sum dataset.Summary) {
 	if sum.Test.Groups == 0 {
-		fmt.Fprintln(a.stderr, "note: no test split was made, and training needs one: give its file with --test, or a folder with train.csv and test.csv")
+		fmt.Fprintln(a.stderr, "note: no test split was made, and training needs one: give its file with --test, or a folder with train.csv "+
+			"and test.csv")
 	}
 	for _, s := range splits(sum) {
 		if s.BadRows > 0 {
-			fmt.Fprintf(a.stderr, "warning: %d faulty rows of %s left out: %s%s\n", s.BadRows, s.name, strings.Join(s.Faults, "; "), more(int(s.BadRows), len(s.Faults)))
+			fmt.Fprintf(a.stderr, "warning: %d faulty rows of %s left out: %s%s\n", s.BadRows, s.name, strings.Join(s.Faults, "; "),
+				more(int(s.BadRows), len(s.Faults)))
 		}
 	}
 	if n := sum.TestInTrainCount; n > 0 {
-		fmt.Fprintf(a.stderr, "warning: %d test puzzles are train puzzles up to symmetry: test groups %s%s\n", n, strings.Trim(fmt.Sprint(sum.TestInTrain), "[]"), more(n, len(sum.TestInTrain)))
+		fmt.Fprintf(a.stderr, "warning: %d test puzzles are train puzzles up to symmetry: test groups %s%s\n", n,
+			strings.Trim(fmt.Sprint(sum.TestInTrain), "[]"), more(n, len(sum.TestInTrain)))
 	}
 }
 
@@ -144,7 +148,8 @@ func printSummary(a *app, sum dataset.Summary) {
 		if s.Groups == 0 {
 			continue
 		}
-		fmt.Fprintf(a.stdout, "%-5s %d puzzles, %d rows, of %d in the source; %d faulty rows left out\n", s.name, s.Groups, s.Rows, s.SourceRows, s.BadRows)
+		fmt.Fprintf(a.stdout, "%-5s %d puzzles, %d rows, of %d in the source; %d faulty rows left out\n", s.name, s.Groups, s.Rows,
+			s.SourceRows, s.BadRows)
 	}
 	fmt.Fprintf(a.stdout, "\ntrain: %s", sum.Train.Histograms().Text())
 }

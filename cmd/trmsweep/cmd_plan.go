@@ -102,8 +102,10 @@ func newPlanCmd(a *app) *cobra.Command {
 	addProfile(fl, &profile)
 	addSets(fl, &sets)
 	fl.BoolVar(&asJSON, "json", false, "print a JSON array")
-	fl.Float64Var(&utilisation, "utilisation", experiment.DefaultUtilisation, "assumed fraction of the chips' peak (12.5% is what a public replication reached on four GH200)")
-	fl.StringVar(&compileFor, "compile-for", "", "compile every program for this TPU slice with libtpu, without a TPU, and say what fits and how fast it can be: v4:2x2x1, v5e:2x2, v5p:2x2x1, v6e:2x2 ...")
+	fl.Float64Var(&utilisation, "utilisation", experiment.DefaultUtilisation, "assumed fraction of the chips' peak (12.5% is what a "+
+		"public replication reached on four GH200)")
+	fl.StringVar(&compileFor, "compile-for", "", "compile every program for this TPU slice with libtpu, without a TPU, and say what fits "+
+		"and how fast it can be: v4:2x2x1, v5e:2x2, v5p:2x2x1, v6e:2x2 ...")
 	fl.IntVar(&batchRows, "rows", 0, "rows of a batch that the chip computes at once, 0 = all (with --compile-for)")
 	return cmd
 }
@@ -150,7 +152,8 @@ func printPlan(a *app, rows []planRow, hw experiment.Hardware, placement string)
 			hours = append(hours, r.EstimatedHours)
 			bytes += float64(r.StoredBytes)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%.4g\t%.1f\t%.3g\t%s\t%s\n", r.Phase, r.Experiment, r.Params, r.TotalSteps, r.GlobalBatchSize, r.FLOPsPerStep/1e9, float64(r.StoredBytes)/1e6, r.EstimatedHours, r.HoursFrom, run)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%.4g\t%.1f\t%.3g\t%s\t%s\n", r.Phase, r.Experiment, r.Params, r.TotalSteps, r.GlobalBatchSize,
+			r.FLOPsPerStep/1e9, float64(r.StoredBytes)/1e6, r.EstimatedHours, r.HoursFrom, run)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -160,7 +163,8 @@ func printPlan(a *app, rows []planRow, hw experiment.Hardware, placement string)
 		sum += h
 	}
 	slots := experiment.SlotsOfV4Slice(placement)
-	fmt.Fprintf(a.stdout, "\n%d experiments, %d runs, %.1f MB of checkpoints. Hours are of one chip, on which a run computes, evaluations included; "+
+	fmt.Fprintf(a.stdout, "\n%d experiments, %d runs, %.1f MB of checkpoints. Hours are of one chip, on which a run computes, "+
+		"evaluations included; "+
 		"those from flops on a %s at %.1f%% of its %.0f TFLOP/s.\n%.3g chip hours",
 		len(rows), len(hours), bytes/1e6, hw.Name, 100*hw.Utilisation, hw.PeakFLOPs/1e12, sum)
 	if compiledForV4(rows) {

@@ -97,7 +97,9 @@ func hostChecks(a *app, cfg fs.FS, f workerFlags, specs []experiment.Spec, env [
 		preflight.Store(func(ctx context.Context) (preflight.Opened, error) { return openStore(ctx, f.store) }),
 		preflight.Disk(a.stateDir, 2<<30),
 		preflight.Memory(specs, f.slots, bytesOnHost(f.backend)),
-		{Name: "backends", Timeout: 5 * time.Minute, Run: func(ctx context.Context) (string, error) { return checkBackends(ctx, f.backend, env) }},
+		{Name: "backends", Timeout: 5 * time.Minute, Run: func(ctx context.Context) (string, error) {
+			return checkBackends(ctx, f.backend, env)
+		}},
 	}
 	if dir := storeFolder(a, f.store); dir != "" {
 		checks = append(checks, preflight.Room(dir, specs))

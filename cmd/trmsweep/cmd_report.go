@@ -137,7 +137,8 @@ func hintOtherRuns(ctx context.Context, a *app, b blob.Bucket, rows []report.Row
 		fmt.Fprintln(a.stderr, "trmsweep: the report is empty: the store has no result yet")
 	}
 	for _, p := range slices.Sorted(maps.Keys(profiles)) {
-		fmt.Fprintf(a.stderr, "trmsweep: the report is empty: the store has %d results of profile %s, none of these experiments with --profile %s and the same --set and --seeds\n", profiles[p], p, profile)
+		fmt.Fprintf(a.stderr, "trmsweep: the report is empty: the store has %d results of profile %s, none of these experiments with "+
+			"--profile %s and the same --set and --seeds\n", profiles[p], p, profile)
 	}
 	return nil
 }

@@ -107,7 +107,8 @@ func progressLine(st study.SweepResult) string {
 	}
 	for _, r := range st.Experiments {
 		if p := r.Progress; r.Status == study.StatusRunning && p.Total > 0 && p.Step < p.Total {
-			line += fmt.Sprintf(" | %s/%s %s %d/%d loss %s best exact %s", r.Item.Phase, r.Item.ID, p.State, p.Step, p.Total, p.LossText(), p.BestText())
+			line += fmt.Sprintf(" | %s/%s %s %d/%d loss %s best exact %s", r.Item.Phase, r.Item.ID, p.State, p.Step, p.Total, p.LossText(),
+				p.BestText())
 		}
 	}
 	if st.ETASeconds > 0 {
@@ -123,7 +124,8 @@ func finishSweep(ctx context.Context, a *app, c client.Client, s *localstack.Sta
 			return perr
 		}
 		if temporal.IsCanceledError(err) {
-			return fmt.Errorf("sweep %s was cancelled with %d of %d experiments done; the same command continues it", id, st.Done, len(st.Experiments))
+			return fmt.Errorf("sweep %s was cancelled with %d of %d experiments done; the same command continues it", id, st.Done,
+				len(st.Experiments))
 		}
 		return fmt.Errorf("sweep %s: %w", id, reason(err))
 	}
@@ -177,11 +179,13 @@ func sweepOutcome(a *app, id string, st study.SweepResult) error {
 		return fmt.Errorf("sweep %s ended (%s) %s, but without a report: see the notes above; `trmsweep report %s --profile %s --state %s` writes it from the results",
 			id, st.Status, tally, strings.TrimSuffix(id, "-"+st.Profile), st.Profile, a.stateDir)
 	case st.Failed > 0:
-		return fmt.Errorf("%d of %d experiments failed; what results there are is in the report%s", st.Failed, len(st.Experiments), failures(st.Experiments))
+		return fmt.Errorf("%d of %d experiments failed; what results there are is in the report%s", st.Failed, len(st.Experiments),
+			failures(st.Experiments))
 	case st.Status == study.StatusStopped:
 		fmt.Fprintf(a.stderr, "sweep %s was stopped %s; the same command goes on with the rest\n", id, tally)
 	case st.Status != study.StatusDone:
-		return fmt.Errorf("sweep %s ended as %q %s; %s may say why, and the same command goes on with the rest", id, st.Status, tally, a.path("logs", "worker.log"))
+		return fmt.Errorf("sweep %s ended as %q %s; %s may say why, and the same command goes on with the rest", id, st.Status, tally,
+			a.path("logs", "worker.log"))
 	}
 	return nil
 }

@@ -98,7 +98,8 @@ func start(ctx context.Context, a *app, name, id string, in study.SweepInput, as
 	kind := name
 	if !slices.Contains(workflows.Types, name) {
 		kind = workflows.ExperimentType
-		e := workflows.ExperimentInput{Experiment: name, Profile: in.Profile, Overrides: in.Overrides, Force: in.Force, Priority: in.Priority, StopOnCollapse: in.StopOnCollapse}
+		e := workflows.ExperimentInput{Experiment: name, Profile: in.Profile, Overrides: in.Overrides, Force: in.Force, Priority: in.Priority,
+			StopOnCollapse: in.StopOnCollapse}
 		if len(in.Seeds) == 1 {
 			e.Seed = in.Seeds[0]
 		}
@@ -126,7 +127,8 @@ func start(ctx context.Context, a *app, name, id string, in study.SweepInput, as
 	if already {
 		what = "runs already, with what it was started with,"
 	}
-	fmt.Fprintf(a.stdout, "%s %s as %s (run %s); follow it with %s\n", name, what, run.GetID(), run.GetRunID(), a.again("trmsweep status "+shellWord(run.GetID())+" --follow"))
+	fmt.Fprintf(a.stdout, "%s %s as %s (run %s); follow it with %s\n", name, what, run.GetID(), run.GetRunID(),
+		a.again("trmsweep status "+shellWord(run.GetID())+" --follow"))
 	return nil
 }
 

@@ -27,7 +27,8 @@ import (
 func newTrialCmd(a *app) *cobra.Command {
 	var f trainFlags
 	cmd := &cobra.Command{
-		Use: "trial EXPERIMENT", Short: "Train an experiment for ten steps, save and restore; print a row of preflight as JSON", Args: cobra.MaximumNArgs(1), Hidden: true,
+		Use: "trial EXPERIMENT", Short: "Train an experiment for ten steps, save and restore; print a row of preflight as JSON",
+		Args: cobra.MaximumNArgs(1), Hidden: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			spec, err := trainSpec(cmd.Context(), a, f, args)
 			if err != nil {
@@ -79,7 +80,8 @@ func trial(ctx context.Context, a *app, f trainFlags, spec experiment.Spec) (det
 	host, _ := os.Hostname()
 	prefix := layout.TrialStore(host, fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano()))
 	defer func() { err = errors.Join(err, removeAll(context.WithoutCancel(ctx), b, prefix)) }()
-	res, err := train.Trial(ctx, train.Options{Spec: spec, Bucket: blob.Prefix(b, prefix), CacheDir: cache, DataDir: dir, Backend: f.backend, Threads: f.threads,
+	res, err := train.Trial(ctx, train.Options{Spec: spec, Bucket: blob.Prefix(b, prefix), CacheDir: cache, DataDir: dir,
+		Backend: f.backend, Threads: f.threads,
 		Patience: time.Minute, Logger: quietLogger()}, trialSteps)
 	if err != nil {
 		return "", err

@@ -99,7 +99,8 @@ func printVerification(w io.Writer, v train.Verification, asJSON bool) error {
 		fmt.Fprintf(w, "  step %d, term %d: %s\n", c.Step, c.Term, word)
 	}
 	fmt.Fprintf(w, "%d objects, %d bytes read; %d left over by dead attempts\n", v.Objects, v.Bytes, len(v.Orphans))
-	fmt.Fprintf(w, "batch chain of %d steps recomputed: %.12s; log of %d steps and %d evaluations\n", v.BatchSteps, v.BatchSHA, v.LoggedSteps, v.LoggedEvals)
+	fmt.Fprintf(w, "batch chain of %d steps recomputed: %.12s; log of %d steps and %d evaluations\n", v.BatchSteps, v.BatchSHA,
+		v.LoggedSteps, v.LoggedEvals)
 	for _, f := range v.Faults {
 		fmt.Fprintln(w, "FAULT", f)
 	}

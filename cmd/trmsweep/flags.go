@@ -30,7 +30,8 @@ func addTrainStore(fl *pflag.FlagSet, store *string) {
 // addResultsStore is --store of commands that read results (openResults).
 func addResultsStore(fl *pflag.FlagSet, store *string) {
 	fl.StringVar(store, "store", "", "where runs and results live: "+storeWords+
-		" (default: the embedded stack's store in the state folder, started for the moment if it is down, else STATE/store; environment TRMSWEEP_STORE)")
+		" (default: the embedded stack's store in the state folder, started for the moment if it is down, else STATE/store; environment "+
+		"TRMSWEEP_STORE)")
 }
 
 // addProfile is --profile of commands that resolve experiments themselves.
@@ -40,7 +41,8 @@ func addProfile(fl *pflag.FlagSet, profile *string) {
 
 // addWorkerProfile is --profile of workers and of their checks.
 func addWorkerProfile(fl *pflag.FlagSet, profile *string) {
-	fl.StringVar(profile, "profile", envOr("TRMSWEEP_PROFILE", experiment.DefaultProfile), "profile of sweeps that name none: smoke, laptop, paper (environment TRMSWEEP_PROFILE)")
+	fl.StringVar(profile, "profile", envOr("TRMSWEEP_PROFILE", experiment.DefaultProfile), "profile of sweeps that name none: smoke, "+
+		"laptop, paper (environment TRMSWEEP_PROFILE)")
 }
 
 func addSets(fl *pflag.FlagSet, sets *[]string) {
@@ -55,7 +57,8 @@ func (f *trainFlags) addSpec(fl *pflag.FlagSet) {
 }
 
 func addBackend(fl *pflag.FlagSet, backend *string) {
-	fl.StringVar(backend, "backend", envOr("TRMSWEEP_BACKEND", "auto"), "backend of training: auto, cpu, go, xla:tpu, xla:cuda, xla:cpu (environment TRMSWEEP_BACKEND)")
+	fl.StringVar(backend, "backend", envOr("TRMSWEEP_BACKEND", "auto"), "backend of training: auto, cpu, go, xla:tpu, xla:cuda, xla:cpu "+
+		"(environment TRMSWEEP_BACKEND)")
 }
 
 func addThreads(fl *pflag.FlagSet, threads *int) {

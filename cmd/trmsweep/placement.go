@@ -23,7 +23,8 @@ func (f *workerFlags) place(cfg fs.FS) error {
 	case f.slots == 0:
 		f.slots = max(1, chips)
 	case chips > 0 && f.slots > chips:
-		return usagef("--slots %d: with placement %s every training process has a chip of its own, and this host has %d", f.slots, experiment.PlacementChip, chips)
+		return usagef("--slots %d: with placement %s every training process has a chip of its own, and this host has %d", f.slots,
+			experiment.PlacementChip, chips)
 	}
 	return nil
 }
@@ -49,11 +50,13 @@ func (f *workerFlags) dividedInto(cfg fs.FS) (int, error) {
 		return 0, nil
 	}
 	if placed := tpu.Placed(os.LookupEnv); len(placed) > 0 {
-		return 0, usagef("%s: placement %s gives every training process a chip, and the environment places it already (%s): unset that, or use --placement %s",
+		return 0, usagef("%s: placement %s gives every training process a chip, and the environment places it already (%s): unset that, or "+
+			"use --placement %s",
 			from, placement, strings.Join(placed, " "), experiment.PlacementHost)
 	}
 	if len(tpu.Isolation(chips, 0)) == 0 {
-		return 0, usagef("%s: placement %s on a host with %d TPU chips in /dev: want 1, 4 or 8; say how many there are with --chips, or use --placement %s",
+		return 0, usagef("%s: placement %s on a host with %d TPU chips in /dev: want 1, 4 or 8; say how many there are with --chips, or use "+
+			"--placement %s",
 			from, placement, chips, experiment.PlacementHost)
 	}
 	return chips, nil

@@ -118,10 +118,12 @@ func printCompiled(a *app, rows []planRow) error {
 	}
 	fmt.Fprintln(a.stdout)
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "COMPILED\tROWS\tPARTS\tCOMPILE S\tCPU S\tHBM NEEDED\tOF\tTFLOP/STEP\tGB/STEP\tMS BY FLOP\tMS BY BYTES\tBOUND\tS/STEP\tHOURS")
+	fmt.Fprintln(w, "COMPILED\tROWS\tPARTS\tCOMPILE S\tCPU S\tHBM NEEDED\tOF\tTFLOP/STEP\tGB/STEP\tMS BY FLOP\tMS BY "+
+		"BYTES\tBOUND\tS/STEP\tHOURS")
 	for _, r := range runs {
 		e := r.Compiled
-		fmt.Fprintf(w, "%s\t%d\t%d\t%.0f\t%.0f\t%s\t%s\t", r.Experiment, e.Rows, e.Parts, e.CompileSeconds, e.CPUSeconds, aot.GiB(e.HBMNeeded), aot.GiB(e.HBMAvailable))
+		fmt.Fprintf(w, "%s\t%d\t%d\t%.0f\t%.0f\t%s\t%s\t", r.Experiment, e.Rows, e.Parts, e.CompileSeconds, e.CPUSeconds, aot.GiB(e.HBMNeeded),
+			aot.GiB(e.HBMAvailable))
 		if !e.Fits {
 			fmt.Fprintln(w, "does not fit\t\t\t\t\t\t")
 			continue
@@ -143,13 +145,16 @@ func compiledNotes(runs []planRow) string {
 		return err.Error()
 	}
 	chip := topology.Chip
-	notes := []string{fmt.Sprintf("Compiled for %s by libtpu %.12s. A %s chip makes %.0f TFLOP/s in bfloat16 and moves %.0f GB/s; seconds and hours are the least that these rates allow.",
+	notes := []string{fmt.Sprintf("Compiled for %s by libtpu %.12s. A %s chip makes %.0f TFLOP/s in bfloat16 and moves %.0f GB/s; seconds "+
+		"and hours are the least that these rates allow.",
 		topology.Name, runs[0].Compiled.Libtpu, chip.Kind, chip.PeakFLOPs/1e12, chip.Bandwidth/1e9)}
 	if topology.Chips > 1 {
-		notes = append(notes, fmt.Sprintf("%s has %d chips: a run computes on one of them today, and these figures are of that one.", topology.Name, topology.Chips))
+		notes = append(notes, fmt.Sprintf("%s has %d chips: a run computes on one of them today, and these figures are of that one.",
+			topology.Name, topology.Chips))
 	}
 	if slices.ContainsFunc(runs, func(r planRow) bool { return r.Compiled.Parts > 1 }) {
-		notes = append(notes, "PARTS of ROWS rows make a batch, one after another on the chip. This is a forecast: training computes a batch at once and cannot cut it yet.")
+		notes = append(notes, "PARTS of ROWS rows make a batch, one after another on the chip. This is a forecast: training computes a batch "+
+			"at once and cannot cut it yet.")
 	}
 	return strings.Join(notes, "\n")
 }
@@ -171,6 +176,7 @@ func tooBig(rows []planRow, topology string) error {
 		return nil
 	}
 	return fmt.Errorf("%d of %d runs do not fit one chip of %s:\n  %s\n"+
-		"lower global_batch_size, or see with --rows how many rows the chip holds: training cannot cut a batch into parts or spread it over chips yet",
+		"lower global_batch_size, or see with --rows how many rows the chip holds: training cannot cut a batch into parts or spread it "+
+		"over chips yet",
 		len(problems), runs, topology, strings.Join(problems, "\n  "))
 }

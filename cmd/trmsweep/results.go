@@ -55,7 +55,8 @@ func openStoreOf(ctx context.Context, a *app, flag string, opened func(context.C
 	}
 	if _, err := os.Stat(a.path("gcs")); err != nil {
 		if _, err := os.Stat(a.path("store")); err != nil {
-			return nil, nil, usagef("no results in %s: nothing was trained there; name another folder with --state, or a store with --store", a.stateDir)
+			return nil, nil, usagef("no results in %s: nothing was trained there; name another folder with --state, or a store with --store",
+				a.stateDir)
 		}
 		return opened(ctx, a.path("store"))
 	}
@@ -83,7 +84,8 @@ func storeExists(address string) error {
 		err = syscall.ENOTDIR
 	}
 	if err != nil {
-		return usagef("no such run: no store at %s: %w; name the folder of the training, or gs://BUCKET/PREFIX, with --store or TRMSWEEP_STORE", address, err)
+		return usagef("no such run: no store at %s: %w; name the folder of the training, or gs://BUCKET/PREFIX, with --store or "+
+			"TRMSWEEP_STORE", address, err)
 	}
 	return nil
 }

@@ -91,8 +91,10 @@ func newRootCmd(a *app) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%s: %w; `%s --help` lists the flags", cmd.CommandPath(), err, cmd.CommandPath())
 	})
-	root.PersistentFlags().StringVar(&a.stateDir, "state", envOr("TRMSWEEP_STATE", ".trmsweep"), "folder of all local state (environment TRMSWEEP_STATE)")
-	root.PersistentFlags().StringVar(&a.configDir, "configs", os.Getenv("TRMSWEEP_CONFIGS"), "folder of configuration files instead of the built-in ones (environment TRMSWEEP_CONFIGS)")
+	root.PersistentFlags().StringVar(&a.stateDir, "state", envOr("TRMSWEEP_STATE", ".trmsweep"), "folder of all local state (environment "+
+		"TRMSWEEP_STATE)")
+	root.PersistentFlags().StringVar(&a.configDir, "configs", os.Getenv("TRMSWEEP_CONFIGS"), "folder of configuration files instead of "+
+		"the built-in ones (environment TRMSWEEP_CONFIGS)")
 	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { a.stateFlag = cmd.Flags().Changed("state") }
 	addCommands(root, a)
 	addCompletion(root, a)

@@ -32,7 +32,8 @@ func checkSweep(a *app, name string, in study.SweepInput) error {
 	case slices.Contains(experiment.Phases, name):
 		return usagef("%s is a phase, not a sweep; `trmsweep start %s --phases %s` starts it", name, workflows.AllAblationsType, name)
 	case slices.Contains(sweeps, name):
-		return usagef("%s is a sweep to plan and to report on; workflows run %s: list its experiments in one of those, or start them one by one", name, strings.Join(sweepTypes, ", "))
+		return usagef("%s is a sweep to plan and to report on; workflows run %s: list its experiments in one of those, or start "+
+			"them one by one", name, strings.Join(sweepTypes, ", "))
 	default:
 		names = append(names, name)
 	}

@@ -51,7 +51,8 @@ func startStack(ctx context.Context, a *app, f stackFlags) (*localstack.Stack, e
 		fmt.Fprintf(a.stderr, "trmsweep: the Temporal server of the environment (%s) is ignored: this command uses its own\n", names)
 	}
 	args := []string{
-		"--profile", f.profile, "--backend", f.backend, "--slots", strconv.Itoa(f.slots), "--threads", strconv.Itoa(f.threads), "--store", workerStore(),
+		"--profile", f.profile, "--backend", f.backend, "--slots", strconv.Itoa(f.slots), "--threads", strconv.Itoa(f.threads), "--store",
+		workerStore(),
 	}
 	if a.configDir != "" {
 		args = append(args, "--configs", a.configDir)

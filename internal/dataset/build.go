@@ -107,7 +107,8 @@ func Build(ctx context.Context, o Options, outDir string, progress func(Progress
 var (
 	datasetFiles = []string{"identifiers.json", provenanceFile}
 	splitFiles   = []string{
-		metaFile, compactFile, arrayFile("inputs"), arrayFile("labels"), arrayFile("puzzle_identifiers"), arrayFile("puzzle_indices"), arrayFile("group_indices"),
+		metaFile, compactFile, arrayFile("inputs"), arrayFile("labels"), arrayFile("puzzle_identifiers"), arrayFile("puzzle_indices"),
+		arrayFile("group_indices"),
 	}
 	splitNames = []string{"train", "test"}
 )
@@ -135,7 +136,8 @@ func mayWrite(outDir string, force bool) error {
 		return optionsf("output folder %s holds %s, which is no part of a dataset: nothing was deleted, also by force", outDir, strange)
 	}
 	if !provenDataset(outDir) {
-		return optionsf("output folder %s is no dataset: no %s and no %s in it says so; nothing was deleted, also by force", outDir, provenanceFile, metaFile)
+		return optionsf("output folder %s is no dataset: no %s and no %s in it says so; nothing was deleted, also by force", outDir,
+			provenanceFile, metaFile)
 	}
 	return nil
 }
@@ -237,8 +239,10 @@ func build(ctx context.Context, o Options, src resolved, dir string, progress fu
 	tw := new(twins)
 	defer tw.close()
 	for _, s := range []split{
-		{name: "train", path: src.train, address: addressOf(src.train, o.Source, src), sha256: src.trainSHA256, pick: o.Subsample, wanted: o.Count, numAug: o.NumAug, salt: 1, summary: &sum.Train},
-		{name: "test", path: src.test, address: addressOf(src.test, o.TestSource, src), sha256: src.testSHA256, pick: o.TestCount, wanted: o.TestCount, salt: 2, summary: &sum.Test},
+		{name: "train", path: src.train, address: addressOf(src.train, o.Source, src), sha256: src.trainSHA256, pick: o.Subsample,
+			wanted: o.Count, numAug: o.NumAug, salt: 1, summary: &sum.Train},
+		{name: "test", path: src.test, address: addressOf(src.test, o.TestSource, src), sha256: src.testSHA256, pick: o.TestCount,
+			wanted: o.TestCount, salt: 2, summary: &sum.Test},
 	} {
 		if !o.generates() && s.path == "" {
 			continue
@@ -302,7 +306,8 @@ func buildSplit(ctx context.Context, o Options, s split, dir string, tw *twins, 
 		err = readSplit(ctx, o, s, compare, progress, add)
 	}
 	if err == nil && w.groups == 0 {
-		err = inputf("the %s split has no puzzle left (minimum rating %d) of the %d in %s", s.name, o.MinRating, s.summary.SourceRows, cmp.Or(s.address, "its source"))
+		err = inputf("the %s split has no puzzle left (minimum rating %d) of the %d in %s", s.name, o.MinRating, s.summary.SourceRows,
+			cmp.Or(s.address, "its source"))
 	}
 	if err != nil {
 		w.abandon()

@@ -129,9 +129,10 @@ func obtain(ctx context.Context, bucket blob.Bucket, hash, cacheDir string, prog
 			return "", fmt.Errorf("remove damaged dataset: %w", err)
 		}
 		err := fetch(ctx, remote, hash, dir, progress)
+		unusable := errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrCorrupt)
 		switch {
 		case err == nil:
-		case make != nil && (errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrCorrupt)):
+		case unusable && make != nil:
 			if err := make(dir); err != nil {
 				return "", err
 			}

@@ -29,7 +29,10 @@ type inputError struct {
 
 func (e inputError) Error() string { return e.msg }
 func (e inputError) Is(target error) bool {
-	return target == ErrInput || e.options && target == ErrOptions
+	if target == ErrOptions {
+		return e.options
+	}
+	return target == ErrInput
 }
 
 func inputf(format string, args ...any) error { return inputError{msg: fmt.Sprintf(format, args...)} }
@@ -103,7 +106,7 @@ func (o Options) normal() (Options, error) {
 			bad("%v", err)
 		}
 	}
-	if !o.generates() && (o.Profile != "" || o.Minimal) {
+	if like := o.Profile != "" || o.Minimal; like && !o.generates() {
 		bad("a profile and minimal puzzles can only be had with source %q", SourceGenerate)
 	}
 	if o.Profile != "" {

@@ -68,8 +68,11 @@ func generate(ctx context.Context, o Options, s split, tw *twins, progress func(
 			return ctx.Err()
 		}
 		for try := uint64(1); ; try++ {
-			_, here := own[p.print]
-			if !here && (!test || len(tw.candidates(p.print)) == 0) {
+			_, taken := own[p.print]
+			if test && !taken {
+				taken = len(tw.candidates(p.print)) > 0
+			}
+			if !taken {
 				break
 			}
 			p.Puzzle = draw(&again, i, try)

@@ -84,7 +84,8 @@ func fetchHub(ctx context.Context, o Options, progress func(Progress)) (resolved
 		}
 	}
 	if err != nil {
-		err = fmt.Errorf("download of %s from the Hugging Face Hub: %w; without network, get train.csv and test.csv of https://huggingface.co/datasets/%s on another machine and give their folder as the source, or use source %q",
+		err = fmt.Errorf("download of %s from the Hugging Face Hub: %w; without network, get train.csv and test.csv of "+
+			"https://huggingface.co/datasets/%s on another machine and give their folder as the source, or use source %q",
 			name, err, name, SourceGenerate)
 		if refused(err) {
 			return resolved{}, inputf("%v", err)
@@ -106,7 +107,8 @@ func hubCommit(ctx context.Context, name, revision, dir string) (string, error) 
 	if commitHash.MatchString(revision) {
 		return revision, nil
 	}
-	repo := hub.New(name).WithType(hub.RepoTypeDataset).WithProgressBar(false).WithCacheDir(filepath.Join(dir, "hub")).WithAuth(os.Getenv("HF_TOKEN"))
+	repo := hub.New(name).WithType(hub.RepoTypeDataset).WithProgressBar(false).WithCacheDir(filepath.Join(dir,
+		"hub")).WithAuth(os.Getenv("HF_TOKEN"))
 	if revision != "" {
 		repo = repo.WithRevision(revision)
 	}

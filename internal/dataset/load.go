@@ -126,7 +126,8 @@ func (l *loading) take(r *bufio.Reader, path, name string, size int64) (err erro
 			return l.takeRows(r, path, i, size)
 		}
 	}
-	for array, c := range map[string]*column{"puzzle_identifiers": &l.set.puzzleIDs, "puzzle_indices": &l.indices, "group_indices": &l.set.groupIndices} {
+	for array, c := range map[string]*column{"puzzle_identifiers": &l.set.puzzleIDs, "puzzle_indices": &l.indices,
+		"group_indices": &l.set.groupIndices} {
 		if name != arrayFile(array) {
 			continue
 		}
@@ -167,7 +168,8 @@ func (l *loading) takeRows(r *bufio.Reader, path string, which int, size int64) 
 		s.maps = append(s.maps, s.own)
 	}
 	if len(s.own) != need {
-		return inputf("open dataset: %s is inconsistent: all__labels.npy has %d rows, all__inputs.npy %d", s.dir, s.labels.rows(), s.inputs.rows())
+		return inputf("open dataset: %s is inconsistent: all__labels.npy has %d rows, all__inputs.npy %d", s.dir, s.labels.rows(),
+			s.inputs.rows())
 	}
 	one := column{npyInfo: c.npyInfo, data: make([]byte, 81*c.size)}
 	one.shape = []int{1, 81}

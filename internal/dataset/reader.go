@@ -125,7 +125,8 @@ func (d reader) read(ctx context.Context, r io.Reader, yield func(row, *errRow) 
 	case readErr != nil:
 		return readErr
 	case h.countLine > 0 && h.count != rows:
-		return fmt.Errorf("line %d says that %d puzzles follow, and %d do: the file was cut, or that line is no count", h.countLine, h.count, rows)
+		return fmt.Errorf("line %d says that %d puzzles follow, and %d do: the file was cut, or that line is no count", h.countLine, h.count,
+			rows)
 	}
 	return nil
 }
@@ -193,7 +194,8 @@ func headError(line int64, text []byte, err error) error {
 	if !errors.Is(err, errNoHeader) {
 		return fmt.Errorf("line %d: %w", line, err)
 	}
-	return fmt.Errorf("line %d is neither a puzzle nor a header: it has %d characters in %d columns; a list has a puzzle of 81 characters a line, "+
+	return fmt.Errorf("line %d is neither a puzzle nor a header: it has %d characters in %d columns; a list has a puzzle of 81 "+
+		"characters a line, "+
 		"a CSV a header such as source,question,answer,rating or quizzes,solutions",
 		line, len(text), bytes.Count(text, comma)+1)
 }

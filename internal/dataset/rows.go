@@ -171,7 +171,8 @@ func (p *row) parseList(line []byte) string {
 func localFiles(o Options) (train, test string, err error) {
 	st, err := os.Stat(o.Source)
 	if err != nil {
-		return "", "", optionsf("read source: %v (a CSV file, a folder with train.csv and test.csv, gs://..., hf:owner/name, or %q)", err, SourceGenerate)
+		return "", "", optionsf("read source: %v (a CSV file, a folder with train.csv and test.csv, gs://..., hf:owner/name, or %q)", err,
+			SourceGenerate)
 	}
 	if !st.IsDir() {
 		return o.Source, "", nil

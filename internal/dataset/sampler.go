@@ -49,7 +49,8 @@ func NewSampler(set *Set, seed uint64, globalBatch, epochsPerIteration int) (*Sa
 	}
 	s := &Sampler{set: set, seed: seed, batch: globalBatch, epochs: epochsPerIteration}
 	if s.StepsPerIteration() < 1 {
-		return nil, inputf("%d epochs of %d puzzles are fewer than one batch of %d; lower global_batch_size or raise eval_interval_epochs", epochsPerIteration, set.Groups(), globalBatch)
+		return nil, inputf("%d epochs of %d puzzles are fewer than one batch of %d; lower global_batch_size or raise eval_interval_epochs",
+			epochsPerIteration, set.Groups(), globalBatch)
 	}
 	var err error
 	if s.packed, err = set.compact(); err != nil {

@@ -141,8 +141,10 @@ func (s *Set) fits(metaJSON []byte, indices *column) error {
 	}{
 		{s.labels.rows() == s.rows, fmt.Sprintf("all__labels.npy has %d rows, all__inputs.npy %d", s.labels.rows(), s.rows)},
 		{s.puzzleIDs.rows() == s.rows, fmt.Sprintf("all__puzzle_identifiers.npy has %d rows, all__inputs.npy %d", s.puzzleIDs.rows(), s.rows)},
-		{indices.rows() == s.rows+1, fmt.Sprintf("all__puzzle_indices.npy has %d entries, want %d: every puzzle is one row", indices.rows(), s.rows+1)},
-		{s.groups >= 1 && s.groups == meta.TotalGroups, fmt.Sprintf("all__group_indices.npy has %d groups, dataset.json says %d", s.groups, meta.TotalGroups)},
+		{indices.rows() == s.rows+1, fmt.Sprintf("all__puzzle_indices.npy has %d entries, want %d: every puzzle is one row", indices.rows(),
+			s.rows+1)},
+		{s.groups >= 1 && s.groups == meta.TotalGroups, fmt.Sprintf("all__group_indices.npy has %d groups, dataset.json says %d", s.groups,
+			meta.TotalGroups)},
 	} {
 		if !c.ok {
 			return inputf("open dataset: %s is inconsistent: %s", s.dir, c.fault)
@@ -150,7 +152,8 @@ func (s *Set) fits(metaJSON []byte, indices *column) error {
 	}
 	for i := range s.rows + 1 {
 		if indices.int(i) != i {
-			return inputf("open dataset: %s is inconsistent: all__puzzle_indices.npy has %d at %d: every puzzle is one row", s.dir, indices.int(i), i)
+			return inputf("open dataset: %s is inconsistent: all__puzzle_indices.npy has %d at %d: every puzzle is one row", s.dir,
+				indices.int(i), i)
 		}
 	}
 	for g := range s.groups {
@@ -159,7 +162,8 @@ func (s *Set) fits(metaJSON []byte, indices *column) error {
 		}
 	}
 	if s.groupStart(0) != 0 || s.groupStart(s.groups) != s.rows {
-		return inputf("open dataset: %s is inconsistent: groups cover rows %d to %d of %d", s.dir, s.groupStart(0), s.groupStart(s.groups), s.rows)
+		return inputf("open dataset: %s is inconsistent: groups cover rows %d to %d of %d", s.dir, s.groupStart(0), s.groupStart(s.groups),
+			s.rows)
 	}
 	s.oneID = true
 	for i := range s.rows {

@@ -165,7 +165,8 @@ func (o Options) identity(r resolved) string {
 	if o.Profile != "" {
 		id["profile"], id["minimal"] = o.Profile, o.Minimal
 	}
-	if o.Profile != "" || o.generates() && o.MinRating > 30 {
+	hard := o.generates() && o.MinRating > 30
+	if hard || o.Profile != "" {
 		id["search"] = 2 // for hard puzzles the generator has become more patient
 	}
 	b, err := json.Marshal(id)

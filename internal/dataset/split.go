@@ -57,7 +57,8 @@ func readSplit(ctx context.Context, o Options, s split, prints bool, progress fu
 		if n := sum.BadRows - int64(len(sum.Faults)); n > 0 {
 			more = fmt.Sprintf("; and %d more", n)
 		}
-		err = inputf("source %s has %d faulty rows of %d: %s%s (skip-bad leaves them out)", s.address, sum.BadRows, sum.SourceRows, strings.Join(sum.Faults, "; "), more)
+		err = inputf("source %s has %d faulty rows of %d: %s%s (skip-bad leaves them out)", s.address, sum.BadRows, sum.SourceRows,
+			strings.Join(sum.Faults, "; "), more)
 	}
 	if err == nil && s.pick > len(draw.rows) && s.name == "train" {
 		err = inputf("source %s has %d puzzles of rating %d or more, but %d are asked for", s.address, len(draw.rows), o.MinRating, s.pick)

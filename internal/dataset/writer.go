@@ -60,7 +60,8 @@ func newSplitWriter(ctx context.Context, dir string, o Options, numAug int) (*sp
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, diskError(err)
 	}
-	w := &splitWriter{ctx: ctx, dir: dir, numAug: numAug, wide: numAug > 0 && !o.Compact, seed: uint64(o.Seed), ratings: map[int]int{}, clues: map[int]int{}}
+	w := &splitWriter{ctx: ctx, dir: dir, numAug: numAug, wide: numAug > 0 && !o.Compact, seed: uint64(o.Seed), ratings: map[int]int{},
+		clues: map[int]int{}}
 	var err error
 	if w.inputs, err = os.Create(filepath.Join(dir, "all__inputs.npy")); err != nil {
 		return nil, diskError(err)

@@ -27,7 +27,8 @@ type scaling struct {
 
 // exactKeys must scale to a whole number by themselves: rounding or a floor would
 // change the ratio between two experiments that differ in the key.
-var exactKeys = []string{"h_cycles", "l_cycles", "l_layers", "halt_max_steps", "hidden_size", "num_heads", "global_batch_size", "epochs", "eval_interval_epochs", "data_puzzles"}
+var exactKeys = []string{"h_cycles", "l_cycles", "l_layers", "halt_max_steps", "hidden_size", "num_heads", "global_batch_size", "epochs",
+	"eval_interval_epochs", "data_puzzles"}
 
 // Profiles names the profiles of a configuration folder.
 func Profiles(configs fs.FS) ([]string, error) { return list(configs, "profiles") }
@@ -38,7 +39,8 @@ func readProfile(configs fs.FS, name string) (profile, error) {
 		return profile{}, err
 	}
 	if !slices.Contains(known, name) {
-		return profile{}, Faults{{Msg: fmt.Sprintf("unknown profile %q; the nearest known one is %s (known: %s)", name, Nearest(name, known), strings.Join(known, ", "))}}
+		return profile{}, Faults{{Msg: fmt.Sprintf("unknown profile %q; the nearest known one is %s (known: %s)", name, Nearest(name, known),
+			strings.Join(known, ", "))}}
 	}
 	p := profile{file: "profiles/" + name + ".yaml", scale: map[string]scaling{}, floor: map[string]scaling{}, set: newLayer()}
 	m, err := readMapping(configs, p.file)
@@ -50,7 +52,8 @@ func readProfile(configs fs.FS, name string) (profile, error) {
 		switch {
 		case section == "description":
 		case !slices.Contains([]string{"scale", "floor", "set"}, section):
-			faults = append(faults, Fault{at(p.file, k), section, "unknown section; the nearest known one is " + Nearest(section, []string{"description", "scale", "floor", "set"})})
+			faults = append(faults, Fault{at(p.file, k), section, "unknown section; the nearest known one is " + Nearest(section,
+				[]string{"description", "scale", "floor", "set"})})
 		case v.Kind != yaml.MappingNode:
 			if v.ShortTag() != "!!null" {
 				faults = append(faults, Fault{at(p.file, v), section, "want `key: value` lines below it"})
@@ -63,7 +66,8 @@ func readProfile(configs fs.FS, name string) (profile, error) {
 	})
 	for key, f := range p.floor {
 		if _, scaled := p.scale[key]; !scaled {
-			faults = append(faults, Fault{f.origin, "floor." + key, key + " is not scaled, so nothing would come of its floor; add it to scale or take it away"})
+			faults = append(faults, Fault{f.origin, "floor." + key, key + " is not scaled, so nothing would come of its floor; add it to scale " +
+				"or take it away"})
 		}
 	}
 	return p, faults.orNil()
@@ -105,7 +109,8 @@ func (p profile) apply(values map[string]any, origins map[string]string, changed
 	var faults Faults
 	for key, v := range p.set.values {
 		if _, yes := changed.values[key]; yes {
-			faults = append(faults, Fault{p.set.origins[key], key, "the profile would undo what " + changed.origins[key] + " changes; use scale instead of set"})
+			faults = append(faults, Fault{p.set.origins[key], key, "the profile would undo what " + changed.origins[key] + " changes; use scale " +
+				"instead of set"})
 		}
 		out.put(key, v, p.set.origins[key])
 	}
@@ -126,7 +131,9 @@ func (p profile) apply(values map[string]any, origins map[string]string, changed
 		n := reflect.ValueOf(v).Int()
 		x := float64(n) * s.factor
 		r := math.Round(x)
-		if slices.Contains(exactKeys, key) && (math.Abs(x-r) > 1e-9*math.Max(1, x) || (n > 0 && r < 1)) {
+		rounded := math.Abs(x-r) > 1e-9*math.Max(1, x)
+		vanished := n > 0 && r < 1
+		if inexact := rounded || vanished; inexact && slices.Contains(exactKeys, key) {
 			faults = append(faults, Fault{s.origin, key, fmt.Sprintf("%d of %s times %v is not a whole number", n, origins[key], s.factor)})
 			continue
 		}

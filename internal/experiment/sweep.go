@@ -93,7 +93,8 @@ func sweepMembers(configs fs.FS, name string, experiments []string) ([]string, e
 		case "experiments":
 			known = experiments
 		default:
-			faults = append(faults, Fault{at(file, k), key, "unknown key; the nearest known key is " + Nearest(key, []string{"description", "phases", "experiments"})})
+			faults = append(faults, Fault{at(file, k), key, "unknown key; the nearest known key is " + Nearest(key, []string{"description",
+				"phases", "experiments"})})
 			return
 		}
 		if v.Kind != yaml.SequenceNode {
@@ -103,7 +104,8 @@ func sweepMembers(configs fs.FS, name string, experiments []string) ([]string, e
 		for _, item := range v.Content {
 			item = plain(item)
 			if !slices.Contains(known, item.Value) {
-				faults = append(faults, Fault{at(file, item), key, fmt.Sprintf("unknown name %q; the nearest known one is %s", item.Value, Nearest(item.Value, known))})
+				faults = append(faults, Fault{at(file, item), key, fmt.Sprintf("unknown name %q; the nearest known one is %s", item.Value,
+					Nearest(item.Value, known))})
 				continue
 			}
 			members, err := expandOne(configs, item.Value)

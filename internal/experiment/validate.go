@@ -129,7 +129,8 @@ func (s Spec) validateModel(f *Faults) {
 	}
 	switch {
 	case s.PuzzleEmbPositions() > maxPositions && s.PuzzleEmbLen == 0:
-		f.add("puzzle_emb_ndim", "%d fills %d positions of hidden_size %d, the most is %d", s.PuzzleEmbNDim, s.PuzzleEmbPositions(), s.HiddenSize, maxPositions)
+		f.add("puzzle_emb_ndim", "%d fills %d positions of hidden_size %d, the most is %d", s.PuzzleEmbNDim, s.PuzzleEmbPositions(),
+			s.HiddenSize, maxPositions)
 	case s.PuzzleEmbNDim == 0 && s.PuzzleEmbLen > 0:
 		f.add("puzzle_emb_len", "%d positions but puzzle_emb_ndim is 0: set both to 0 for a model without a puzzle embedding", s.PuzzleEmbLen)
 	case s.PuzzleEmbLen > 0 && s.PuzzleEmbNDim > s.PuzzleEmbLen*s.HiddenSize:
@@ -160,13 +161,15 @@ func (s Spec) validateSchedule(f *Faults) {
 		f.add("eval_interval_epochs", "%d does not divide epochs %d, so the run would not end with an evaluation", s.EvalIntervalEpochs, s.Epochs)
 	}
 	if s.StepsPerEval() < 1 {
-		f.add("eval_interval_epochs", "%d epochs of %d puzzles are less than one batch of %d, so no step would be taken between evaluations", s.EvalIntervalEpochs, s.DataPuzzles, s.GlobalBatchSize)
+		f.add("eval_interval_epochs", "%d epochs of %d puzzles are less than one batch of %d, so no step would be taken between evaluations",
+			s.EvalIntervalEpochs, s.DataPuzzles, s.GlobalBatchSize)
 	}
 	if total := s.TotalSteps(); total > 0 && int64(s.LRWarmupSteps) > total {
 		f.add("lr_warmup_steps", "%d is longer than the run of %d steps, so lr would never be reached", s.LRWarmupSteps, total)
 	}
 	if s.LRMinRatio < 1 && s.Iterations()*s.StepsPerEval() > s.TotalSteps() {
-		f.add("lr_min_ratio", "%v: training of %d steps would run past the schedule's %d, where the cosine rises again", s.LRMinRatio, s.Iterations()*s.StepsPerEval(), s.TotalSteps())
+		f.add("lr_min_ratio", "%v: training of %d steps would run past the schedule's %d, where the cosine rises again", s.LRMinRatio,
+			s.Iterations()*s.StepsPerEval(), s.TotalSteps())
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // later is a specification with a key that was added after the first release.
@@ -43,8 +45,8 @@ func TestStoredSpecWithoutAKeyHasItsNeutralValue(t *testing.T) {
 	if err := json.Unmarshal([]byte(`{"exact":true}`), &s); err != nil {
 		t.Fatal(err)
 	}
-	if want := (later{Devices: 1, Exact: true}); s != want {
-		t.Errorf("%+v, want %+v", s, want)
+	if diff := cmp.Diff(later{Devices: 1, Exact: true}, s); diff != "" {
+		t.Errorf("spec (-want +got):\n%s", diff)
 	}
 }
 
