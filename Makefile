@@ -40,6 +40,7 @@ test: ## every test; no network but 127.0.0.1. Those of XLA need `trmsweep backe
 	cd cmd/devstack && go test -vet=off . # lint vets it: facts of the whole server take minutes
 
 # Those that share memory between goroutines and are done in seconds without the detector.
+RECORDED = TestStudyAsTyped|TestSweepThroughAccidents|TestFailedExperimentIsALine|TestOtherTypes|TestControlCommands
 RACY = ./activities ./worker ./workflows ./internal/blob/... ./internal/checkpoint ./internal/train ./internal/supervise \
 	./internal/preempt ./internal/preflight ./internal/metrics ./internal/faultproxy ./cmd/tctl
 
@@ -48,6 +49,10 @@ race: ## tests of what runs concurrently, with the race detector; needs a C comp
 
 e2e: ## the real binaries, driven as a user does
 	go test -count=1 -timeout 40m ./e2e/
+
+histories: ## record anew the histories that the replay tests of workflows/ read, with real runs of this code
+	rm -f workflows/testdata/histories/*.json
+	go test -count=1 -timeout 40m -run '^($(RECORDED))$$' ./e2e/ -args -update
 
 chaos: ## a sweep while its processes are killed: KILLS= SEED= BACKEND=; then every hash is compared with an undisturbed run
 	go test -count=1 -timeout 4h -v -run TestChaos ./internal/chaos/ -args -kills $(KILLS) -seed $(SEED) -backend $(BACKEND)

@@ -156,7 +156,7 @@ func TestGivenUpAttemptForgetsNothing(t *testing.T) {
 		return serviceerror.NewNotFound("activity not found")
 	}}
 	env.RegisterActivity(a.Train)
-	_, err := env.ExecuteActivity(a.Train, TrainInput{Item: Item{Run: "x", SpecKey: "specs/x.json"}, Attempt: 1, Force: true})
+	_, err := env.ExecuteActivity(a.Train, TrainInput{Item: Item{Run: "x", SpecKey: "specs/x.json"}, Attempt: 1, Forget: true})
 	var app *temporal.ApplicationError
 	if !errors.As(err, &app) || app.Type() != ErrPreempted {
 		t.Errorf("%v, want %s", err, ErrPreempted)
@@ -169,10 +169,9 @@ func TestGivenUpAttemptForgetsNothing(t *testing.T) {
 // The heartbeat right after a run has been forgotten says so, and so does all that comes later.
 func TestForgottenIsSaidAtOnce(t *testing.T) {
 	for name, in := range map[string]TrainInput{
-		"a second attempt, the first forgot nothing": {Attempt: 2, Force: true, Forget: true},
-		"started again after a stop":                 {Attempt: 2, Forget: true},
-		"a workflow of an older build":               {Attempt: 1, Force: true},
-		"the first attempt has forgotten":            {Attempt: 2, Force: true},
+		"the first attempt":                          {Attempt: 1, Forget: true},
+		"a second attempt, the first forgot nothing": {Attempt: 2, Forget: true},
+		"the first attempt has forgotten":            {Attempt: 2},
 		"not forced":                                 {Attempt: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -202,7 +201,7 @@ func TestForgottenIsSaidAtOnce(t *testing.T) {
 			if !errors.As(err, &app) || app.Details(&p) != nil {
 				t.Fatal(err)
 			}
-			forget := in.Forget || in.Attempt == 1 && in.Force
+			forget := in.Forget
 			if want := []bool{false, true}; p.Forgotten != forget || forget && !slices.Equal(said, want) || !forget && len(said) > 0 {
 				t.Errorf("heartbeats %v, the end says %v", said, p.Forgotten)
 			}

@@ -43,7 +43,7 @@ func writeReport(ctx context.Context, b blob.Bucket, in ReportInput) ([]string, 
 	}
 	reported.Failures, reported.Stopped = nil, nil // of earlier sweeps; this one says what failed in it
 	for _, it := range in.Items {
-		if slot, ok := in.Books[it.ID]; ok {
+		if slot, ok := in.Accounting[it.ID]; ok {
 			reported.Slots[it.Run] = slot
 		}
 	}

@@ -81,9 +81,7 @@ func (a *Activities) prepare(ctx context.Context, in TrainInput, owner checkpoin
 		return nil, err
 	}
 	spec, _, err := a.specText(ctx, in.Item.SpecKey)
-	byAnOlderWorkflow := in.Force && in.Attempt == 1
-	forget := in.Forget || byAnOlderWorkflow
-	if err == nil && forget {
+	if err == nil && in.Forget {
 		err = a.forgetOnce(ctx, in.Item.Run, owner, tr)
 	}
 	select {

@@ -35,7 +35,6 @@ type Plan struct {
 type TrainInput struct {
 	Item    Item `json:"item"`
 	Attempt int  `json:"attempt"`
-	Force   bool `json:"force,omitempty"`
 	// Forget: no attempt has said yet that it has forgotten what the store has of the run.
 	Forget bool `json:"forget,omitempty"`
 }
@@ -60,13 +59,13 @@ type DatasetResult struct {
 
 // ReportInput asks for the report over the items that are finished.
 type ReportInput struct {
-	Sweep    string                         `json:"sweep"`
-	Items    []Item                         `json:"items"`
-	Failures map[string]string              `json:"failures,omitempty"` // item ID -> error
-	Stopped  map[string]string              `json:"stopped,omitempty"`  // item ID -> why it was ended early
-	Goodput  protocol.Goodput               `json:"goodput,omitempty"`
-	Books    map[string]protocol.Accounting `json:"books,omitempty"` // item ID -> where its slot's time went
-	Final    bool                           `json:"final"`
+	Sweep      string                         `json:"sweep"`
+	Items      []Item                         `json:"items"`
+	Failures   map[string]string              `json:"failures,omitempty"` // item ID -> error
+	Stopped    map[string]string              `json:"stopped,omitempty"`  // item ID -> why it was ended early
+	Goodput    protocol.Goodput               `json:"goodput,omitempty"`
+	Accounting map[string]protocol.Accounting `json:"accounting,omitempty"` // item ID -> where its slot's time went
+	Final      bool                           `json:"final"`
 }
 
 // ReportResult says where the report lies in the store.

@@ -84,5 +84,5 @@ func TestControlCommands(t *testing.T) {
 		})
 	}
 	await(t, s, "alone", "the end of the single experiment", func(v sweepView) bool { return v.Status == "stopped" })
-	replayAll(t, s, map[string]string{"day": "TNSweep-controlled-v1.json"})
+	replayAll(t, s, map[string]string{"day": "TNSweep-controlled.json"})
 }

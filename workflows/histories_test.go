@@ -13,7 +13,7 @@ import (
 	"trmsweep/workflows"
 )
 
-// What the server was told in real runs, which the test environment does not keep:
+// What the server knows of real runs, which the test environment does not keep:
 // summaries, fairness, memos and search attributes.
 func TestHistoriesAreVisible(t *testing.T) {
 	files, err := filepath.Glob("testdata/histories/*.json")
@@ -67,9 +67,7 @@ func TestHistoriesAreVisible(t *testing.T) {
 				wantMemo = []string{"spec_hash", "run", "code"}
 				wantAttrs = []string{queues.AttrSweep, queues.AttrPhase, queues.AttrExperiment, queues.AttrStatus, queues.AttrStep, queues.AttrBest, queues.AttrPreemptions, queues.AttrGoodput}
 			case workflows.PhaseType:
-				if attrs["TemporalChangeVersion"] { // of builds since they show their status
-					wantAttrs = []string{queues.AttrSweep, queues.AttrPhase, queues.AttrStatus}
-				}
+				wantAttrs = []string{queues.AttrSweep, queues.AttrPhase, queues.AttrStatus}
 			case workflows.AllAblationsType, workflows.TNSweepType, workflows.BatchSweepType:
 				wantMemo = []string{"code", "profile"}
 				wantAttrs = []string{queues.AttrSweep, queues.AttrStatus, queues.AttrStep, queues.AttrBest, queues.AttrPreemptions, queues.AttrGoodput}

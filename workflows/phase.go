@@ -1,185 +1,123 @@
 package workflows
 
 import (
-	"errors"
-
-	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"trmsweep/internal/queues"
 	"trmsweep/internal/study"
 )
 
-// phase is the state of one Phase workflow.
-type phase struct {
-	in       PhaseInput
-	rows     []study.ExperimentResult
-	children map[string]workflow.ChildWorkflowFuture // item ID -> the experiment, where it has begun
+// PhaseType is the name of the workflow Phase.
+const PhaseType = "Phase"
+
+// phaseState is the state of one Phase workflow.
+type phaseState struct {
+	in   PhaseInput
+	rows []*phaseRow
+}
+
+// phaseRow is one experiment of a phase.
+type phaseRow struct {
+	PhaseRow
+	result study.ExperimentResult
+	child  workflow.ChildWorkflowFuture // nil until it begins
 }
 
 // Phase runs its experiments, at most Parallelism at once, and returns a row
 // for each; a failed one is a row with an error.
 func Phase(ctx workflow.Context, in PhaseInput) ([]study.ExperimentResult, error) {
-	p := &phase{in: in, children: map[string]workflow.ChildWorkflowFuture{}}
-	if p.in.Held == nil {
-		p.in.Held = map[string]bool{}
-	}
-	if p.in.Priorities == nil {
-		p.in.Priorities = map[string]int{}
-	}
-	for _, it := range in.Items {
-		r := study.ExperimentResult{Item: it, Status: study.StatusQueued}
-		if in.Held[it.ID] {
-			r.Status = study.StatusPaused
+	p := &phaseState{in: in}
+	for _, r := range in.Rows {
+		result := study.ExperimentResult{Item: r.Item, Status: study.StatusQueued}
+		if r.Paused {
+			result.Status = study.StatusPaused
 		}
-		p.rows = append(p.rows, r)
+		p.rows = append(p.rows, &phaseRow{PhaseRow: r, result: result})
 	}
-	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() ([]study.ExperimentResult, error) { return p.rows, nil }); err != nil {
+	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() ([]study.ExperimentResult, error) { return p.results(), nil }); err != nil {
 		return nil, err
 	}
-	show := func(string) {}
-	if workflow.GetVersion(ctx, "phase-status", workflow.DefaultVersion, 1) != workflow.DefaultVersion {
-		show = func(status string) { p.show(ctx, status) }
-	}
-	show(study.StatusRunning)
-	p.listen(ctx)
-	limit := int64(in.Input.Parallelism)
-	if limit == 0 {
-		limit = int64(len(in.Items))
-	}
-	slots := workflow.NewSemaphore(ctx, limit)
-	wg := workflow.NewWaitGroup(ctx)
-	for i := range p.rows {
+	p.show(ctx, study.StatusRunning)
+	workflow.Go(ctx, p.handleCommands)
+	slots := workflow.NewSemaphore(ctx, p.parallelism())
+	experiments := workflow.NewWaitGroup(ctx)
+	for _, r := range p.rows {
 		if err := slots.Acquire(ctx, 1); err != nil {
-			p.rows[i].Status = study.StatusStopped
+			r.result.Status = study.StatusStopped
 			continue
 		}
-		wg.Add(1)
+		experiments.Add(1)
 		workflow.Go(ctx, func(ctx workflow.Context) {
-			defer wg.Done()
+			defer experiments.Done()
 			defer slots.Release(1)
-			p.experiment(ctx, i)
+			p.run(ctx, r)
 		})
 	}
-	wg.Wait(ctx)
+	experiments.Wait(ctx)
+	status := study.StatusDone
 	if ctx.Err() != nil {
-		show(study.StatusStopped)
-	} else {
-		show(study.StatusDone)
+		status = study.StatusStopped
 	}
-	return p.rows, nil
+	p.show(ctx, status)
+	return p.results(), nil
+}
+
+// parallelism is how many experiments may run at once.
+func (p *phaseState) parallelism() int64 {
+	if p.in.Input.Parallelism > 0 {
+		return int64(p.in.Input.Parallelism)
+	}
+	return int64(len(p.rows))
+}
+
+func (p *phaseState) results() []study.ExperimentResult {
+	out := make([]study.ExperimentResult, len(p.rows))
+	for i, r := range p.rows {
+		out[i] = r.result
+	}
+	return out
 }
 
 // show sets the phase's search attributes.
-func (p *phase) show(ctx workflow.Context, status string) {
-	if err := workflow.UpsertTypedSearchAttributes(ctx, attrSweep.ValueSet(p.in.Sweep), attrPhase.ValueSet(p.in.Phase), attrStatus.ValueSet(status)); err != nil {
-		workflow.GetLogger(ctx).Warn("search attributes", "error", err)
+func (p *phaseState) show(ctx workflow.Context, status string) {
+	upsertSearchAttributes(ctx, attrSweep.ValueSet(p.in.Sweep), attrPhase.ValueSet(p.in.Phase), attrStatus.ValueSet(status))
+}
+
+// run runs one experiment, unless it was skipped or stopped before it began.
+func (p *phaseState) run(ctx workflow.Context, r *phaseRow) {
+	if study.Over(r.result.Status) {
+		return
+	}
+	r.child = startExperiment(ctx, p.in, r.PhaseRow, nil)
+	r.result = awaitExperiment(ctx, r.child, r.result)
+}
+
+// handleCommands obeys commands for experiments that have not begun. It hands on what came
+// while one began.
+func (p *phaseState) handleCommands(ctx workflow.Context) {
+	ch := workflow.GetSignalChannel(ctx, SignalControl)
+	for {
+		var c study.Command
+		ch.Receive(ctx, &c)
+		for _, r := range p.rows {
+			if len(c.Experiments) > 0 && c.Experiments[0] == r.Item.ID {
+				p.obey(ctx, r, c)
+			}
+		}
 	}
 }
 
-// listen takes in what the user wants of experiments that have not begun, and
-// hands on what came while one began.
-func (p *phase) listen(ctx workflow.Context) {
-	workflow.Go(ctx, func(ctx workflow.Context) {
-		ch := workflow.GetSignalChannel(ctx, SignalControl)
-		for {
-			var c study.Command
-			ch.Receive(ctx, &c)
-			for i := range p.rows {
-				if len(c.Experiments) > 0 && c.Experiments[0] == p.rows[i].Item.ID {
-					p.take(ctx, i, c)
-				}
-			}
-		}
-	})
-}
-
-func (p *phase) take(ctx workflow.Context, i int, c study.Command) {
-	r := &p.rows[i]
-	id := r.Item.ID
-	if child := p.children[id]; child != nil {
-		workflow.Go(ctx, func(ctx workflow.Context) { _ = child.SignalChildWorkflow(ctx, SignalControl, c).Get(ctx, nil) })
+func (p *phaseState) obey(ctx workflow.Context, r *phaseRow, c study.Command) {
+	if r.child != nil {
+		workflow.Go(ctx, func(ctx workflow.Context) { _ = r.child.SignalChildWorkflow(ctx, SignalControl, c).Get(ctx, nil) })
 		return
 	}
 	switch c.Action {
 	case study.ActionPriority:
-		p.in.Priorities[id] = c.Priority
+		r.Priority = c.Priority
 	case study.ActionPause, study.ActionResume:
-		p.in.Held[id] = c.Action == study.ActionPause
+		r.Paused = c.Action == study.ActionPause
 	}
-	r.Status, r.Reason = c.StatusBeforeStart(r.Status), c.Reason
-	_ = workflow.SignalExternalWorkflow(ctx, p.in.Sweep, "", SignalRows, []study.ExperimentResult{*r})
-}
-
-func (p *phase) experiment(ctx workflow.Context, i int) {
-	r := &p.rows[i]
-	if study.Over(r.Status) { // skipped or stopped before it began
-		return
-	}
-	st := start{}
-	if i < len(p.in.Known) {
-		st.known = p.in.Known[i]
-	}
-	child := startExperiment(ctx, p.in, r.Item, st)
-	p.children[r.Item.ID] = child
-	*r = endExperiment(ctx, child, *r)
-}
-
-// start is how an experiment begins.
-type start struct {
-	known   *study.RunStatus
-	carried *study.ExperimentResult
-}
-
-// startExperiment runs one experiment as a child.
-func startExperiment(ctx workflow.Context, in PhaseInput, it study.Item, st start) workflow.ChildWorkflowFuture {
-	co := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID:          in.Sweep + "/" + in.Phase + "/" + it.ID,
-		TaskQueue:           queues.Workflows,
-		WaitForCancellation: true,
-		ParentClosePolicy:   enumspb.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
-		Memo:                map[string]any{"spec_hash": it.SpecHash, "run": it.Run, "code": in.Code},
-		StaticSummary:       it.Experiment,
-	})
-	priority := in.Priorities[it.ID]
-	if priority == 0 {
-		priority = in.Input.Priority
-	}
-	return workflow.ExecuteChildWorkflow(co, ExperimentType, ExperimentInput{Item: &it, Sweep: in.Sweep, Known: st.known, Carried: st.carried, Paused: in.Held[it.ID],
-		Quiet: in.Quiet, Force: in.Input.Force && st.carried == nil, Priority: priority,
-		StopOnCollapse: in.Input.StopOnCollapse, TellEvals: in.Input.Halving > 0})
-}
-
-// endExperiment waits for an experiment and returns its row, whatever became of it.
-func endExperiment(ctx workflow.Context, child workflow.ChildWorkflowFuture, row study.ExperimentResult) study.ExperimentResult {
-	it := row.Item
-	var out study.ExperimentResult
-	err := child.Get(ctx, &out)
-	if err == nil {
-		return out
-	}
-	var app *temporal.ApplicationError
-	var cancelled *temporal.CanceledError
-	switch {
-	case errors.As(err, &app) && app.HasDetails():
-		_ = app.Details(&row)
-	case errors.As(err, &cancelled) && cancelled.HasDetails():
-		_ = cancelled.Details(&row)
-	}
-	row.Item = it
-	row.Status = study.StatusStopped
-	if ctx.Err() == nil && !temporal.IsCanceledError(err) {
-		row.Status, row.Error = study.StatusFailed, rootMessage(err)
-	}
-	return row
-}
-
-// rootMessage is what went wrong, without the layers of workflows above it.
-func rootMessage(err error) string {
-	var app *temporal.ApplicationError
-	if errors.As(err, &app) {
-		return app.Message()
-	}
-	return err.Error()
+	r.result.Status = c.StatusBeforeStart(r.result.Status)
+	r.result.Reason = c.Reason
+	_ = workflow.SignalExternalWorkflow(ctx, p.in.Sweep, "", SignalRows, []study.ExperimentResult{r.result})
 }

@@ -35,9 +35,9 @@ func readHistory(t *testing.T, file string) *historypb.History {
 	return h
 }
 
-// Histories of real runs (`go test ./e2e -update` records them anew): a worker of
-// this build must decide as the one that recorded them did. A change that breaks
-// one of them would break sweeps that are running; workflow.GetVersion keeps both ways.
+// A worker of this build decides as the one did that recorded these histories of real runs.
+// A change that breaks one of them would break sweeps that are running; docs/ARCHITECTURE.md
+// ("Changing a workflow") says what to do then. `make histories` records them anew.
 func TestReplay(t *testing.T) {
 	files, err := filepath.Glob("testdata/histories/*.json")
 	if err != nil {

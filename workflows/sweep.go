@@ -1,21 +1,20 @@
-// Package workflows is the study as Temporal sees it: sweeps of phases of
-// experiments. Workflows are deterministic and thin; whatever touches files,
-// storage or hosts is in activities.
 package workflows
 
 import (
 	"encoding/json"
-	"fmt"
-	"time"
 
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"trmsweep/activities"
 	"trmsweep/internal/preflight"
-	"trmsweep/internal/protocol"
-	"trmsweep/internal/queues"
 	"trmsweep/internal/study"
+)
+
+// Names of the types of sweeps, as users start them.
+const (
+	AllAblationsType = "AllAblations"
+	TNSweepType      = "TNSweep"
+	BatchSweepType   = "BatchSweep"
 )
 
 // AllAblations runs the whole study. Input: study.SweepInput or nothing.
@@ -33,84 +32,55 @@ func BatchSweep(ctx workflow.Context, raw json.RawMessage) (study.SweepResult, e
 	return runSweep(ctx, BatchSweepType, raw)
 }
 
-// sweepInput is the user's input and, after a continue-as-new, what came before.
-type sweepInput struct {
-	study.SweepInput
-	Carried    *study.SweepResult `json:"carried,omitempty"`
-	Held       map[string]bool    `json:"held,omitempty"`       // item ID -> paused by the user
-	Priorities map[string]int     `json:"priorities,omitempty"` // item ID -> priority of its own
-	Ladder     map[int][]float64  `json:"ladder,omitempty"`     // of successive halving: rung -> accuracies
-	Extends    map[string]string  `json:"extends,omitempty"`    // item ID -> ID of the experiment for whose end it waits, to go on from there
-}
-
-// sweep is the state of one sweep workflow. The slices and maps of rows go by their index in res.Experiments.
-type sweep struct {
-	in    sweepInput
-	wrong []string // what is wrong with the input
-	res   study.SweepResult
-	index map[string]int // item ID -> row
-	known map[int]*study.RunStatus
-	shown visible
-
-	work     workflow.Context         // of everything that trains; nil where nothing does
-	later    []func(workflow.Context) // what waits for work
-	open     int                      // phases and experiments under way
-	launched map[int]bool             // no round takes the row any more
-	begun    map[int]bool             // a phase or a child workflow has the row
-	solo     map[int]bool             // rows that run without a phase
-	revived  map[int]int              // how often a row was started anew: its phase's view of it is old
-	phaseOf  map[int]string           // workflow id of the phase that runs the row
-	phases   map[string]bool
-	ended    map[string]bool // of phases
-	halving  study.Halving
-	closed   bool // nothing new is started: stopped, or out of budget
-}
-
 // runSweep is the study: plan, preflight, dataset, phases, report. A failed
 // experiment is a line of the result, never the end of the sweep.
 func runSweep(ctx workflow.Context, name string, raw json.RawMessage) (study.SweepResult, error) {
-	s := &sweep{res: study.SweepResult{Sweep: workflow.GetInfo(ctx).WorkflowExecution.ID, Status: study.StatusRunning, Stage: "planning", Started: workflow.Now(ctx)},
-		index: map[string]int{}, known: map[int]*study.RunStatus{}, launched: map[int]bool{}, begun: map[int]bool{}, solo: map[int]bool{}, revived: map[int]int{},
-		phaseOf: map[int]string{}, phases: map[string]bool{}, ended: map[string]bool{}}
-	s.wrong = study.DecodeStrict(raw, &s.in)
-	s.wrong = append(s.wrong, s.in.SweepInput.Faults()...)
-	s.wrong = append(s.wrong, activities.SweepFaults(s.res.Sweep)...)
-	if s.in.Carried != nil {
-		for _, r := range s.in.Carried.Experiments {
-			s.wrong = append(s.wrong, activities.ItemFaults(r.Item)...)
-		}
-	}
-	if s.in.Held == nil {
-		s.in.Held = map[string]bool{}
-	}
-	if s.in.Priorities == nil {
-		s.in.Priorities = map[string]int{}
-	}
-	if s.in.Extends == nil {
-		s.in.Extends = map[string]string{}
-	}
-	s.halving = study.Halving{Factor: s.in.Halving, Accuracies: s.in.Ladder}
+	s := newSweep(ctx, raw)
 	if err := s.handlers(ctx); err != nil {
-		return s.res, err
+		return s.result(), err
 	}
 	err := s.run(ctx, name)
 	switch {
 	case workflow.IsContinueAsNewError(err):
-		return s.res, err
+		return s.result(), err
 	case ctx.Err() != nil:
-		s.res.Status, err = study.StatusStopped, ctx.Err()
+		s.head.Status = study.StatusStopped
+		err = ctx.Err()
 	case err != nil:
-		s.res.Status = study.StatusFailed
-		s.note(s.res.Stage + ": " + rootMessage(err))
+		s.head.Status = study.StatusFailed
+		s.note(s.head.Stage + ": " + rootMessage(err))
 	}
-	s.res.Stage = ""
+	s.head.Stage = ""
 	s.show(ctx)
-	return s.res, err
+	return s.result(), err
 }
 
-// run is the sweep's steps; it ends in an error where nothing could be trained.
-func (s *sweep) run(ctx workflow.Context, name string) error {
-	if err := s.layOut(ctx, name); err != nil {
+// newSweep reads the input.
+func newSweep(ctx workflow.Context, raw json.RawMessage) *sweepState {
+	s := &sweepState{byID: map[string]*row{}, phases: map[string]bool{}}
+	s.head = study.SweepResult{
+		Sweep:   workflow.GetInfo(ctx).WorkflowExecution.ID,
+		Status:  study.StatusRunning,
+		Stage:   "planning",
+		Started: workflow.Now(ctx),
+	}
+	s.faults = study.DecodeStrict(raw, &s.in)
+	s.faults = append(s.faults, s.in.SweepInput.Faults()...)
+	s.faults = append(s.faults, activities.SweepFaults(s.head.Sweep)...)
+	if s.in.Carried != nil {
+		for _, r := range s.in.Carried.Experiments {
+			s.faults = append(s.faults, activities.ItemFaults(r.Item)...)
+		}
+	}
+	s.halving = study.Halving{Factor: s.in.Halving, Accuracies: s.in.Rungs}
+	return s
+}
+
+// run is the sweep's steps. It ends in an error if nothing could be trained.
+func (s *sweepState) run(ctx workflow.Context, name string) error {
+	if s.in.Carried != nil && len(s.faults) == 0 {
+		s.restore()
+	} else if err := s.plan(ctx, name); err != nil {
 		return err
 	}
 	s.lookUp(ctx)
@@ -120,153 +90,98 @@ func (s *sweep) run(ctx workflow.Context, name string) error {
 		}
 	}
 	for {
-		s.stage(ctx, "training")
+		s.enterStage(ctx, "training")
 		if err := s.train(ctx); err != nil {
 			return err
 		}
-		ended := study.StatusDone
+		status := study.StatusDone
 		if s.closed {
-			ended = study.StatusStopped
-		}
-		if workflow.GetVersion(ctx, "done-after-report", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
-			s.res.Status = ended
+			status = study.StatusStopped
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		s.stage(ctx, "report")
+		s.enterStage(ctx, "report")
 		s.report(ctx, "all phases", true)
 		if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
 			return nil
 		}
-		if len(s.later) == 0 && len(s.pending()) == 0 || s.closed { // else something was added meanwhile
-			s.res.Status = ended
+		addedMeanwhile := len(s.deferred) > 0 || len(s.pending()) > 0
+		if s.closed || !addedMeanwhile {
+			s.head.Status = status
 			return nil
 		}
-		s.res.Status = study.StatusRunning
 	}
 }
 
-func (s *sweep) stage(ctx workflow.Context, name string) {
-	s.res.Stage = name
+// enterStage shows what the sweep does now.
+func (s *sweepState) enterStage(ctx workflow.Context, name string) {
+	s.head.Stage = name
 	s.show(ctx)
 }
 
-// layOut makes a row for every experiment, out of the plan or what came before.
-func (s *sweep) layOut(ctx workflow.Context, name string) error {
-	if s.in.Carried != nil && len(s.wrong) == 0 {
-		s.res = *s.in.Carried
-		for i, r := range s.res.Experiments {
-			s.index[r.Item.ID] = i
-		}
-		for _, to := range workflow.DeterministicKeys(s.in.Extends) {
-			s.goOnLater(s.index[s.in.Extends[to]], s.index[to])
-		}
-		return nil
-	}
-	p, err := planStep(ctx, activities.PlanInput{Names: []string{name}, Input: s.in.SweepInput, Faults: s.wrong})
+// plan makes a row for every experiment.
+func (s *sweepState) plan(ctx workflow.Context, name string) error {
+	p, err := plan(ctx, activities.PlanInput{Names: []string{name}, Input: s.in.SweepInput, Faults: s.faults})
 	if err != nil {
 		return err
 	}
-	s.res.Profile, s.res.Code = p.Profile, p.Code
-	s.add(p.Items)
+	s.head.Profile = p.Profile
+	s.head.Code = p.Code
+	s.add(p.Items...)
 	return workflow.UpsertMemo(ctx, map[string]any{"code": p.Code, "profile": p.Profile})
 }
 
-// add appends rows for items and returns where.
-func (s *sweep) add(items []study.Item) []int {
-	var rows []int
-	for _, it := range items {
-		i := len(s.res.Experiments)
-		s.index[it.ID] = i
-		s.res.Experiments = append(s.res.Experiments, study.ExperimentResult{Item: it, Status: study.StatusQueued})
-		rows = append(rows, i)
+// restore makes the rows as they were before a continue-as-new.
+func (s *sweepState) restore() {
+	s.head = *s.in.Carried
+	s.head.Experiments = nil
+	for _, result := range s.in.Carried.Experiments {
+		r := s.add(result.Item)[0]
+		r.result = result
+		carried := s.in.Rows[r.id()]
+		r.paused = carried.Paused
+		r.priority = carried.Priority
 	}
-	return rows
-}
-
-// planStep resolves, validates and stores the specs; it names all faults of an input at once.
-func planStep(ctx workflow.Context, in activities.PlanInput) (activities.Plan, error) {
-	var p activities.Plan
-	in.Sweep = workflow.GetInfo(ctx).WorkflowExecution.ID
-	err := workflow.ExecuteActivity(light(ctx, fmt.Sprintf("resolve and validate %v", in.Names)), acts.Plan, in).Get(ctx, &p)
-	return p, err
-}
-
-// light is the context of activities that never wait for a chip.
-func light(ctx workflow.Context, summary string) workflow.Context {
-	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue:           queues.Light,
-		StartToCloseTimeout: 24 * time.Hour,
-		HeartbeatTimeout:    30 * time.Second,
-		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, MaximumInterval: time.Minute, MaximumAttempts: 20},
-		Priority:            temporal.Priority{FairnessKey: fairnessKey(ctx)},
-		Summary:             summary,
-	})
+	for _, to := range s.rows {
+		if from := s.byID[s.in.Rows[to.id()].Extends]; from != nil {
+			s.extendWhenOver(from, to)
+		}
+	}
 }
 
 // prepare is preflight and dataset, for what is left to train. A dataset that
 // cannot be made is a note: other experiments may have theirs.
-func (s *sweep) prepare(ctx workflow.Context) error {
-	var left []study.Item
-	for _, i := range s.pending() {
-		left = append(left, s.res.Experiments[i].Item)
+func (s *sweepState) prepare(ctx workflow.Context) error {
+	var items []study.Item
+	for _, r := range s.pending() {
+		items = append(items, r.result.Item)
 	}
-	if len(left) == 0 {
+	if len(items) == 0 {
 		return nil
 	}
-	shapes := distinctShapes(left)
 	if s.in.Preflight != study.PreflightNone {
-		s.stage(ctx, "preflight")
-		if err := s.passed(hostChecks(ctx, left)); err != nil {
+		s.enterStage(ctx, "preflight")
+		if err := s.addChecks(hostChecks(ctx, items)); err != nil {
 			return err
 		}
 	}
-	s.stage(ctx, "dataset")
-	if err := makeDatasets(ctx, left); err != nil {
+	s.enterStage(ctx, "dataset")
+	if err := makeDatasets(ctx, items); err != nil {
 		s.note("dataset: " + rootMessage(err))
 		return nil // trials would only say the same
 	}
 	if s.in.Preflight == "" || s.in.Preflight == study.PreflightFull {
-		s.stage(ctx, "trials")
-		return s.passed(trials(ctx, shapes))
+		s.enterStage(ctx, "trials")
+		return s.addChecks(trials(ctx, distinctShapes(items)))
 	}
 	return nil
 }
 
-// passed takes answers of preflight in and is an error where one is no.
-func (s *sweep) passed(rows []preflight.Row) error {
-	s.res.Preflight = append(s.res.Preflight, rows...)
+// addChecks takes answers of preflight in. It is an error if one is no.
+func (s *sweepState) addChecks(rows []preflight.Row) error {
+	s.head.Preflight = append(s.head.Preflight, rows...)
 	t := preflight.Table{OK: true}
-	t.Add(s.res.Preflight...)
+	t.Add(s.head.Preflight...)
 	return preflightError(t)
-}
-
-// note keeps what a user should know; failures of Temporal may be long.
-func (s *sweep) note(text string) {
-	s.res.Notes = append(s.res.Notes, text[:min(len(text), 2000)])
-}
-
-// report writes the report of what is finished so far.
-func (s *sweep) report(ctx workflow.Context, what string, final bool) {
-	s.res.Tally()
-	in := activities.ReportInput{Sweep: s.res.Sweep, Failures: map[string]string{}, Stopped: map[string]string{}, Goodput: s.res.Goodput, Books: map[string]protocol.Accounting{}, Final: final}
-	for _, r := range s.res.Experiments {
-		in.Items = append(in.Items, r.Item)
-		if r.WallSeconds > 0 {
-			in.Books[r.Item.ID] = protocol.Accounting{WallSeconds: r.WallSeconds, Goodput: r.Goodput, FromStep: r.StartStep, Preemptions: r.Preemptions, LostSteps: r.LostSteps}
-		}
-		if r.Error != "" {
-			in.Failures[r.Item.ID] = r.Error[:min(len(r.Error), 300)]
-		}
-		if why := r.EndedEarly(); why != "" {
-			in.Stopped[r.Item.ID] = why[:min(len(why), 300)]
-		}
-	}
-	var out activities.ReportResult
-	if err := workflow.ExecuteActivity(light(ctx, "report after "+what), acts.Report, in).Get(ctx, &out); err != nil {
-		s.note("report: " + rootMessage(err))
-		return
-	}
-	s.res.Reports = out.Keys
 }

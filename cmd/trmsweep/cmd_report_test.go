@@ -166,7 +166,7 @@ func TestSweepReportBooks(t *testing.T) {
 		t.Fatal(err)
 	}
 	books := protocol.Accounting{WallSeconds: 20, Goodput: map[string]float64{"queued": 5, "training": 12, "lost": 3}, Preemptions: 2, LostSteps: 4}
-	in := activities.ReportInput{Sweep: "night", Items: []study.Item{{Experiment: s.Name, Phase: s.Phase, ID: s.Name, Run: runs[0], SpecKey: "specs/x.json"}}, Books: map[string]protocol.Accounting{s.Name: books}}
+	in := activities.ReportInput{Sweep: "night", Items: []study.Item{{Experiment: s.Name, Phase: s.Phase, ID: s.Name, Run: runs[0], SpecKey: "specs/x.json"}}, Accounting: map[string]protocol.Accounting{s.Name: books}}
 	if _, err := (&activities.Activities{Bucket: b}).Report(ctx, in); err != nil {
 		t.Fatal(err)
 	}

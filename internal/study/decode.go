@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -26,7 +25,7 @@ func DecodeStrict(raw json.RawMessage, v any) []string {
 	}
 	var faults []string
 	names, fields := fieldsOf(v)
-	for _, name := range slices.Sorted(maps.Keys(given)) {
+	for _, name := range sortedKeys(given) {
 		f, ok := fields[name]
 		if !ok {
 			faults = append(faults, fmt.Sprintf("input: unknown field %q; the nearest known one is %q (known: %s)",
@@ -41,6 +40,16 @@ func DecodeStrict(raw json.RawMessage, v any) []string {
 		}
 	}
 	return faults
+}
+
+func sortedKeys(m map[string]json.RawMessage) []string {
+	var keys []string
+	//workflowcheck:ignore
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 // fieldsOf returns the fields of the struct at v by their JSON names, and the names in order.

@@ -28,7 +28,7 @@ func nextRun(t *testing.T, env *testsuite.TestWorkflowEnvironment) json.RawMessa
 }
 
 // An experiment that is preempted again and again continues as new between its
-// attempts, with its books, its budget of failures and a pause that came meanwhile.
+// attempts, with its accounting, its budget of failures and a pause that came meanwhile.
 func TestExperimentContinuesAsNew(t *testing.T) {
 	w := newWorld()
 	const preemptions = 5

@@ -80,24 +80,24 @@ func (h *hosts) begin(it study.Item) time.Duration {
 	r.start, r.seconds, r.next = start, seconds, end
 	for at := 15.0; at < seconds; at += 300 {
 		p := r.progress(it, at)
-		tell(h.env, start.Add(time.Duration(at*float64(time.Second))).Sub(now), "default-test-workflow-id/"+it.Phase+"/"+it.ID, p)
+		sendProgress(h.env, start.Add(time.Duration(at*float64(time.Second))).Sub(now), "default-test-workflow-id/"+it.Phase+"/"+it.ID, p)
 	}
 	return h.free[host].Sub(now)
 }
 
 // attempt is one attempt's length in seconds and its end.
 func (h *hosts) attempt(r *hostRun, it study.Item, start time.Time) (float64, func() (activities.TrainResult, error)) {
-	books := map[string]float64{"starting": 20, "compiling": 60}
+	account := map[string]float64{"starting": 20, "compiling": 60}
 	if r.committed > 0 {
-		books["restoring"] = 10
+		account["restoring"] = 10
 	}
-	before := books["starting"] + books["compiling"] + books["restoring"]
+	before := account["starting"] + account["compiling"] + account["restoring"]
 	dies := r.rng.ExpFloat64() * h.between.Seconds()
 	need := float64(it.TotalSteps-r.committed) / r.speed
-	p := study.Progress{Total: it.TotalSteps, RestoredFrom: r.committed, CommittedStep: r.committed, StartedAt: start, Host: "host", Goodput: books}
+	p := study.Progress{Total: it.TotalSteps, RestoredFrom: r.committed, CommittedStep: r.committed, StartedAt: start, Host: "host", Goodput: account}
 	if dies >= before+need {
 		p.Step, p.CommittedStep = it.TotalSteps, it.TotalSteps
-		books["training"] = need
+		account["training"] = need
 		return before + need + 2, func() (activities.TrainResult, error) {
 			h.settle(r, it, &p, need)
 			return activities.TrainResult{Progress: p, StateSHA256: it.Run}, nil
@@ -108,7 +108,7 @@ func (h *hosts) attempt(r *hostRun, it study.Item, start time.Time) (float64, fu
 	wall := dies
 	if notice := r.rng.IntN(2) == 0; notice {
 		p.CommittedStep, wall = p.Step, dies+5
-		books["saving"] = 5
+		account["saving"] = 5
 	} else {
 		p.CommittedStep = r.committed + int64(math.Floor(worked/commitEvery)*commitEvery*r.speed)
 		wall += toNotice
@@ -116,7 +116,7 @@ func (h *hosts) attempt(r *hostRun, it study.Item, start time.Time) (float64, fu
 	if worked == 0 { // it died before it had reported more than its start
 		p.Goodput = map[string]float64{"starting": math.Min(dies, 20)}
 	} else {
-		books["training"] = worked
+		account["training"] = worked
 	}
 	return wall, func() (activities.TrainResult, error) {
 		h.settle(r, it, &p, worked)
@@ -174,7 +174,7 @@ func playStudy(t *testing.T, seed uint64, between time.Duration, input map[strin
 }
 
 // Hundreds of preemptions over the study: no commit is lost, every step that counts
-// was trained once, budgets hold, and the books are those of the hosts.
+// was trained once, budgets hold, and the accounts are those of the hosts.
 func TestPreemptionTraces(t *testing.T) {
 	preemptions, seeds, least := 0, uint64(2), 400
 	if raceEnabled {
@@ -197,7 +197,7 @@ func TestPreemptionTraces(t *testing.T) {
 				preemptions += e.Preemptions
 				run := h.runs[e.Item.Run]
 				if run.executed-run.lost != e.Item.TotalSteps || e.LostSteps != run.lost {
-					t.Errorf("%s: %d steps trained, %d of them lost, by the books %d; %d make a run", e.Item.ID, run.executed, run.lost, e.LostSteps, e.Item.TotalSteps)
+					t.Errorf("%s: %d steps trained, %d of them lost, %d by the accounts; %d make a run", e.Item.ID, run.executed, run.lost, e.LostSteps, e.Item.TotalSteps)
 				}
 				if e.Failures != 0 || e.Preemptions != e.Attempts-1 {
 					t.Errorf("%s: %d preemptions and %d failures in %d attempts", e.Item.ID, e.Preemptions, e.Failures, e.Attempts)

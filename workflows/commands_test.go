@@ -32,7 +32,7 @@ func watchPriorities(env *testsuite.TestWorkflowEnvironment) map[string][]int {
 }
 
 // What the user wants while the hosts are still being checked holds when training begins.
-func TestWishesBeforeTraining(t *testing.T) {
+func TestCommandsBeforeTraining(t *testing.T) {
 	w := newWorld()
 	env := w.env(t)
 	all := watchPriorities(env)
@@ -170,7 +170,7 @@ func kindOf(workflow string) string {
 	return workflow
 }
 
-// Every wish about one experiment, at its own workflow.
+// Every command for one experiment, at its own workflow.
 func TestExperimentUpdates(t *testing.T) {
 	const minute = time.Minute
 	for name, c := range map[string]struct {
@@ -217,7 +217,7 @@ func TestExperimentUpdates(t *testing.T) {
 				}, time.Duration(i+1)*minute)
 			}
 			if c.updates[0].Action != study.ActionPriority { // the first attempt has begun
-				tell(env, 30*time.Second, "default-test-workflow-id", study.Progress{Step: 5})
+				sendProgress(env, 30*time.Second, "default-test-workflow-id", study.Progress{Step: 5})
 			}
 			env.ExecuteWorkflow(workflows.ExperimentType)
 			var r study.ExperimentResult
@@ -242,7 +242,7 @@ func TestPriorityOfWhatWaits(t *testing.T) {
 				return done(in), nil
 			})
 		if began {
-			tell(env, time.Minute, "default-test-workflow-id", study.Progress{Step: 5})
+			sendProgress(env, time.Minute, "default-test-workflow-id", study.Progress{Step: 5})
 		}
 		env.RegisterDelayedCallback(func() {
 			env.UpdateWorkflow(workflows.UpdateControl, "u", &testsuite.TestUpdateCallback{OnReject: func(err error) { t.Error(err) }, OnAccept: func() {}, OnComplete: func(any, error) {}},

@@ -36,7 +36,7 @@ func takeTime(env *testsuite.TestWorkflowEnvironment, items []study.Item, begin 
 	}
 }
 
-// tell sends the progress of an attempt to its experiment after a while.
-func tell(env *testsuite.TestWorkflowEnvironment, after time.Duration, workflow string, p study.Progress) {
+// sendProgress sends the progress of an attempt to its experiment after a while.
+func sendProgress(env *testsuite.TestWorkflowEnvironment, after time.Duration, workflow string, p study.Progress) {
 	env.RegisterDelayedCallback(func() { _ = env.SignalWorkflowByID(workflow, workflows.SignalProgress, p) }, after)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // Progress that comes late, behind newer progress or behind the end of its attempt, changes nothing.
-func TestLateProgress(t *testing.T) {
+func TestOutdatedProgressIsIgnored(t *testing.T) {
 	const workflow = "default-test-workflow-id"
 	w := newWorld()
 	env := w.env(t)
@@ -25,18 +25,18 @@ func TestLateProgress(t *testing.T) {
 			}
 			return done(in), nil
 		})
-	said := func(minutes int, step int64, began time.Time) {
-		tell(env, time.Duration(minutes)*time.Minute, workflow, study.Progress{Step: step, StartedAt: began})
+	reported := func(minutes int, step int64, began time.Time) {
+		sendProgress(env, time.Duration(minutes)*time.Minute, workflow, study.Progress{Step: step, StartedAt: began})
 	}
-	said(10, 30, first)
-	said(11, 20, first) // was sent before
+	reported(10, 30, first)
+	reported(11, 20, first) // was sent before
 	checkProgress(t, env, 12, 30, study.StatusRunning)
-	said(70, 50, first) // of the attempt that has ended
+	reported(70, 50, first) // of the attempt that has ended
 	checkProgress(t, env, 71, 50, study.StatusQueued)
-	said(72, 41, second)
-	said(73, 49, first)
+	reported(72, 41, second)
+	reported(73, 49, first)
 	checkProgress(t, env, 74, 41, study.StatusRunning)
-	said(75, 43, time.Time{}) // of a worker that does not say when its attempt began
+	reported(75, 43, time.Time{}) // of a worker that does not say when its attempt began
 	checkProgress(t, env, 76, 43, study.StatusRunning)
 	env.ExecuteWorkflow(workflows.ExperimentType)
 	if err := env.GetWorkflowError(); err != nil {

@@ -13,7 +13,7 @@ import (
 
 // What the user wants is done at once while an experiment waits: for another sweep
 // that trains its run, and before the retry of an attempt that failed.
-func TestWishesEndWaits(t *testing.T) {
+func TestCommandsEndWaits(t *testing.T) {
 	const early, late = 30 * time.Second, time.Hour
 	for wait, failure := range map[string]string{"another sweep trains the run": activities.ErrFenced, "before a retry": activities.ErrFailed} {
 		for action, want := range map[string]struct {

@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 )
 
 // A forced experiment whose first attempts die before they have forgotten the old run
-// takes nothing of it: every attempt is told to forget, until one has; also across
+// takes nothing of it: every attempt is asked to forget, until one has; also across
 // histories.
 func TestForcedUntilForgotten(t *testing.T) {
 	for _, again := range []bool{false, true} {
@@ -21,9 +22,9 @@ func TestForcedUntilForgotten(t *testing.T) {
 		items := planned(t, w, "e1_1_baseline")
 		run := items[0].Run
 		w.finished[run] = study.RunStatus{Finished: true, Steps: 7000, CommittedStep: 7000, StateSHA256: "old"}
-		var told []bool
+		var forgets []bool
 		w.train = func(n int, in activities.TrainInput) (activities.TrainResult, error) {
-			told = append(told, in.Forget)
+			forgets = append(forgets, in.Forget)
 			switch n {
 			case 1: // dead before its first heartbeat
 				return activities.TrainResult{}, preempted(study.Progress{})
@@ -62,8 +63,8 @@ func TestForcedUntilForgotten(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 		}
-		if len(told) != 4 || !told[0] || !told[1] || !told[2] || told[3] {
-			t.Errorf("attempts were told to forget: %v, want the first three", told)
+		if !slices.Equal(forgets, []bool{true, true, true, false}) {
+			t.Errorf("attempts were asked to forget: %v, want the first three", forgets)
 		}
 	}
 }
@@ -95,10 +96,10 @@ func TestForcedAndRevived(t *testing.T) {
 		t.Errorf("%d done", r.Done)
 	}
 	if f := forgets["e2_2_t4_n6"]; len(f) != 1 || !f[0] {
-		t.Errorf("the one that was started again was told to forget: %v", f)
+		t.Errorf("the one that was started again was asked to forget: %v", f)
 	}
 	if f := forgets["e2_2_t2_n6"]; len(f) != 2 || !f[0] || f[1] {
-		t.Errorf("one that has forgotten was told to forget: %v", f)
+		t.Errorf("one that has forgotten was asked to forget: %v", f)
 	}
 }
 
@@ -113,7 +114,7 @@ func TestForcedAndExtended(t *testing.T) {
 			return slowly(n, in)
 		case id:
 			trained = true
-			if in.Forget || in.Force || len(w.forks) != 1 {
+			if in.Forget || len(w.forks) != 1 {
 				t.Errorf("%+v after forks %+v", in, w.forks)
 			}
 		}

@@ -13,7 +13,7 @@ import (
 	"trmsweep/workflows"
 )
 
-// hour trains every experiment in an hour and tells of evaluations at 1/8, 1/4 and
+// hour trains every experiment in an hour and reports evaluations at 1/8, 1/4 and
 // 1/2, in which the experiments reach these accuracies.
 func hour(t *testing.T, w *world, input any, accuracy map[string]float64) study.SweepResult {
 	t.Helper()
@@ -26,7 +26,7 @@ func hour(t *testing.T, w *world, input any, accuracy map[string]float64) study.
 	takeTime(env, items, func(it study.Item) time.Duration {
 		for _, share := range []float64{1. / 8, 1. / 4, 1. / 2} {
 			step := int64(share*float64(it.TotalSteps)) + 1
-			tell(env, time.Duration(share*float64(time.Hour))+order[it.ID], "default-test-workflow-id/"+it.Phase+"/"+it.ID,
+			sendProgress(env, time.Duration(share*float64(time.Hour))+order[it.ID], "default-test-workflow-id/"+it.Phase+"/"+it.ID,
 				study.Progress{Step: step, CommittedStep: step, EvalStep: step, EvalExact: accuracy[it.ID], BestExactAccuracy: accuracy[it.ID]})
 		}
 		return time.Hour
@@ -66,10 +66,10 @@ func TestSuccessiveHalving(t *testing.T) {
 			t.Errorf("%s with %g: stopped %v; want %v stopped", id, a, stopped[id], want)
 		}
 	}
-	told := w.reports[len(w.reports)-1]
+	last := w.reports[len(w.reports)-1]
 	for id := range accuracy {
-		if why := told.Stopped[id]; strings.Contains(why, "were better") != stopped[id] {
-			t.Errorf("the report is told that %s was stopped: %q, want %v", id, why, stopped[id])
+		if why := last.Stopped[id]; strings.Contains(why, "were better") != stopped[id] {
+			t.Errorf("the report of %s says %q, want %v", id, why, stopped[id])
 		}
 	}
 	if r.Failed != 0 || r.Done != 1 || r.Status != study.StatusDone {
@@ -99,7 +99,7 @@ func TestStopOnCollapse(t *testing.T) {
 			takeTime(env, items, func(it study.Item) time.Duration {
 				for i, a := range c.evals {
 					step := it.TotalSteps * int64(i+1) / 10
-					tell(env, time.Duration(i+1)*time.Minute, "default-test-workflow-id", study.Progress{Step: step, CommittedStep: step, EvalStep: step, EvalExact: a})
+					sendProgress(env, time.Duration(i+1)*time.Minute, "default-test-workflow-id", study.Progress{Step: step, CommittedStep: step, EvalStep: step, EvalExact: a})
 				}
 				return 10 * time.Minute
 			}, func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {

@@ -1,0 +1,70 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"trmsweep/activities"
+	"trmsweep/internal/study"
+)
+
+// runAttempt is one training activity from the queue to its end, with its accounting.
+func (x *experimentState) runAttempt(ctx workflow.Context) (*attempt, error) {
+	x.res.Attempts++
+	x.res.Status = study.StatusQueued
+	x.publish(ctx)
+	summary := fmt.Sprintf("%s, attempt %d from step %d of %d", x.in.Item.ID, x.res.Attempts, x.res.CommittedStep, x.in.Item.TotalSteps)
+	actx, cancel := workflow.WithCancel(trainActivity(ctx, x.in.Timeouts.Heartbeat, x.in.Priority, summary))
+	a := &attempt{cancel: cancel}
+	x.attempt = a
+	asked := workflow.Now(ctx)
+	in := activities.TrainInput{Item: *x.in.Item, Attempt: x.res.Attempts, Forget: x.res.ToForget}
+	var out activities.TrainResult
+	err := workflow.ExecuteActivity(actx, acts.Train, in).Get(ctx, &out)
+	x.attempt = nil
+	p := out.Progress
+	if err != nil {
+		p = progressOf(err)
+	} else {
+		x.res.StateSHA256 = out.StateSHA256
+	}
+	a.began = !p.StartedAt.IsZero()
+	x.lastAttempt = x.res.Progress.StartedAt
+	if a.began {
+		x.lastAttempt = p.StartedAt
+	}
+	x.res.ToForget = x.res.ToForget && !p.Forgotten && err != nil
+	if p.Step > 0 || p.CommittedStep > 0 {
+		x.res.Progress = p
+	}
+	x.res.CommittedStep = max(x.res.CommittedStep, p.CommittedStep)
+	x.res.Account(p, asked, workflow.Now(ctx), err == nil)
+	return a, err
+}
+
+// runStatus asks the store what it knows of the run.
+func (x *experimentState) runStatus(ctx workflow.Context) (study.RunStatus, error) {
+	var st study.RunStatus
+	err := workflow.ExecuteActivity(lightActivity(ctx, "look for results of "+x.in.Item.Run), acts.Status, *x.in.Item).Get(ctx, &st)
+	return st, err
+}
+
+// progressOf reads the progress that the error of an attempt carries.
+func progressOf(err error) study.Progress {
+	var p study.Progress
+	var app *temporal.ApplicationError
+	var timeout *temporal.TimeoutError
+	var cancelled *temporal.CanceledError
+	switch {
+	case errors.As(err, &app) && app.HasDetails():
+		_ = app.Details(&p)
+	case errors.As(err, &timeout) && timeout.HasLastHeartbeatDetails():
+		_ = timeout.LastHeartbeatDetails(&p)
+	case errors.As(err, &cancelled) && cancelled.HasDetails():
+		_ = cancelled.Details(&p)
+	}
+	return p
+}

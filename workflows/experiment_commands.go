@@ -1,0 +1,106 @@
+package workflows
+
+import (
+	"encoding/json"
+
+	"go.temporal.io/sdk/workflow"
+
+	"trmsweep/internal/study"
+)
+
+// handlers registers the query and the update, and starts the signal handlers.
+func (x *experimentState) handlers(ctx workflow.Context) error {
+	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (study.ExperimentResult, error) { return x.res, nil }); err != nil {
+		return err
+	}
+	update := func(_ workflow.Context, raw json.RawMessage) (string, error) {
+		c, err := study.DecodeCommand(raw)
+		if err != nil {
+			return "", err
+		}
+		x.obey(c)
+		return x.res.Status, nil
+	}
+	validate := func(raw json.RawMessage) error {
+		c, err := study.DecodeCommand(raw)
+		if err != nil {
+			return err
+		}
+		return c.ForExperiment(x.res, x.paused)
+	}
+	if err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateControl, update, workflow.UpdateHandlerOptions{Validator: validate}); err != nil {
+		return err
+	}
+	workflow.Go(ctx, x.handleCommands)
+	workflow.Go(ctx, x.handleProgress)
+	return nil
+}
+
+// handleCommands obeys the commands that the sweep sends.
+func (x *experimentState) handleCommands(ctx workflow.Context) {
+	ch := workflow.GetSignalChannel(ctx, SignalControl)
+	for {
+		var c study.Command
+		ch.Receive(ctx, &c)
+		if c.Validate() == nil && c.ForExperiment(x.res, x.paused) == nil {
+			x.obey(c)
+		}
+	}
+}
+
+// handleProgress takes in what the running attempt reports.
+func (x *experimentState) handleProgress(ctx workflow.Context) {
+	ch := workflow.GetSignalChannel(ctx, SignalProgress)
+	for {
+		var p study.Progress
+		ch.Receive(ctx, &p)
+		x.res.ToForget = x.res.ToForget && !p.Forgotten
+		if x.outdated(p) {
+			continue
+		}
+		x.res.Progress = p
+		if x.res.Status == study.StatusQueued {
+			x.res.Status = study.StatusRunning
+		}
+		x.res.CommittedStep = max(x.res.CommittedStep, p.CommittedStep)
+		collapse := x.res.Evaluated(p)
+		if collapse != "" && x.in.StopOnCollapse && x.attempt != nil {
+			x.obey(study.Command{Action: study.ActionStop, Reason: collapse})
+		}
+		x.publish(ctx)
+	}
+}
+
+// outdated says whether progress is older than what is known: signals may overtake each other,
+// and those of an attempt may come after its end. Progress without a start of its attempt is
+// never outdated.
+func (x *experimentState) outdated(p study.Progress) bool {
+	if p.StartedAt.IsZero() {
+		return false
+	}
+	sameAttempt := p.StartedAt.Equal(x.res.Progress.StartedAt)
+	return p.StartedAt.Equal(x.lastAttempt) || sameAttempt && p.Step < x.res.Progress.Step
+}
+
+// obey does what a valid command wants. A running attempt is asked to save and end if it must.
+func (x *experimentState) obey(c study.Command) {
+	switch c.Action {
+	case study.ActionResume:
+		x.paused = false
+		x.res.Status = study.StatusQueued
+	case study.ActionPriority:
+		x.in.Priority = c.Priority
+		if x.res.Status == study.StatusQueued && x.attempt != nil { // it still waits for a host; otherwise the next attempt has the priority
+			x.attempt.requeue = true
+			x.cancelAttempt()
+		}
+	case study.ActionPause:
+		x.paused = true
+		x.cancelAttempt()
+	default:
+		x.command = c.Action
+		x.res.Reason = c.Reason
+		x.paused = false
+		x.cancelAttempt()
+	}
+}

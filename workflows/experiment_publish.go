@@ -1,0 +1,70 @@
+package workflows
+
+import (
+	"fmt"
+
+	"go.temporal.io/sdk/workflow"
+
+	"trmsweep/internal/metrics"
+	"trmsweep/internal/study"
+)
+
+// fewAttempts is how many attempts a sweep gets to know one by one. Of more it gets every
+// tenth, so that thousands of preemptions fit into its history.
+const fewAttempts = 20
+
+// publish shows the experiment's state: search attributes, metrics, the page in the Web UI and the sweep's row.
+func (x *experimentState) publish(ctx workflow.Context) {
+	r := &x.res
+	now := searchAttributes{
+		status:      r.Status,
+		step:        r.Progress.Step,
+		preemptions: int64(r.Preemptions),
+		best:        r.Progress.BestExactAccuracy,
+		goodput:     r.GoodputShare(),
+	}
+	if x.attributes.update(ctx, now, attrSweep.ValueSet(x.in.Sweep), attrPhase.ValueSet(r.Item.Phase), attrExperiment.ValueSet(r.Item.Experiment)) {
+		metrics.Goodput{
+			Sweep:       x.in.Sweep,
+			Phase:       r.Item.Phase,
+			Experiment:  r.Item.ID,
+			Seconds:     r.Goodput,
+			Goodput:     r.GoodputShare(),
+			LostSteps:   r.LostSteps,
+			Preemptions: r.Preemptions,
+		}.Publish(workflow.GetMetricsHandler(ctx))
+	}
+	page := study.Table([]study.ExperimentResult{*r})
+	if r.Error != "" {
+		page += "\n" + r.Error + "\n"
+	}
+	workflow.SetCurrentDetails(ctx, page)
+	x.sendRow(ctx)
+}
+
+// sendRow sends the experiment's row to its sweep if the sweep should know what has changed.
+func (x *experimentState) sendRow(ctx workflow.Context) {
+	r := &x.res
+	if x.in.Sweep == "" {
+		return
+	}
+	state := fmt.Sprint(r.Status, r.Attempts)
+	betweenAttempts := r.Status == study.StatusQueued || r.Status == study.StatusRunning
+	if r.Attempts > fewAttempts && betweenAttempts {
+		if r.Status == study.StatusQueued {
+			return
+		}
+		state = fmt.Sprint(r.Status, " ", r.Attempts/10*10)
+	}
+	if !x.in.StatusOnly {
+		state += fmt.Sprint(r.Progress.Step * 10 / max(r.Item.TotalSteps, 1))
+	}
+	if x.in.EveryEvaluation {
+		state += fmt.Sprint(" ", r.Progress.EvalStep)
+	}
+	if state == x.lastRow {
+		return
+	}
+	x.lastRow = state
+	x.lastRowSent = workflow.SignalExternalWorkflow(ctx, x.in.Sweep, "", SignalRows, []study.ExperimentResult{*r})
+}

@@ -1,0 +1,88 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"trmsweep/internal/study"
+)
+
+// ExperimentType is the name of the workflow Experiment.
+const ExperimentType = "Experiment"
+
+// ExperimentInput is one experiment. Users give Experiment (and perhaps the
+// rest of the sweep's input); sweeps give Item.
+type ExperimentInput struct {
+	Experiment     string      `json:"experiment,omitempty"`
+	Seed           int64       `json:"seed,omitempty"`
+	Profile        string      `json:"profile,omitempty"`
+	Overrides      []string    `json:"overrides,omitempty"`
+	Force          bool        `json:"force,omitempty"`
+	Priority       int         `json:"priority,omitempty"`
+	StopOnCollapse bool        `json:"stop_on_collapse,omitempty"`
+	Timeouts       Timeouts    `json:"timeouts,omitzero"`
+	Paused         bool        `json:"paused,omitempty"` // begin with a pause
+	Item           *study.Item `json:"item,omitempty"`
+	Sweep          string      `json:"sweep,omitempty"` // workflow id of the sweep that gets rows of this experiment
+
+	// The sweep gets a row at every change of status; without StatusOnly at every tenth of the
+	// run too, and with EveryEvaluation at every evaluation.
+	StatusOnly      bool                    `json:"status_only,omitempty"`
+	EveryEvaluation bool                    `json:"every_evaluation,omitempty"`
+	Known           *study.RunStatus        `json:"known,omitempty"`   // what the store had when the sweep looked
+	Carried         *study.ExperimentResult `json:"carried,omitempty"` // what came before a continue-as-new, or before a retry by the sweep
+}
+
+// Timeouts of the training activity; zero values mean the defaults.
+type Timeouts struct {
+	Heartbeat time.Duration `json:"heartbeat,omitempty"` // 30 s
+	Backoff   time.Duration `json:"backoff,omitempty"`   // 5 s, before a retry after a failure
+}
+
+// faults are values that the server would refuse at every attempt, or wait for for ever.
+func (t Timeouts) faults() []string {
+	var faults []string
+	for _, d := range []time.Duration{t.Heartbeat, t.Backoff} {
+		if d < 0 || d > 24*time.Hour {
+			faults = append(faults, fmt.Sprintf("input: timeouts: %s (0 to 24h)", d))
+		}
+	}
+	return faults
+}
+
+// experimentState is the state of one Experiment workflow.
+type experimentState struct {
+	in     ExperimentInput
+	faults []string // of the input
+	res    study.ExperimentResult
+
+	command string // the last command that ends an attempt or a wait and is not obeyed yet: skip, stop or retry
+	paused  bool
+
+	attempt     *attempt  // the one that is asked for or runs; nil between attempts
+	lastAttempt time.Time // when the last attempt that has ended began, by the clock of its host
+	attributes  searchAttributes
+	lastRow     string          // identifies the last row that was sent to the sweep
+	lastRowSent workflow.Future // of its signal
+}
+
+// attempt is one training activity.
+type attempt struct {
+	cancel    workflow.CancelFunc
+	cancelled bool // by a command; it saves and ends
+	requeue   bool // it was cancelled only to get another place in the hosts' queue
+	began     bool // a host has taken it
+}
+
+// hasCommand says whether the user wants something that the loop over attempts must answer.
+func (x *experimentState) hasCommand() bool { return x.paused || x.command != "" }
+
+// cancelAttempt asks the running attempt, if there is one, to save and end.
+func (x *experimentState) cancelAttempt() {
+	if x.attempt != nil {
+		x.attempt.cancelled = true
+		x.attempt.cancel()
+	}
+}

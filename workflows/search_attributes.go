@@ -1,0 +1,54 @@
+package workflows
+
+import (
+	"math"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"trmsweep/internal/queues"
+)
+
+// Search attributes, registered in the namespace by the stack.
+var (
+	attrSweep       = temporal.NewSearchAttributeKeyKeyword(queues.AttrSweep)
+	attrPhase       = temporal.NewSearchAttributeKeyKeyword(queues.AttrPhase)
+	attrExperiment  = temporal.NewSearchAttributeKeyKeyword(queues.AttrExperiment)
+	attrStatus      = temporal.NewSearchAttributeKeyKeyword(queues.AttrStatus)
+	attrStep        = temporal.NewSearchAttributeKeyInt64(queues.AttrStep)
+	attrPreemptions = temporal.NewSearchAttributeKeyInt64(queues.AttrPreemptions)
+	attrBest        = temporal.NewSearchAttributeKeyFloat64(queues.AttrBest)
+	attrGoodput     = temporal.NewSearchAttributeKeyFloat64(queues.AttrGoodput)
+)
+
+// searchAttributes are those that change while a sweep or an experiment runs.
+type searchAttributes struct {
+	status      string
+	step        int64
+	preemptions int64
+	best        float64
+	goodput     float64
+}
+
+// update shows new values, with others that never change, and says whether there were any.
+func (a *searchAttributes) update(ctx workflow.Context, now searchAttributes, fixed ...temporal.SearchAttributeUpdate) bool {
+	now.goodput = math.Round(now.goodput*1e4) / 1e4 // as the list of the Web UI shows it
+	if now == *a {
+		return false
+	}
+	*a = now
+	upsertSearchAttributes(ctx, append(fixed,
+		attrStatus.ValueSet(now.status),
+		attrStep.ValueSet(now.step),
+		attrPreemptions.ValueSet(now.preemptions),
+		attrBest.ValueSet(now.best),
+		attrGoodput.ValueSet(now.goodput))...)
+	return true
+}
+
+// upsertSearchAttributes sets search attributes. That it cannot is no reason to stop.
+func upsertSearchAttributes(ctx workflow.Context, updates ...temporal.SearchAttributeUpdate) {
+	if err := workflow.UpsertTypedSearchAttributes(ctx, updates...); err != nil {
+		workflow.GetLogger(ctx).Warn("search attributes", "error", err)
+	}
+}

@@ -1,0 +1,198 @@
+package workflows
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/workflow"
+
+	"trmsweep/internal/experiment"
+	"trmsweep/internal/queues"
+	"trmsweep/internal/study"
+)
+
+// roundSize is the most experiments that are under way together. Between rounds a long
+// sweep continues as new, with nothing running that its history must remember.
+var roundSize = 250 // tests make it smaller
+
+// lookUp asks the store once for all pending runs and fills in the rows of those that are
+// finished. If it cannot be asked, every experiment asks for itself.
+func (s *sweepState) lookUp(ctx workflow.Context) {
+	if s.in.Force {
+		return
+	}
+	for rows := range slices.Chunk(s.pending(), roundSize) {
+		items := make([]study.Item, len(rows))
+		for i, r := range rows {
+			items[i] = r.result.Item
+		}
+		var statuses []study.RunStatus
+		summary := fmt.Sprintf("look for results of %d runs", len(rows))
+		err := workflow.ExecuteActivity(lightActivity(ctx, summary), acts.StatusAll, items).Get(ctx, &statuses)
+		if err != nil || len(statuses) != len(rows) {
+			return
+		}
+		for i, r := range rows {
+			if statuses[i].Error == "" && !r.result.Reuse(statuses[i]) {
+				r.known = &statuses[i]
+			}
+		}
+	}
+}
+
+// train runs the pending experiments, round by round, until nothing is left or
+// the sweep is stopped. A history that has become long ends it with a continue-as-new.
+func (s *sweepState) train(ctx workflow.Context) error {
+	training, cancel := workflow.WithCancel(ctx)
+	s.training = training
+	defer func() {
+		s.training = nil
+		cancel()
+	}()
+	s.watchBudget(training, cancel)
+	if s.in.Parallelism == 0 {
+		s.launchDeferred()
+	}
+	for !s.closed && ctx.Err() == nil {
+		begun := s.runRound(ctx)
+		s.launchDeferred()
+		if begun == 0 {
+			s.awaitEnd(ctx)
+			break
+		}
+		s.awaitIdle(ctx)
+		goOn := len(s.pending()) > 0 && !s.closed && ctx.Err() == nil
+		if goOn && workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+			return s.continueAsNew(ctx)
+		}
+	}
+	return nil
+}
+
+// watchBudget stops the sweep when its hours are used up.
+func (s *sweepState) watchBudget(ctx workflow.Context, cancel workflow.CancelFunc) {
+	if s.in.BudgetHours <= 0 {
+		return
+	}
+	left := time.Duration(s.in.BudgetHours*float64(time.Hour)) - workflow.Now(ctx).Sub(s.head.Started)
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		if workflow.Sleep(ctx, left) == nil {
+			s.closed = true
+			s.note(fmt.Sprintf("stopped: the budget of %g hours is used up", s.in.BudgetHours))
+			cancel()
+		}
+	})
+}
+
+// awaitEnd waits until nothing is under way, also when the sweep was cancelled and its experiments still save.
+func (s *sweepState) awaitEnd(ctx workflow.Context) {
+	connected, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	_ = workflow.Await(connected, func() bool { return s.open == 0 })
+}
+
+// awaitIdle waits until nothing is under way but rows that wait for the end of an experiment,
+// which may be one that has not begun.
+func (s *sweepState) awaitIdle(ctx workflow.Context) {
+	connected, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	_ = workflow.Await(connected, func() bool { return s.open == s.extending() })
+}
+
+// runRound begins the next experiments, phase by phase in the order of the study, and returns
+// how many. With a parallelism of its own, a sweep has one phase at a time.
+func (s *sweepState) runRound(ctx workflow.Context) int {
+	round := s.pending()
+	round = round[:min(len(round), roundSize)]
+	begun := 0
+	for _, phase := range experiment.Phases {
+		rows := slices.DeleteFunc(slices.Clone(round), func(r *row) bool { return r.result.Item.Phase != phase || !r.pending() })
+		if len(rows) == 0 {
+			continue
+		}
+		begun += len(rows)
+		s.launchPhase(phase, rows)
+		if s.in.Parallelism > 0 {
+			s.launchDeferred() // behind a phase, which takes as many slots as it needs
+			s.awaitIdle(ctx)
+		}
+	}
+	return begun
+}
+
+// launchPhase gives rows to a phase and runs it beside the sweep.
+func (s *sweepState) launchPhase(phase string, rows []*row) {
+	id := s.head.Sweep + "/" + phase
+	if s.phases[id] { // a later round
+		id += "+" + rows[0].id()
+	}
+	s.phases[id] = true
+	in := s.phaseInput(phase)
+	for _, r := range rows {
+		r.enterPhase(id)
+		in.Rows = append(in.Rows, r.forPhase())
+	}
+	s.launch(func(ctx workflow.Context) { s.runPhase(ctx, id, in, rows) })
+}
+
+// runPhase runs one phase of a round as a child workflow and takes its results in.
+func (s *sweepState) runPhase(ctx workflow.Context, id string, in PhaseInput, rows []*row) {
+	restarts := map[string]int{}
+	for _, r := range rows {
+		restarts[r.id()] = r.restarts
+	}
+	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID:          id,
+		TaskQueue:           queues.Workflows,
+		StaticSummary:       "phase " + in.Phase,
+		WaitForCancellation: true,
+		ParentClosePolicy:   enumspb.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
+	})
+	var results []study.ExperimentResult
+	if err := workflow.ExecuteChildWorkflow(child, PhaseType, in).Get(ctx, &results); err != nil && ctx.Err() == nil {
+		s.note("phase " + in.Phase + ": " + rootMessage(err))
+	}
+	trained := false
+	for _, result := range results {
+		r := s.byID[result.Item.ID]
+		if r.restarts == restarts[r.id()] {
+			r.result = result
+		}
+		trained = trained || !result.Reused
+	}
+	for _, r := range rows {
+		r.leave(restarts[r.id()])
+	}
+	s.show(ctx)
+	if ctx.Err() == nil && trained {
+		s.report(ctx, in.Phase, false)
+	}
+}
+
+// continueAsNew goes on with a new history once nothing is running: an update that
+// is still answered may start something, or end the sweep.
+func (s *sweepState) continueAsNew(ctx workflow.Context) error {
+	idle := func() bool { return workflow.AllHandlersFinished(ctx) && s.open == s.extending() }
+	if err := workflow.Await(ctx, idle); err != nil || s.closed {
+		return err
+	}
+	res := s.result()
+	for i := range res.Experiments { // what only a running experiment needs
+		p := &res.Experiments[i].Progress
+		p.Goodput = nil
+		p.Host = ""
+		p.Note = ""
+	}
+	in := s.in
+	in.Carried = &res
+	in.Rungs = s.halving.Accuracies
+	in.Rows = map[string]carriedRow{}
+	for _, r := range s.rows {
+		if c := r.carry(); c != (carriedRow{}) {
+			in.Rows[r.id()] = c
+		}
+	}
+	return workflow.NewContinueAsNewError(ctx, workflow.GetInfo(ctx).WorkflowType.Name, in)
+}
