@@ -49,7 +49,7 @@ import (
 type Activities struct {
 	Configs fs.FS
 	Environ []string // TRMSWEEP_SET_... of the worker
-	Profile string   // used where the input names none
+	Profile string   // used if the input names none
 	// DataRoots are the folders and files of this host that a workflow's data_source may name.
 	DataRoots []string
 	Bucket    blob.Bucket
@@ -123,7 +123,7 @@ func (a *Activities) status(ctx context.Context, it Item) (RunStatus, error) {
 	return st, nil
 }
 
-// sameData is an error where the file that a finished run was trained on holds something else now.
+// sameData is an error if the file that a finished run was trained on holds something else now.
 func (a *Activities) sameData(ctx context.Context, it Item, trained string) error {
 	if trained == "" {
 		return nil
@@ -168,7 +168,7 @@ func (a *Activities) StatusAll(ctx context.Context, items []Item) ([]RunStatus, 
 	return out, g.Wait()
 }
 
-// Dataset makes the datasets of the specs exist; it is a no-op where they do.
+// Dataset makes the datasets of the specs exist; it does nothing if they do.
 // Faults of the user's data are final, and are reported after the other datasets have been made.
 func (a *Activities) Dataset(ctx context.Context, in DatasetInput) (DatasetResult, error) {
 	var out DatasetResult

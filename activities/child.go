@@ -26,7 +26,7 @@ type Child struct {
 	Trial   []string // program and arguments of a trial; default: this binary, `trial`
 	Args    []string // more arguments of both: ChildArgs
 	Env     []string // added to the worker's environment
-	Slots   Slots    // of the host, where it is divided; the process of a slot has its environment too
+	Slots   Slots    // of the host if it is divided; the process of a slot has its environment too
 	LogDir  string   // one file per run gets the children's standard error
 	// Grace is the time from SIGTERM to SIGKILL: enough for one step and one save. 0 = 2 minutes.
 	Grace time.Duration

@@ -35,7 +35,7 @@ func (a *Activities) Report(ctx context.Context, in ReportInput) (res ReportResu
 	return ReportResult{Keys: keys}, err
 }
 
-// writeReport reports on the items of a sweep: their results where the store has them, else why not.
+// writeReport reports on the items of a sweep: their results if the store has them, else why not.
 func writeReport(ctx context.Context, b blob.Bucket, in ReportInput) ([]string, error) {
 	reported, err := report.ReadReported(ctx, b)
 	if err != nil {

@@ -66,7 +66,7 @@ func (a *Activities) attempt(ctx context.Context, in TrainInput, tr *tracker, st
 	})
 }
 
-// prepare reads the spec and forgets an old run where that is asked for.
+// prepare reads the spec and empties an old run if that is asked for.
 func (a *Activities) prepare(ctx context.Context, in TrainInput, owner checkpoint.Owner, tr *tracker, stop <-chan struct{}) ([]byte, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -93,7 +93,7 @@ func (a *Activities) prepare(ctx context.Context, in TrainInput, owner checkpoin
 }
 
 // forgetOnce empties the run and tells the server so at once: the next attempt must not
-// do it again. It does nothing where the server has given the attempt up, perhaps
+// do it again. It does nothing if the server has given the attempt up, perhaps
 // because this host was stopped for a while: the run is another attempt's now.
 func (a *Activities) forgetOnce(ctx context.Context, run string, owner checkpoint.Owner, tr *tracker) error {
 	if a.heartbeat(ctx, tr) {

@@ -18,7 +18,7 @@ type PlanInput struct {
 	Names []string   `json:"names"` // sweeps, phases, experiments
 	Input SweepInput `json:"input"`
 	Sweep string     `json:"sweep"` // workflow id
-	// SeedIDs names items by their seeds even where there is only one.
+	// SeedIDs names items by their seeds even if there is only one.
 	SeedIDs bool `json:"seed_ids,omitempty"`
 	// Faults were found before; Plan adds its own and fails.
 	Faults []string `json:"faults,omitempty"`

@@ -21,7 +21,8 @@ import (
 	"trmsweep/internal/version"
 )
 
-// usageError marks what the user typed as the fault: exit code 2.
+// usageError marks what the user typed as the fault: exit code 2. Each of the three programs has
+// its own, of five lines: they share no package of commands, and only trmsweep has exit codes of its own beside it.
 type usageError struct{ err error }
 
 func (e usageError) Error() string { return e.err.Error() }

@@ -100,7 +100,7 @@ type Snapshot struct {
 	TFEvents     []byte
 	// Milestone keeps the checkpoint for ever.
 	Milestone bool
-	// Check, where it is set, sees the state before anything is written; its error is Save's.
+	// Check, if it is set, sees the state before anything is written; its error is Save's.
 	Check func(tensor.State) error
 	// Ticket names the commit in advance; needed only when Meta.WorldSize > 1, see Writer.Begin.
 	Ticket Ticket
@@ -154,7 +154,7 @@ type Entry struct {
 	Manifest   string   `json:"manifest"` // key
 	Generation int64    `json:"generation"`
 	SHA256     string   `json:"sha256"`           // of the manifest file
-	Metric     *float64 `json:"metric,omitempty"` // exact accuracy, where the step was evaluated
+	Metric     *float64 `json:"metric,omitempty"` // exact accuracy, if the step was evaluated
 	Best       bool     `json:"best,omitempty"`
 	Milestone  bool     `json:"milestone,omitempty"`
 	Final      bool     `json:"final,omitempty"`

@@ -130,7 +130,7 @@ func deleteCheckpoint(ctx context.Context, b blob.Bucket, e Entry) error {
 // Orphan is an object that no commit refers to.
 type Orphan struct {
 	blob.Attr
-	Term int64 // of its writer; -1 where the name does not say
+	Term int64 // of its writer; -1 if the name does not say
 }
 
 var writerPattern = regexp.MustCompile(`(?:^ckpt/\d{12,}-|^metrics/\d{12,}-|^tb/events\.out\.tfevents\.\d{12,}\.)(\d{6,})-[0-9a-z]+`)

@@ -45,7 +45,7 @@ func Forget(ctx context.Context, b blob.Bucket, owner Owner, also []string, opts
 	return nil
 }
 
-// before is ErrFenced where the run belongs to a later attempt of the same workflow.
+// before is ErrFenced if the run belongs to a later attempt of the same workflow.
 func (o Owner) before(h Head) error {
 	if o.WorkflowID != "" && h.Owner.WorkflowID == o.WorkflowID && h.Owner.RunID == o.RunID && h.Owner.Attempt > o.Attempt {
 		return fmt.Errorf("%w: %s came after attempt %d", ErrFenced, h.Owner, o.Attempt)

@@ -18,7 +18,7 @@ const headKey = layout.HeadFile
 // ErrHead: the pointer is there and holds nothing that can be used. Acquire rebuilds it.
 var ErrHead = errors.New("HEAD.json is damaged")
 
-// ReadHead reads HEAD.json; blob.ErrNotExist where the run does not exist.
+// ReadHead reads HEAD.json; blob.ErrNotExist if the run does not exist.
 func ReadHead(ctx context.Context, b blob.Bucket) (Head, error) {
 	h, _, err := readHead(ctx, b)
 	return h, err
@@ -60,7 +60,7 @@ func putHead(ctx context.Context, b blob.Bucket, h Head) (blob.Attr, error) {
 
 type foundHead struct {
 	Head
-	rebuilt string // why, where it does not come from HEAD.json
+	rebuilt string // why, if it does not come from HEAD.json
 }
 
 // currentHead is HEAD as far as the checkpoints beside it support it, or its
@@ -105,7 +105,7 @@ func currentHead(ctx context.Context, b blob.Bucket) (foundHead, error) {
 
 // supported is h, or what h should be where checkpoints lie beside it that it does not know of:
 //
-//   - of a later term than its own, or any at all where it lists none and they were not
+//   - of a later term than its own, or any at all if it lists none and they were not
 //     forgotten: it is an older copy of HEAD.json, or another run's;
 //   - of its own term and newer than the newest that it lists. Only the holder of an term writes
 //     its manifests, one after the other, each before HEAD.json. So either the holder died between
@@ -225,7 +225,7 @@ func beside(ctx context.Context, b blob.Bucket, h Head) (last int64, later bool,
 	return last, later, nil
 }
 
-// lastTerm is the highest term of a manifest, 0 where there is none.
+// lastTerm is the highest term of a manifest, 0 if there is none.
 func lastTerm(ctx context.Context, b blob.Bucket) (last int64, err error) {
 	for attr, err := range b.List(ctx, "ckpt/") {
 		if err != nil {
@@ -305,7 +305,7 @@ func newestManifest(ctx context.Context, b blob.Bucket, entries []Entry) (*Manif
 }
 
 // Newest reads the manifest of the run's newest checkpoint, taking the run from nobody and
-// changing nothing: nil where nothing is committed or no manifest can be read. ErrAllBad
+// changing nothing: nil if nothing is committed or no manifest can be read. ErrAllBad
 // and ErrFormat as from Acquire.
 func Newest(ctx context.Context, b blob.Bucket) (*Manifest, Entry, error) {
 	_, m, e, err := look(ctx, b)
@@ -320,7 +320,7 @@ const lookAgain = 10
 
 // Load reads the checkpoint that choose picks, without taking the run from whoever trains
 // it. Where it cannot be read and HEAD has changed, since the run goes on and deletes old
-// checkpoints, it looks again. blob.ErrNotExist where there is no such run; choose's errors are Load's.
+// checkpoints, it looks again. blob.ErrNotExist if there is no such run; choose's errors are Load's.
 func Load(ctx context.Context, b blob.Bucket, choose func(Head) (Entry, error)) (*Checkpoint, error) {
 	for try := 1; ; try++ {
 		h, _, _, err := look(ctx, b)

@@ -51,7 +51,7 @@ func (w *Writer) Restore(ctx context.Context) (*Checkpoint, error) {
 	return c, nil
 }
 
-// restoreUnlisted tries the checkpoints that HEAD does not list, and puts them in the place of entries where one is valid.
+// restoreUnlisted tries the checkpoints that HEAD does not list, and puts them in the place of entries if one is valid.
 func (w *Writer) restoreUnlisted(ctx context.Context, entries *[]Entry, reasons *[]string) (*Checkpoint, int, error) {
 	lying, err := unlisted(ctx, w.b, w.head)
 	if err != nil {

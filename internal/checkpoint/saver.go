@@ -14,7 +14,7 @@ import (
 type SaveResult struct {
 	Step    int64
 	State   tensor.State // the snapshot's, of no more use to the Saver
-	Commit  Commit       // valid where Err is nil
+	Commit  Commit       // valid if Err is nil
 	Cleaned Cleaned
 	Err     error         // ErrFenced, blob.ErrTransient (patience used up), ...
 	Stall   time.Duration // what the step loop waited, for the copy of the state

@@ -12,9 +12,9 @@ import (
 // Report is the result of Verify.
 type Report struct {
 	Head        Head       // as an Acquire would find it
-	Rebuilt     string     // why that is not what HEAD.json says; empty where it is
+	Rebuilt     string     // why that is not what HEAD.json says; empty if it is
 	Checkpoints []Verified // as HEAD lists them
-	// Newest is the newest valid manifest; nil where there is none.
+	// Newest is the newest valid manifest; nil if there is none.
 	Newest  *Manifest
 	Logs    []string // faults of the newest manifest's log pieces
 	Orphans []Orphan // stored and referred to by nothing; not a fault
@@ -26,7 +26,7 @@ type Report struct {
 // Verified is the result for one checkpoint.
 type Verified struct {
 	Entry    Entry
-	Manifest *Manifest // nil where it cannot be read
+	Manifest *Manifest // nil if it cannot be read
 	Faults   []string
 }
 

@@ -37,7 +37,7 @@ type RunResult struct {
 	Curve    [][2]float64 `json:"curve"` // [step, training loss per example], thinned out
 
 	// Bit i of a bitmap (Bitmap) says whether test puzzle i of the evaluated subset was solved.
-	// FinalCorrect belongs to Final; BestCorrect to BestFull where there is one, else to Best.
+	// FinalCorrect belongs to Final; BestCorrect to BestFull if there is one, else to Best.
 	FinalCorrect string `json:"final_correct,omitempty"`
 	BestCorrect  string `json:"best_correct,omitempty"`
 
@@ -79,7 +79,7 @@ type Eval struct {
 	ExactAccuracy float64 `json:"exact_accuracy"` // fraction of puzzles whose whole grid is right
 	CellAccuracy  float64 `json:"cell_accuracy"`  // fraction of cells
 	QHaltAccuracy float64 `json:"q_halt_accuracy"`
-	MeanSteps     float64 `json:"mean_steps"`
+	MeanSteps     float64 `json:"mean_steps"` // supervision steps per puzzle: halt_max_steps, no puzzle of an evaluation halts earlier
 	Puzzles       int     `json:"puzzles"`
 }
 
@@ -108,7 +108,7 @@ type Identity struct {
 }
 
 // ReadResult reads the result of a run and checks that it is of that run, spec and seed.
-// Errors: blob.ErrNotExist where the run is not finished, ErrResult (training the run again
+// Errors: blob.ErrNotExist if the run is not finished, ErrResult (training the run again
 // writes the file anew, except for ErrNewer), storage.
 func ReadResult(ctx context.Context, b blob.Bucket, of Identity) (RunResult, error) {
 	key := layout.RunKey(of.Run, layout.ResultFile)
@@ -132,7 +132,7 @@ func ReadResult(ctx context.Context, b blob.Bucket, of Identity) (RunResult, err
 	return r, nil
 }
 
-// belongs is an error where the result is not that of the run.
+// belongs is an error if the result is not that of the run.
 func (r RunResult) belongs(of Identity) error {
 	hash, seed, named := layout.ParseRunName(of.Run)
 	foreign := r.Run != of.Run

@@ -9,7 +9,9 @@ const (
 	Light     = "trmsweep-light" // plan, dataset, report: never waits for a chip
 )
 
-// WorkflowTypes are the types that users start on the task queue Workflows.
+// WorkflowTypes are the types that users start on the task queue Workflows. The constants
+// of package workflows name them too: a client that lists types must not import workflows,
+// and workflow code reads better with a constant. A test of cmd/trmsweep keeps both equal.
 var WorkflowTypes = []string{"AllAblations", "TNSweep", "BatchSweep", "Experiment", "DatasetGeneration", "Preflight"}
 
 // Search attributes of sweeps and experiments.

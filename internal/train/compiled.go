@@ -47,7 +47,7 @@ func (s compiledStore) Has(ctx context.Context, name string) (bool, error) {
 	return err == nil, err
 }
 
-// compileCache keeps what XLA compiles in the folder of caches and, where share is set, in the store. nil: nothing is kept.
+// compileCache keeps what XLA compiles in the folder of caches and, if share is set, in the store. nil: nothing is kept.
 func (r *run) compileCache(backend string, share bool) *pjrt.Cache {
 	compiles := backend == "auto" || strings.HasPrefix(backend, "xla:")
 	if !compiles || r.o.CacheDir == "" {

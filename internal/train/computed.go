@@ -14,7 +14,7 @@ import (
 // computedKey is where a manifest's Extra has what computed the run so far, as a list of protocol.Part.
 const computedKey = "computed"
 
-// computed reads what computed the run up to a checkpoint; nil where the manifest does not say.
+// computed reads what computed the run up to a checkpoint; nil if the manifest does not say.
 func computed(m checkpoint.Meta) ([]protocol.Part, error) {
 	raw, ok := m.Extra[computedKey]
 	if !ok {
@@ -44,7 +44,7 @@ func (r *run) backendFor(there *checkpoint.Manifest) (name string, err error) {
 }
 
 // unopened explains why the backend that backendFor named is needed. That it is not on
-// this host is no final error where nobody named it: another host may have it.
+// this host is no final error if nobody named it: another host may have it.
 func (r *run) unopened(name string, there *checkpoint.Manifest, err error) error {
 	if name == r.o.Backend {
 		return err

@@ -57,7 +57,7 @@ func (r *run) openDataOf(ctx context.Context, m checkpoint.Meta) error {
 	return r.openSplits(r.o.Run, open)
 }
 
-// needData is ErrNeedData for a run that was trained on one dataset where only another was found.
+// needData is ErrNeedData for a run that was trained on one dataset if only another was found.
 func needData(run, want, got string) error {
 	return fmt.Errorf("%w: run %s was trained on %.12s, what is given or described by its spec is %.12s; name its folder with --data",
 		ErrNeedData, run, want, got)

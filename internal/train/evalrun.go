@@ -32,7 +32,7 @@ type Evaluation struct {
 	Backend     string `json:"backend"`
 }
 
-// Evaluate runs a checkpoint's weights (EMA where the run has it) on held-out
+// Evaluate runs a checkpoint's weights (EMA if the run has it) on held-out
 // puzzles. It takes no fence and writes nothing: the run may be training.
 // Errors: ErrNoRun, ErrNoCheckpoint, ErrNeedData, checkpoint and dataset errors, ErrPreempted at a notice.
 func Evaluate(ctx context.Context, o EvalOptions) (Evaluation, error) {

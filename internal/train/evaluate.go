@@ -74,7 +74,7 @@ func evalSubset(rows, n int) []int {
 	return out
 }
 
-// goOn is why to stop what can be made up for later, nil where nothing says so.
+// goOn is the reason to stop work that can be repeated later, nil if nothing says so.
 func (r *run) goOn(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

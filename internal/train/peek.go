@@ -24,7 +24,7 @@ func newestGood(h checkpoint.Head) (checkpoint.Entry, bool) {
 }
 
 // peek reads the newest manifest that can be read, without taking the run from whoever
-// has it; nil where there is none. The run of another spec, and an unfinished import, are left alone.
+// has it; nil if there is none. The run of another spec, and an unfinished import, are left alone.
 func (r *run) peek(ctx context.Context) (*checkpoint.Manifest, error) {
 	m, e, err := newestManifest(ctx, r.runs, r.o.Run)
 	if err != nil {
@@ -61,7 +61,7 @@ func (r *run) matches(ctx context.Context, m checkpoint.Meta, data string) error
 }
 
 // otherSettings names what a run was started with and what is asked for: the keys that
-// differ, or the hashes where the store has lost the run's spec.
+// differ, or the hashes if the store has lost the run's spec.
 func (r *run) otherSettings(ctx context.Context, m checkpoint.Meta) string {
 	var keys []string
 	there, err := protocol.ReadSpec(ctx, r.runs)
@@ -121,7 +121,7 @@ func (r *run) complete(ctx context.Context, m *checkpoint.Manifest) (protocol.At
 	return res, true, nil
 }
 
-// oldResult is the run's result as an earlier attempt has written it of a state; nil where it
+// oldResult is the run's result as an earlier attempt has written it of a state; nil if it
 // is missing, damaged, or that of another run or state, so that it is written anew.
 func (r *run) oldResult(ctx context.Context, state string) (*protocol.RunResult, error) {
 	old, err := protocol.ReadResult(ctx, r.bucket, protocol.Identity{Run: r.o.Run, SpecHash: r.spec.Hash(), Seed: r.spec.Seed})

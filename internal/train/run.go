@@ -62,7 +62,7 @@ const closePatience = 10 * time.Second
 
 // Run trains until the run is complete, Options.MaxSteps is reached, or a
 // notice arrives (ErrPreempted, with the Result of what was saved). It resumes
-// by itself where the run exists. Errors: ErrPreempted, ErrDiverged, ErrMismatch,
+// by itself if the run exists. Errors: ErrPreempted, ErrDiverged, ErrMismatch,
 // checkpoint.ErrFenced, checkpoint.ErrAllBad, or wrapped storage and dataset errors.
 func Run(ctx context.Context, o Options) (protocol.AttemptResult, error) {
 	unnamed := o.Run == ""

@@ -96,7 +96,7 @@ func (r *run) chooseInterval() {
 }
 
 // saveIfDue starts a save beside training when the interval has passed: steps
-// where the spec fixes them, else time. When a save happens changes nothing that is computed.
+// if the spec fixes them, else time. When a save happens changes nothing that is computed.
 func (r *run) saveIfDue(ctx context.Context) error {
 	fixed := int64(r.spec.CheckpointEverySteps)
 	if r.interval.Steps == 0 && (fixed > 0 || r.stepSeconds > 0) {

@@ -8,7 +8,7 @@ import (
 	"trmsweep/internal/protocol"
 )
 
-// mendSpec writes spec.json again where it is lost, damaged or another run's. The caller has
+// mendSpec writes spec.json again if it is lost, damaged or another run's. The caller has
 // compared the run with the spec: every process that may call this writes the same.
 func (r *run) mendSpec(ctx context.Context) error {
 	there, err := protocol.ReadSpec(ctx, r.runs)

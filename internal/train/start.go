@@ -124,7 +124,7 @@ func (r *run) untilNotice(ctx context.Context, f func(ctx context.Context) error
 	return err
 }
 
-// restore loads the newest good checkpoint, or the start values where there is none.
+// restore loads the newest good checkpoint, or the start values if there is none.
 func (r *run) restore(ctx context.Context) error {
 	r.state(protocol.StateRestoring)
 	ck, err := r.writer.Restore(ctx)
