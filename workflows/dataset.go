@@ -38,7 +38,8 @@ func DatasetGeneration(ctx workflow.Context, raw json.RawMessage) (activities.Da
 		}
 		in.SpecKeys = specKeys(p.Items)
 	}
-	err := workflow.ExecuteActivity(lightActivity(ctx, "datasets"), acts.Dataset, activities.DatasetInput{SpecKeys: in.SpecKeys}).Get(ctx, &out)
+	specs := activities.DatasetInput{SpecKeys: in.SpecKeys}
+	err := workflow.ExecuteActivity(lightActivity(ctx, "datasets"), acts.Dataset, specs).Get(ctx, &out)
 	return out, err
 }
 

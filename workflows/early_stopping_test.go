@@ -62,7 +62,7 @@ func TestSuccessiveHalving(t *testing.T) {
 	// At 1/4: 0.5, then 0.4 is the worse of two; 0.3 is third of three. At 1/2: 0.5 alone.
 	want := []float64{0.1, 0.2, 0.4, 0.3}
 	for id, a := range accuracy {
-		if a == 0.5 && stopped[id] || a != 0.5 && !stopped[id] {
+		if best := a == 0.5; best == stopped[id] {
 			t.Errorf("%s with %g: stopped %v; want %v stopped", id, a, stopped[id], want)
 		}
 	}

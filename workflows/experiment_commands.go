@@ -28,7 +28,8 @@ func (x *experimentState) handlers(ctx workflow.Context) error {
 		}
 		return c.ForExperiment(x.res, x.paused)
 	}
-	if err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateControl, update, workflow.UpdateHandlerOptions{Validator: validate}); err != nil {
+	options := workflow.UpdateHandlerOptions{Validator: validate}
+	if err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateControl, update, options); err != nil {
 		return err
 	}
 	workflow.Go(ctx, x.handleCommands)
@@ -78,8 +79,13 @@ func (x *experimentState) outdated(p study.Progress) bool {
 	if p.StartedAt.IsZero() {
 		return false
 	}
-	sameAttempt := p.StartedAt.Equal(x.res.Progress.StartedAt)
-	return p.StartedAt.Equal(x.lastAttempt) || sameAttempt && p.Step < x.res.Progress.Step
+	switch {
+	case p.StartedAt.Equal(x.lastAttempt):
+		return true
+	case p.StartedAt.Equal(x.res.Progress.StartedAt):
+		return p.Step < x.res.Progress.Step
+	}
+	return false
 }
 
 // obey does what a valid command wants. A running attempt is asked to save and end if it must.

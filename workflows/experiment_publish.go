@@ -23,7 +23,11 @@ func (x *experimentState) publish(ctx workflow.Context) {
 		best:        r.Progress.BestExactAccuracy,
 		goodput:     r.GoodputShare(),
 	}
-	if x.attributes.update(ctx, now, attrSweep.ValueSet(x.in.Sweep), attrPhase.ValueSet(r.Item.Phase), attrExperiment.ValueSet(r.Item.Experiment)) {
+	changed := x.attributes.update(ctx, now,
+		attrSweep.ValueSet(x.in.Sweep),
+		attrPhase.ValueSet(r.Item.Phase),
+		attrExperiment.ValueSet(r.Item.Experiment))
+	if changed {
 		metrics.Goodput{
 			Sweep:       x.in.Sweep,
 			Phase:       r.Item.Phase,

@@ -91,7 +91,8 @@ func (x *experimentState) giveUp(err error) error {
 	if h := progressOf(err).Host; h != "" {
 		host = " (on " + h + ")"
 	}
-	what := fmt.Sprintf("%s: gave up after %d attempts without a new checkpoint, %d of them failed", x.in.Item.ID, x.res.WithoutCommit, x.res.Failures)
+	what := fmt.Sprintf("%s: gave up after %d attempts without a new checkpoint, %d of them failed",
+		x.in.Item.ID, x.res.WithoutCommit, x.res.Failures)
 	where := fmt.Sprintf("the last checkpoint is step %d of %d in runs/%s", x.res.CommittedStep, x.in.Item.TotalSteps, x.in.Item.Run)
 	advice := fmt.Sprintf("when the cause is gone, `trmsweep retry %s` goes on from there", x.in.Item.ID)
 	last := fmt.Sprintf("the last error%s: %s", host, rootMessage(err))

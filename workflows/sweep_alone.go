@@ -59,8 +59,9 @@ func (s *sweepState) restart(r *row) bool {
 		return true // the next round takes it
 	}
 	before := r.result
-	neverBegan := before.Attempts == 0
-	before.ToForget = before.ToForget || s.in.Force && neverBegan
+	if s.in.Force && before.Attempts == 0 {
+		before.ToForget = true
+	}
 	r.restarts++
 	r.waitForSlot()
 	s.launch(func(ctx workflow.Context) { s.runAlone(ctx, r, &before) })
@@ -112,7 +113,8 @@ func (s *sweepState) runExtension(ctx workflow.Context, from, to *row) {
 	}
 	to.waitForSlot()
 	in := activities.ForkInput{From: from.result.Item, To: to.result.Item}
-	if err := workflow.ExecuteActivity(lightActivity(ctx, "hand over the checkpoint of "+in.From.ID), acts.Fork, in).Get(ctx, nil); err != nil {
+	summary := "hand over the checkpoint of " + in.From.ID
+	if err := workflow.ExecuteActivity(lightActivity(ctx, summary), acts.Fork, in).Get(ctx, nil); err != nil {
 		to.result.Status = study.StatusFailed
 		to.result.Error = rootMessage(err)
 		to.leave(restarts)

@@ -25,7 +25,8 @@ func (s *sweepState) handlers(ctx workflow.Context) error {
 		}
 		return s.obey(ctx, c)
 	}
-	if err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateControl, update, workflow.UpdateHandlerOptions{Validator: s.validate}); err != nil {
+	options := workflow.UpdateHandlerOptions{Validator: s.validate}
+	if err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateControl, update, options); err != nil {
 		return err
 	}
 	workflow.Go(ctx, s.handleRows)
