@@ -30,6 +30,7 @@ type planRow struct {
 	Utilisation     float64 `json:"utilisation"`
 	SameAs          *string `json:"same_as"` // the experiment whose run it shares
 	HoursFrom       string  `json:"hours_from"`
+	MemoryBytes     int64   `json:"host_memory_bytes"` // of this host, that a training process of --backend needs; preflight asks for as much
 
 	Compiled *aot.Estimate `json:"compiled,omitempty"`
 }
@@ -48,6 +49,7 @@ func newPlanCmd(a *app) *cobra.Command {
 		utilisation float64
 		compileFor  string
 		batchRows   int
+		backend     string
 	)
 	cmd := &cobra.Command{
 		Use:   "plan [SWEEP|PHASE|EXPERIMENT]...",
@@ -76,6 +78,9 @@ func newPlanCmd(a *app) *cobra.Command {
 			hw := experiment.V4Chip
 			hw.Utilisation = utilisation
 			rows := planRows(specs, hw)
+			for i, s := range specs {
+				rows[i].MemoryBytes = int64(bytesOnHost(backend)(s))
+			}
 			if compileFor == "" {
 				useCompiled(rows, knownPlan(a, specs))
 			} else {
@@ -101,6 +106,7 @@ func newPlanCmd(a *app) *cobra.Command {
 	fl := cmd.Flags()
 	addProfile(fl, &profile)
 	addSets(fl, &sets)
+	addBackend(fl, &backend)
 	fl.BoolVar(&asJSON, "json", false, "print a JSON array")
 	fl.Float64Var(&utilisation, "utilisation", experiment.DefaultUtilisation, "assumed fraction of the chips' peak (12.5% is what a "+
 		"public replication reached on four GH200)")
@@ -141,7 +147,7 @@ func useCompiled(rows []planRow, estimates []*aot.Estimate) {
 
 func printPlan(a *app, rows []planRow, hw experiment.Hardware, placement string) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "PHASE\tEXPERIMENT\tPARAMS\tSTEPS\tBATCH\tGFLOP/STEP\tSTORAGE MB\tHOURS\tFROM\tRUN")
+	fmt.Fprintln(w, "PHASE\tEXPERIMENT\tPARAMS\tSTEPS\tBATCH\tGFLOP/STEP\tSTORAGE MB\tMEMORY MB\tHOURS\tFROM\tRUN")
 	var hours []float64
 	var bytes float64
 	for _, r := range rows {
@@ -152,8 +158,8 @@ func printPlan(a *app, rows []planRow, hw experiment.Hardware, placement string)
 			hours = append(hours, r.EstimatedHours)
 			bytes += float64(r.StoredBytes)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%.4g\t%.1f\t%.3g\t%s\t%s\n", r.Phase, r.Experiment, r.Params, r.TotalSteps, r.GlobalBatchSize,
-			r.FLOPsPerStep/1e9, float64(r.StoredBytes)/1e6, r.EstimatedHours, r.HoursFrom, run)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%.4g\t%.1f\t%.0f\t%.3g\t%s\t%s\n", r.Phase, r.Experiment, r.Params, r.TotalSteps, r.GlobalBatchSize,
+			r.FLOPsPerStep/1e9, float64(r.StoredBytes)/1e6, float64(r.MemoryBytes)/1e6, r.EstimatedHours, r.HoursFrom, run)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -163,7 +169,7 @@ func printPlan(a *app, rows []planRow, hw experiment.Hardware, placement string)
 		sum += h
 	}
 	slots := experiment.SlotsOfV4Slice(placement)
-	fmt.Fprintf(a.stdout, "\n%d experiments, %d runs, %.1f MB of checkpoints. Hours are of one chip, on which a run computes, "+
+	fmt.Fprintf(a.stdout, "\n%d experiments, %d runs, %.1f MB of checkpoints. Memory is what a training process needs on its host. Hours are of one chip, on which a run computes, "+
 		"evaluations included; "+
 		"those from flops on a %s at %.1f%% of its %.0f TFLOP/s.\n%.3g chip hours",
 		len(rows), len(hours), bytes/1e6, hw.Name, 100*hw.Utilisation, hw.PeakFLOPs/1e12, sum)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -34,6 +35,28 @@ func TestPlanJSON(t *testing.T) {
 		if (r.SameAs != nil) != (r.Experiment == "e2_2_t3_n6") || r.EstimatedHours <= 0 || r.CheckpointBytes <= 0 {
 			t.Errorf("row %+v", r)
 		}
+	}
+}
+
+// TestPlanSaysTheMemory that preflight asks for: less on the host where an accelerator trains, more where XLA computes on its CPU.
+func TestPlanSaysTheMemory(t *testing.T) {
+	memory := map[string]int64{}
+	for _, backend := range []string{"cpu", "xla:cpu", "xla:tpu"} {
+		out, err := plan(t, "e1_1_baseline", "--json", "--backend", backend)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rows []planRow
+		if err := json.Unmarshal([]byte(out), &rows); err != nil {
+			t.Fatal(err)
+		}
+		memory[backend] = rows[0].MemoryBytes
+	}
+	if m := memory; m["xla:tpu"] < 100e6 || m["xla:tpu"] >= m["cpu"] || m["cpu"] >= m["xla:cpu"] {
+		t.Errorf("bytes %v", m)
+	}
+	if out, err := plan(t, "e1_1_baseline", "--backend", "cpu"); err != nil || !strings.Contains(out, fmt.Sprintf("  %.0f  ", float64(memory["cpu"])/1e6)) {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
