@@ -16,14 +16,14 @@ import (
 	"trmsweep/internal/version"
 )
 
-// Summary is what was built, and the content of provenance.json.
+// Summary describes a dataset that was built. It is the content of provenance.json.
 type Summary struct {
 	FormatVersion int          `json:"format_version"`
 	CodeVersion   string       `json:"code_version"`
 	Source        string       `json:"source"`
 	TestSource    string       `json:"test_source,omitempty"`
 	Revision      string       `json:"revision,omitempty"`
-	TrainSHA256   string       `json:"train_sha256,omitempty"` // of the source's files
+	TrainSHA256   string       `json:"train_sha256,omitempty"` // of the source file
 	TestSHA256    string       `json:"test_sha256,omitempty"`
 	Hash          string       `json:"hash"` // see Options.Hash
 	Seed          int64        `json:"seed"`
@@ -39,27 +39,28 @@ type Summary struct {
 	SkipBad       bool         `json:"skip_bad"`
 	Train         SplitSummary `json:"train"`
 	Test          SplitSummary `json:"test"`
-	// TestInTrain lists test groups equal to a train puzzle up to symmetry (the first 20) and TestInTrainCount counts them.
+	// TestInTrain lists the first 20 test groups that are equal to a train puzzle up to symmetry. TestInTrainCount counts all of them.
 	TestInTrain      []int `json:"test_in_train,omitempty"`
 	TestInTrainCount int   `json:"test_in_train_count"`
 }
 
 // SplitSummary describes one split.
 type SplitSummary struct {
-	SourceRows int64       `json:"source_rows"` // rows read
-	BadRows    int64       `json:"bad_rows"`    // left out
+	SourceRows int64       `json:"source_rows"` // number of rows read
+	BadRows    int64       `json:"bad_rows"`    // number of faulty rows, which are left out
 	Faults     []string    `json:"faults,omitempty"`
 	Groups     int         `json:"groups"`
 	Rows       int         `json:"rows"`
-	Ratings    map[int]int `json:"ratings"` // rating -> groups
+	Ratings    map[int]int `json:"ratings"` // rating -> number of groups
 	Clues      map[int]int `json:"clues"`
 }
 
-// maxFaults is how many faulty rows are listed; all are counted.
+// maxFaults is the greatest number of faulty rows that are listed. All are counted.
 const maxFaults = 20
 
-// Build writes the dataset to outDir: beside it first, renamed at the end, so that
-// a failure leaves nothing. progress may be nil and is called from one goroutine at a time.
+// Build writes the dataset to outDir. It fills a folder beside outDir and renames it at
+// the end, so that a failure leaves nothing. progress may be nil; it is called from one
+// goroutine at a time. Errors that only the user can mend are ErrInput.
 func Build(ctx context.Context, o Options, outDir string, progress func(Progress)) (Summary, error) {
 	if progress == nil {
 		progress = func(Progress) {}
@@ -89,7 +90,7 @@ func Build(ctx context.Context, o Options, outDir string, progress func(Progress
 	if err != nil {
 		return sum, err
 	}
-	if err := mayWrite(outDir, o.Force); err != nil { // it may have come since
+	if err := mayWrite(outDir, o.Force); err != nil { // the folder may have appeared in the meantime
 		return sum, err
 	}
 	if o.Force {
@@ -103,18 +104,18 @@ func Build(ctx context.Context, o Options, outDir string, progress func(Progress
 	return sum, nil
 }
 
-// datasetFiles are what a dataset folder holds, and splitFiles what its train and test do.
+// datasetFiles are the names in a dataset folder; splitFiles are the names in its folders train and test.
 var (
 	datasetFiles = []string{"identifiers.json", provenanceFile}
 	splitFiles   = []string{
-		metaFile, compactFile, arrayFile("inputs"), arrayFile("labels"), arrayFile("puzzle_identifiers"), arrayFile("puzzle_indices"),
-		arrayFile("group_indices"),
+		metaFile, compactFile, arrayFile("inputs"), arrayFile("labels"),
+		arrayFile("puzzle_identifiers"), arrayFile("puzzle_indices"), arrayFile("group_indices"),
 	}
 	splitNames = []string{"train", "test"}
 )
 
-// mayWrite refuses an output folder that is there, and by force one that is not
-// proven to be a dataset and nothing else.
+// mayWrite returns an error if the output folder exists. With force, it returns an error
+// only if the folder is not proven to be a dataset and nothing else.
 func mayWrite(outDir string, force bool) error {
 	st, err := os.Lstat(outDir)
 	switch {
@@ -136,14 +137,14 @@ func mayWrite(outDir string, force bool) error {
 		return optionsf("output folder %s holds %s, which is no part of a dataset: nothing was deleted, also by force", outDir, strange)
 	}
 	if !provenDataset(outDir) {
-		return optionsf("output folder %s is no dataset: no %s and no %s in it says so; nothing was deleted, also by force", outDir,
-			provenanceFile, metaFile)
+		return optionsf("output folder %s is no dataset: no %s and no %s in it says so; nothing was deleted, also by force",
+			outDir, provenanceFile, metaFile)
 	}
 	return nil
 }
 
-// strangerIn finds what a dataset does not have: another name, or something of
-// another kind under one of its names.
+// strangerIn returns the path of a file or folder that is not part of a dataset, "" if
+// there is none: it has an unknown name, or a known name but another file type.
 func strangerIn(dir string) (string, error) {
 	strange := ""
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -170,7 +171,7 @@ func strangerIn(dir string) (string, error) {
 	return strange, err
 }
 
-// provenDataset says whether one of the files that only a dataset has is what it should be.
+// provenDataset says whether a file that only datasets have exists and has the right content.
 func provenDataset(dir string) bool {
 	var sum Summary
 	if decodeFile(filepath.Join(dir, provenanceFile), &sum) && sum.FormatVersion > 0 && isHash(sum.Hash) {
@@ -194,8 +195,8 @@ func decodeFile(path string, to any) bool {
 	return json.NewDecoder(io.LimitReader(f, 64<<20)).Decode(to) == nil
 }
 
-// removeDataset deletes the files of a dataset by their names, and the folders if
-// nothing else is in them: also what came after mayWrite has looked stays.
+// removeDataset deletes the files of a dataset by their names, and the folders if they
+// are empty then. Files that appeared after mayWrite looked are kept.
 func removeDataset(dir string) error {
 	var errs []error
 	remove := func(elem ...string) {
@@ -216,14 +217,14 @@ func removeDataset(dir string) error {
 	return errors.Join(errs...)
 }
 
-// split is one of the two parts of a set, and how to get its puzzles.
+// split is the train or the test part of a dataset and the origin of its puzzles.
 type split struct {
 	name    string
-	path    string // of its source
-	address string // the same, as the user knows it
-	sha256  string // of that file
-	pick    int    // rows drawn from the source, 0 = all
-	wanted  int    // generate: puzzles
+	path    string // local file of the source
+	address string // the source as the user named it
+	sha256  string // of the file at path
+	pick    int    // number of rows drawn from the source, 0 = all
+	wanted  int    // number of puzzles to generate, if the source is the generator
 	numAug  int
 	salt    uint64
 	summary *SplitSummary
@@ -239,10 +240,14 @@ func build(ctx context.Context, o Options, src resolved, dir string, progress fu
 	tw := new(twins)
 	defer tw.close()
 	for _, s := range []split{
-		{name: "train", path: src.train, address: addressOf(src.train, o.Source, src), sha256: src.trainSHA256, pick: o.Subsample,
-			wanted: o.Count, numAug: o.NumAug, salt: 1, summary: &sum.Train},
-		{name: "test", path: src.test, address: addressOf(src.test, o.TestSource, src), sha256: src.testSHA256, pick: o.TestCount,
-			wanted: o.TestCount, salt: 2, summary: &sum.Test},
+		{
+			name: "train", path: src.train, address: addressOf(src.train, o.Source, src), sha256: src.trainSHA256,
+			pick: o.Subsample, wanted: o.Count, numAug: o.NumAug, salt: 1, summary: &sum.Train,
+		},
+		{
+			name: "test", path: src.test, address: addressOf(src.test, o.TestSource, src), sha256: src.testSHA256,
+			pick: o.TestCount, wanted: o.TestCount, salt: 2, summary: &sum.Test,
+		},
 	} {
 		if !o.generates() && s.path == "" {
 			continue
@@ -261,7 +266,7 @@ func build(ctx context.Context, o Options, src resolved, dir string, progress fu
 	return sum, diskError(os.WriteFile(filepath.Join(dir, provenanceFile), append(b, '\n'), 0o644))
 }
 
-// addressOf is the file's name, but that of the source for a copy that will be gone.
+// addressOf returns the file's name; if the file is a temporary copy, it returns the name of its source.
 func addressOf(file, source string, src resolved) string {
 	if slices.Contains(src.spooled, file) {
 		return source
@@ -278,7 +283,7 @@ func buildSplit(ctx context.Context, o Options, s split, dir string, tw *twins, 
 		return err
 	}
 	test := s.name == "test"
-	compare := o.generates() || sum.TestSHA256 != "" // there will be a test split
+	compare := o.generates() || sum.TestSHA256 != "" // whether there will be a test split
 	add := func(p row) error {
 		if compare && p.print == 0 {
 			p.print = p.Question.Fingerprint()
@@ -306,8 +311,8 @@ func buildSplit(ctx context.Context, o Options, s split, dir string, tw *twins, 
 		err = readSplit(ctx, o, s, compare, progress, add)
 	}
 	if err == nil && w.groups == 0 {
-		err = inputf("the %s split has no puzzle left (minimum rating %d) of the %d in %s", s.name, o.MinRating, s.summary.SourceRows,
-			cmp.Or(s.address, "its source"))
+		err = inputf("the %s split has no puzzle left (minimum rating %d) of the %d in %s",
+			s.name, o.MinRating, s.summary.SourceRows, cmp.Or(s.address, "its source"))
 	}
 	if err != nil {
 		w.abandon()

@@ -24,7 +24,7 @@ import (
 
 const manifestFile = layout.ManifestFile
 
-// manifest lists a dataset's files; it is stored last, so that it marks completeness.
+// manifest lists the files of a dataset. It is stored last: a dataset with a manifest is complete.
 type manifest struct {
 	FormatVersion int        `json:"format_version"`
 	Hash          string     `json:"hash"`
@@ -32,16 +32,19 @@ type manifest struct {
 }
 
 type fileInfo struct {
-	Name   string `json:"name"` // relative, with slashes
+	Name   string `json:"name"` // path relative to the dataset's folder, with slashes
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
 }
 
-// Ensure returns a local folder with the dataset: the verified one in cacheDir, else
-// fetched from the bucket's datasets/<hash>/, else built, and stored there once.
-// Processes that share cacheDir do this one after the other. built says whether it was built here.
-// A source that was downloaded once for this bucket is not asked for again: see record.
-func Ensure(ctx context.Context, bucket blob.Bucket, o Options, cacheDir string, progress func(Progress)) (dir, hash string, built bool, err error) {
+// Ensure returns a local folder with the dataset and its hash. It takes the first of these
+// that succeeds: the verified folder in cacheDir, a copy from the bucket's
+// datasets/<hash>/, a new build, which it also stores there. built says whether the dataset
+// was built by this call. Processes that share cacheDir wait for each other. A source that
+// was downloaded once for this bucket is not read again: see record.
+func Ensure(
+	ctx context.Context, bucket blob.Bucket, o Options, cacheDir string, progress func(Progress),
+) (dir, hash string, built bool, err error) {
 	if progress == nil {
 		progress = func(Progress) {}
 	}
@@ -79,8 +82,8 @@ func Ensure(ctx context.Context, bucket blob.Bucket, o Options, cacheDir string,
 	return dir, hash, built, writeRecord(ctx, bucket, name, o.Source, hash)
 }
 
-// LocalHash is the content hash of the dataset that o makes of files of this host,
-// without making it; empty where the source is another one or cannot be read any more.
+// LocalHash computes the hash of the dataset that o would make of files of this host,
+// without making it. It is empty if the source is not a local file or cannot be read.
 func LocalHash(ctx context.Context, o Options) (string, error) {
 	o, err := o.normal()
 	if err != nil {
@@ -98,11 +101,14 @@ func LocalHash(ctx context.Context, o Options) (string, error) {
 	if err != nil {
 		return "", ctx.Err()
 	}
-	return o.identity(src), nil // nothing was spooled: o has no Stdin
+	return o.identity(src), nil // there is no temporary copy to remove, because o has no Stdin
 }
 
-// obtain is Ensure for a known hash; make, which fills the folder, may be nil.
-func obtain(ctx context.Context, bucket blob.Bucket, hash, cacheDir string, progress func(Progress), make func(dir string) error) (string, error) {
+// obtain does the work of Ensure for a known hash. make fills a new folder with the
+// dataset; if it is nil, a dataset that is nowhere is an error.
+func obtain(
+	ctx context.Context, bucket blob.Bucket, hash, cacheDir string, progress func(Progress), make func(dir string) error,
+) (string, error) {
 	if !isHash(hash) {
 		return "", fmt.Errorf("dataset %q: %w: that is no hash", hash, blob.ErrNotExist)
 	}
@@ -129,10 +135,10 @@ func obtain(ctx context.Context, bucket blob.Bucket, hash, cacheDir string, prog
 			return "", fmt.Errorf("remove damaged dataset: %w", err)
 		}
 		err := fetch(ctx, remote, hash, dir, progress)
-		unusable := errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrCorrupt)
+		absent := errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrCorrupt)
 		switch {
 		case err == nil:
-		case unusable && make != nil:
+		case make != nil && absent:
 			if err := make(dir); err != nil {
 				return "", err
 			}
@@ -149,14 +155,14 @@ func obtain(ctx context.Context, bucket blob.Bucket, hash, cacheDir string, prog
 		}
 	}
 	now := time.Now()
-	_ = os.Chtimes(filepath.Join(dir, manifestFile), now, now) // for evict only
+	_ = os.Chtimes(filepath.Join(dir, manifestFile), now, now) // evict compares these times
 	evict(base, hash)
 	return dir, nil
 }
 
-// Fetch returns the local folder of a dataset that the bucket holds, by its hash
-// and without its source: the verified one in cacheDir, else a copy from the
-// bucket's datasets/<hash>/. blob.ErrNotExist where it is in neither.
+// Fetch returns the local folder of a dataset that the bucket holds; it needs the hash
+// but not the source. It takes the verified folder in cacheDir or a copy from the
+// bucket's datasets/<hash>/, and returns blob.ErrNotExist if neither exists.
 func Fetch(ctx context.Context, bucket blob.Bucket, hash, cacheDir string) (dir string, err error) {
 	return obtain(ctx, bucket, hash, cacheDir, func(Progress) {}, nil)
 }
@@ -227,8 +233,8 @@ func (m manifest) verify(ctx context.Context, dir string) error {
 	return nil
 }
 
-// object is a file's key: its contents are in the name, so that two builders whose
-// provenance differs cannot mix.
+// object returns the key of a file. The key contains the hash of the contents, so that
+// two builders whose provenance differs cannot mix their files.
 func (f fileInfo) object() string { return path.Join("files", f.SHA256[:16], f.Name) }
 
 func fetch(ctx context.Context, remote blob.Bucket, hash, dir string, progress func(Progress)) error {
@@ -269,7 +275,7 @@ func fetch(ctx context.Context, remote blob.Bucket, hash, dir string, progress f
 	return os.Rename(tmp, dir)
 }
 
-// store uploads what is not there yet; the manifest goes last.
+// store uploads the files that the bucket lacks, and the manifest last.
 func store(ctx context.Context, remote blob.Bucket, hash, dir string) error {
 	old, _, err := blob.ReadAll(ctx, remote, manifestFile, 0)
 	ifGen := blob.Absent
@@ -278,7 +284,7 @@ func store(ctx context.Context, remote blob.Bucket, hash, dir string) error {
 		if _, err := parseManifest(old, hash); err == nil {
 			return nil
 		}
-		ifGen = blob.Any // a damaged one
+		ifGen = blob.Any // replaces a damaged manifest
 	case errors.Is(err, blob.ErrCorrupt):
 		ifGen = blob.Any
 	case !errors.Is(err, blob.ErrNotExist):
@@ -298,7 +304,7 @@ func store(ctx context.Context, remote blob.Bucket, hash, dir string) error {
 		return err
 	}
 	if _, err = blob.PutBytes(ctx, remote, manifestFile, b, ifGen); errors.Is(err, blob.ErrPrecondition) {
-		return nil // another builder was first
+		return nil // another builder stored the dataset first
 	}
 	return err
 }
@@ -319,7 +325,7 @@ func storeFile(ctx context.Context, remote blob.Bucket, key, path string) error 
 	return err
 }
 
-// lock waits for the file's lock; it goes with the process.
+// lock waits for the lock of a file. The system releases the lock if the process dies.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
 	f := flock.New(path, flock.SetPermissions(0o644))
 	if _, err := f.TryLockContext(ctx, 20*time.Millisecond); err != nil {
@@ -328,7 +334,7 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	return func() { _ = f.Close() }, nil
 }
 
-// HashDir names the contents of a dataset folder: a hex SHA-256 over the names and contents of its files, provenance aside.
+// HashDir identifies the contents of a dataset folder by a hex SHA-256 over the names and contents of its files except provenance.json.
 func HashDir(dir string) (string, error) {
 	m, err := makeManifest(context.Background(), dir, "")
 	if err != nil {
@@ -337,7 +343,7 @@ func HashDir(dir string) (string, error) {
 	return m.contents(), nil
 }
 
-// contents is HashDir of the files that are listed.
+// contents computes HashDir from the files that the manifest lists.
 func (m manifest) contents() string {
 	h := sha256.New()
 	for _, f := range m.Files {
@@ -348,8 +354,8 @@ func (m manifest) contents() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Same says whether two names are of one dataset. A dataset of the bucket has two: the
-// hash of what it was made from (see Options.Hash), and that of its contents (see HashDir).
+// Same says whether two hashes identify the same dataset. A dataset of the bucket has two
+// hashes: that of its source and options (see Options.Hash) and that of its contents (see HashDir).
 func Same(ctx context.Context, bucket blob.Bucket, a, b string) (bool, error) {
 	if a == b {
 		return true, nil
@@ -382,5 +388,5 @@ func remoteManifest(ctx context.Context, bucket blob.Bucket, hash string) (manif
 
 var hashText = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-// isHash: names of folders and objects are made of hashes that a store or an input says.
+// isHash says whether s is a hash. Hashes come from stores and from input and become names of folders and objects.
 func isHash(s string) bool { return hashText.MatchString(s) }

@@ -10,17 +10,17 @@ import (
 	"syscall"
 )
 
-// compactFile, in a split's folder, holds the rows as bytes, inputs and labels of
-// a row side by side: a batch then waits for a sixth of the memory that int64
-// arrays make it read, and for fewer pages. It is derived, made by the first Sampler, and no part of the dataset.
+// compactFile lies in the folder of a split and holds its rows as bytes, inputs and labels
+// of a row side by side. A batch then reads a sixth of the memory that arrays of int64
+// need, from fewer pages. The first Sampler makes it; it is not part of the dataset.
 const compactFile = ".rows.u8"
 
-// compactRow is the length of a row: 81 inputs, 81 labels.
+// compactRow is the length of a row in bytes: 81 inputs, then 81 labels.
 const compactRow = 2 * 81
 
-// compactHeader is a magic number with the format's version, then, little-endian,
-// the rows, size and time of change (ns) of both files it was made from, and the
-// CRC-32C of the rows.
+// compactHeader is the length of the header in bytes: a magic number with the format's
+// version, then, as little-endian numbers, the number of rows, size and modification time
+// (ns) of both files that it was made from, and the CRC-32C of the rows.
 const compactHeader = 64
 
 var (
@@ -28,17 +28,17 @@ var (
 	castagnoli   = crc32.MakeTable(crc32.Castagnoli)
 )
 
-// maxValue is the largest input or label: 0 is padding, 1 a blank, 2..10 digits.
+// maxValue is the largest input or label: 0 is padding, 1 a blank, 2 to 10 are the digits.
 const maxValue = 10
 
-// compactInMemory is the size, in bytes, up to which a copy is held in memory
-// where it cannot lie beside the set.
+// compactInMemory is the greatest size in bytes of a copy in this process's memory, which
+// is made if the copy cannot lie beside the set.
 const compactInMemory = 1 << 30
 
-// compact returns the rows as bytes. In a folder of the cache they are a mapped
-// file, made first if need be, which processes share; where none can be written, and in
-// a set that was loaded, they are this process's own. The result
-// is nil where neither can be: the set itself serves then, slower.
+// compact returns the rows as bytes, see compactFile. In a folder of the cache they are a
+// mapped file that processes share; it is made if it is missing. For a set that was
+// loaded, and if no file can be written, they are in this process's memory. The result is
+// nil if neither is possible: then the Sampler reads the set itself, which is slower.
 func (s *Set) compact() ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,7 +78,7 @@ func (s *Set) compact() ([]byte, error) {
 	return m, nil
 }
 
-// narrow hands over the rows as bytes, some thousand at a time.
+// narrow calls yield with the rows as bytes, some thousand rows at a time.
 func (s *Set) narrow(yield func([]byte) error) error {
 	const chunk = 4096
 	buf := make([]byte, chunk*compactRow)
@@ -99,7 +99,7 @@ func (s *Set) narrow(yield func([]byte) error) error {
 	return nil
 }
 
-// compactIdentity is the header without the sum.
+// compactIdentity returns the header without the checksum.
 func (s *Set) compactIdentity() ([]byte, error) {
 	h := binary.LittleEndian.AppendUint64(bytes.Clone(compactMagic), uint64(s.rows))
 	for _, name := range rowFiles {
@@ -113,7 +113,7 @@ func (s *Set) compactIdentity() ([]byte, error) {
 	return h, nil
 }
 
-// mapCompact maps a compact file that has this identity and an intact content.
+// mapCompact maps a compact file if it has this identity and its checksum is right.
 func (s *Set) mapCompact(path string, want []byte) bool {
 	f, err := os.Open(path)
 	if err != nil {
@@ -138,7 +138,7 @@ func (s *Set) mapCompact(path string, want []byte) bool {
 	return true
 }
 
-// writeCompact writes the file beside and renames it: processes may do so at the same time.
+// writeCompact writes a temporary file and renames it, so that several processes may do so at the same time.
 func (s *Set) writeCompact(path string, identity []byte) error {
 	f, err := createPart(s.dir)
 	if err != nil {
@@ -168,7 +168,7 @@ func (s *Set) writeCompact(path string, identity []byte) error {
 	return os.Rename(f.Name(), path)
 }
 
-// row copies row i to out as bytes; false if an int64 value is none of the model's.
+// row copies row i to out as bytes. It returns false if a value is out of the model's range.
 func (c *column) row(i int, out []uint8) bool {
 	if c.size == 1 {
 		copy(out[:81], c.data[81*i:81*i+81])
@@ -186,7 +186,7 @@ func (c *column) row(i int, out []uint8) bool {
 	return all < 16 && over < 16
 }
 
-// checkValues looks for a value that the model does not know.
+// checkValues looks for a value that is out of the model's range; ok is false if row has one.
 func (c *column) checkValues() (row int, ok bool) {
 	if c.size == 8 {
 		var out [81]uint8

@@ -2,9 +2,10 @@ package dataset
 
 import "context"
 
-// countRows refuses a source whose puzzles, with their augmentations, are too many for a dataset,
-// before a row is written. It solves and rates nothing: a puzzle without a rating counts only if every rating
-// is wanted. What else is wrong with the source is said where it is read to be written.
+// countRows returns an error, before a row is written, if the puzzles of a source with
+// their augmentations are too many for a dataset. It neither solves nor rates puzzles: a
+// puzzle without a rating counts only if there is no minimum rating. Other faults of the
+// source are reported later, by the pass that reads it to be written.
 func countRows(ctx context.Context, o Options, s split, progress func(Progress)) error {
 	if o.generates() || s.pick > 0 || s.numAug == 0 {
 		return nil
@@ -53,5 +54,5 @@ func countRows(ctx context.Context, o Options, s split, progress func(Progress))
 	return ctx.Err()
 }
 
-// shortestRow is the least that a puzzle takes in a file that is not packed: 81 cells and the end of the line.
+// shortestRow is the least number of bytes of a puzzle in a file that is not compressed: 81 cells and the end of the line.
 const shortestRow = 82

@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// columns says which columns of a CSV are used; -1 stands for one that it does not have.
+// columns holds the indices of the CSV columns that are used; -1 stands for a missing column.
 type columns struct {
 	n                        int
 	question, answer, rating int
 }
 
-// columnNames are the headers of public sets, in small letters. What a column has is computed
-// where the file does not say it; the others are not used.
+// columnNames maps the headers of public datasets, in lower case, to the columns that are
+// used. A missing value is computed; other columns are ignored.
 var columnNames = map[string]string{
 	"question": "question", "puzzle": "question", "puzzles": "question", "quiz": "question", "quizzes": "question",
 	"answer": "answer", "solution": "answer", "solutions": "answer",
@@ -26,8 +26,8 @@ var columnNames = map[string]string{
 
 var errNoHeader = errors.New("no header")
 
-// parseHeader understands the first line of a CSV. errNoHeader: no column has a
-// known name. Other errors name known columns only, never what else is in the file.
+// parseHeader parses the first line of a CSV. It returns errNoHeader if no column has a
+// known name. Other errors mention known columns only and never quote the file.
 func parseHeader(line []byte) (columns, error) {
 	c := columns{question: -1, answer: -1, rating: -1}
 	rec, _, fault, _ := csvRecord(line, nil)
@@ -73,12 +73,13 @@ func knownColumns() string {
 	return strings.Join(names, ", ")
 }
 
-// csvRecord cuts the first record from b by the rules of encoding/csv, which has no
-// limit of its own. n is its length. fault is what encoding/csv says of it. It is
-// not ended where b ends before it does. Fields are parts of b where that is possible.
+// csvRecord parses the first record of b by the rules of encoding/csv, which has no limit
+// of its own on the length of a record. n is the record's length and fault the message of
+// encoding/csv about it. ended is false if b ends inside the record. Fields are parts of b
+// unless quotes must be removed.
 func csvRecord(b []byte, fields [][]byte) (rec [][]byte, n int, fault string, ended bool) {
 	rest := b
-	endOfLine := func() int { // in b
+	endOfLine := func() int { // index in b
 		if i := bytes.IndexByte(rest, '\n'); i >= 0 {
 			return len(b) - len(rest) + i + 1
 		}
@@ -127,7 +128,7 @@ func csvRecord(b []byte, fields [][]byte) (rec [][]byte, n int, fault string, en
 	}
 }
 
-// quoted reads a field whose first quote is read already.
+// quoted parses a field after its opening quote.
 func quoted(b []byte) (field, rest []byte, closed bool) {
 	rest = b
 	for {

@@ -1,6 +1,16 @@
-// Package dataset makes, checks, caches and reads the puzzles that a model is
-// trained on: folders of .npy files in the layout of the reference
-// implementation. It knows object storage as blob.Bucket and no other service.
+// Package dataset makes, checks, caches and reads the puzzles that a model is trained on.
+//
+//	Options          source (CSV, list, gs://, hf:, generator), filters, augmentations, seed
+//	   | resolve     the source becomes local files with known SHA-256
+//	   | reader      parses, checks, solves and rates rows in parallel; drawing picks rows
+//	   | splitWriter augments and writes folders of .npy files in the layout of the
+//	   |             reference implementation, and provenance.json (Build)
+//	   | Ensure      keeps them in a local cache and in the store under datasets/<hash>/
+//	   | Open, Load  map or read a split as a Set
+//	Sampler          returns the rows of training batches by step, seed and rank
+//
+// The same options and source always give the same bytes. The package uses object storage
+// through blob.Bucket and the Hugging Face Hub, and no other service.
 package dataset
 
 import (
@@ -14,14 +24,14 @@ import (
 	"trmsweep/internal/sudoku"
 )
 
-// ErrInput: what the user gave is at fault (options, source, dataset folder);
-// another attempt would fail in the same way.
+// ErrInput says that the user's input is wrong: options, source or dataset folder.
+// A retry would fail in the same way.
 var ErrInput = errors.New("dataset input")
 
-// ErrOptions: the ErrInput that lies in the options, not in the data.
+// ErrOptions is an ErrInput that is caused by the options and not by the data.
 var ErrOptions = errors.New("dataset options")
 
-// inputError is ErrInput, and perhaps ErrOptions, with a message of its own.
+// inputError is an ErrInput with its own message. It is an ErrOptions too if options is set.
 type inputError struct {
 	msg     string
 	options bool
@@ -29,10 +39,13 @@ type inputError struct {
 
 func (e inputError) Error() string { return e.msg }
 func (e inputError) Is(target error) bool {
-	if target == ErrOptions {
+	switch target {
+	case ErrInput:
+		return true
+	case ErrOptions:
 		return e.options
 	}
-	return target == ErrInput
+	return false
 }
 
 func inputf(format string, args ...any) error { return inputError{msg: fmt.Sprintf(format, args...)} }
@@ -41,39 +54,41 @@ func optionsf(format string, args ...any) error {
 	return inputError{msg: fmt.Sprintf(format, args...), options: true}
 }
 
-// Opener opens the bucket of a gs:// address; whoever calls it closes the bucket.
+// Opener opens the bucket of a gs:// address. The caller closes the bucket.
 type Opener func(ctx context.Context, address string) (blob.Bucket, io.Closer, error)
 
-// SourceGenerate is the source that makes its own puzzles.
+// SourceGenerate is the source that generates new puzzles.
 const SourceGenerate = "generate"
 
-// formatVersion changes when the same options give other bytes.
-// 2: ratings by a search that locks candidates in columns too.
+// formatVersion must be raised whenever the same options give other bytes.
+// Version 2: ratings come from a search that locks candidates in columns too.
 const formatVersion = 2
 
-// Options say what to build.
+// Options specify a dataset to build.
 type Options struct {
-	Source     string // "generate", "generate:PROFILE", a CSV (plain, .gz, .zst), a list of puzzles, a folder with train.csv and test.csv, gs:// and either of them, hf:owner/name[@revision]
-	TestSource string // file of the test split; empty = the folder's test.csv, or the generator's
-	Subsample  int    // train groups drawn from the source, 0 = all
-	NumAug     int    // augmented copies of every train puzzle beside itself
-	MinRating  int    // backtracks, of both splits
-	Count      int    // generate: train puzzles (0 = Subsample)
-	TestCount  int    // test puzzles drawn (0 = all of the source; generate: 0 = 1000)
-	Profile    string // generate: ratings to aim at, one of sudoku.Profiles
-	Minimal    bool   // generate: no clue too many, also in puzzles of a profile; others always are
+	// Source is "generate", "generate:PROFILE", a CSV (plain, .gz, .zst), a list of puzzles, a folder
+	// with train.csv and test.csv, a gs:// address of one of these, or hf:owner/name[@revision].
+	Source     string
+	TestSource string // file of the test split; empty = test.csv of the folder, or the generator
+	Subsample  int    // number of train groups drawn from the source, 0 = all
+	NumAug     int    // number of augmented copies in addition to every train puzzle
+	MinRating  int    // least rating (backtracks of a solver) of puzzles in both splits
+	Count      int    // generator: number of train puzzles (0 = Subsample)
+	TestCount  int    // number of test puzzles drawn (0 = all of the source; generator: 0 = 1000)
+	Profile    string // generator: distribution of ratings, one of sudoku.Profiles
+	Minimal    bool   // generator: remove every redundant clue; puzzles without a profile are always minimal
 	Seed       int64
 
-	Compact      bool // uint8 inputs and labels always; the reference writes int64 where NumAug > 0
-	VerifyUnique bool // prove that every question has one solution
-	SkipBad      bool // leave faulty rows out instead of failing
-	Force        bool // replace what is at the output folder
+	Compact      bool // always write uint8 inputs and labels; the reference writes int64 if NumAug > 0
+	VerifyUnique bool // check that every question has exactly one solution
+	SkipBad      bool // leave out faulty rows instead of failing
+	Force        bool // replace the dataset in the output folder
 
-	Workers  int       // 0 = all cores; never changes the bytes
-	Stdin    io.Reader // read for the source "-"; where it is set, files may be pipes too. For Build only
-	Opener   Opener    // needed for gs://
-	sources  *sources  // buckets that Opener has opened for this call
-	CacheDir string    // for downloads; empty = the system's folder of caches
+	Workers  int       // number of goroutines, 0 = one per core; never changes the bytes
+	Stdin    io.Reader // content of the source "-", for Build only; if it is set, files may be pipes too
+	Opener   Opener    // required for gs:// sources
+	sources  *sources  // buckets that Opener opened during this call
+	CacheDir string    // folder for downloads; empty = the system's cache folder
 }
 
 func (o Options) generates() bool { return o.Source == SourceGenerate }
@@ -87,7 +102,13 @@ func (o Options) normal() (Options, error) {
 	for _, n := range []struct {
 		name string
 		v    int
-	}{{"subsample", o.Subsample}, {"number of augmentations", o.NumAug}, {"minimum rating", o.MinRating}, {"count", o.Count}, {"test count", o.TestCount}} {
+	}{
+		{"subsample", o.Subsample},
+		{"number of augmentations", o.NumAug},
+		{"minimum rating", o.MinRating},
+		{"count", o.Count},
+		{"test count", o.TestCount},
+	} {
 		if n.v < 0 {
 			bad("%s is %d, must not be negative", n.name, n.v)
 		}
@@ -106,7 +127,8 @@ func (o Options) normal() (Options, error) {
 			bad("%v", err)
 		}
 	}
-	if like := o.Profile != "" || o.Minimal; like && !o.generates() {
+	wantsGenerator := o.Profile != "" || o.Minimal
+	if wantsGenerator && !o.generates() {
 		bad("a profile and minimal puzzles can only be had with source %q", SourceGenerate)
 	}
 	if o.Profile != "" {
@@ -117,7 +139,7 @@ func (o Options) normal() (Options, error) {
 			bad("a profile has its own ratings; leave the minimum rating away")
 		}
 	} else {
-		o.Minimal = false // they are
+		o.Minimal = false // puzzles without a profile are always minimal
 	}
 	if o.generates() {
 		if o.Count == 0 {
@@ -136,7 +158,7 @@ func (o Options) normal() (Options, error) {
 	} else {
 		o.Count = 0
 	}
-	// What is known of the rows before anything is read. A source may have more.
+	// This checks the number of rows that is known without reading. A source may have more.
 	if o.NumAug >= 0 {
 		if err := checkRows(max(o.Count, o.Subsample, 1), o.NumAug); err != nil {
 			bad("%v", err)
@@ -151,7 +173,7 @@ func (o Options) normal() (Options, error) {
 	return o, nil
 }
 
-// Progress is where a build stands; Total is 0 while unknown.
+// Progress reports how far a build is. Total is 0 while it is unknown.
 type Progress struct {
 	Stage       string // "download", "train", "test"
 	Done, Total int64

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// CacheLimit bounds the local cache of datasets, in bytes; the least recently used go first.
+// CacheLimit is the size limit of the local cache of datasets in bytes. The least recently used datasets are removed first.
 var CacheLimit int64 = 20 << 30
 
-// evict removes the least recently used datasets beyond CacheLimit, but neither keep
-// nor what was used in the last hour. Sets that are open stay readable.
+// evict removes the least recently used datasets until the cache is within CacheLimit. It
+// never removes keep or datasets used in the last hour. Sets that are open stay readable.
 func evict(base, keep string) {
 	type entry struct {
 		hash string
@@ -58,8 +58,8 @@ func evict(base, keep string) {
 	}
 }
 
-// evictFiles removes the least recently used files of dir beyond CacheLimit, in the
-// same way, and what was left half-written a day ago.
+// evictFiles does the same for the files of dir, and removes unfinished files that are
+// more than a day old.
 func evictFiles(dir, keep string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"trmsweep/internal/sudoku"
 )
 
-// generator draws puzzle i of a split; try counts from 0.
+// generator returns a function that draws puzzle i of a split; try counts from 0.
 func (o Options) generator(salt uint64) func(s *sudoku.Solver, i int, try uint64) sudoku.Puzzle {
 	keys := func(i int, try uint64) []uint64 {
 		k := []uint64{uint64(o.Seed), salt, uint64(i)}
@@ -20,7 +20,7 @@ func (o Options) generator(salt uint64) func(s *sudoku.Solver, i int, try uint64
 	if o.Profile != "" {
 		profile, err := sudoku.ProfileNamed(o.Profile)
 		if err != nil {
-			panic(err) // normal has looked
+			panic(err) // normal has checked the profile
 		}
 		return func(s *sudoku.Solver, i int, try uint64) sudoku.Puzzle {
 			return s.GenerateLike(profile, o.Minimal, keys(i, try)...)
@@ -31,9 +31,9 @@ func (o Options) generator(salt uint64) func(s *sudoku.Solver, i int, try uint64
 	}
 }
 
-// generate makes the puzzles of one split, in parallel, in order. No two of both
-// splits are equal up to symmetry: one whose fingerprint was seen before is drawn
-// again, which at worst gives up a puzzle that only looks the same.
+// generate makes the puzzles of one split, in parallel, and adds them in order. No two
+// puzzles of both splits are equal up to symmetry: a puzzle whose fingerprint is known is
+// drawn anew. Equal fingerprints of different puzzles only cost such a draw.
 func generate(ctx context.Context, o Options, s split, tw *twins, progress func(Progress), add func(row) error) error {
 	n := o.Workers
 	if n <= 0 {
@@ -68,11 +68,9 @@ func generate(ctx context.Context, o Options, s split, tw *twins, progress func(
 			return ctx.Err()
 		}
 		for try := uint64(1); ; try++ {
-			_, taken := own[p.print]
-			if test && !taken {
-				taken = len(tw.candidates(p.print)) > 0
-			}
-			if !taken {
+			_, here := own[p.print]
+			inTrain := test && len(tw.candidates(p.print)) > 0
+			if !here && !inTrain {
 				break
 			}
 			p.Puzzle = draw(&again, i, try)

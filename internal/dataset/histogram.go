@@ -15,12 +15,12 @@ import (
 	"trmsweep/internal/sudoku"
 )
 
-// Histograms are the ratings and clue counts of a set's puzzles.
+// Histograms holds the distributions of ratings and clue counts of a set's puzzles.
 type Histograms struct {
-	Ratings, Clues map[int]int // value -> puzzles
+	Ratings, Clues map[int]int // value -> number of puzzles
 }
 
-// Grids are question and answer of row i.
+// Grids returns the question and the answer of row i.
 func (s *Set) Grids(i int) (question, answer sudoku.Grid) {
 	s.Row(i, question[:], answer[:])
 	for j := range question {
@@ -31,7 +31,7 @@ func (s *Set) Grids(i int) (question, answer sudoku.Grid) {
 }
 
 // Histograms rates up to limit puzzles (0 = all), evenly spread over the set, on all
-// cores, until ctx ends.
+// cores. It returns the error of ctx if that ends first.
 func (s *Set) Histograms(ctx context.Context, limit int) (Histograms, error) {
 	n := s.groups
 	if limit > 0 {
@@ -62,7 +62,7 @@ func (s *Set) Histograms(ctx context.Context, limit int) (Histograms, error) {
 	return h, nil
 }
 
-// Histograms are those of the split: the source's ratings, or ours where it has none.
+// Histograms returns the histograms of the split. Ratings are those of the source, or computed ones if it has none.
 func (s SplitSummary) Histograms() Histograms { return Histograms{s.Ratings, s.Clues} }
 
 type bin struct {
@@ -70,7 +70,7 @@ type bin struct {
 	n     int
 }
 
-// ratingBins are 0, 1, 2-3, 4-7, ...: ratings spread over orders of magnitude.
+// ratingBins returns the bins 0, 1, 2-3, 4-7, ..., because ratings spread over orders of magnitude.
 func (h Histograms) ratingBins() []bin {
 	var out []bin
 	top := 0
@@ -88,7 +88,7 @@ func (h Histograms) ratingBins() []bin {
 			}
 		}
 		out = append(out, b)
-		if to == math.MaxInt { // there is no next one
+		if to == math.MaxInt { // the next bin would overflow
 			break
 		}
 	}
@@ -103,17 +103,17 @@ func (h Histograms) clueBins() []bin {
 	return out
 }
 
-// MeanRating is the mean over the puzzles rated.
+// MeanRating returns the mean over the rated puzzles.
 func (h Histograms) MeanRating() float64 {
 	sum, n := 0.0, 0
-	for _, r := range slices.Sorted(maps.Keys(h.Ratings)) { // so that it is the same each time
+	for _, r := range slices.Sorted(maps.Keys(h.Ratings)) { // a fixed order gives the same sum each time
 		sum += float64(r) * float64(h.Ratings[r])
 		n += h.Ratings[r]
 	}
 	return sum / float64(max(n, 1))
 }
 
-// Text is both histograms with bars of characters.
+// Text renders both histograms with bars of characters.
 func (h Histograms) Text() string {
 	var b strings.Builder
 	part := func(title string, bins []bin) {
@@ -131,11 +131,17 @@ func (h Histograms) Text() string {
 	return b.String()
 }
 
-// SVG is both histograms as one picture.
+// SVG renders both histograms in one picture.
 func (h Histograms) SVG() []byte {
-	const width, height, left, bottom = 360.0, 200.0, 40.0, 170.0
+	const (
+		width  = 360.0
+		height = 200.0
+		left   = 40.0
+		bottom = 170.0
+	)
 	var b bytes.Buffer
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" font-family="sans-serif" font-size="9">`+"\n", 2*width, height)
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" font-family="sans-serif" font-size="9">`+"\n",
+		2*width, height)
 	fmt.Fprintf(&b, `<rect width="%g" height="%g" fill="white"/>`+"\n", 2*width, height)
 	for i, p := range []struct {
 		title string
@@ -148,12 +154,14 @@ func (h Histograms) SVG() []byte {
 		x0 := float64(i)*width + left
 		step := (width - left - 10) / float64(max(len(p.bins), 1))
 		fmt.Fprintf(&b, `<text x="%g" y="14" font-size="12">%s</text>`+"\n", x0, p.title)
-		fmt.Fprintf(&b, `<text x="%g" y="30" text-anchor="end">%d</text><text x="%g" y="%g" text-anchor="end">0</text>`+"\n", x0-4, most, x0-4, bottom)
+		fmt.Fprintf(&b, `<text x="%g" y="30" text-anchor="end">%d</text><text x="%g" y="%g" text-anchor="end">0</text>`+"\n",
+			x0-4, most, x0-4, bottom)
 		fmt.Fprintf(&b, `<path d="M%g 24V%gH%g" fill="none" stroke="black"/>`+"\n", x0, bottom, x0+step*float64(len(p.bins)))
 		for j, x := range p.bins {
 			hgt := (bottom - 26) * float64(x.n) / float64(most)
 			at := x0 + step*float64(j)
-			fmt.Fprintf(&b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="#4c78a8"><title>%s: %d puzzles</title></rect>`+"\n", at+1, bottom-hgt, max(step-2, 1), hgt, x.label, x.n)
+			fmt.Fprintf(&b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="#4c78a8"><title>%s: %d puzzles</title></rect>`+"\n",
+				at+1, bottom-hgt, max(step-2, 1), hgt, x.label, x.n)
 			fmt.Fprintf(&b, `<text x="%.1f" y="%g" text-anchor="middle" font-size="7">%s</text>`+"\n", at+step/2, bottom+11, x.label)
 		}
 	}

@@ -18,25 +18,25 @@ import (
 	"github.com/gomlx/go-huggingface/hub"
 )
 
-// Patience with the Hub: until it answers, between two bytes, and between tries.
+// Time limits for the Hub: until it answers, between two bytes, and between two attempts.
 var (
 	hubTimeout = 20 * time.Second
 	hubStall   = time.Minute
 	hubPause   = 2 * time.Second
 )
 
-// hubTries is how often a download goes on after a cut, without progress in between.
+// hubTries is the number of attempts without progress after which a download fails.
 const hubTries = 4
 
 var commitHash = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
 const hubScheme = "hf:"
 
-// hubPart is a part of the names of repositories and revisions. Both become paths here
-// and on the Hub: there is no ".." among them, and none begins with a dot.
+// hubPart matches a part of the name of a repository or revision. Both become paths, here
+// and on the Hub: therefore ".." and names that begin with a dot do not match.
 var hubPart = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._+-]*$`)
 
-// parseHub understands hf:owner/name and hf:owner/name@revision.
+// parseHub parses hf:owner/name and hf:owner/name@revision.
 func parseHub(source string) (name, revision string, err error) {
 	name, revision, named := strings.Cut(strings.TrimPrefix(source, hubScheme), "@")
 	ok := strings.Count(name, "/") == 1 && len(source) <= 300
@@ -53,8 +53,9 @@ func parseHub(source string) (name, revision string, err error) {
 	return name, revision, nil
 }
 
-// fetchHub downloads train.csv and test.csv of a Hub dataset at one commit. What is
-// in the folder of downloads is not asked for again, not even which commit a branch is at.
+// fetchHub downloads train.csv and test.csv of a Hub dataset at one commit. It does not
+// ask the Hub for files that are in the folder of downloads, nor for the commit of a
+// branch that is recorded there.
 func fetchHub(ctx context.Context, o Options, progress func(Progress)) (resolved, error) {
 	name, revision, err := parseHub(o.Source)
 	if err != nil {
@@ -102,13 +103,13 @@ func hubEndpoint() string {
 	return "https://huggingface.co"
 }
 
-// hubCommit is the commit that a revision is at.
+// hubCommit returns the commit that a revision (branch, tag or commit) points to.
 func hubCommit(ctx context.Context, name, revision, dir string) (string, error) {
 	if commitHash.MatchString(revision) {
 		return revision, nil
 	}
-	repo := hub.New(name).WithType(hub.RepoTypeDataset).WithProgressBar(false).WithCacheDir(filepath.Join(dir,
-		"hub")).WithAuth(os.Getenv("HF_TOKEN"))
+	repo := hub.New(name).WithType(hub.RepoTypeDataset).WithProgressBar(false).
+		WithCacheDir(filepath.Join(dir, "hub")).WithAuth(os.Getenv("HF_TOKEN"))
 	if revision != "" {
 		repo = repo.WithRevision(revision)
 	}
@@ -118,7 +119,7 @@ func hubCommit(ctx context.Context, name, revision, dir string) (string, error) 
 	return repo.Info().CommitHash, nil
 }
 
-// within gives up waiting for f (which takes no context) at the deadline or when ctx ends.
+// within runs f, which takes no context, and stops waiting for it after d or when ctx ends.
 func within(ctx context.Context, d time.Duration, f func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
@@ -132,24 +133,24 @@ func within(ctx context.Context, d time.Duration, f func() error) error {
 	}
 }
 
-// refused says whether the Hub answered that there is no such thing, or not for us.
+// refused says whether the Hub answered that something does not exist or that access is denied.
 func refused(err error) bool {
 	return errors.Is(err, errRefused) || regexp.MustCompile(`bad status code 40[134]`).MatchString(err.Error())
 }
 
 var errRefused = errors.New("the Hub refuses")
 
-// hubFile is one file of a repository at a commit. Cut downloads go on where they
-// ended, and the contents are checked against the Hub's checksum.
+// hubFile is a file of a repository at a commit. An interrupted download is resumed, and
+// the contents are checked against the Hub's checksum.
 type hubFile struct {
 	url, path, token string
 	progress         func(Progress)
 }
 
-// hubMeta is what the Hub says of a file.
+// hubMeta is the Hub's information about a file.
 type hubMeta struct {
-	size   int64  // -1 = unknown
-	sha256 string // empty for small files, which the Hub keeps under another sum
+	size   int64  // in bytes, -1 = unknown
+	sha256 string // empty for small files, for which the Hub has another checksum
 }
 
 func (h hubFile) ensure(ctx context.Context) error {
@@ -192,7 +193,7 @@ func (h hubFile) ensure(ctx context.Context) error {
 	}
 }
 
-// intact says whether the file is there with the contents that it had at its download.
+// intact says whether the file exists with the contents that were downloaded.
 func (h hubFile) intact(ctx context.Context) (bool, error) {
 	want, err := os.ReadFile(h.path + ".sha256")
 	if err != nil {
@@ -202,8 +203,8 @@ func (h hubFile) intact(ctx context.Context) (bool, error) {
 	return err == nil && sum == string(want), err
 }
 
-// stat asks for size and checksum. They come with the answer that sends us to the
-// file's storage, so only redirects within the Hub are followed.
+// stat asks for size and checksum. The Hub sends them with the redirect to the storage of
+// the file; therefore only redirects within the Hub are followed.
 func (h hubFile) stat(ctx context.Context) (hubMeta, error) {
 	ctx, cancel := context.WithTimeout(ctx, hubTimeout)
 	defer cancel()
@@ -219,7 +220,7 @@ func (h hubFile) stat(ctx context.Context) (hubMeta, error) {
 	resp.Body.Close()
 	m := hubMeta{size: resp.ContentLength}
 	if resp.StatusCode >= 300 {
-		m.size = -1 // that of the redirect
+		m.size = -1 // the length is that of the redirect's body
 	}
 	if s := resp.Header.Get(hub.HeaderXLinkedSize); s != "" {
 		if m.size, err = strconv.ParseInt(s, 10, 64); err != nil {
@@ -236,7 +237,9 @@ func (h hubFile) stat(ctx context.Context) (hubMeta, error) {
 	return m, nil
 }
 
-func (h hubFile) request(ctx context.Context, method, ranges string, redirect func(*http.Request, []*http.Request) error) (*http.Response, error) {
+func (h hubFile) request(
+	ctx context.Context, method, ranges string, redirect func(*http.Request, []*http.Request) error,
+) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, h.url, nil)
 	if err != nil {
 		return nil, err
@@ -262,8 +265,8 @@ func (h hubFile) request(ctx context.Context, method, ranges string, redirect fu
 	return resp, nil
 }
 
-// download fills part up to size, going on after cuts. Where the size is
-// unknown (-1), it begins anew each time.
+// download fills the file part up to size bytes and resumes after interruptions. If the
+// size is unknown (-1), every attempt starts from the beginning.
 func (h hubFile) download(ctx context.Context, part string, size int64) error {
 	f, err := os.OpenFile(part, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
@@ -310,7 +313,7 @@ func (h hubFile) download(ctx context.Context, part string, size int64) error {
 	}
 }
 
-// goOn appends what the Hub sends from byte `at` on.
+// goOn appends the bytes from offset `at` on to f. It returns the new length.
 func (h hubFile) goOn(ctx context.Context, f *os.File, at, size int64) (int64, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -326,7 +329,7 @@ func (h hubFile) goOn(ctx context.Context, f *os.File, at, size int64) (int64, e
 	}
 	defer resp.Body.Close()
 	if from := fmt.Sprintf("bytes %d-", at); at > 0 && !strings.HasPrefix(resp.Header.Get("Content-Range"), from) {
-		at = 0 // all of it again
+		at = 0 // the server sends the whole file
 		if err := f.Truncate(0); err != nil {
 			return 0, err
 		}

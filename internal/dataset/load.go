@@ -13,26 +13,26 @@ import (
 	"syscall"
 )
 
-// Folder is a dataset in this process's own memory. Its files were read once, and
-// Hash is of the bytes that were read: what happens to them later changes nothing.
-// A row takes 162 bytes, whatever the files' type.
+// Folder is a dataset in this process's own memory. Its files were read once, and Hash was
+// computed from the bytes that were read: later changes of the files have no effect. A
+// row takes 162 bytes, whatever the type of the arrays.
 type Folder struct {
 	Hash   string // see HashDir
 	splits map[string]*loading
 }
 
-// loading is a split while its files are read.
+// loading is a split whose files are being read.
 type loading struct {
 	set     *Set
 	meta    []byte
 	indices column
-	err     error // the first fault
+	err     error // the first error
 }
 
-// rowFiles are the two-dimensional arrays, in the order in which a row of Set.own has them.
+// rowFiles are the two-dimensional arrays, in their order in a row of Set.own.
 var rowFiles = [2]string{"inputs", "labels"}
 
-// Load reads somebody's dataset folder. Open is for the folders of the cache.
+// Load reads a dataset folder that other programs may change. Open is for folders of the cache.
 func Load(dir string) (*Folder, error) {
 	f := &Folder{splits: map[string]*loading{}}
 	for _, name := range []string{"train", "test"} {
@@ -52,7 +52,7 @@ func Load(dir string) (*Folder, error) {
 	return f, nil
 }
 
-// Split is the set "train" or "test", or why there is none. It is gone when the Folder is closed.
+// Split returns the set "train" or "test", or the error that reading it gave. Close makes the set unusable.
 func (f *Folder) Split(name string) (*Set, error) {
 	l := f.splits[name]
 	if l == nil {
@@ -86,7 +86,7 @@ func (f *Folder) read(dir string) (manifest, error) {
 		r := bufio.NewReaderSize(io.TeeReader(file, sum), 1<<20)
 		split, base, _ := strings.Cut(name, "/")
 		if l := f.splits[split]; l != nil && l.err == nil {
-			l.err = l.take(r, path, base, st.Size())
+			l.err = l.readFile(r, path, base, st.Size())
 		}
 		if _, err := io.Copy(io.Discard, r); err != nil {
 			return err
@@ -97,7 +97,7 @@ func (f *Folder) read(dir string) (manifest, error) {
 	return m, err
 }
 
-// walkFiles calls f for every file of a dataset, in order; those with a dot are none of it (see compactFile).
+// walkFiles calls f for every file of a dataset in order. It skips names that begin with a dot, which are not part of it (see compactFile).
 func walkFiles(dir string, f func(path, name string) error) error {
 	dir, err := filepath.EvalSymlinks(dir)
 	if err != nil {
@@ -115,19 +115,23 @@ func walkFiles(dir string, f func(path, name string) error) error {
 	})
 }
 
-// take reads a file of the split, if it is one.
-func (l *loading) take(r *bufio.Reader, path, name string, size int64) (err error) {
+// readFile reads a file of the split and ignores other files.
+func (l *loading) readFile(r *bufio.Reader, path, name string, size int64) (err error) {
 	if name == metaFile {
 		l.meta, err = io.ReadAll(io.LimitReader(r, 1<<20))
 		return err
 	}
 	for i, array := range rowFiles {
 		if name == arrayFile(array) {
-			return l.takeRows(r, path, i, size)
+			return l.readRows(r, path, i, size)
 		}
 	}
-	for array, c := range map[string]*column{"puzzle_identifiers": &l.set.puzzleIDs, "puzzle_indices": &l.indices,
-		"group_indices": &l.set.groupIndices} {
+	arrays := map[string]*column{
+		"puzzle_identifiers": &l.set.puzzleIDs,
+		"puzzle_indices":     &l.indices,
+		"group_indices":      &l.set.groupIndices,
+	}
+	for array, c := range arrays {
 		if name != arrayFile(array) {
 			continue
 		}
@@ -143,8 +147,8 @@ func (l *loading) take(r *bufio.Reader, path, name string, size int64) (err erro
 	return nil
 }
 
-// takeRows reads inputs (0) or labels (1) as bytes.
-func (l *loading) takeRows(r *bufio.Reader, path string, which int, size int64) error {
+// readRows reads the file of inputs (0) or labels (1) as bytes.
+func (l *loading) readRows(r *bufio.Reader, path string, which int, size int64) error {
 	s := l.set
 	c := []*column{&s.inputs, &s.labels}[which]
 	head, err := peekNpy(r)
@@ -168,8 +172,8 @@ func (l *loading) takeRows(r *bufio.Reader, path string, which int, size int64) 
 		s.maps = append(s.maps, s.own)
 	}
 	if len(s.own) != need {
-		return inputf("open dataset: %s is inconsistent: all__labels.npy has %d rows, all__inputs.npy %d", s.dir, s.labels.rows(),
-			s.inputs.rows())
+		return inputf("open dataset: %s is inconsistent: all__labels.npy has %d rows, all__inputs.npy %d",
+			s.dir, s.labels.rows(), s.inputs.rows())
 	}
 	one := column{npyInfo: c.npyInfo, data: make([]byte, 81*c.size)}
 	one.shape = []int{1, 81}
@@ -189,14 +193,14 @@ func (l *loading) takeRows(r *bufio.Reader, path string, which int, size int64) 
 	return nil
 }
 
-// peekNpy is the header of a .npy file, as far as there is one.
+// peekNpy returns the header of a .npy file, or less if the file is shorter.
 func peekNpy(r *bufio.Reader) ([]byte, error) {
 	head, err := r.Peek(10)
 	if err == nil {
 		head, err = r.Peek(10 + int(head[8]) + int(head[9])<<8)
 	}
 	if err == io.EOF {
-		err = nil // parseNpy says so
+		err = nil // parseNpy reports the short header
 	}
 	return head, err
 }

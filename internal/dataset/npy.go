@@ -12,10 +12,10 @@ import (
 	"strings"
 )
 
-// npyHeaderLen is the length of all headers that this package writes; numpy pads to 64 bytes.
+// npyHeaderLen is the length of every header that this package writes; numpy pads headers to a multiple of 64 bytes.
 const npyHeaderLen = 128
 
-// npyHeader is a version 1.0 header, as numpy writes it.
+// npyHeader makes a version 1.0 header as numpy writes it.
 func npyHeader(descr string, shape ...int) []byte {
 	dims := make([]string, len(shape))
 	for i, n := range shape {
@@ -30,20 +30,20 @@ func npyHeader(descr string, shape ...int) []byte {
 	return append(append(b, bytes.Repeat([]byte{' '}, npyHeaderLen-1-len(b))...), '\n')
 }
 
-// npyInfo is what a header says.
+// npyInfo is the content of a header.
 type npyInfo struct {
-	descr  string // |u1, <i4, <i8
-	size   int    // bytes of an element
+	descr  string // |u1, <i4 or <i8
+	size   int    // bytes per element
 	shape  []int
-	offset int // of the first element
+	offset int // of the first element in the file
 }
 
 func (n npyInfo) rows() int { return n.shape[0] }
 
 var npyDict = regexp.MustCompile(`^\{'descr': '([^']+)', 'fortran_order': (True|False), 'shape': \(([0-9, ]*)\), \}\s*$`)
 
-// parseNpy reads the header with which b, a file or its begin, starts, and checks that a
-// file of this size has all elements.
+// parseNpy parses the header at the beginning of b, which is a file or its first bytes,
+// and checks that a file of this size has all elements.
 func parseNpy(b []byte, size int64) (npyInfo, error) {
 	var n npyInfo
 	if len(b) < 10 || string(b[:6]) != "\x93NUMPY" {
@@ -81,8 +81,10 @@ func parseNpy(b []byte, size int64) (npyInfo, error) {
 			continue
 		}
 		d, err := strconv.Atoi(f)
-		tooLarge := d > 0 && total > 1<<50/d
-		if err != nil || d < 0 || tooLarge {
+		if err != nil || d < 0 {
+			return n, fmt.Errorf("has an impossible shape (%.100s)", m[3])
+		}
+		if tooLarge := d > 0 && total > 1<<50/d; tooLarge {
 			return n, fmt.Errorf("has an impossible shape (%.100s)", m[3])
 		}
 		n.shape = append(n.shape, d)
@@ -105,7 +107,7 @@ func writeInt32(ctx context.Context, path string, n int, value func(i int) int32
 	}
 	defer f.Close()
 	w := bufio.NewWriterSize(f, 1<<16)
-	_, _ = w.Write(npyHeader("<i4", n)) // a bufio.Writer keeps its first error
+	_, _ = w.Write(npyHeader("<i4", n)) // Flush returns the first error
 	var b [4]byte
 	for i := range n {
 		if i%(1<<20) == 0 && ctx.Err() != nil {

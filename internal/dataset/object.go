@@ -18,15 +18,15 @@ import (
 
 const gsScheme = "gs://"
 
-// sources are the buckets of gs:// addresses that one call has opened, each once.
+// sources holds the buckets of gs:// addresses that one call opened, each once.
 type sources struct {
 	open    Opener
 	buckets map[string]blob.Bucket
 	closers []io.Closer
 }
 
-// begin is normal for a call from outside of this package. The returned function closes
-// what the call has opened; a call within that call leaves that to it.
+// begin validates the options of a call from outside of this package. The returned
+// function closes the buckets that the call opened; nested calls share them and close nothing.
 func (o Options) begin() (Options, func(), error) {
 	end := func() {}
 	if o.sources == nil {
@@ -52,11 +52,11 @@ func (s *sources) bucket(ctx context.Context, address string) (blob.Bucket, erro
 
 func (s *sources) close() {
 	for _, c := range s.closers {
-		_ = c.Close() // they were only read
+		_ = c.Close() // nothing was written to them
 	}
 }
 
-// object is the one at a gs:// address now, and its bucket; blob.ErrNotExist where there is none.
+// object returns the bucket and the attributes of the object at a gs:// address; blob.ErrNotExist if there is none.
 func (o Options) object(ctx context.Context, address string) (blob.Bucket, blob.Attr, error) {
 	i := strings.LastIndexByte(address, '/')
 	if i <= len(gsScheme) || i == len(address)-1 {
@@ -76,7 +76,7 @@ func (o Options) object(ctx context.Context, address string) (blob.Bucket, blob.
 	return b, attr, nil
 }
 
-// objects names the files where the source is a gs:// folder with train.csv and test.csv.
+// objects replaces a source that is a gs:// folder by its files train.csv and test.csv.
 func (o Options) objects(ctx context.Context) (Options, error) {
 	_, _, err := o.object(ctx, o.Source)
 	if err == nil || !errors.Is(err, blob.ErrNotExist) {
@@ -100,8 +100,8 @@ func (o Options) objects(ctx context.Context) (Options, error) {
 	return o, err
 }
 
-// fetchObject copies a gs:// object into the cache, once per generation. What is
-// there is checked against the object's checksum, and fetched again if it differs.
+// fetchObject copies a gs:// object into the cache, once per generation. A copy that
+// exists is checked against the object's checksum and replaced if it differs.
 func fetchObject(ctx context.Context, o Options, address string, progress func(Progress)) (string, error) {
 	b, attr, err := o.object(ctx, address)
 	if errors.Is(err, blob.ErrNotExist) {
@@ -128,7 +128,7 @@ func fetchObject(ctx context.Context, o Options, address string, progress func(P
 	local := filepath.Join(dir, name)
 	if intact(ctx, local, attr) {
 		now := time.Now()
-		_ = os.Chtimes(local, now, now) // for evictFiles only
+		_ = os.Chtimes(local, now, now) // evictFiles compares these times
 		return local, nil
 	}
 	body, attr, err := b.Get(ctx, attr.Key, attr.Generation)
@@ -150,7 +150,7 @@ func fetchObject(ctx context.Context, o Options, address string, progress func(P
 	return local, nil
 }
 
-// intact says whether a file has an object's contents.
+// intact says whether a file has the contents of an object.
 func intact(ctx context.Context, local string, attr blob.Attr) bool {
 	f, err := os.Open(local)
 	if err != nil {

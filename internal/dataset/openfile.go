@@ -20,12 +20,12 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// SourceStdin is the source that is Options.Stdin.
+// SourceStdin is the source that is read from Options.Stdin.
 const SourceStdin = "-"
 
-// openRegular opens a regular file to read. It refuses pipes and devices, which may
-// block for ever or have no end, without waiting for them. The files of /proc, which
-// have no size, may be like them, or hold what is nobody's business: they read as empty.
+// openRegular opens a regular file for reading. It refuses pipes and devices without
+// waiting for them, because reading them may block for ever or never end. Files of /proc
+// have no size, may block too, or may hold private data: reading them gives nothing.
 func openRegular(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -64,7 +64,7 @@ func kindOf(m fs.FileMode) string {
 	return "something else"
 }
 
-// once says whether the path names what can be read once only, at its own pace.
+// once says whether the path can be read only once (stdin, a pipe).
 func once(path string) bool {
 	if path == SourceStdin {
 		return true
@@ -73,8 +73,8 @@ func once(path string) bool {
 	return err == nil && st.Mode()&(fs.ModeNamedPipe|fs.ModeSocket) != 0
 }
 
-// stream reads stdin or a pipe, neither of which heeds a context: after the
-// end of ctx reads fail, though one may still be under way behind them.
+// stream reads stdin or a pipe. Their reads cannot be cancelled: after the end of ctx, reads
+// of the result fail, although a read of the pipe may still be under way.
 func stream(ctx context.Context, path string, stdin io.Reader) io.ReadCloser {
 	r, w := io.Pipe()
 	stop := context.AfterFunc(ctx, func() { w.CloseWithError(ctx.Err()) })
@@ -96,14 +96,14 @@ func stream(ctx context.Context, path string, stdin io.Reader) io.ReadCloser {
 	return r
 }
 
-// spool copies what can be read once into a file of the folder of downloads.
+// spool copies a source that can be read only once into a file of the folder of downloads.
 func spool(ctx context.Context, o Options, path string) (string, error) {
 	dir, err := o.downloads()
 	if err != nil {
 		return "", err
 	}
 	dir = filepath.Join(dir, "spooled")
-	evictFiles(dir, "") // what processes that were killed have left
+	evictFiles(dir, "") // removes files of processes that were killed
 	in := stream(ctx, path, o.Stdin)
 	defer in.Close()
 	limited := &io.LimitedReader{R: in, N: CacheLimit + 1}
@@ -121,7 +121,7 @@ func spool(ctx context.Context, o Options, path string) (string, error) {
 	return file, nil
 }
 
-// packing says how a file is packed: by its name, else by its first bytes.
+// packing returns the compression of a file, by its name or else by its first bytes; "" if there is none.
 func packing(name string, head []byte) string {
 	switch {
 	case strings.HasSuffix(name, ".gz"), bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
@@ -132,7 +132,7 @@ func packing(name string, head []byte) string {
 	return ""
 }
 
-// unpack reads r, unpacking gzip and zstd. Closing it does not close r.
+// unpack returns a reader that decompresses gzip and zstd. Closing it does not close r.
 func unpack(name string, r io.Reader) (io.ReadCloser, error) {
 	br := bufio.NewReaderSize(r, 1<<16)
 	head, err := br.Peek(4)
@@ -152,7 +152,7 @@ func unpack(name string, r io.Reader) (io.ReadCloser, error) {
 	return io.NopCloser(br), nil
 }
 
-// sourceFile is an open file of a source, unpacked.
+// sourceFile is an open file of a source. Reading it gives the decompressed content.
 type sourceFile struct {
 	io.ReadCloser
 	file *os.File
@@ -179,7 +179,7 @@ func (s *sourceFile) Close() error {
 	return errors.Join(s.ReadCloser.Close(), s.file.Close())
 }
 
-// unchanged is an error if what was read is not what has this SHA-256.
+// unchanged returns an error if the bytes that were read do not have this SHA-256.
 func (s *sourceFile) unchanged(want string) error {
 	if _, err := io.Copy(io.Discard, s.raw); err != nil {
 		return inputf("read source %s: %v", s.file.Name(), err)
@@ -190,7 +190,7 @@ func (s *sourceFile) unchanged(want string) error {
 	return nil
 }
 
-// createPart makes a file that is to be renamed, with the permissions of all others.
+// createPart creates a temporary file that will be renamed. It has the usual permissions, unlike files of os.CreateTemp.
 func createPart(dir string) (*os.File, error) {
 	return withFreeName(func(suffix string) (*os.File, error) {
 		return os.OpenFile(filepath.Join(dir, partMark+suffix), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)

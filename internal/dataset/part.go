@@ -10,11 +10,11 @@ import (
 	"syscall"
 )
 
-// partMark is in the names of folders that are being filled.
+// partMark is a part of the names of folders that are being filled.
 const partMark = ".part-"
 
-// ownMark is partMark on this machine: locks of others cannot always be seen where
-// machines share a folder.
+// ownMark is partMark with the name of this machine: if machines share a folder, the
+// locks of other machines cannot always be seen.
 var ownMark = func() string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -23,19 +23,19 @@ var ownMark = func() string {
 	return partMark + host + "-"
 }()
 
-// A folder is locked through the handle that was opened before it got its name, which
-// github.com/gofrs/flock, made for files by name, cannot do.
+// A folder is opened and locked before it gets its final name. github.com/gofrs/flock
+// cannot do that: it opens files by name.
 
-// newPart makes a folder beside dir to be filled and renamed. It is locked while
-// its process lives, and gone after release unless it was renamed. Those that dead
-// processes of this machine left are removed first.
+// newPart makes a folder beside dir, to be filled and then renamed to dir. The folder is
+// locked while its process lives. release removes it unless it was renamed. newPart first
+// removes the folders of dead processes of this machine.
 func newPart(dir string) (path string, release func(), err error) {
 	parent, prefix := filepath.Dir(dir), "."+filepath.Base(dir)+ownMark
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return "", nil, diskError(err)
 	}
 	sweepParts(parent, prefix)
-	// Locked before it has the name that sweepParts looks for.
+	// The folder must be locked before it has a name that sweepParts looks for.
 	var hidden string
 	_, err = withFreeName(func(suffix string) (*os.File, error) {
 		hidden = filepath.Join(parent, ".new-"+suffix)
@@ -47,7 +47,7 @@ func newPart(dir string) (path string, release func(), err error) {
 	path = filepath.Join(parent, prefix+strings.TrimPrefix(filepath.Base(hidden), ".new-"))
 	f, err := os.Open(hidden)
 	if err == nil {
-		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) // some file systems have none
+		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) // some file systems have no locks
 		err = os.Rename(hidden, path)
 	}
 	release = func() {
@@ -61,8 +61,8 @@ func newPart(dir string) (path string, release func(), err error) {
 	return path, release, nil
 }
 
-// withFreeName calls make with suffixes until one is free. os.MkdirTemp and
-// os.CreateTemp choose permissions that shut everybody else out, whatever the umask says.
+// withFreeName calls make with random suffixes until the name is free. os.MkdirTemp and
+// os.CreateTemp do not serve: they deny access to other users, whatever the umask says.
 func withFreeName(make func(suffix string) (*os.File, error)) (f *os.File, err error) {
 	for range 100 {
 		if f, err = make(rand.Text()[:10]); !errors.Is(err, fs.ErrExist) {
@@ -72,7 +72,7 @@ func withFreeName(make func(suffix string) (*os.File, error)) (f *os.File, err e
 	return f, err
 }
 
-// sweepParts removes this machine's folders with the prefix that no living process holds.
+// sweepParts removes the folders of this machine with the prefix that no living process has locked.
 func sweepParts(parent, prefix string) {
 	entries, err := os.ReadDir(parent)
 	if err != nil {

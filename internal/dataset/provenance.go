@@ -9,8 +9,8 @@ import (
 	"trmsweep/internal/layout"
 )
 
-// Provenance is the summary of a dataset that the bucket holds, without its arrays;
-// for the histograms of a report. blob.ErrNotExist where there is no such set.
+// Provenance reads the summary of a dataset in the bucket without its arrays. It returns
+// blob.ErrNotExist if the bucket does not have the dataset.
 func Provenance(ctx context.Context, bucket blob.Bucket, hash string) (Summary, error) {
 	remote := layout.Dataset(bucket, hash)
 	fault := func(err error) (Summary, error) {

@@ -15,44 +15,44 @@ import (
 	"trmsweep/internal/sudoku"
 )
 
-// reader passes the puzzles of one file through its checks, on all cores, in order.
-// The file is a CSV whose header is known (see columnNames), or a list: one puzzle
-// a line, perhaps after a line with their number. Empty lines and lines that begin
-// with '#' are no puzzles, in both.
+// reader checks the puzzles of one file on all cores and yields them in order. The file
+// is a CSV with a known header (see columnNames) or a list: one puzzle a line, perhaps
+// after a line with the number of puzzles. Empty lines and lines that begin with '#' are
+// skipped in both.
 type reader struct {
-	unique  bool // prove that every question has one solution
-	rate    bool // rate what the file has no rating of
+	unique  bool // check that every question has exactly one solution
+	rate    bool // rate puzzles that have no rating in the file
 	prints  bool // compute fingerprints
-	skipBad bool // faulty rows are left out: a first line that is neither a puzzle nor a header is one of a list
-	limit   int  // above 0: count so many solutions of every question, which may have none or several, and look at nothing else
-	parse   bool // compute nothing that the file does not have
-	workers int  // 0 = all cores
+	skipBad bool // faulty rows are left out; a first line that is neither a puzzle nor a header is a faulty row of a list
+	limit   int  // if > 0: only count up to this many solutions of every question, which may have none or several
+	parse   bool // parse only: compute nothing that the file lacks
+	workers int  // 0 = one per core
 
-	list bool    // else a CSV
-	cols columns // of the CSV
+	list bool    // the file is a list and not a CSV
+	cols columns // columns of the CSV
 }
 
-// block is a portion of a file, whole rows, checked by one worker.
+// block is a part of a file that one worker checks. It consists of whole rows.
 type block struct {
 	text   []byte
-	rows   []row     // their numbers are counted from the block's begin
-	faults []*errRow // of each row
+	rows   []row     // their line numbers count from the begin of the block
+	faults []*errRow // fault of each row, nil if there is none
 	lines  int64
 	done   chan struct{}
 }
 
-// blockBytes is about what a worker takes at once, and the most that a row may have.
+// blockBytes is the approximate size of a block and the greatest length of a row.
 const blockBytes = 1 << 16
 
-// errReading is why reading ends before the file does, at the line after those that were read.
+// errReading is an error that ended the reading before the end of the file, after the lines that were read.
 type errReading struct{ error }
 
 func (e errReading) Unwrap() error { return e.error }
 
 var errLong = fmt.Errorf("is longer than %d bytes (or a quote is not closed)", blockBytes)
 
-// read calls yield for every row of r. A row that is at fault comes with its fault;
-// any other error ends the reading. Nothing runs on after it returned.
+// read calls yield for every row of r, with the fault of the row if it has one. Any other
+// error ends the reading. No goroutine of read still runs when it returns.
 func (d reader) read(ctx context.Context, r io.Reader, yield func(row, *errRow) error) error {
 	br := bufio.NewReaderSize(r, 1<<20)
 	h, err := d.readHead(ctx, br)
@@ -118,30 +118,30 @@ func (d reader) read(ctx context.Context, r io.Reader, yield func(row, *errRow) 
 	}
 	var at errReading
 	switch {
-	case readErr == errLong: //nolint:errorlint // it is the sentence's end
+	case readErr == errLong: //nolint:errorlint // errLong is only returned unwrapped
 		return fmt.Errorf("line %d %w", lines+1, readErr)
 	case errors.As(readErr, &at):
 		return fmt.Errorf("after line %d: %w", lines, at.error)
 	case readErr != nil:
 		return readErr
 	case h.countLine > 0 && h.count != rows:
-		return fmt.Errorf("line %d says that %d puzzles follow, and %d do: the file was cut, or that line is no count", h.countLine, h.count,
-			rows)
+		return fmt.Errorf("line %d says that %d puzzles follow, and %d do: the file was cut, or that line is no count",
+			h.countLine, h.count, rows)
 	}
 	return nil
 }
 
-// head is what comes before the rows.
+// head is the part of a file before the rows.
 type head struct {
 	list      bool
 	cols      columns
-	lines     int64  // that were read
-	rest      []byte // the first row, where it had to be read
-	count     int64  // of puzzles, said by countLine
-	countLine int64  // 0 = there is none
+	lines     int64  // number of lines read
+	rest      []byte // the first row, if it was read already
+	count     int64  // number of puzzles that countLine states
+	countLine int64  // line that states the number of puzzles, 0 = none
 }
 
-// readHead finds out what the file is.
+// readHead reads up to the first row and finds out whether the file is a list or a CSV.
 func (d reader) readHead(ctx context.Context, br *bufio.Reader) (head, error) {
 	var h head
 	for {
@@ -194,13 +194,13 @@ func headError(line int64, text []byte, err error) error {
 	if !errors.Is(err, errNoHeader) {
 		return fmt.Errorf("line %d: %w", line, err)
 	}
-	return fmt.Errorf("line %d is neither a puzzle nor a header: it has %d characters in %d columns; a list has a puzzle of 81 "+
-		"characters a line, "+
+	return fmt.Errorf("line %d is neither a puzzle nor a header: it has %d characters in %d columns; "+
+		"a list has a puzzle of 81 characters a line, "+
 		"a CSV a header such as source,question,answer,rating or quizzes,solutions",
 		line, len(text), bytes.Count(text, comma)+1)
 }
 
-// split cuts the file into blocks of whole rows; rest is what was read already.
+// split cuts the file into blocks of whole rows. rest is the part that was read already.
 func (d reader) split(ctx context.Context, br *bufio.Reader, rest []byte, send func(*block) error) error {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -227,7 +227,7 @@ func (d reader) split(ctx context.Context, br *bufio.Reader, rest []byte, send f
 	}
 }
 
-// wholeRows is where the last whole row ends.
+// wholeRows returns the index of the end of the last whole row in b.
 func (d reader) wholeRows(b []byte) int {
 	if d.list || bytes.IndexByte(b, '"') < 0 {
 		return bytes.LastIndexByte(b, '\n') + 1
@@ -244,7 +244,7 @@ func (d reader) wholeRows(b []byte) int {
 	return at
 }
 
-// record is csvRecord, without fields for a line that is no row.
+// record is csvRecord, but returns no fields for a line that is not a row.
 func (d reader) record(b []byte, fields [][]byte) (rec [][]byte, n int, fault string, ended bool) {
 	line, n := b, len(b)
 	if i := bytes.IndexByte(b, '\n'); i >= 0 {
@@ -270,14 +270,14 @@ func (d reader) record(b []byte, fields [][]byte) (rec [][]byte, n int, fault st
 	return rec, n, fault, ended
 }
 
-// isComment is asked of lines that begin with '#': those may be rows too, of a column
-// that is no puzzle, and then have as many columns as a row.
+// isComment says whether a line that begins with '#' is a comment. It may also be a row
+// whose first column is not the puzzle; then it has as many columns as other rows.
 func (d reader) isComment(line []byte) bool {
 	return d.cols.question == 0 || bytes.Count(line, comma)+1 != d.cols.n
 }
 
-// fill reads until p is full. It is io.ReadFull, but with io.EOF for the end of r
-// and nothing else: a packed file that was cut ends with io.ErrUnexpectedEOF.
+// fill reads until p is full. Unlike io.ReadFull it returns io.EOF at the end of r, so that
+// io.ErrUnexpectedEOF always means a truncated compressed file.
 func fill(r io.Reader, p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
 		var k int

@@ -13,18 +13,18 @@ import (
 	"trmsweep/internal/layout"
 )
 
-// record says, in the bucket's sources/<name>.json, which dataset was made from a
-// source that is elsewhere. Hosts that train then neither download the source again
-// nor need a way to it, and all of them get one dataset although a branch of the
-// Hub may move.
+// record is the content of sources/<name>.json in the bucket: the hash of the dataset that
+// was made from a remote source. With it, hosts that train need neither download the
+// source again nor have access to it, and all of them get the same dataset even if a
+// branch of the Hub has moved.
 type record struct {
 	FormatVersion int    `json:"format_version"`
 	Source        string `json:"source"`
 	Hash          string `json:"hash"`
 }
 
-// recordName is a hash of the options, and of the generations of gs:// objects; ""
-// for a local source, which is read each time.
+// recordName returns a hash of the options and of the generations of gs:// objects. It is
+// "" for a local source, which is read each time.
 func (o Options) recordName(ctx context.Context) (string, error) {
 	if strings.HasPrefix(o.Source, gsScheme) {
 		var err error
@@ -41,7 +41,7 @@ func (o Options) recordName(ctx context.Context) (string, error) {
 		case strings.HasPrefix(p.address, gsScheme):
 			_, attr, err := o.object(ctx, p.address)
 			if errors.Is(err, blob.ErrNotExist) {
-				return "", nil // resolve says so
+				return "", nil // resolve reports the missing object
 			}
 			if err != nil {
 				return "", err
@@ -63,7 +63,7 @@ func readRecord(ctx context.Context, bucket blob.Bucket, name string) (hash stri
 	}
 	b, _, err := blob.ReadAll(ctx, bucket, layout.SourceKey(name), 0)
 	if err != nil {
-		return "", false // then the source is asked
+		return "", false // then the source is read
 	}
 	var r record
 	err = json.Unmarshal(b, &r)
@@ -79,7 +79,7 @@ func writeRecord(ctx context.Context, bucket blob.Bucket, name, source, hash str
 		return err
 	}
 	if _, err = blob.PutBytes(ctx, bucket, layout.SourceKey(name), b, blob.Any); errors.Is(err, blob.ErrPrecondition) {
-		err = nil // readers of a store that is not theirs
+		err = nil // a process without write access to the store can do without the record
 	}
 	return err
 }

@@ -17,11 +17,12 @@ func IsLocal(source string) bool {
 	return source != SourceGenerate
 }
 
-// CheckRoots refuses a source of this host that lies outside the roots, also where a
-// link leads out of them. It is for sources that somebody else names: who may start a
-// workflow may not thereby read this host's files. A root is a folder, or one file.
+// CheckRoots returns an error if a source of this host lies outside the roots, even if only
+// a symbolic link leads outside. It protects the host from sources that other people name:
+// permission to start a workflow must not give access to this host's files. A root is a
+// folder or a single file.
 func CheckRoots(source string, roots []string) error {
-	if source == "" || !IsLocal(source) { // without a source there is nothing to read
+	if source == "" || !IsLocal(source) { // such a source reads no local file
 		return nil
 	}
 	for _, path := range sourceFiles(source) {
@@ -41,7 +42,7 @@ func rootsText(roots []string) string {
 	return fmt.Sprint("--data-root ", strings.Join(roots, ", "))
 }
 
-// sourceFiles are the source, and what is read of it if it is a folder.
+// sourceFiles returns the source itself and, if it is a folder, the files that are read from it.
 func sourceFiles(source string) []string {
 	files := []string{source}
 	for _, split := range []string{"train", "test"} {
@@ -66,8 +67,7 @@ func inRoots(path string, roots []string) bool {
 	return false
 }
 
-// realPath follows all links. What is not there has no links: of such a path, those of
-// its folder are followed.
+// realPath follows all links. If the path does not exist, it follows the links of its folder.
 func realPath(path string) string {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -76,7 +76,7 @@ func realPath(path string) string {
 	if to, err := filepath.EvalSymlinks(path); err == nil {
 		return to
 	}
-	if link, err := os.Readlink(path); err == nil { // to nowhere, as yet
+	if link, err := os.Readlink(path); err == nil { // a link whose target does not exist yet
 		if !filepath.IsAbs(link) {
 			link = filepath.Join(filepath.Dir(path), link)
 		}

@@ -16,13 +16,13 @@ import (
 // row is one puzzle of a source.
 type row struct {
 	sudoku.Puzzle
-	index     int64  // which draws are keyed by: the number of the row in a CSV, of the line in a list, from 0
-	line      int64  // of the file, from 1
-	print     uint64 // fingerprint of the question, where it is wanted; 0 = not computed
-	solutions int    // where they are counted
+	index     int64  // key of random draws: number of the row in a CSV, of the line in a list, from 0
+	line      int64  // line in the file, from 1
+	print     uint64 // fingerprint of the question, 0 = not computed
+	solutions int    // number of solutions, if they are counted
 }
 
-// errRow is a fault of one row; reading may go on after it. It does not repeat what the file has.
+// errRow is a fault of one row; reading may continue after it. Its message does not quote the file.
 type errRow struct {
 	line int64
 	msg  string
@@ -30,10 +30,10 @@ type errRow struct {
 
 func (e errRow) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.msg) }
 
-// maxRating of a row: far beyond what any puzzle has, and far from where sums overflow.
+// maxRating is the greatest rating of a row: no puzzle comes near it, and sums of it do not overflow.
 const maxRating = math.MaxInt32
 
-// check fills in the rows of a block and their faults.
+// check parses and checks the rows of a block and sets their faults.
 func (d reader) check(ctx context.Context, b *block, s *sudoku.Solver) {
 	var fields [][]byte
 	for text := b.text; len(text) > 0 && ctx.Err() == nil; {
@@ -81,7 +81,7 @@ func cutLine(b []byte) (line []byte, n int) {
 	return b, len(b)
 }
 
-// complete computes what the file does not have of a puzzle.
+// complete computes the values of a puzzle that the file lacks. It returns the fault of the row, "" if there is none.
 func (d reader) complete(p *row, s *sudoku.Solver) (msg string) {
 	switch {
 	case d.parse:
@@ -115,7 +115,7 @@ func (d reader) complete(p *row, s *sudoku.Solver) (msg string) {
 	return ""
 }
 
-// parseRow reads the columns of a CSV into p; it returns what is wrong with them.
+// parseRow parses the columns of a CSV into p. It returns the fault of the row, "" if there is none.
 func (d reader) parseRow(p *row, rec [][]byte) string {
 	if len(rec) != d.cols.n {
 		return fmt.Sprintf("has %d columns, want %d", len(rec), d.cols.n)
@@ -150,7 +150,7 @@ func (d reader) parseRow(p *row, rec [][]byte) string {
 	return ""
 }
 
-// listPuzzle is the puzzle of a list's line: what follows it is of no interest.
+// listPuzzle returns the puzzle in a line of a list. Anything after it is ignored.
 func listPuzzle(line []byte) []byte {
 	if len(line) > 81 && bytes.IndexByte([]byte(" ,;:\t"), line[81]) >= 0 {
 		line = line[:81]
@@ -158,7 +158,7 @@ func listPuzzle(line []byte) []byte {
 	return line
 }
 
-// parseList reads a line of a list.
+// parseList parses a line of a list into p. It returns the fault of the row, "" if there is none.
 func (p *row) parseList(line []byte) string {
 	var err error
 	if p.Question, err = sudoku.Parse(listPuzzle(line)); err != nil {
@@ -171,8 +171,8 @@ func (p *row) parseList(line []byte) string {
 func localFiles(o Options) (train, test string, err error) {
 	st, err := os.Stat(o.Source)
 	if err != nil {
-		return "", "", optionsf("read source: %v (a CSV file, a folder with train.csv and test.csv, gs://..., hf:owner/name, or %q)", err,
-			SourceGenerate)
+		return "", "", optionsf("read source: %v (a CSV file, a folder with train.csv and test.csv, gs://..., hf:owner/name, or %q)",
+			err, SourceGenerate)
 	}
 	if !st.IsDir() {
 		return o.Source, "", nil

@@ -6,12 +6,12 @@ import (
 	"trmsweep/internal/sudoku"
 )
 
-// Batch is one rank's part of a global batch of B rows.
+// Batch holds the rows of a global batch that one rank trains on, B of them.
 type Batch struct {
 	Inputs, Labels []uint8 // [B*81], see Set.Row
 	PuzzleIDs      []int32 // [B]
-	Rows           []int64 // [B] row of the set
-	Groups         []int32 // [B] group of the set
+	Rows           []int64 // [B] row numbers in the set
+	Groups         []int32 // [B] group numbers in the set
 }
 
 func (b *Batch) resize(n int) {
@@ -22,27 +22,28 @@ func (b *Batch) resize(n int) {
 	b.PuzzleIDs, b.Rows, b.Groups = b.PuzzleIDs[:n], b.Rows[:n], b.Groups[:n]
 }
 
-// Sampler makes training batches. An iteration is a number of shuffled passes over
-// the groups, one drawn row per group and pass, cut into global batches; the
-// incomplete last one is dropped, as in the reference. It is safe for concurrent use.
+// Sampler makes training batches. An iteration consists of several shuffled passes over
+// the groups, in which each group yields one row drawn at random. Its rows are cut into
+// global batches; an incomplete last batch is dropped, as in the reference implementation.
+// A Sampler is safe for concurrent use.
 type Sampler struct {
 	set           *Set
 	seed          uint64
 	batch, epochs int
 
-	packed []byte // see Set.compact
+	packed []byte // rows as bytes, see Set.compact
 
-	mu   sync.Mutex // of pass
-	pass pass       // the last one used: the next batch mostly goes on in it
+	mu   sync.Mutex // protects pass
+	pass pass       // the pass that was used last; the next batch mostly needs the same one
 }
 
 type pass struct {
-	number int64 // counted from 1 over all iterations
+	number int64 // counts from 1 over all iterations
 	order  []int32
 }
 
-// NewSampler checks that an iteration has at least one batch. It makes the compact
-// copy of the set beside it, where there is none yet (see compactFile).
+// NewSampler returns a Sampler, or ErrInput if an iteration is shorter than one batch. It
+// makes the compact copy of the set if there is none yet (see compactFile).
 func NewSampler(set *Set, seed uint64, globalBatch, epochsPerIteration int) (*Sampler, error) {
 	if globalBatch < 1 || epochsPerIteration < 1 {
 		return nil, inputf("a global batch of %d and %d epochs per iteration, both must be at least 1", globalBatch, epochsPerIteration)
@@ -59,13 +60,14 @@ func NewSampler(set *Set, seed uint64, globalBatch, epochsPerIteration int) (*Sa
 	return s, nil
 }
 
-// StepsPerIteration is floor(epochs * groups / global batch).
+// StepsPerIteration returns floor(epochs * groups / global batch).
 func (s *Sampler) StepsPerIteration() int64 {
 	return int64(s.epochs) * int64(s.set.Groups()) / int64(s.batch)
 }
 
-// Batch fills b with what rank of world gets at step (counted from 0): rows
-// rank*B/world up to (rank+1)*B/world of the global batch, which depends on seed and step alone.
+// Batch fills b with the rows of one of world ranks at a step (counted from 0): rows
+// rank*B/world to (rank+1)*B/world of the global batch of B rows, which depends on nothing
+// but seed and step.
 func (s *Sampler) Batch(step int64, rank, world int, b *Batch) error {
 	if step < 0 || world < 1 || rank < 0 || rank >= world {
 		return inputf("step %d of rank %d in a world of %d", step, rank, world)
@@ -91,8 +93,8 @@ func (s *Sampler) Batch(step int64, rank, world int, b *Batch) error {
 	return nil
 }
 
-// touch loads every cache line of the rows: such loads wait for memory together,
-// where copies wait one after the other.
+// touch loads every cache line of the rows. These loads wait for memory together, whereas
+// copies would wait one after the other.
 func (s *Sampler) touch(b *Batch) {
 	var x uint8
 	for _, row := range b.Rows {
@@ -100,11 +102,11 @@ func (s *Sampler) touch(b *Batch) {
 		x ^= from[0] ^ from[64] ^ from[128] ^ from[161]
 	}
 	if len(b.Inputs) > 0 {
-		b.Inputs[0] = x // so that the loads are not optimized away
+		b.Inputs[0] = x // keeps the compiler from removing the loads
 	}
 }
 
-// draw fills in the rows of the set, and their groups.
+// draw computes the rows of the batch and their groups.
 func (s *Sampler) draw(step int64, rank int, b *Batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,7 +131,7 @@ func (s *Sampler) draw(step int64, rank int, b *Batch) {
 	}
 }
 
-// order is the shuffled order of groups in one pass.
+// order returns the shuffled order of groups in one pass.
 func (s *Sampler) order(number int64) []int32 {
 	p := &s.pass
 	if p.number == number+1 {

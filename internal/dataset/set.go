@@ -12,21 +12,21 @@ import (
 	"syscall"
 )
 
-// Set is one split, mapped into memory, where processes on one host share its pages,
-// or read into it (see Load). It is safe for concurrent use until Close.
+// Set is one split. It is mapped into memory, so that processes of a host share its pages,
+// or read into memory (see Load). It is safe for concurrent use until Close.
 type Set struct {
 	dir            string
 	rows, groups   int
 	ids            int
-	oneID          bool // the identifier of every row is that of the first
+	oneID          bool // all rows have the same puzzle identifier
 	inputs, labels column
 	puzzleIDs      column
 	groupIndices   column
 
-	own    []byte     // the rows as bytes, in place of the columns' data; see Load
-	mu     sync.Mutex // of what follows
+	own    []byte     // rows as bytes, which replace the data of the columns; see Load
+	mu     sync.Mutex // protects the fields below
 	maps   [][]byte
-	packed []byte // the rows as bytes, see compactFile
+	packed []byte // rows as bytes, see compactFile
 }
 
 // column is one mapped array.
@@ -53,8 +53,8 @@ type metadata struct {
 }
 
 // Open maps the split ("train" or "test") of a folder of the cache and checks that its
-// files are complete and fit each other. Nobody but this program writes there: a file
-// that becomes shorter while it is mapped kills the process.
+// files are complete and consistent. Only this program may write to that folder: if a
+// mapped file becomes shorter, the process is killed.
 func Open(dir, split string) (*Set, error) {
 	s := &Set{}
 	if err := s.open(filepath.Join(dir, split)); err != nil {
@@ -74,7 +74,13 @@ func (s *Set) open(dir string) error {
 	for _, f := range []struct {
 		name string
 		c    *column
-	}{{"inputs", &s.inputs}, {"labels", &s.labels}, {"puzzle_identifiers", &s.puzzleIDs}, {"puzzle_indices", &indices}, {"group_indices", &s.groupIndices}} {
+	}{
+		{"inputs", &s.inputs},
+		{"labels", &s.labels},
+		{"puzzle_identifiers", &s.puzzleIDs},
+		{"puzzle_indices", &indices},
+		{"group_indices", &s.groupIndices},
+	} {
 		if err := s.mapFile(filepath.Join(dir, arrayFile(f.name)), f.c); err != nil {
 			return err
 		}
@@ -98,7 +104,7 @@ func valueError(path string, row int) error {
 	return inputf("open dataset: %s has a value outside 0 to %d in row %d", path, maxValue, row)
 }
 
-// check is of the array's dimensions and type.
+// check checks the number of dimensions and the element type of an array.
 func (c *column) check(path string, dims int) error {
 	fits := len(c.shape) == dims
 	if fits && dims == 2 {
@@ -114,7 +120,7 @@ func (c *column) check(path string, dims int) error {
 	return nil
 }
 
-// fits checks that the arrays are those of a Sudoku set, and belong together.
+// fits checks that the arrays are those of a Sudoku set and have consistent sizes.
 func (s *Set) fits(metaJSON []byte, indices *column) error {
 	path := filepath.Join(s.dir, metaFile)
 	var meta metadata
@@ -129,7 +135,13 @@ func (s *Set) fits(metaJSON []byte, indices *column) error {
 		name string
 		c    *column
 		dims int
-	}{{"inputs", &s.inputs, 2}, {"labels", &s.labels, 2}, {"puzzle_identifiers", &s.puzzleIDs, 1}, {"puzzle_indices", indices, 1}, {"group_indices", &s.groupIndices, 1}} {
+	}{
+		{"inputs", &s.inputs, 2},
+		{"labels", &s.labels, 2},
+		{"puzzle_identifiers", &s.puzzleIDs, 1},
+		{"puzzle_indices", indices, 1},
+		{"group_indices", &s.groupIndices, 1},
+	} {
 		if err := f.c.check(filepath.Join(s.dir, arrayFile(f.name)), f.dims); err != nil {
 			return err
 		}
@@ -139,12 +151,22 @@ func (s *Set) fits(metaJSON []byte, indices *column) error {
 		ok    bool
 		fault string
 	}{
-		{s.labels.rows() == s.rows, fmt.Sprintf("all__labels.npy has %d rows, all__inputs.npy %d", s.labels.rows(), s.rows)},
-		{s.puzzleIDs.rows() == s.rows, fmt.Sprintf("all__puzzle_identifiers.npy has %d rows, all__inputs.npy %d", s.puzzleIDs.rows(), s.rows)},
-		{indices.rows() == s.rows+1, fmt.Sprintf("all__puzzle_indices.npy has %d entries, want %d: every puzzle is one row", indices.rows(),
-			s.rows+1)},
-		{s.groups >= 1 && s.groups == meta.TotalGroups, fmt.Sprintf("all__group_indices.npy has %d groups, dataset.json says %d", s.groups,
-			meta.TotalGroups)},
+		{
+			s.labels.rows() == s.rows,
+			fmt.Sprintf("all__labels.npy has %d rows, all__inputs.npy %d", s.labels.rows(), s.rows),
+		},
+		{
+			s.puzzleIDs.rows() == s.rows,
+			fmt.Sprintf("all__puzzle_identifiers.npy has %d rows, all__inputs.npy %d", s.puzzleIDs.rows(), s.rows),
+		},
+		{
+			indices.rows() == s.rows+1,
+			fmt.Sprintf("all__puzzle_indices.npy has %d entries, want %d: every puzzle is one row", indices.rows(), s.rows+1),
+		},
+		{
+			s.groups >= 1 && s.groups == meta.TotalGroups,
+			fmt.Sprintf("all__group_indices.npy has %d groups, dataset.json says %d", s.groups, meta.TotalGroups),
+		},
 	} {
 		if !c.ok {
 			return inputf("open dataset: %s is inconsistent: %s", s.dir, c.fault)
@@ -152,8 +174,8 @@ func (s *Set) fits(metaJSON []byte, indices *column) error {
 	}
 	for i := range s.rows + 1 {
 		if indices.int(i) != i {
-			return inputf("open dataset: %s is inconsistent: all__puzzle_indices.npy has %d at %d: every puzzle is one row", s.dir,
-				indices.int(i), i)
+			return inputf("open dataset: %s is inconsistent: all__puzzle_indices.npy has %d at %d: every puzzle is one row",
+				s.dir, indices.int(i), i)
 		}
 	}
 	for g := range s.groups {
@@ -162,8 +184,8 @@ func (s *Set) fits(metaJSON []byte, indices *column) error {
 		}
 	}
 	if s.groupStart(0) != 0 || s.groupStart(s.groups) != s.rows {
-		return inputf("open dataset: %s is inconsistent: groups cover rows %d to %d of %d", s.dir, s.groupStart(0), s.groupStart(s.groups),
-			s.rows)
+		return inputf("open dataset: %s is inconsistent: groups cover rows %d to %d of %d",
+			s.dir, s.groupStart(0), s.groupStart(s.groups), s.rows)
 	}
 	s.oneID = true
 	for i := range s.rows {
@@ -200,7 +222,7 @@ func (s *Set) mapFile(path string, c *column) error {
 	return nil
 }
 
-// Close unmaps the files; the Set must not be used any more.
+// Close unmaps the files. The Set must not be used afterwards.
 func (s *Set) Close() error {
 	var first error
 	for _, m := range s.maps {
@@ -212,22 +234,23 @@ func (s *Set) Close() error {
 	return first
 }
 
-// Rows is the number of examples, Groups that of puzzles before augmentation.
+// Rows returns the number of examples, augmentations included.
 func (s *Set) Rows() int { return s.rows }
 
-// Groups is the number of puzzles before augmentation.
+// Groups returns the number of puzzles before augmentation.
 func (s *Set) Groups() int { return s.groups }
 
-// NumPuzzleIdentifiers is the size of the puzzle embedding's table.
+// NumPuzzleIdentifiers returns the number of rows of the puzzle embedding's table.
 func (s *Set) NumPuzzleIdentifiers() int { return s.ids }
 
-// Group is the half-open range of rows of group g; its first row is the puzzle itself.
+// Group returns the half-open range of rows of group g. Its first row is the puzzle without augmentation.
 func (s *Set) Group(g int) (from, to int) { return s.groupStart(g), s.groupStart(g + 1) }
 
 func (s *Set) groupStart(g int) int { return s.groupIndices.int(g) }
 
-// Row copies row i as the model sees it into inputs and labels (81 values each: 0 is
-// padding, 1 a blank, 2..10 digits; a label of 0 is ignored) and returns its puzzle identifier.
+// Row copies row i into inputs and labels, 81 values each, in the model's encoding (0 is
+// padding, 1 a blank, 2 to 10 are digits; a label of 0 is ignored). It returns the row's
+// puzzle identifier.
 func (s *Set) Row(i int, inputs, labels []uint8) int32 {
 	if s.own != nil {
 		copy(inputs[:81], s.own[compactRow*i:])

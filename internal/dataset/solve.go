@@ -5,25 +5,25 @@ import (
 	"io"
 )
 
-// SolveOptions say what to solve.
+// SolveOptions specify the puzzles to solve.
 type SolveOptions struct {
 	Path    string    // a list or CSV (plain, gzip, zstd), a pipe, or "-"
-	Stdin   io.Reader // read for "-"
-	Limit   int       // stop counting solutions there
-	Rate    bool      // rate the puzzles that have one solution
-	SkipBad bool      // see reader
-	Workers int       // 0 = all cores
+	Stdin   io.Reader // content of the path "-"
+	Limit   int       // stop counting the solutions of a puzzle at this number
+	Rate    bool      // rate the puzzles that have exactly one solution
+	SkipBad bool      // see reader.skipBad
+	Workers int       // number of goroutines, 0 = one per core
 }
 
-// Solved is a puzzle of a file.
+// Solved is the result for one line of a file.
 type Solved struct {
-	Fault     string // of the line, which then holds no puzzle; the rest is empty
-	Solutions int    // up to the limit
-	Solution  string // where there is one, or Limit is 1
+	Fault     string // fault of a line that has no valid puzzle; the other fields are empty then
+	Solutions int    // number of solutions, at most the limit
+	Solution  string // set if there is exactly one solution, or if Limit is 1
 	Rating    int
 }
 
-// Solve calls yield for every puzzle of the file, in order. It reads the same files as Build.
+// Solve calls yield for every puzzle of the file in order. It reads the same formats as Build.
 func Solve(ctx context.Context, o SolveOptions, yield func(Solved) error) error {
 	var raw io.ReadCloser
 	if once(o.Path) {

@@ -12,12 +12,12 @@ import (
 	"strings"
 )
 
-// resolved is a source as local files with known contents.
+// resolved is a source in the form of local files with known contents.
 type resolved struct {
-	train, test             string // empty: not given
+	train, test             string // paths; empty = there is no such file
 	trainSHA256, testSHA256 string
 	revision                string
-	spooled                 []string // files to remove at the end
+	spooled                 []string // temporary files, which remove deletes
 }
 
 func (r resolved) remove() {
@@ -26,7 +26,7 @@ func (r resolved) remove() {
 	}
 }
 
-// resolve brings the source's files to this machine; the caller removes what was spooled.
+// resolve copies the files of the source to this machine. The caller must call remove on the result.
 func resolve(ctx context.Context, o Options, progress func(Progress)) (r resolved, err error) {
 	defer func() {
 		if err != nil {
@@ -72,7 +72,7 @@ func resolve(ctx context.Context, o Options, progress func(Progress)) (r resolve
 	return r, nil
 }
 
-// spool is the function of that name for a file that goes with r.
+// spool calls the function spool and registers the copy for remove.
 func (r *resolved) spool(ctx context.Context, o Options, path string) (string, error) {
 	file, err := spool(ctx, o, path)
 	if err == nil {
@@ -120,8 +120,9 @@ func (o Options) downloads() (string, error) {
 	return filepath.Join(dir, "trmsweep", "sources"), nil
 }
 
-// copyAtomic writes r beside dest and renames it, or leaves nothing. What a dead process leaves of
-// it has a name that evictFiles knows and removes, which is why it is not github.com/google/renameio.
+// copyAtomic writes r to a file beside dest and renames it, or leaves nothing. If the
+// process dies, the remaining file has a name that evictFiles knows and removes; that is
+// the reason not to use github.com/google/renameio.
 func copyAtomic(dest string, r io.Reader) error {
 	part, err := copyToPart(filepath.Dir(dest), r)
 	if err != nil {
@@ -154,7 +155,7 @@ func copyToPart(dir string, r io.Reader) (string, error) {
 	return f.Name(), nil
 }
 
-// identity is everything that decides the bytes of the dataset.
+// identity returns the hash of everything that decides the bytes of the dataset.
 func (o Options) identity(r resolved) string {
 	id := map[string]any{
 		"format": formatVersion, "num_aug": o.NumAug, "min_rating": o.MinRating, "seed": o.Seed,
@@ -165,20 +166,20 @@ func (o Options) identity(r resolved) string {
 	if o.Profile != "" {
 		id["profile"], id["minimal"] = o.Profile, o.Minimal
 	}
-	hard := o.generates() && o.MinRating > 30
-	if hard || o.Profile != "" {
-		id["search"] = 2 // for hard puzzles the generator has become more patient
+	generatesHard := o.generates() && o.MinRating > 30
+	if o.Profile != "" || generatesHard {
+		id["search"] = 2 // version of the generator's search for hard puzzles
 	}
 	b, err := json.Marshal(id)
 	if err != nil {
-		panic(err) // a map of scalars
+		panic(err) // a map of scalars can always be encoded
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
 }
 
-// Hash names what Build would make: a hex SHA-256 over the source's bytes (or the
-// generator's parameters), the options that matter and the format's version.
+// Hash identifies the dataset that Build would make: a hex SHA-256 over the bytes of the
+// source (or the generator's parameters), the relevant options and the format's version.
 func (o Options) Hash(ctx context.Context) (string, error) {
 	o, end, err := o.begin()
 	defer end()

@@ -2,7 +2,7 @@ package dataset
 
 import "trmsweep/internal/experiment"
 
-// OptionsOf is the dataset that a spec trains on.
+// OptionsOf returns the options of the dataset that a specification trains on.
 func OptionsOf(s experiment.Spec) Options {
 	return Options{
 		Source:    s.DataSource,

@@ -13,7 +13,7 @@ import (
 	"trmsweep/internal/sudoku"
 )
 
-// readSplit passes the rows of a file through the checks, the filter and the draw.
+// readSplit reads a file, filters its rows, draws the wanted number of them and calls add for each.
 func readSplit(ctx context.Context, o Options, s split, prints bool, progress func(Progress), add func(row) error) error {
 	sum := s.summary
 	f, err := openSource(s.path)
@@ -38,7 +38,7 @@ func readSplit(ctx context.Context, o Options, s split, prints bool, progress fu
 			return nil
 		}
 		if sum.BadRows > 0 && !o.SkipBad {
-			return nil // the rest is read for its faults only
+			return nil // the draw is complete; the rest is read only to find its faults
 		}
 		if s.pick > 0 {
 			draw.offer(sudoku.Mix(uint64(o.Seed), s.salt, uint64(p.index)), p)
@@ -57,8 +57,8 @@ func readSplit(ctx context.Context, o Options, s split, prints bool, progress fu
 		if n := sum.BadRows - int64(len(sum.Faults)); n > 0 {
 			more = fmt.Sprintf("; and %d more", n)
 		}
-		err = inputf("source %s has %d faulty rows of %d: %s%s (skip-bad leaves them out)", s.address, sum.BadRows, sum.SourceRows,
-			strings.Join(sum.Faults, "; "), more)
+		err = inputf("source %s has %d faulty rows of %d: %s%s (skip-bad leaves them out)",
+			s.address, sum.BadRows, sum.SourceRows, strings.Join(sum.Faults, "; "), more)
 	}
 	if err == nil && s.pick > len(draw.rows) && s.name == "train" {
 		err = inputf("source %s has %d puzzles of rating %d or more, but %d are asked for", s.address, len(draw.rows), o.MinRating, s.pick)
@@ -74,14 +74,14 @@ func readSplit(ctx context.Context, o Options, s split, prints bool, progress fu
 	return nil
 }
 
-// isOurs: an error of the machine or of the caller, not of the source.
+// isOurs says whether an error comes from the machine or the caller and not from the source.
 func isOurs(err error) bool {
 	var pe *os.PathError
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &pe)
 }
 
-// drawing keeps the rows with the smallest keys: a uniform draw without replacement
-// that needs one pass and does not depend on anything but seed and row numbers.
+// drawing keeps the rows with the smallest keys. This is a uniform draw without
+// replacement that needs one pass and depends on seed and row numbers only.
 type drawing struct {
 	keep int
 	rows []row

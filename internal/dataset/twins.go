@@ -9,23 +9,23 @@ import (
 	"trmsweep/internal/sudoku"
 )
 
-// twins finds test puzzles that are train puzzles up to symmetry: fingerprints
-// find the candidates, the puzzles themselves decide. It holds 8 bytes a train puzzle.
+// twins finds test puzzles that are train puzzles up to symmetry: fingerprints give the
+// candidates, and a comparison of the puzzles decides. It needs 8 bytes per train puzzle.
 type twins struct {
-	keys  []uint64 // high half of the fingerprint, group; sorted by written
-	train *os.File // of the inputs, once they are written
+	keys  []uint64 // upper half: of the fingerprint, lower half: group; sorted by method written
+	train *os.File // file of the train inputs, set by method written
 	wide  bool
-	rows  int // of a group
+	rows  int // rows per group
 }
 
-// add notes a train puzzle.
+// add registers a train puzzle.
 func (t *twins) add(print uint64, group int) {
 	t.keys = append(t.keys, high(print)|uint64(group))
 }
 
 func high(print uint64) uint64 { return print &^ (1<<32 - 1) }
 
-// candidates are the train groups with nearly the fingerprint.
+// candidates returns the keys of the train groups whose fingerprints agree in the upper half.
 func (t *twins) candidates(print uint64) []uint64 {
 	from, _ := slices.BinarySearch(t.keys, high(print))
 	to := from
@@ -35,7 +35,7 @@ func (t *twins) candidates(print uint64) []uint64 {
 	return t.keys[from:to]
 }
 
-// written says where the train puzzles can be read back.
+// written must be called after the last add: it sorts the keys and remembers the file of the train puzzles.
 func (t *twins) written(w *splitWriter) (err error) {
 	slices.Sort(t.keys)
 	t.wide, t.rows = w.wide, w.rowsPerGroup()
@@ -63,7 +63,7 @@ func (t *twins) has(print uint64, q *sudoku.Grid) (bool, error) {
 	return false, nil
 }
 
-// question reads a train puzzle back.
+// question reads the first row of a train group from the file.
 func (t *twins) question(group int) (q sudoku.Grid, err error) {
 	elem := 1
 	if t.wide {

@@ -15,13 +15,13 @@ import (
 	"trmsweep/internal/sudoku"
 )
 
-// splitWriter writes one split: groups are numbered as they are added, encoded and
-// written at their place by workers, so that the bytes depend on the order only.
+// splitWriter writes one split. Groups are numbered in the order of add. Workers encode
+// them and write them at their place, so that the bytes depend on that order only.
 type splitWriter struct {
-	ctx     context.Context // its end is the end of the work, also inside a group
+	ctx     context.Context // when it ends, the work stops, even inside a group
 	dir     string
 	numAug  int
-	wide    bool // int64
+	wide    bool // write int64 instead of uint8
 	seed    uint64
 	inputs  *os.File
 	labels  *os.File
@@ -37,17 +37,17 @@ type splitWriter struct {
 }
 
 type chunk struct {
-	first int // group
+	first int // number of the first group
 	rows  []row
 }
 
-// chunkBytes is about how much of an array a worker encodes before it writes: both arrays' parts fit its cache.
+// chunkBytes is the approximate size of the part of an array that a worker encodes before it writes: its cache holds the parts of both arrays.
 const chunkBytes = 1 << 18
 
-// maxRows is the most that the reference's int32 indices can count.
+// maxRows is the greatest number of rows that the int32 indices of the reference format can count.
 const maxRows = math.MaxInt32 - 1
 
-// checkRows refuses a split of too many rows.
+// checkRows returns an error if a split would have too many rows.
 func checkRows(groups, numAug int) error {
 	if groups > maxRows/(numAug+1) {
 		return optionsf("%d puzzles with %d augmentations each are more than %d rows, the most that a dataset's indices can count; "+
@@ -60,8 +60,15 @@ func newSplitWriter(ctx context.Context, dir string, o Options, numAug int) (*sp
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, diskError(err)
 	}
-	w := &splitWriter{ctx: ctx, dir: dir, numAug: numAug, wide: numAug > 0 && !o.Compact, seed: uint64(o.Seed), ratings: map[int]int{},
-		clues: map[int]int{}}
+	w := &splitWriter{
+		ctx:     ctx,
+		dir:     dir,
+		numAug:  numAug,
+		wide:    numAug > 0 && !o.Compact,
+		seed:    uint64(o.Seed),
+		ratings: map[int]int{},
+		clues:   map[int]int{},
+	}
 	var err error
 	if w.inputs, err = os.Create(filepath.Join(dir, "all__inputs.npy")); err != nil {
 		return nil, diskError(err)
@@ -108,7 +115,7 @@ func (w *splitWriter) add(p row) error {
 	return w.failed()
 }
 
-// failed is why nothing more is to be written.
+// failed returns the error after which nothing more must be written, nil if there is none.
 func (w *splitWriter) failed() error {
 	if err := w.ctx.Err(); err != nil {
 		return err
@@ -162,8 +169,8 @@ func (w *splitWriter) fail(err error) {
 	}
 }
 
-// encode writes a row: the puzzle itself, or an augmentation, whose draws are keyed
-// by seed, row of the source and number.
+// encode writes a row: the puzzle itself (aug 0) or an augmentation, whose random draws
+// are keyed by seed, row of the source and number of the augmentation.
 func (w *splitWriter) encode(in, lab []byte, p *row, aug int) {
 	src, digits := identityMap, identityDigits
 	if aug > 0 {
@@ -171,7 +178,7 @@ func (w *splitWriter) encode(in, lab []byte, p *row, aug int) {
 		t := sudoku.RandomTransform(&r)
 		src, digits = t.Source(), t.Digits
 	}
-	var question, answer [128]uint8 // as the model sees them; a power of two spares checks
+	var question, answer [128]uint8 // in the model's encoding; a power of two saves bounds checks
 	for i := range 81 {
 		question[i], answer[i] = digits[p.Question[i]]+1, digits[p.Answer[i]]+1
 	}
@@ -198,7 +205,7 @@ var identityMap, identityDigits = func() (m [81]uint8, d [10]uint8) {
 	return m, d
 }()
 
-// stop ends the workers and closes the files; finish does it for a good split.
+// stop ends the workers and closes the files. It is the first part of finish.
 func (w *splitWriter) stop() error {
 	if len(w.pending.rows) > 0 {
 		w.work <- w.pending
@@ -216,7 +223,7 @@ func (w *splitWriter) abandon() {
 	w.labels.Close()
 }
 
-// finish writes headers, indices and dataset.json. It does not wait for the disk.
+// finish writes headers, indices and dataset.json. It does not sync the files to disk.
 func (w *splitWriter) finish() error {
 	err := w.stop()
 	n := w.groups * w.rowsPerGroup()
@@ -239,17 +246,20 @@ func (w *splitWriter) finish() error {
 		err = writeInt32(w.ctx, filepath.Join(w.dir, "all__puzzle_indices.npy"), n+1, func(i int) int32 { return int32(i) })
 	}
 	if err == nil {
-		err = writeInt32(w.ctx, filepath.Join(w.dir, "all__group_indices.npy"), w.groups+1, func(i int) int32 { return int32(i * w.rowsPerGroup()) })
+		group := func(i int) int32 { return int32(i * w.rowsPerGroup()) }
+		err = writeInt32(w.ctx, filepath.Join(w.dir, "all__group_indices.npy"), w.groups+1, group)
 	}
 	if err == nil {
-		// Byte for byte what the reference writes: total_puzzles counts groups, no final newline.
-		meta := fmt.Sprintf(`{"pad_id": 0, "ignore_label_id": 0, "blank_identifier_id": 0, "vocab_size": 11, "seq_len": 81, "num_puzzle_identifiers": 1, "total_groups": %d, "mean_puzzle_examples": 1.0, "total_puzzles": %d, "sets": ["all"]}`, w.groups, w.groups)
+		// The bytes must equal those of the reference: total_puzzles counts groups, and there is no final newline.
+		meta := fmt.Sprintf(`{"pad_id": 0, "ignore_label_id": 0, "blank_identifier_id": 0, "vocab_size": 11, "seq_len": 81, `+
+			`"num_puzzle_identifiers": 1, "total_groups": %d, "mean_puzzle_examples": 1.0, "total_puzzles": %d, "sets": ["all"]}`,
+			w.groups, w.groups)
 		err = os.WriteFile(filepath.Join(w.dir, "dataset.json"), []byte(meta), 0o644)
 	}
 	return diskError(err)
 }
 
-// diskError says what to do about a full disk.
+// diskError adds advice to an error that is caused by a full disk.
 func diskError(err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):

@@ -59,7 +59,7 @@ func repeat(t *testing.T, w world, compare func(a, b [][]bool, draws int) (Inter
 // there is none p is at most 0.05 in about 5 of them. Few puzzles, and seeds that
 // make no difference, give intervals that are rather too wide; two seeds that do
 // give too narrow ones, which nothing in two numbers can tell.
-func TestIntervalsCoverTheTruth(t *testing.T) {
+func TestCoverageOfIntervals(t *testing.T) {
 	for _, tc := range []struct {
 		name       string
 		w          world
