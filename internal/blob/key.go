@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// ErrKey: the key cannot name an object.
+// ErrKey says that a key cannot name an object.
 var ErrKey = errors.New("invalid object key")
 
-// CheckKey refuses keys that not every implementation can store: empty ones or
-// parts, "." and "..", control characters, backslashes, over 1000 bytes.
+// CheckKey returns ErrKey for keys that not every implementation can store: empty keys or
+// parts, "." and "..", control characters, backslashes, keys of more than 1000 bytes.
 func CheckKey(key string) error {
 	bad := func(why string) error { return fmt.Errorf("%w %q: %s", ErrKey, key, why) }
 	if key == "" {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Prefix is the part of b whose keys start with prefix, under the keys without it.
+// Prefix returns the part of b whose keys start with prefix; its keys are those of b without the prefix.
 func Prefix(b Bucket, prefix string) Bucket {
 	if prefix == "" {
 		return b

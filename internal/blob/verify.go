@@ -6,11 +6,11 @@ import (
 	"io"
 )
 
-// Castagnoli is the CRC32C table.
+// Castagnoli is the table of the CRC32C checksums.
 var Castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// VerifyReader passes on r and fails with ErrCorrupt instead of io.EOF where
-// the bytes do not have a's size and CRC32C.
+// VerifyReader returns a reader of r that fails with ErrCorrupt, at the latest at the end, if
+// the bytes do not have the size and the CRC32C of a.
 func VerifyReader(r io.Reader, a Attr) io.Reader { return &verifier{r: r, want: a} }
 
 type verifier struct {
@@ -24,7 +24,8 @@ func (v *verifier) Read(p []byte) (int, error) {
 	n, err := v.r.Read(p)
 	v.n += int64(n)
 	v.crc = crc32.Update(v.crc, Castagnoli, p[:n])
-	if v.n > v.want.Size || err == io.EOF && v.n != v.want.Size {
+	tooShort := err == io.EOF && v.n != v.want.Size
+	if v.n > v.want.Size || tooShort {
 		return n, fmt.Errorf("object %s has %d bytes or more where %d were stored: %w", v.want.Key, v.n, v.want.Size, ErrCorrupt)
 	}
 	if err == io.EOF && v.crc != v.want.CRC32C {

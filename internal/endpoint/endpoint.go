@@ -1,14 +1,14 @@
-// Package endpoint decides which Temporal server a program talks to. What comes
-// first in this list and is given wins, and is never replaced by what follows:
+// Package endpoint decides which Temporal server a program connects to. The first entry of
+// this list that is given decides; the entries after it are ignored:
 //
 //  1. flags that name a server: --address, or --profile of Temporal's client configuration
-//  2. --state: the stack that runs on the folder, with nothing of the environment
+//  2. --state: the stack that runs on the folder; the environment is ignored
 //  3. the environment: TEMPORAL_ADDRESS and the other variables of Temporal's
 //     clients, and their configuration file
 //  4. the stack on the folder that TRMSWEEP_STATE names, or on the default one
-//  5. 127.0.0.1:7233, where nothing was said at all
+//  5. 127.0.0.1:7233, if nothing is given
 //
-// It never connects.
+// The package itself never connects.
 package endpoint
 
 import (
@@ -26,13 +26,13 @@ import (
 	"go.temporal.io/sdk/contrib/envconfig"
 )
 
-// ErrNoStack: the folder that was chosen has no running stack.
+// ErrNoStack says that no stack runs on the chosen state folder.
 var ErrNoStack = errors.New("no stack runs on")
 
-// ErrSettings: flags or environment do not name a server; another attempt finds the same.
+// ErrSettings says that flags or environment do not name a server. A retry finds the same.
 var ErrSettings = errors.New("Temporal's client settings")
 
-// Stack is devstack.json: where the running embedded stack listens.
+// Stack is the content of devstack.json: the addresses of the running embedded stack.
 type Stack struct {
 	Temporal string `json:"temporal"` // host:port
 	UI       string `json:"ui"`       // URL
@@ -40,7 +40,7 @@ type Stack struct {
 	PID      int    `json:"pid"`
 }
 
-// ReadStack reads the state folder's devstack.json; fs.ErrNotExist where no stack was started.
+// ReadStack reads devstack.json of the state folder. It returns fs.ErrNotExist if no stack was started there.
 func ReadStack(stateDir string) (Stack, error) {
 	var s Stack
 	file := filepath.Join(stateDir, "devstack.json")
@@ -54,46 +54,46 @@ func ReadStack(stateDir string) (Stack, error) {
 	return s, nil
 }
 
-// gone reports that the process which wrote the address has ended.
+// gone says whether the process that wrote the addresses has ended.
 func (s Stack) gone() bool {
 	return s.PID > 0 && errors.Is(syscall.Kill(s.PID, 0), syscall.ESRCH)
 }
 
-// Choice is what was said about the server.
+// Choice holds the settings from which Resolve chooses the server.
 type Choice struct {
 	Address   string // flag
-	Profile   string // flag, of Temporal's client configuration
+	Profile   string // flag; a profile of Temporal's client configuration
 	Namespace string // flag
 	State     string // the state folder
-	StateFlag bool   // it was given as a flag
-	StateEnv  bool   // it was given by TRMSWEEP_STATE
-	// Embedded: only the stack of State will do, whatever the environment says.
+	StateFlag bool   // State was set by a flag
+	StateEnv  bool   // State was set by TRMSWEEP_STATE
+	// Embedded makes the stack of State the only choice, even if the environment names a server.
 	Embedded bool
-	// OwnState: State is where the program keeps its files as well, so that without
-	// a stack on it the environment may name the server.
+	// OwnState says that State is also the folder of the program's own files. Then, if no
+	// stack runs on it, the environment may name the server.
 	OwnState bool
 }
 
-// Endpoint is a server and how to reach it.
+// Endpoint is a server and the options for connecting to it.
 type Endpoint struct {
 	client.Options
-	From  string // what named it, for people
-	Stack Stack  // of the state folder, where that is the server
+	From  string // the setting that named the server, for messages
+	Stack Stack  // set if the server is the stack of the state folder
 }
 
-// String says where a command acts.
+// String describes the server for messages.
 func (e Endpoint) String() string {
 	return fmt.Sprintf("%s, namespace %s (%s)", e.HostPort, e.Namespace, e.From)
 }
 
-// Waits reports whether a stack that is missing now may be about to come back: one
-// that was killed, and the one that a worker was started for.
+// Waits says whether a missing stack is likely to come back: a stack that was killed, or the
+// one that the worker was started for.
 func (c Choice) Waits(err error) bool {
 	comes := c.Embedded || c.OwnState || !errors.Is(err, fs.ErrNotExist)
 	return comes && errors.Is(err, ErrNoStack)
 }
 
-// Resolve finds the server. A stack may come back at another port: ask again at every try to connect.
+// Resolve chooses the server. A stack may come back at another port: call it before every attempt to connect.
 func (c Choice) Resolve() (Endpoint, error) {
 	e, err := c.resolve()
 	if err != nil {
@@ -145,7 +145,7 @@ func (c Choice) resolve() (Endpoint, error) {
 	return e, err
 }
 
-// stack is the server of the stack that runs on the state folder.
+// stack returns the server of the stack that runs on the state folder.
 func (c Choice) stack(opts client.Options) (Endpoint, error) {
 	s, err := ReadStack(c.State)
 	switch {
@@ -162,7 +162,7 @@ func (c Choice) stack(opts client.Options) (Endpoint, error) {
 	return Endpoint{Options: opts, From: "the stack of " + c.State, Stack: s}, nil
 }
 
-// source names what in the environment gave the address.
+// source names the part of the environment that gave the address.
 func (c Choice) source() string {
 	switch {
 	case c.Profile != "":
@@ -173,7 +173,7 @@ func (c Choice) source() string {
 	return "Temporal's client configuration file"
 }
 
-// Environment names what the environment says of a Temporal server, empty where that is nothing.
+// Environment describes the Temporal settings in the environment; it is empty if there are none.
 func Environment() string {
 	var names []string
 	for _, kv := range os.Environ() {

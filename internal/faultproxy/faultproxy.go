@@ -1,5 +1,5 @@
-// Package faultproxy stands before an HTTP server and lets requests fail in the
-// ways that networks and object storage do, by a seeded draw. It is for tests.
+// Package faultproxy is a proxy in front of an HTTP server that makes requests fail in the
+// ways of networks and object storage, chosen by a seeded generator. It is for tests.
 package faultproxy
 
 import (
@@ -13,37 +13,37 @@ import (
 	"time"
 )
 
-// Fault is a way to fail.
+// Fault is a kind of failure.
 type Fault string
 
-// The faults. In the first four the server does not see the request.
+// The kinds of failure. With the first four, the server does not see the request.
 const (
 	Unavailable Fault = "503"
 	TooMany     Fault = "429"
 	Hang        Fault = "hang" // no answer until the client gives up
 	Cut         Fault = "cut"  // the connection ends without an answer
-	Lost        Fault = "lost" // the server acts, the answer is lost
+	Lost        Fault = "lost" // the server handles the request, but its answer is lost
 	Truncate    Fault = "truncate"
 	FlipAnswer  Fault = "flip answer"
 	FlipRequest Fault = "flip request"
 	Slow        Fault = "slow"
 )
 
-// order in which the draw is made.
+// order is the order in which draw considers the faults.
 var order = []Fault{Unavailable, TooMany, Hang, Cut, Lost, Truncate, FlipAnswer, FlipRequest, Slow}
 
 // Options of New.
 type Options struct {
 	Seed  uint64
-	Rates map[Fault]float64 // probability per request; together at most 1
+	Rates map[Fault]float64 // probability per request; the sum is at most 1
 	Only  func(*http.Request) bool
-	// HangFor ends a Hang where the client is patient; 0 is 30 s.
+	// HangFor ends a Hang if the client does not give up before; 0 means 30 s.
 	HangFor time.Duration
-	// SlowPause is waited before every 16 KiB of a slow body; 0 is 20 ms.
+	// SlowPause is the pause before every 16 KiB of a slow body; 0 means 20 ms.
 	SlowPause time.Duration
 }
 
-// Proxy is an http.Handler. Its methods are safe for concurrent use.
+// Proxy is an http.Handler. It is safe for concurrent use.
 type Proxy struct {
 	o      Options
 	proxy  *httputil.ReverseProxy
@@ -53,7 +53,7 @@ type Proxy struct {
 	counts map[Fault]int
 }
 
-// New proxies target.
+// New makes a proxy for target.
 func New(target *url.URL, o Options) *Proxy {
 	if o.HangFor == 0 {
 		o.HangFor = 30 * time.Second
@@ -88,14 +88,14 @@ func (p *Proxy) SetDown(down bool) {
 	p.down = down
 }
 
-// Counts is how often each fault has happened.
+// Counts returns how often each fault has happened.
 func (p *Proxy) Counts() map[Fault]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return maps.Clone(p.counts)
 }
 
-// draw chooses the fault of a request ("" none) and a position in [0, 1).
+// draw chooses the fault of a request ("" for none) and a relative position in its body, in [0, 1).
 func (p *Proxy) draw(r *http.Request) (f Fault, at float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -150,8 +150,8 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(int)             {}
 
-// position is the byte to change in a body. Where the length is not announced it
-// lies behind the envelope of an upload, so that the content is hit, if that is long enough.
+// position returns the index of the byte to change in a body. If the length is not known, the
+// index lies behind the envelope of an upload, so that the content is changed if it is long enough.
 func position(length int64, at float64) int64 {
 	if length < 0 {
 		return 1<<10 + int64(at*(3<<10))
@@ -184,7 +184,7 @@ func (s *slow) Read(p []byte) (int, error) {
 	return s.ReadCloser.Read(p[:min(len(p), 16<<10)])
 }
 
-// answer damages the body on its way back.
+// answer damages the body of the response.
 type answer struct {
 	http.ResponseWriter
 	fault Fault

@@ -6,9 +6,9 @@ import (
 	"trmsweep/internal/protocol"
 )
 
-// Names of the metrics of goodput, labelled sweep, phase and experiment.
+// Names of the goodput metrics. They have the labels sweep, phase and experiment.
 const (
-	SlotSeconds  = "trmsweep_slot_seconds"  // and bucket: seconds so far, all buckets add up to the slot's wall clock
+	SlotSeconds  = "trmsweep_slot_seconds"  // also has the label bucket; all buckets add up to the slot's wall clock
 	GoodputRatio = "trmsweep_goodput_ratio" // training / time in a slot
 	LostSteps    = "trmsweep_lost_steps"
 	Preemptions  = "trmsweep_preemptions"
@@ -21,7 +21,7 @@ var help = map[string]string{
 	Preemptions:  "Attempts that ended because the host was taken away.",
 }
 
-// Goodput is where one experiment stands in a sweep.
+// Goodput is the goodput of one experiment of a sweep so far.
 type Goodput struct {
 	Sweep, Phase, Experiment string
 	Seconds                  protocol.Goodput
@@ -30,8 +30,8 @@ type Goodput struct {
 	Preemptions              int
 }
 
-// Publish sets the experiment's gauges. In a workflow, workflow.GetMetricsHandler
-// gives a handler that keeps silent during a replay.
+// Publish sets the experiment's gauges. The handler of workflow.GetMetricsHandler makes it do
+// nothing during a replay.
 func (l Goodput) Publish(h client.MetricsHandler) {
 	h = h.WithTags(map[string]string{"sweep": l.Sweep, "phase": l.Phase, "experiment": l.Experiment})
 	for _, bucket := range protocol.Buckets {

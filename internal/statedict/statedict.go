@@ -1,5 +1,5 @@
-// Package statedict converts between training state and the reference's
-// state-dict, kept as safetensors. It opens no files.
+// Package statedict converts between the training state and the state dict of the reference
+// implementation, in the safetensors format. It opens no files.
 package statedict
 
 import (
@@ -16,13 +16,13 @@ import (
 	"trmsweep/internal/tensor"
 )
 
-const prefix = "model.inner." // before every name in the reference's state-dict
+const prefix = "model.inner." // begins every name in the reference's state dict
 
 var types = map[tensor.DType]safetensors.DType{tensor.F32: safetensors.F32, tensor.BF16: safetensors.BF16}
 
-// Encode writes the weights of a training state under the reference's names:
-// the EMA weights where ema is true, else the live ones. H_init and L_init are
-// in the forward type, as the reference keeps them.
+// Encode writes the weights of a training state under the names of the reference
+// implementation: the EMA weights if ema is true, else the current weights. As in the
+// reference, H_init and L_init have the type of the forward pass.
 func Encode(s tensor.State, ema bool) ([]byte, error) {
 	kind := "param/"
 	if ema {
@@ -63,10 +63,10 @@ func reference(name, kind string) (string, bool) {
 	return strings.CutPrefix(name, kind)
 }
 
-// wrappers are what PyTorch and the reference put before a weight's name, in any order and number.
+// wrappers are the prefixes that PyTorch and the reference put before the name of a weight, in any order and number.
 var wrappers = []string{"_orig_mod.", "module.", "model.", "inner."}
 
-// bare is a weight's name without its wrappers.
+// bare returns the name of a weight without its wrappers.
 func bare(name string) string {
 	for {
 		short := name
@@ -80,11 +80,11 @@ func bare(name string) string {
 	}
 }
 
-// Decode puts the weights of a safetensors file into a copy of base, a fresh
-// state of the model they are for: parameters, EMA, constants and puzzle
-// embedding. Every weight must be there, finite and with the model's shape, and no other;
-// bfloat16 is widened to float32. Names may carry the prefixes "_orig_mod.", "module.",
-// "model." and "inner.". The error names everything that is wrong, one fault a line.
+// Decode puts the weights of a safetensors file into a copy of base, which must be a fresh
+// state of the same model: parameters, EMA, constants and puzzle embedding. The file must
+// have exactly the weights of the model, with the model's shapes and finite values.
+// bfloat16 is converted to float32. Names may have the prefixes "_orig_mod.", "module.",
+// "model." and "inner.". The error lists everything that is wrong, one fault per line.
 func Decode(data []byte, base tensor.State) (tensor.State, error) {
 	file, err := safetensors.Deserialize(data)
 	if err != nil {
@@ -92,7 +92,7 @@ func Decode(data []byte, base tensor.State) (tensor.State, error) {
 	}
 	var faults []string
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
-	found, given := map[string]safetensors.TensorView{}, map[string]string{} // by bare name
+	found, given := map[string]safetensors.TensorView{}, map[string]string{} // keys: names without wrappers
 	tensors := file.Tensors()
 	slices.SortFunc(tensors, func(a, b safetensors.NamedTensorView) int { return strings.Compare(a.Name, b.Name) })
 	for _, t := range tensors {
@@ -144,7 +144,8 @@ func Decode(data []byte, base tensor.State) (tensor.State, error) {
 	return out, nil
 }
 
-// decodeArray is a tensor of the file as the model's state has it. Errors continue a sentence that begins with its name.
+// decodeArray converts a tensor of the file to the type and shape of the model's array. Its
+// errors continue a sentence that begins with the tensor's name.
 func decodeArray(v safetensors.TensorView, want tensor.Array) (tensor.Array, error) {
 	shape := make([]int, len(v.Shape()))
 	for i, d := range v.Shape() {
@@ -173,14 +174,14 @@ func toBF16(a tensor.Array) tensor.Array {
 		if f := math.Float32frombits(bits); f == f {
 			bits += 0x7fff + bits>>16&1
 		} else {
-			bits |= 1 << 22 // still not a number
+			bits |= 1 << 22 // keeps it a NaN after truncation
 		}
 		binary.LittleEndian.PutUint16(out.Data[2*i:], uint16(bits>>16))
 	}
 	return out
 }
 
-// fromBF16 widens bfloat16 data to float32.
+// fromBF16 converts bfloat16 to float32.
 func fromBF16(a tensor.Array) tensor.Array {
 	out := tensor.Array{DType: tensor.F32, Shape: a.Shape, Data: make([]byte, 2*len(a.Data))}
 	for i := range len(a.Data) / 2 {

@@ -1,7 +1,7 @@
 package sudoku
 
-// Equivalent says whether a symmetry turns a into b. It is exact, where equal
-// fingerprints only suggest it.
+// Equivalent says whether a symmetry turns a into b. It is exact, whereas equal fingerprints
+// only make it likely.
 func Equivalent(a, b *Grid) bool {
 	t := Transform{Digits: identity.Digits, Transpose: true, Rows: identity.Rows, Cols: identity.Cols}
 	turned := t.Apply(a)
@@ -18,14 +18,14 @@ var identity = func() (t Transform) {
 	return t
 }()
 
-// match searches for rows, columns and digits of a that make b, without a transpose.
+// match searches for an assignment of rows, columns and digits of a that gives b, without a transpose.
 type match struct {
 	a, b           *Grid
-	rows           [9]uint8 // of a, at the place of b
-	bandsUsed      uint8    // of a
+	rows           [9]uint8 // row of a for each row of b
+	bandsUsed      uint8    // bit set of bands of a
 	stacksUsed     uint8
-	to, from       [10]uint8 // digits of a to those of b, and back; 0 is undecided
-	cluesA, cluesB [9]int    // of each row
+	to, from       [10]uint8 // digits of a -> digits of b, and back; 0 = undecided
+	cluesA, cluesB [9]int    // number of clues in each row
 }
 
 func newMatch(a, b *Grid) *match {
@@ -43,7 +43,7 @@ func newMatch(a, b *Grid) *match {
 
 var orders = [6][3]uint8{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}}
 
-// bands chooses the rows of band k of b and of those after it.
+// bands chooses the rows of a for band k of b and for the bands after it. It returns false if no choice gives b.
 func (m *match) bands(k int) bool {
 	if k == 3 {
 		return m.stacks(0)
@@ -68,7 +68,7 @@ func (m *match) bands(k int) bool {
 	return false
 }
 
-// stacks chooses the columns of stack k of b and of those after it.
+// stacks chooses the columns of a for stack k of b and for the stacks after it.
 func (m *match) stacks(k int) bool {
 	if k == 3 {
 		return true
@@ -96,7 +96,7 @@ func (m *match) stacks(k int) bool {
 	return false
 }
 
-// column says whether column ca of a can be column cb of b, and notes its digits.
+// column says whether column ca of a can become column cb of b. If so, it records the digits.
 func (m *match) column(ca, cb int) bool {
 	for i, r := range m.rows {
 		x, y := m.a[9*int(r)+ca], m.b[9*i+cb]

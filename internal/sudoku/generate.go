@@ -8,7 +8,7 @@ type Puzzle struct {
 	Rating           int // see Solver.Rate
 }
 
-// RandomSolution is a complete grid drawn from r.
+// RandomSolution draws a complete grid from r.
 func (s *Solver) RandomSolution(r *Rand) Grid {
 	var q Grid
 	digits := []uint8{1, 2, 3, 4, 5, 6, 7, 8, 9}
@@ -18,7 +18,7 @@ func (s *Solver) RandomSolution(r *Rand) Grid {
 	defer func() { s.rng = nil }()
 	for {
 		g := q
-		for range 12 { // a few random clues: the search alone would favour some grids
+		for range 12 { // a few random clues, because the search alone would prefer some grids
 			if i := 9 + r.Intn(72); g[i] == 0 {
 				g[i] = uint8(1 + r.Intn(9))
 				if s.Count(&g, 1) == 0 {
@@ -32,7 +32,7 @@ func (s *Solver) RandomSolution(r *Rand) Grid {
 	}
 }
 
-// Minimize removes clues in drawn order while one solution is left; no clue of the result can go.
+// Minimize removes clues in random order as long as there is only one solution. No clue of the result can be removed.
 func (s *Solver) Minimize(q Grid, r *Rand) Grid {
 	order := make([]uint8, 0, 81)
 	for i, d := range q {
@@ -49,8 +49,8 @@ func (s *Solver) Minimize(q Grid, r *Rand) Grid {
 	return q
 }
 
-// redundant says whether q, which has one solution, keeps that without the clue in
-// cell i: whether there is no solution with another digit there.
+// redundant says whether q, which has one solution, still has only that one without the clue
+// in cell i, that is, whether no solution has another digit there.
 func (s *Solver) redundant(q *Grid, i int) bool {
 	d := q[i]
 	q[i] = 0
@@ -65,7 +65,7 @@ func (s *Solver) redundant(q *Grid, i int) bool {
 	return s.found == 0
 }
 
-// Minimal says whether q has one solution and loses that when any clue is removed.
+// Minimal says whether q has one solution, and several if any clue is removed.
 func (s *Solver) Minimal(q Grid) bool {
 	if !s.Unique(&q) {
 		return false
@@ -78,7 +78,7 @@ func (s *Solver) Minimal(q Grid) bool {
 	return true
 }
 
-// complete adds clues of one of q's solutions until only it is left.
+// complete adds clues of one solution of q until it is the only one. It returns the puzzle and the solution.
 func (s *Solver) complete(q Grid, r *Rand) (Grid, Grid) {
 	s.rng = r
 	s.Count(&q, 1)
@@ -110,18 +110,18 @@ func (s *Solver) complete(q Grid, r *Rand) (Grid, Grid) {
 	return q, answer
 }
 
-// Generate draws a minimal puzzle whose rating is at least minRating. Hard ones
-// are found by search, not by luck: drop a clue of the puzzle so far, complete it
-// to another solution, minimize, keep it if it is not easier; start afresh after
-// many steps that did not help. The result depends on the keys only.
+// Generate draws a minimal puzzle with a rating of at least minRating. Hard puzzles are
+// found by hill climbing: remove a clue of the puzzle, complete it to another solution,
+// minimize it, keep the result if it is not easier; start afresh after many steps
+// without success. The result depends on the keys only.
 func (s *Solver) Generate(minRating int, keys ...uint64) Puzzle {
 	r := NewRand(keys...)
 	return s.climb(minRating, math.MaxInt, &r)
 }
 
-// patience is the number of steps without success after which a climb starts
-// afresh. Up to a rating of 30, 100 steps give as many puzzles a second as any
-// number; beyond, 1000 give two to three times as many as 100.
+// patience returns the number of steps without success after which a climb starts afresh.
+// For ratings up to 30, 100 steps give as many puzzles per second as any other number;
+// for higher ratings, 1000 steps give two to three times as many as 100.
 func patience(least int) int {
 	if least > 30 {
 		return 1000
@@ -129,7 +129,7 @@ func patience(least int) int {
 	return 100
 }
 
-// climb searches for a puzzle rated from least to most.
+// climb searches for a puzzle with a rating from least to most.
 func (s *Solver) climb(least, most int, r *Rand) Puzzle {
 	for {
 		p := s.fresh(r)

@@ -1,6 +1,6 @@
-// Package sudoku is 9x9 Sudoku itself: grids, a bit-parallel solver, a rating,
-// a generator and the symmetries of the puzzle. It is pure: no files, no clock,
-// and all randomness comes from a seed.
+// Package sudoku implements 9x9 Sudoku: grids, a bit-parallel solver, a rating, a
+// generator and the symmetries of the puzzle. It uses neither files nor the clock, and all
+// randomness comes from a seed.
 package sudoku
 
 import (
@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// Grid holds 81 cells in row-major order: 0 is blank, 1..9 a digit.
+// Grid is 81 cells in row-major order: 0 is a blank, 1 to 9 are digits.
 type Grid [81]uint8
 
-// Parse reads 81 cells: 1..9, and for a blank any of the signs that public lists
-// have: '.', '0', '*' and '_'. Errors do not repeat the text.
+// Parse parses 81 cells: a digit 1 to 9, or one of the signs that public lists use for a
+// blank: '.', '0', '*' and '_'. Errors do not quote the text.
 func Parse[T string | []byte](s T) (Grid, error) {
 	var g Grid
 	if len(s) != 81 {
@@ -30,7 +30,7 @@ func Parse[T string | []byte](s T) (Grid, error) {
 	return g, nil
 }
 
-// String is the grid as 81 characters, '.' for a blank.
+// String formats the grid as 81 characters, with '.' for a blank.
 func (g Grid) String() string {
 	var b [81]byte
 	for i, d := range g {
@@ -41,7 +41,7 @@ func (g Grid) String() string {
 	return string(b[:])
 }
 
-// Pretty is the grid in eleven lines with lines between the boxes.
+// Pretty formats the grid in eleven lines, with lines between the boxes.
 func (g Grid) Pretty() string {
 	var b strings.Builder
 	s := g.String()
@@ -64,7 +64,7 @@ func (g Grid) Pretty() string {
 	return b.String()
 }
 
-// Clues counts the cells that are given.
+// Clues returns the number of cells that are not blank.
 func (g Grid) Clues() int {
 	n := 0
 	for _, d := range g {

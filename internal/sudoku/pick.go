@@ -2,7 +2,7 @@ package sudoku
 
 import "math/bits"
 
-// pick chooses the cell to guess on, and the digit to begin with.
+// pick chooses the cell of the next guess, and the first digit to try.
 func (s *Solver) pick(st *state) (k, cell, d int) {
 	var two, three [3]uint32
 	for k := range 3 {
@@ -38,8 +38,9 @@ func (s *Solver) pick(st *state) (k, cell, d int) {
 	return k, bits.TrailingZeros32(pool[k]), 0
 }
 
-// mostHits is the cell of two with the largest product, over its digits, of the
-// cells of two (counted four times) and of three that would lose the digit.
+// mostHits returns the cell with two candidates that has the largest product, over its
+// digits, of the number of cells with two (counted four times) and three candidates that
+// would lose the digit.
 func (st *state) mostHits(two, three *[3]uint32) (k, cell int) {
 	best := -1
 	for j := range 3 {
@@ -59,7 +60,7 @@ func (st *state) mostHits(two, three *[3]uint32) (k, cell int) {
 	return k, cell
 }
 
-// hits weighs the cells among the peers m that digit d would change.
+// hits returns the weight of the cells among the peers m that would lose digit d.
 func (st *state) hits(d int, m, two, three *[3]uint32) int {
 	p := &st.b[d%9]
 	x0, x1, x2 := p[0]&m[0], p[1]&m[1], p[2]&m[2]
@@ -67,7 +68,7 @@ func (st *state) hits(d int, m, two, three *[3]uint32) int {
 		bits.OnesCount32(x0&three[0]) + bits.OnesCount32(x1&three[1]) + bits.OnesCount32(x2&three[2]) + 1
 }
 
-// draw is a cell of pool at random.
+// draw returns a random cell of pool.
 func (s *Solver) draw(pool *[3]uint32) (k, cell int) {
 	n := s.rng.Intn(bits.OnesCount32(pool[0]) + bits.OnesCount32(pool[1]) + bits.OnesCount32(pool[2]))
 	for k = 0; n >= bits.OnesCount32(pool[k]); k++ {

@@ -3,14 +3,13 @@ package sudoku
 // RatingOrders is the number of orders that Rate averages over.
 const RatingOrders = 8
 
-// Rate is how hard q is: the guesses that a search must take back before it has
-// proved that q has one solution. The search propagates (locked candidates, hidden
-// singles, naked singles), then guesses on a cell drawn from those with two
-// candidates (else three, else any) and tries its digits from a drawn start; a
-// guess counts when no solution lies below it. The mean over RatingOrders orders
-// is rounded half up. The draws are keyed by the puzzle, so a puzzle has one
-// rating. It has the meaning of the ratings of sudoku-extreme, whose solver is
-// another one, so the scales differ.
+// Rate measures the difficulty of q: the number of guesses that a search must take back
+// before it has proved that q has one solution. The search propagates (locked candidates,
+// hidden singles, naked singles), then guesses on a random cell of those with two
+// candidates (else three, else any) and tries its digits from a random start. A guess
+// counts if no solution has it. The mean over RatingOrders random orders is rounded half
+// up. The draws are keyed by the puzzle, so that a puzzle has one rating. The ratings of
+// sudoku-extreme have the same meaning but come from another solver, so the scales differ.
 func (s *Solver) Rate(q *Grid) int {
 	key := q.hash()
 	total := 0

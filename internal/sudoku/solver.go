@@ -2,15 +2,15 @@ package sudoku
 
 import "math/bits"
 
-// Solver finds solutions by propagating candidates in bands of 27 bits (locked
-// candidates by table, singles by bit tricks) and guessing on the cell of two
-// candidates whose digits hit most of the other cells of two or three. The zero
-// value is ready; a Solver is not safe for concurrent use.
+// Solver finds solutions by propagating candidates in bands of 27 bits (locked candidates
+// by table, singles by bit tricks) and guessing. It guesses on the cell with two
+// candidates whose digits affect most other cells with two or three. The zero value is
+// ready for use. A Solver is not safe for concurrent use.
 type Solver struct {
-	// Backtracks counts the guesses of the last search that led to no solution.
+	// Backtracks is the number of guesses of the last search that led to no solution.
 	Backtracks int
-	// Stop, if set, ends Generate and GenerateLike early once it is true; they then
-	// return the zero Puzzle. It ends Count of many solutions too, which then counts fewer.
+	// Stop may be nil. When it returns true, Generate and GenerateLike end early and return
+	// the zero Puzzle, and Count ends early with a smaller number.
 	Stop func() bool
 
 	limit, found int
@@ -19,18 +19,18 @@ type Solver struct {
 }
 
 type state struct {
-	b      [9][3]uint32 // candidates of a digit in a band
+	b      [9][3]uint32 // candidates of each digit in each band
 	solved [3]uint32
-	dirty  uint32 // digits whose candidates changed
+	dirty  uint32 // bit set of digits whose candidates changed
 }
 
-// Solve returns a solution of q, and whether there is one.
+// Solve returns a solution of q and says whether there is one.
 func (s *Solver) Solve(q *Grid) (Grid, bool) {
 	n := s.Count(q, 1)
 	return s.first, n > 0
 }
 
-// Count counts the solutions of q up to limit; First is then one of them.
+// Count counts the solutions of q up to limit. First then returns one of them.
 func (s *Solver) Count(q *Grid, limit int) int {
 	s.Backtracks, s.found, s.limit = 0, 0, limit
 	var st state
@@ -41,13 +41,13 @@ func (s *Solver) Count(q *Grid, limit int) int {
 	return s.found
 }
 
-// First is the first solution that the last search found.
+// First returns the first solution that the last search found.
 func (s *Solver) First() Grid { return s.first }
 
 // Unique says whether q has exactly one solution.
 func (s *Solver) Unique(q *Grid) bool { return s.Count(q, 2) == 1 }
 
-// load starts with the clues of q; false if two of them are in conflict in a row.
+// load starts with the clues of q. It returns false if two clues in a row conflict.
 func (st *state) load(q *Grid) bool {
 	var own [10][3]uint32 // clues of each digit; blanks
 	for k := range 3 {
@@ -60,7 +60,7 @@ func (st *state) load(q *Grid) bool {
 		for k := range 3 {
 			x := own[d+1][k]
 			r := rows(x)
-			if x&(x-r&rowBit) != 0 { // twice in a row
+			if x&(x-r&rowBit) != 0 { // the digit is twice in a row
 				return false
 			}
 			st.b[d][k] = x | own[0][k]&^r
@@ -70,14 +70,14 @@ func (st *state) load(q *Grid) bool {
 	return true
 }
 
-// rows are all cells of the rows of x.
+// rows returns all cells of the rows that have a cell in x.
 func rows(x uint32) uint32 {
 	const low, top = 255 * rowBit, 256 * rowBit
 	z := ((x & low) + low | x) & top
 	return z<<1 - z>>8
 }
 
-// set places digit d in a cell of band k where it is a candidate.
+// set places digit d in a cell of band k. The digit must be a candidate there.
 func (st *state) set(d, k, cell int) {
 	bit := uint32(1) << cell
 	for e := range st.b {
@@ -96,15 +96,15 @@ func (st *state) set(d, k, cell int) {
 	st.solved[k] |= bit
 }
 
-// columns are the columns with candidates, 9 bits.
+// columns returns the columns with candidates as 9 bits.
 func columns(a uint32) uint32 { return (a | a>>9 | a>>18) & 511 }
 
-// minirows are the minirows with candidates, 9 bits.
+// minirows returns the minirows with candidates as 9 bits.
 func minirows(a uint32) uint32 {
 	return uint32(tblShrink[a&511]) | uint32(tblShrink[a>>9&511])<<3 | uint32(tblShrink[a>>18&511])<<6
 }
 
-// ones are the cells of rows with one candidate; every row has some.
+// ones returns the cells that are the only candidate of their row. Every row must have a candidate.
 func ones(a uint32) uint32 {
 	const low, top = 255 * rowBit, 256 * rowBit
 	more := a & (a - rowBit)
@@ -112,14 +112,14 @@ func ones(a uint32) uint32 {
 	return a & (z<<1 - z>>8)
 }
 
-// digits propagates locked candidates and hidden singles until nothing changes;
-// false if a digit has no place left.
+// digits propagates locked candidates and hidden singles until nothing changes. It
+// returns false if a digit has no place left.
 func (st *state) digits() bool {
 	dirty := st.dirty
 	for dirty != 0 {
 		d := bits.TrailingZeros32(dirty)
 		if d > 8 {
-			return false // never; spares bounds checks
+			return false // does not happen; spares bounds checks
 		}
 		dirty &= dirty - 1
 		p := &st.b[d]
@@ -148,7 +148,7 @@ func (st *state) digits() bool {
 				q := &st.b[e]
 				x0, x1, x2 := q[0], q[1], q[2]
 				h := x0&o0 | x1&o1 | x2&o2
-				dirty |= (h | -h) >> 31 << e // a branch would be a coin toss
+				dirty |= (h | -h) >> 31 << e // branch-free, because the branch would be unpredictable
 				q[0], q[1], q[2] = x0&^o0, x1&^o1, x2&^o2
 			}
 			dirty &^= 1 << d
@@ -159,7 +159,7 @@ func (st *state) digits() bool {
 	return true
 }
 
-// propagate goes on with naked singles; false if there is no solution below.
+// propagate also applies naked singles. It returns false if the state has no solution.
 func (st *state) propagate() bool {
 	for {
 		if !st.digits() {
@@ -209,8 +209,8 @@ func (st *state) propagate() bool {
 }
 
 func (s *Solver) search(st *state) {
-	// The last candidate of a cell goes on in place: open counts those since the
-	// latest solution.
+	// The last candidate of a cell is searched in place: open is the number of such guesses
+	// since the latest solution.
 	open, since := 0, s.found
 	defer func() {
 		if s.found == since {

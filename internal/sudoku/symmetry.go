@@ -8,8 +8,9 @@ type Transform struct {
 	Rows, Cols [9]uint8
 }
 
-// RandomTransform draws as the reference does: digits permuted, transposed with
-// probability 1/2, bands and the rows in each permuted, the same for columns.
+// RandomTransform draws as the reference implementation does: digits are permuted, the grid
+// is transposed with probability 1/2, bands and the rows in each band are permuted, and
+// the columns likewise.
 func RandomTransform(r *Rand) Transform {
 	var t Transform
 	for i := range t.Digits {
@@ -34,7 +35,7 @@ func randomLines(r *Rand) (out [9]uint8) {
 	return out
 }
 
-// Source is where each cell of the result comes from.
+// Source returns, for each cell of the result, the cell that it comes from.
 func (t *Transform) Source() (src [81]uint8) {
 	for i, r := range t.Rows {
 		for j, c := range t.Cols {
@@ -48,7 +49,7 @@ func (t *Transform) Source() (src [81]uint8) {
 	return src
 }
 
-// Apply is the transformed grid.
+// Apply returns the transformed grid.
 func (t *Transform) Apply(g *Grid) (out Grid) {
 	src := t.Source()
 	for i := range out {
@@ -57,9 +58,9 @@ func (t *Transform) Apply(g *Grid) (out Grid) {
 	return out
 }
 
-// Fingerprint is a 64-bit number that all puzzles equal up to symmetry share.
-// Different puzzles collide only if three rounds of colour refinement over rows,
-// columns, bands, stacks and digits cannot tell them apart (or by chance, 2^-64).
+// Fingerprint returns a 64-bit number that is the same for all puzzles that are equal up to
+// symmetry. Different puzzles have the same one only if three rounds of colour refinement
+// over rows, columns, bands, stacks and digits cannot distinguish them, or by chance (2^-64).
 func (g *Grid) Fingerprint() uint64 {
 	var row, col, dig [9]uint64
 	var band, stack [3]uint64
@@ -75,7 +76,7 @@ func (g *Grid) Fingerprint() uint64 {
 			h := mix64(dig[e] + 7)
 			nr[r] += mix64(ch*5 + h)
 			nc[c] += mix64(rh*5 + h)
-			nd[e] += mix64((rh ^ ch) + mix64(rh+ch)) // the same after a transpose
+			nd[e] += mix64((rh ^ ch) + mix64(rh+ch)) // does not change under a transpose
 		}
 		for i := range 9 {
 			row[i], col[i], dig[i] = mix64(nr[i]+row[i]*9+1), mix64(nc[i]+col[i]*9+1), mix64(nd[i]+dig[i]*9+2)

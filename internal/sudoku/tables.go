@@ -1,6 +1,6 @@
 package sudoku
 
-// A band is three rows; a digit's candidates in it are 27 bits, bit 9*r+c.
+// A band is three rows. The candidates of a digit in a band are 27 bits; bit 9*r+c is row r, column c.
 const (
 	full   = 1<<27 - 1
 	rowBit = 1 | 1<<9 | 1<<18 // the first cell of each row

@@ -1,5 +1,5 @@
-// Package tfevents writes TensorBoard event records (TFRecord framing around
-// Event messages) for scalars. It appends to byte slices and knows no files.
+// Package tfevents writes TensorBoard event records (Event messages in TFRecord framing) for
+// scalars. It appends to byte slices and writes no files.
 package tfevents
 
 import (
@@ -21,7 +21,7 @@ func masked(data []byte) uint32 {
 	return (c>>15 | c<<17) + 0xa282ead8
 }
 
-// appendRecord frames data: length, masked CRC of the length, data, masked CRC of the data.
+// appendRecord frames data: length, masked CRC of the length, data, masked CRC of data.
 func appendRecord(buf, data []byte) []byte {
 	n := binary.LittleEndian.AppendUint64(nil, uint64(len(data)))
 	buf = append(buf, n...)
@@ -51,12 +51,12 @@ func event(wallTime float64) []byte {
 	return binary.LittleEndian.AppendUint64([]byte{eventWallTime}, math.Float64bits(wallTime))
 }
 
-// AppendHeader appends the first record of an event file to buf; wallTime is seconds since 1970.
+// AppendHeader appends the first record of an event file to buf. wallTime is in seconds since 1970.
 func AppendHeader(buf []byte, wallTime float64) []byte {
 	return appendRecord(buf, appendBytes(event(wallTime), eventFileVersion, []byte("brain.Event:2")))
 }
 
-// AppendScalars appends one record with the scalars of a step; wallTime is seconds since 1970.
+// AppendScalars appends one record with the scalars of a step to buf. wallTime is in seconds since 1970.
 func AppendScalars(buf []byte, wallTime float64, step int64, scalars ...Scalar) []byte {
 	var summary []byte
 	for _, s := range scalars {

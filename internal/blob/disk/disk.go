@@ -1,14 +1,14 @@
-// Package disk is a bucket in a directory: an object is a plain file at its
-// key, readable with any tool. Next to them, under .trmsweep-store, lie the
-// checksums, the locks and the files being written.
+// Package disk is a bucket in a directory. An object is a plain file whose path is its
+// key, so that any tool can read it. The folder .trmsweep-store beside the objects holds
+// the checksums, the locks and the files being written.
 //
-// The generation of an object is its file's modification time in nanoseconds,
-// set before the file takes its name: the rename is the one point at which
-// content and generation change together. Checksums are written before that
-// point, for the old and the new generation, so a crash on either side of it
-// leaves a pair that matches. Locks (flock) make Put and Delete atomic across
-// processes; reading takes none. It needs a local POSIX file system, or a
-// network one with working flock and nanosecond times.
+// The generation of an object is its file's modification time in nanoseconds. It is
+// set before the file is renamed to its final name: the rename changes content and
+// generation at the same moment. The checksums of the old and the new generation are
+// written before the rename, so that a crash before or after it leaves a content and
+// a checksum that match. Locks (flock) make Put and Delete atomic across processes;
+// reading takes no lock. The directory must be on a local POSIX file system, or on a
+// network file system with working flock and nanosecond times.
 package disk
 
 import (
@@ -33,19 +33,19 @@ const (
 	tempDir = hidden + "/tmp"
 )
 
-// Bucket is a directory. It holds no open files between calls.
+// Bucket is a bucket in a directory. It keeps no files open between calls.
 type Bucket struct {
 	dir string
 	now func() time.Time
-	// lockWait is how long one operation waits for a lock.
+	// lockWait is the longest time that an operation waits for a lock.
 	lockWait time.Duration
-	// write fills a temporary file; tests replace it to fail as a full disk does.
+	// write fills a temporary file. Tests replace it to simulate a full disk.
 	write func(dst io.Writer, src io.Reader) (int64, error)
 }
 
 var _ blob.Bucket = (*Bucket)(nil)
 
-// Open makes the directory where it is missing and removes what dead writers left in it.
+// Open creates the directory if it is missing and removes temporary files of dead processes.
 func Open(dir string) (*Bucket, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -63,8 +63,8 @@ func Open(dir string) (*Bucket, error) {
 	return b, nil
 }
 
-// OpenExisting opens a directory for a caller that only reads: nothing is made or
-// removed in it, so that it may be read-only. It must be there.
+// OpenExisting opens an existing directory for a caller that only reads. It creates and
+// removes nothing, so that the directory may be read-only.
 func OpenExisting(dir string) (*Bucket, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -81,7 +81,7 @@ func OpenExisting(dir string) (*Bucket, error) {
 	return b, nil
 }
 
-// Dir is the absolute path of the directory.
+// Dir returns the absolute path of the directory.
 func (b *Bucket) Dir() string { return b.dir }
 
 func copyBuffer(dst io.Writer, src io.Reader) (int64, error) {
@@ -100,7 +100,7 @@ func checkKey(key string) error {
 	return nil
 }
 
-// explain turns an operating system error into one that says what to do.
+// explain adds advice to an error of the operating system and wraps the sentinel that applies.
 func (b *Bucket) explain(op, key string, err error) error {
 	var hint string
 	kind := error(nil)
@@ -127,7 +127,7 @@ func (b *Bucket) explain(op, key string, err error) error {
 	return fmt.Errorf("%s %s: %s: %w", op, key, hint, err)
 }
 
-// danglingLink is where a symbolic link at path leads if nothing is there; empty otherwise.
+// danglingLink returns the target of a symbolic link whose target does not exist; "" if path is anything else.
 func danglingLink(path string) string {
 	target, err := os.Readlink(path)
 	if err != nil {
@@ -139,11 +139,13 @@ func danglingLink(path string) string {
 	return target
 }
 
-// current is the attributes of the object at key and, where its checksum has to
-// be found by reading, all candidates.
+// current returns the attributes of the object at key. If its checksum can only be found
+// by reading the object, it also returns all candidates.
 func (b *Bucket) current(key string) (blob.Attr, []sum, error) {
 	fi, err := os.Lstat(b.path(key))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || err == nil && !fi.Mode().IsRegular() {
+	absent := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+	irregular := err == nil && !fi.Mode().IsRegular()
+	if absent || irregular {
 		return blob.Attr{}, nil, blob.ErrNotExist
 	}
 	if err != nil {
@@ -161,12 +163,12 @@ func (b *Bucket) current(key string) (blob.Attr, []sum, error) {
 		}
 	}
 	if len(sums) > 0 {
-		// Touched from outside. The content decides when it is read.
+		// The file was touched by another program. Reading the content shows which checksum applies.
 		newest := sums[len(sums)-1]
 		a.Size, a.CRC32C = newest.Size, newest.CRC32C
 		return a, sums, nil
 	}
-	// Put here by hand: there is nothing to check against.
+	// The file was put here by hand: there is no checksum to compare with.
 	f, err := os.Open(b.path(key))
 	if err != nil {
 		return blob.Attr{}, nil, err
@@ -176,7 +178,7 @@ func (b *Bucket) current(key string) (blob.Attr, []sum, error) {
 	return a, nil, err
 }
 
-// Stat is the object's attributes.
+// Stat returns the object's attributes.
 func (b *Bucket) Stat(ctx context.Context, key string) (blob.Attr, error) {
 	if err := context.Cause(ctx); err != nil {
 		return blob.Attr{}, fmt.Errorf("stat %s: %w", key, err)
@@ -191,7 +193,7 @@ func (b *Bucket) Stat(ctx context.Context, key string) (blob.Attr, error) {
 	return a, nil
 }
 
-// Get reads the file that has the key now, whatever replaces it later.
+// Get opens the object as it is now. The reader keeps this content even if the object is replaced.
 func (b *Bucket) Get(ctx context.Context, key string, generation int64) (io.ReadCloser, blob.Attr, error) {
 	if err := checkKey(key); err != nil {
 		return nil, blob.Attr{}, err
@@ -206,7 +208,7 @@ func (b *Bucket) Get(ctx context.Context, key string, generation int64) (io.Read
 		}
 		f, err := os.Open(b.path(key))
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // deleted in between: current says so
+			continue // deleted in between: current will return the error
 		}
 		if err != nil {
 			return nil, blob.Attr{}, b.explain("get", key, err)

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// holder says which process has the file locked, as far as the system tells.
+// holder describes the process that has locked the file, as far as the system shows it.
 func holder(f *os.File) string {
 	const unknown = "another process"
 	fi, err := f.Stat()
@@ -26,7 +26,7 @@ func holder(f *os.File) string {
 	if err != nil {
 		return unknown
 	}
-	dev := uint64(st.Dev) //nolint:unconvert // of another type on other systems
+	dev := uint64(st.Dev) //nolint:unconvert // has another type on other systems
 	pid := flockOwner(string(locks), fmt.Sprintf("%02x:%02x:%d", unix.Major(dev), unix.Minor(dev), st.Ino))
 	if pid <= 0 {
 		return unknown
@@ -37,13 +37,13 @@ func holder(f *os.File) string {
 	return fmt.Sprintf("process %d%s", pid, describe(pid))
 }
 
-// flockOwner finds the lock of a file (device:inode) in the text of /proc/locks; 0
-// where there is none. A line: "1: FLOCK  ADVISORY  WRITE 4242 fd:01:131090 0 EOF".
+// flockOwner finds the owner of a file's lock (device:inode) in the text of /proc/locks,
+// 0 if there is none. A line is "1: FLOCK  ADVISORY  WRITE 4242 fd:01:131090 0 EOF".
 func flockOwner(locks, file string) int {
 	for line := range strings.Lines(locks) {
 		f := strings.Fields(line)
 		if len(f) < 6 || f[1] != "FLOCK" || f[5] != file {
-			continue // "->" in the second field: somebody who waits
+			continue // "->" in the second field marks a process that waits for the lock
 		}
 		pid, err := strconv.Atoi(f[4])
 		if err == nil {
@@ -53,13 +53,13 @@ func flockOwner(locks, file string) int {
 	return 0
 }
 
-// describe is the program of a process, and that it is stopped where it is.
+// describe returns the program of a process, and says if the process is stopped.
 func describe(pid int) string {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return ""
 	}
-	// pid (program) state ...; the program may hold spaces and parentheses.
+	// The format is: pid (program) state ...; the program may contain spaces and parentheses.
 	open, end := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')')
 	if open < 0 || end < open || end+2 >= len(data) {
 		return ""

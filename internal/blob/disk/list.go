@@ -14,7 +14,7 @@ import (
 	"trmsweep/internal/blob"
 )
 
-// List walks the folders that can hold the prefix. Objects that come or go meanwhile may or may not be seen.
+// List walks the folders that can contain keys with the prefix. It may or may not yield objects that are written or deleted meanwhile.
 func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[blob.Attr, error] {
 	return func(yield func(blob.Attr, error) bool) {
 		start := ""
@@ -38,7 +38,8 @@ func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[blob.Attr, e
 			}
 			key := filepath.ToSlash(rel)
 			if d.IsDir() {
-				if key == hidden || key != "." && !strings.HasPrefix(key+"/", prefix) && !strings.HasPrefix(prefix, key+"/") {
+				onPath := key == "." || strings.HasPrefix(key+"/", prefix) || strings.HasPrefix(prefix, key+"/")
+				if key == hidden || !onPath {
 					return fs.SkipDir
 				}
 				return nil

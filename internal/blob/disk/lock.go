@@ -15,14 +15,14 @@ import (
 	"trmsweep/internal/blob"
 )
 
-// lockWait is how long an operation waits for a lock by itself: longer than a disk
-// takes to make an object durable, short enough for whoever waits to hear of it.
+// lockWait is the default of Bucket.lockWait: longer than a disk needs to make an object
+// durable, and short enough that a waiting user soon gets an error.
 const lockWait = 3 * time.Second
 
-// lock takes the lock of the key's shard, waiting for other processes and
-// goroutines until ctx ends, or for lockWait: then it fails with blob.ErrTransient and
-// names who holds it. The lock file's own modification time is the last generation
-// that was given out under it.
+// lock takes the lock of the key's shard. It waits for other processes and goroutines
+// until ctx ends, at most for lockWait; then it fails with blob.ErrTransient and names the
+// process that has the lock. The modification time of the lock file is the last
+// generation that was given to an object under this lock.
 func (b *Bucket) lock(ctx context.Context, key string) (unlock func(), file *os.File, err error) {
 	h := fnv.New32a()
 	h.Write([]byte(key))
@@ -55,8 +55,8 @@ func (b *Bucket) lock(ctx context.Context, key string) (unlock func(), file *os.
 	}
 }
 
-// flock locks an open file. github.com/gofrs/flock opens files itself; here the file's own time and its
-// name, which may be gone, count too.
+// flock locks an open file. github.com/gofrs/flock cannot be used because it opens the file
+// itself; here the file's modification time matters, and its name, which may be removed meanwhile.
 func flock(f *os.File, how int) error {
 	for {
 		if err := syscall.Flock(int(f.Fd()), how); !errors.Is(err, syscall.EINTR) {
@@ -65,8 +65,8 @@ func flock(f *os.File, how int) error {
 	}
 }
 
-// nextGeneration is the time, or just above the last one where the clock went
-// back: a generation never returns, not even after Delete.
+// nextGeneration returns the current time, or the last generation plus one if the clock
+// went back. It never returns the same generation twice, not even after Delete.
 func (b *Bucket) nextGeneration(lock *os.File) (int64, error) {
 	fi, err := lock.Stat()
 	if err != nil {
@@ -88,7 +88,7 @@ func (b *Bucket) sumsPath(key string) string {
 	return filepath.Join(b.dir, sumsDir, filepath.FromSlash(key)+".json")
 }
 
-// readSums is the checksums of the newest two generations, oldest first; none where the file is missing or unreadable.
+// readSums returns the checksums of the newest two generations, oldest first; none if the file is missing or cannot be parsed.
 func (b *Bucket) readSums(key string) ([]sum, error) {
 	data, err := os.ReadFile(b.sumsPath(key))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
@@ -104,7 +104,7 @@ func (b *Bucket) readSums(key string) ([]sum, error) {
 	return sums, nil
 }
 
-// addSum records the checksum of a generation that is about to appear, beside the present one's.
+// addSum records the checksum of the generation to be written, together with that of the present generation.
 func (b *Bucket) addSum(ctx context.Context, key string, s sum) error {
 	sums, err := b.readSums(key)
 	if err != nil {
@@ -138,7 +138,7 @@ func (b *Bucket) addSum(ctx context.Context, key string, s sum) error {
 	return b.install(t, b.sumsPath(key))
 }
 
-// temp makes a temporary file and locks it, so that sweep can tell whether its writer lives.
+// temp creates a temporary file and locks it, so that sweep can see whether its process lives.
 func (b *Bucket) temp() (*tempFile, error) {
 	for {
 		f, err := os.CreateTemp(filepath.Join(b.dir, tempDir), "put-")
@@ -151,18 +151,18 @@ func (b *Bucket) temp() (*tempFile, error) {
 				return t, f.Chmod(0o666 &^ umask)
 			}
 		}
-		t.discard() // a sweep beside us took it
+		t.discard() // sweep of another process removed the file
 	}
 }
 
-// umask is read once: CreateTemp makes private files, objects are ordinary ones.
+// umask is read once. It is needed because CreateTemp makes files private, whereas objects have ordinary permissions.
 var umask = func() os.FileMode {
 	m := syscall.Umask(0)
 	syscall.Umask(m)
 	return os.FileMode(m)
 }()
 
-// sweep removes temporary files whose writers are dead.
+// sweep removes temporary files of dead processes.
 func (b *Bucket) sweep() error {
 	dir := filepath.Join(b.dir, tempDir)
 	entries, err := os.ReadDir(dir)

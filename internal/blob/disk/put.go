@@ -14,7 +14,7 @@ import (
 	"trmsweep/internal/blob"
 )
 
-// Put writes a temporary file, makes it durable and renames it under the key's lock.
+// Put writes a temporary file, syncs it to disk and renames it under the key's lock.
 func (b *Bucket) Put(ctx context.Context, key string, body io.ReaderAt, size, ifGen int64) (blob.Attr, error) {
 	if err := context.Cause(ctx); err != nil {
 		return blob.Attr{}, fmt.Errorf("put %s: %w", key, err)
@@ -22,7 +22,7 @@ func (b *Bucket) Put(ctx context.Context, key string, body io.ReaderAt, size, if
 	if err := checkKey(key); err != nil {
 		return blob.Attr{}, err
 	}
-	if ifGen != blob.Any { // spare the copy where the outcome is clear
+	if ifGen != blob.Any { // fails early, before the data is copied
 		if err := b.match(key, ifGen); err != nil {
 			return blob.Attr{}, b.explain("put", key, err)
 		}
@@ -61,7 +61,7 @@ func (b *Bucket) Put(ctx context.Context, key string, body io.ReaderAt, size, if
 	return blob.Attr{Key: key, Size: size, Generation: generation, CRC32C: crc, Updated: t}, nil
 }
 
-// match fails unless the object is at generation ifGen.
+// match returns an error unless the object is at generation ifGen.
 func (b *Bucket) match(key string, ifGen int64) error {
 	if ifGen == blob.Any {
 		return nil
@@ -76,7 +76,7 @@ func (b *Bucket) match(key string, ifGen int64) error {
 	return nil
 }
 
-// Delete removes the object and its checksums, and folders that become empty.
+// Delete removes the object, its checksums and folders that become empty.
 func (b *Bucket) Delete(ctx context.Context, key string, generation int64) error {
 	if err := context.Cause(ctx); err != nil {
 		return fmt.Errorf("delete %s: %w", key, err)
@@ -95,8 +95,13 @@ func (b *Bucket) Delete(ctx context.Context, key string, generation int64) error
 	if err := b.match(key, generation); err != nil {
 		return b.explain("delete", key, err)
 	}
-	for i, path := range []string{b.path(key), b.sumsPath(key)} {
-		if err := os.Remove(path); err != nil && (i == 0 || !errors.Is(err, fs.ErrNotExist)) {
+	for _, path := range []string{b.path(key), b.sumsPath(key)} {
+		mayBeMissing := path != b.path(key)
+		err := os.Remove(path)
+		if mayBeMissing && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
 			return b.explain("delete", key, err)
 		}
 	}
@@ -105,7 +110,7 @@ func (b *Bucket) Delete(ctx context.Context, key string, generation int64) error
 	return nil
 }
 
-// prune removes empty folders from dir upwards, not root itself.
+// prune removes empty folders from dir upwards, but not root itself.
 func (b *Bucket) prune(dir, root string) {
 	for dir != root && os.Remove(dir) == nil {
 		dir = filepath.Dir(dir)
@@ -113,7 +118,7 @@ func (b *Bucket) prune(dir, root string) {
 	_ = syncDir(dir)
 }
 
-// tempFile is a file being written; it stays locked as long as its writer lives.
+// tempFile is a file being written. It is locked as long as its process lives.
 type tempFile struct {
 	f    *os.File
 	path string
@@ -126,7 +131,7 @@ func (t *tempFile) discard() {
 	t.f.Close()
 }
 
-// stage copies body into a durable temporary file.
+// stage copies body into a temporary file and syncs it to disk.
 func (b *Bucket) stage(ctx context.Context, body io.ReaderAt, size int64) (*tempFile, uint32, error) {
 	t, err := b.temp()
 	if err != nil {
@@ -159,7 +164,7 @@ func (r *contextReader) Read(p []byte) (int, error) {
 	return r.r.Read(p)
 }
 
-// install gives the temporary file its name, durably.
+// install renames the temporary file to path and syncs the folder to disk.
 func (b *Bucket) install(t *tempFile, path string) error {
 	for {
 		made, err := mkdirAll(filepath.Dir(path))
@@ -169,7 +174,7 @@ func (b *Bucket) install(t *tempFile, path string) error {
 		err = os.Rename(t.path, path)
 		if errors.Is(err, fs.ErrNotExist) {
 			if _, serr := os.Lstat(t.path); serr == nil {
-				continue // a Delete beside us removed the empty folder
+				continue // a Delete of another process removed the empty folder
 			}
 		}
 		if err != nil {
@@ -185,7 +190,7 @@ func (b *Bucket) install(t *tempFile, path string) error {
 	}
 }
 
-// mkdirAll returns the parents of the folders that it made.
+// mkdirAll creates a folder and its parents. It returns the parents of the folders that it created.
 func mkdirAll(dir string) (parents []string, err error) {
 	for d := dir; ; d = filepath.Dir(d) {
 		if _, err := os.Stat(d); err == nil || d == filepath.Dir(d) {

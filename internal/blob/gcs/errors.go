@@ -28,41 +28,45 @@ func notFound(err error) bool {
 	return code(err) == 404 || errors.Is(err, storage.ErrBucketNotExist) || errors.Is(err, storage.ErrObjectNotExist)
 }
 
-// explain gives an error its sentinel and says what to do. ctx is the caller's, without our deadline.
+// explain wraps the sentinel that applies to an error and adds advice. ctx is the context of the caller, without the watchdog's deadline.
 func (b *Bucket) explain(ctx context.Context, op, key string, err error) error {
 	at := fmt.Sprintf("%s %s", op, b.url(key))
 	if cerr := context.Cause(ctx); cerr != nil {
 		return fmt.Errorf("%s: %w", at, cerr)
 	}
 	c := code(err)
+	reads := op == "get" || op == "stat" || op == "delete"
 	switch {
 	case c == 412:
 		return fmt.Errorf("%s: %w", at, blob.ErrPrecondition)
-	case errors.Is(err, storage.ErrObjectNotExist), c == 404 && (op == "get" || op == "stat" || op == "delete"):
+	case errors.Is(err, storage.ErrObjectNotExist), c == 404 && reads:
 		return fmt.Errorf("%s: %w", at, blob.ErrNotExist)
 	case notFound(err):
-		return fmt.Errorf("%s: there is no bucket %s: create it with `gcloud storage buckets create gs://%s`, or name another store: %w", at, b.name, b.name, err)
+		return fmt.Errorf("%s: there is no bucket %s: create it with `gcloud storage buckets create gs://%s`, or name another store: %w",
+			at, b.name, b.name, err)
 	case c == 403 && emulator() != "":
 		return fmt.Errorf("%s: refused by the emulator at STORAGE_EMULATOR_HOST=%s: %w: %w", at, emulator(), blob.ErrDenied, err)
 	case c == 401, c == 403:
-		return fmt.Errorf("%s: permission denied: grant this account roles/storage.objectAdmin on gs://%s: %w: %w", at, b.name, blob.ErrDenied, err)
+		return fmt.Errorf("%s: permission denied: grant this account roles/storage.objectAdmin on gs://%s: %w: %w",
+			at, b.name, blob.ErrDenied, err)
 	case c == 400 && damagedOnTheWay(err), c == 408, c == 429, c >= 500:
 		return fmt.Errorf("%s: %w: %w", at, blob.ErrTransient, err)
 	case errors.Is(err, syscall.ECONNREFUSED) && emulator() != "":
-		return fmt.Errorf("%s: nothing answers at STORAGE_EMULATOR_HOST=%s: start the emulator, or unset it to use Google Cloud: %w: %w", at, emulator(), blob.ErrTransient, err)
+		return fmt.Errorf("%s: nothing answers at STORAGE_EMULATOR_HOST=%s: start the emulator, or unset it to use Google Cloud: %w: %w",
+			at, emulator(), blob.ErrTransient, err)
 	case transport(err):
 		return fmt.Errorf("%s: %w: %w", at, blob.ErrTransient, err)
 	}
 	return fmt.Errorf("%s: %w", at, err)
 }
 
-// damagedOnTheWay: the server refused the upload because its bytes or its envelope arrived changed.
+// damagedOnTheWay says whether the server refused an upload because its bytes or its envelope arrived changed.
 func damagedOnTheWay(err error) bool {
 	s := strings.ToLower(err.Error())
 	return strings.Contains(s, "crc32c") || strings.Contains(s, "hash") || strings.Contains(s, "multipart") || strings.Contains(s, "json")
 }
 
-// transport reports a failure of the connection rather than an answer of the server.
+// transport says whether the connection failed, as opposed to an error answer of the server.
 func transport(err error) bool {
 	var (
 		ue *url.Error

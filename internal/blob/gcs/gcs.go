@@ -1,7 +1,6 @@
 // Package gcs is a bucket in Google Cloud Storage, or in the emulator that
-// STORAGE_EMULATOR_HOST names. It tries every operation once, under a deadline,
-// and says with blob.ErrTransient when trying again may help: how long to wait
-// is the caller's decision (package patient).
+// STORAGE_EMULATOR_HOST names. It attempts every operation once, under a deadline, and
+// returns blob.ErrTransient if a retry may help. Package patient does the retries.
 package gcs
 
 import (
@@ -19,17 +18,17 @@ import (
 	"trmsweep/internal/blob"
 )
 
-// DefaultStall is how long an operation may go without moving a byte.
+// DefaultStall is the time without a transferred byte after which an operation is cancelled.
 const DefaultStall = 30 * time.Second
 
-// oneShot is the largest object that is sent in a single request, without a
-// buffer of the client's. Larger ones go in chunks of chunkSize.
+// oneShot is the size in bytes of the largest object that is sent in a single request,
+// without a buffer in the client. Larger objects are sent in chunks of chunkSize.
 const (
 	oneShot   = 1 << 30
 	chunkSize = 64 << 20
 )
 
-// Bucket is one bucket. Close it after use.
+// Bucket is a bucket in Google Cloud Storage. It must be closed after use.
 type Bucket struct {
 	client *storage.Client
 	h      *storage.BucketHandle
@@ -39,15 +38,16 @@ type Bucket struct {
 
 var _ blob.Bucket = (*Bucket)(nil)
 
-// Open connects to the bucket and makes sure that it can be listed. On the
-// emulator a missing bucket is created. stall 0 is DefaultStall.
+// Open connects to the bucket and checks that it can be listed. On the emulator, it
+// creates a missing bucket. A stall of 0 means DefaultStall.
 func Open(ctx context.Context, name string, stall time.Duration) (*Bucket, error) {
 	if stall <= 0 {
 		stall = DefaultStall
 	}
 	client, err := storage.NewClient(ctx, storage.WithJSONReads())
 	if err != nil {
-		return nil, fmt.Errorf("open gs://%s: no usable Google credentials: run `gcloud auth application-default login`, use a machine with a service account, or set STORAGE_EMULATOR_HOST: %w", name, err)
+		return nil, fmt.Errorf("open gs://%s: no usable Google credentials: run `gcloud auth application-default login`, "+
+			"use a machine with a service account, or set STORAGE_EMULATOR_HOST: %w", name, err)
 	}
 	client.SetRetry(storage.WithPolicy(storage.RetryNever))
 	b := &Bucket{client: client, h: client.Bucket(name), name: name, stall: stall}
@@ -81,8 +81,9 @@ func (b *Bucket) probe(ctx context.Context) error {
 // Close releases the connections.
 func (b *Bucket) Close() error { return b.client.Close() }
 
-// Put sends the object with its CRC32C, which the server checks, and compares
-// what the server says it stored. After a failure the request is cancelled, never closed: closing would commit a part.
+// Put sends the object with its CRC32C, which the server checks, and compares the
+// attributes that the server returns. A failed request is cancelled and never closed,
+// because closing would commit a part of the object.
 func (b *Bucket) Put(ctx context.Context, key string, body io.ReaderAt, size, ifGen int64) (blob.Attr, error) {
 	if err := blob.CheckKey(key); err != nil {
 		return blob.Attr{}, err
@@ -93,13 +94,15 @@ func (b *Bucket) Put(ctx context.Context, key string, body io.ReaderAt, size, if
 	}
 	for try := 0; ; try++ {
 		a, err := b.put(ctx, key, body, size, ifGen, crc)
-		if err != nil || a.Key == key && a.Size == size && a.CRC32C == crc {
+		intact := a.Key == key && a.Size == size && a.CRC32C == crc
+		if err != nil || intact {
 			return a, err
 		}
 		if try == 3 {
-			return blob.Attr{}, fmt.Errorf("put %s: %d bytes with CRC32C %08x arrived where %d with %08x were sent: %w", b.url(key), a.Size, a.CRC32C, size, crc, blob.ErrTransient)
+			return blob.Attr{}, fmt.Errorf("put %s: %d bytes with CRC32C %08x arrived where %d with %08x were sent: %w",
+				b.url(key), a.Size, a.CRC32C, size, crc, blob.ErrTransient)
 		}
-		ifGen = a.Generation // replace the damaged object, which is ours
+		ifGen = a.Generation // replaces the damaged object that this call wrote
 	}
 }
 
@@ -134,9 +137,9 @@ func (b *Bucket) put(ctx context.Context, key string, body io.ReaderAt, size, if
 	return attrOf(w.Attrs()), nil
 }
 
-// Get streams the object; the deadline starts anew with every read. The newest
-// generation that is replaced between asking and reading is asked for again:
-// an object that is there is never reported missing.
+// Get streams the object; every read has its own deadline. If the newest generation is
+// replaced between stat and read, Get tries the new one: it never reports an existing
+// object as missing.
 func (b *Bucket) Get(ctx context.Context, key string, generation int64) (io.ReadCloser, blob.Attr, error) {
 	if err := blob.CheckKey(key); err != nil {
 		return nil, blob.Attr{}, err
@@ -146,13 +149,13 @@ func (b *Bucket) Get(ctx context.Context, key string, generation int64) (io.Read
 		if generation != 0 || !errors.Is(err, blob.ErrNotExist) || a.Generation == seen {
 			return r, a, err
 		}
-		seen = a.Generation // 0 where there is no object
+		seen = a.Generation // 0 if there is no object
 	}
 }
 
-// open opens one generation. Where it has gone since it was asked for, Attr tells which it was.
+// open opens one generation. If that was deleted after stat, the Attr still says which one it was.
 func (b *Bucket) open(ctx context.Context, key string, generation int64) (io.ReadCloser, blob.Attr, error) {
-	// The reader does not tell all attributes on every server; ask for them, then read that generation.
+	// Not every server sends all attributes with the content; stat gets them, and then that generation is read.
 	a, err := b.stat(ctx, key, generation)
 	if err != nil {
 		return nil, blob.Attr{}, err
@@ -198,7 +201,7 @@ func (r *reader) Close() error {
 	return nil
 }
 
-// Stat is the newest generation's attributes.
+// Stat returns the attributes of the newest generation.
 func (b *Bucket) Stat(ctx context.Context, key string) (blob.Attr, error) {
 	if err := blob.CheckKey(key); err != nil {
 		return blob.Attr{}, err
@@ -220,7 +223,7 @@ func (b *Bucket) stat(ctx context.Context, key string, generation int64) (blob.A
 	return attrOf(attrs), nil
 }
 
-// List yields page by page, each under its own deadline.
+// List requests page by page, each under its own deadline.
 func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[blob.Attr, error] {
 	return func(yield func(blob.Attr, error) bool) {
 		dog := newWatchdog(ctx, b.stall)
@@ -253,7 +256,7 @@ func (b *Bucket) Delete(ctx context.Context, key string, generation int64) error
 	defer cancel()
 	o := b.h.Object(key)
 	if generation != blob.Any {
-		// Asked for first: the emulator ignores the precondition.
+		// The emulator ignores the precondition of a deletion; therefore the generation is compared first.
 		now, err := b.stat(ctx, key, 0)
 		if err != nil {
 			return err

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// watchdog cancels its context when it was not fed for a while.
+// watchdog cancels its context if feed was not called for a while.
 type watchdog struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -24,7 +24,7 @@ func newWatchdog(ctx context.Context, stall time.Duration) *watchdog {
 
 func (d *watchdog) feed() { d.timer.Reset(d.stall) }
 
-// rest pauses the watch while the caller is busy with something else.
+// rest stops the timer until the next feed, while the caller does something else.
 func (d *watchdog) rest() { d.timer.Stop() }
 
 func (d *watchdog) stop() {
@@ -32,7 +32,7 @@ func (d *watchdog) stop() {
 	d.cancel(context.Canceled)
 }
 
-// fed feeds the dog at every read.
+// fed is a reader that feeds the watchdog at every read.
 type fed struct {
 	dog *watchdog
 	r   io.Reader

@@ -1,5 +1,5 @@
-// Package mem is a bucket in memory, for tests and trials. It forgets
-// everything when the process ends and keeps only the newest generation.
+// Package mem is a bucket in memory, for tests and short trials. It stores only the newest
+// generation of an object.
 package mem
 
 import (
@@ -17,7 +17,7 @@ import (
 	"trmsweep/internal/blob"
 )
 
-// Bucket keeps objects in a map.
+// Bucket is a bucket in memory.
 type Bucket struct {
 	mu      sync.Mutex
 	now     func() time.Time
@@ -32,7 +32,7 @@ type object struct {
 
 var _ blob.Bucket = (*Bucket)(nil)
 
-// New is an empty bucket; now (nil: time.Now) is its clock.
+// New makes an empty bucket with the clock now (nil: time.Now).
 func New(now func() time.Time) *Bucket {
 	if now == nil {
 		now = time.Now
@@ -67,7 +67,7 @@ func (b *Bucket) Put(ctx context.Context, key string, body io.ReaderAt, size, if
 	return a, nil
 }
 
-// Get reads the object as it is at the call.
+// Get reads the object as it is at the time of the call.
 func (b *Bucket) Get(ctx context.Context, key string, generation int64) (io.ReadCloser, blob.Attr, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, blob.Attr{}, fmt.Errorf("get %s: %w", key, err)
@@ -75,13 +75,14 @@ func (b *Bucket) Get(ctx context.Context, key string, generation int64) (io.Read
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	o, ok := b.objects[key]
-	if !ok || generation != 0 && generation != o.attr.Generation {
+	wrongGeneration := ok && generation != 0 && generation != o.attr.Generation
+	if !ok || wrongGeneration {
 		return nil, blob.Attr{}, fmt.Errorf("get %s (generation %d): %w", key, generation, blob.ErrNotExist)
 	}
 	return io.NopCloser(blob.VerifyReader(bytes.NewReader(o.data), o.attr)), o.attr, nil
 }
 
-// Stat is the object's attributes.
+// Stat returns the object's attributes.
 func (b *Bucket) Stat(ctx context.Context, key string) (blob.Attr, error) {
 	if err := ctx.Err(); err != nil {
 		return blob.Attr{}, fmt.Errorf("stat %s: %w", key, err)
@@ -136,7 +137,7 @@ func (b *Bucket) Delete(ctx context.Context, key string, generation int64) error
 	return nil
 }
 
-// Tamper changes the stored bytes behind the bucket's back, as a broken disk would.
+// Tamper changes the stored bytes but not their checksum, as a broken disk would.
 func (b *Bucket) Tamper(key string, change func(data []byte) []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

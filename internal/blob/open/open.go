@@ -1,6 +1,6 @@
-// Package open turns the address that a user types into a bucket: gs://NAME/prefix
-// is Google Cloud Storage (or the emulator that STORAGE_EMULATOR_HOST names),
-// anything else a directory.
+// Package open opens the bucket at an address that a user types: gs://NAME/prefix is Google
+// Cloud Storage (or the emulator that STORAGE_EMULATOR_HOST names), anything else is a
+// directory.
 package open
 
 import (
@@ -17,15 +17,15 @@ import (
 	"trmsweep/internal/blob/patient"
 )
 
-// shortPatience rides out single failed requests for callers that do not wait themselves.
+// shortPatience is the time for which failed requests are retried for callers that do not retry themselves.
 const shortPatience = 10 * time.Second
 
 type nothing struct{}
 
 func (nothing) Close() error { return nil }
 
-// Bucket opens the store. The closer must be closed when the bucket is no
-// longer used. Single failed requests to Google Cloud Storage are repeated for some seconds.
+// Bucket opens the store. The caller must close the closer after use. Failed requests to
+// Google Cloud Storage are retried for some seconds.
 func Bucket(ctx context.Context, address string) (blob.Bucket, io.Closer, error) {
 	b, closer, err := Raw(ctx, address, shortPatience, nil)
 	if err == nil {
@@ -34,7 +34,7 @@ func Bucket(ctx context.Context, address string) (blob.Bucket, io.Closer, error)
 	return b, closer, err
 }
 
-// ToRead is Bucket for callers that only read: a directory must be there and is left as it is.
+// ToRead is Bucket for callers that only read: a directory must exist and nothing in it is changed.
 func ToRead(ctx context.Context, address string) (blob.Bucket, io.Closer, error) {
 	if name, _, err := parse(address); err != nil || name != "" {
 		return Bucket(ctx, address)
@@ -46,13 +46,13 @@ func ToRead(ctx context.Context, address string) (blob.Bucket, io.Closer, error)
 	return patient.New(b, shortPatience, nil), nothing{}, nil
 }
 
-// Check refuses what cannot be the address of a store, without opening anything.
+// Check returns an error if address cannot be the address of a store. It opens nothing.
 func Check(address string) error {
 	_, _, err := parse(address)
 	return err
 }
 
-// parse is the bucket and the prefix, with its slash, of a gs:// address; both are empty for a directory.
+// parse returns the bucket and the prefix, with its final slash, of a gs:// address. Both are empty for a directory.
 func parse(address string) (bucket, prefix string, err error) {
 	rest, cloud := strings.CutPrefix(address, "gs://")
 	if !cloud {
@@ -75,10 +75,12 @@ func parse(address string) (bucket, prefix string, err error) {
 	return bucket, prefix, nil
 }
 
-// Raw opens a store for callers that decide themselves how long to wait: it waits
-// up to patience until the store answers, telling notify (may be nil), and then
-// tries every operation once.
-func Raw(ctx context.Context, address string, patience time.Duration, notify func(err error, waited time.Duration)) (blob.Bucket, io.Closer, error) {
+// Raw opens a store for callers that do their own retries. It retries only the opening,
+// for up to patience, and calls notify (may be nil) after every failure. Afterwards every
+// operation is attempted once.
+func Raw(
+	ctx context.Context, address string, patience time.Duration, notify func(err error, waited time.Duration),
+) (blob.Bucket, io.Closer, error) {
 	name, prefix, err := parse(address)
 	if err != nil {
 		return nil, nil, err

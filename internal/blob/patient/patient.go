@@ -1,8 +1,7 @@
-// Package patient is a bucket that waits: operations that fail with
-// blob.ErrTransient are tried again, with growing pauses, until patience is
-// used up. It never retries anything else and never hides a lost write: a
-// repeated Put whose first try did reach the storage fails with
-// blob.ErrPrecondition, as the contract says.
+// Package patient is a bucket that retries: operations that fail with blob.ErrTransient are
+// tried again, with growing pauses, until patience is used up. It never retries after
+// another error and never hides a lost write: a repeated Put whose first attempt did reach
+// the storage fails with blob.ErrPrecondition, as the contract says.
 package patient
 
 import (
@@ -19,7 +18,7 @@ import (
 	"trmsweep/internal/wait"
 )
 
-// Pauses between tries: the first and the longest, each drawn from [half, whole].
+// The first and the longest pause between attempts. Each pause is drawn between half of it and all of it.
 const (
 	firstPause   = 100 * time.Millisecond
 	longestPause = 5 * time.Second
@@ -33,10 +32,11 @@ type bucket struct {
 	sleep    func(context.Context, time.Duration) error
 }
 
-// New wraps b. What is marked with blob.FailWhenFull does not wait for room. notify (may be nil; called from the operation's goroutine) hears of every
-// failed try and how long the operation has been failing, and with a nil error that it
-// has got an answer after all. Patience counts per operation from its first failure; the
-// last error comes back once it is used up.
+// New wraps b. Patience is counted for each operation from its first failure; when it is
+// used up, the operation returns its last error. An operation that is marked with
+// blob.FailWhenFull does not wait for free space. notify may be nil. It is called in the
+// goroutine of the operation after every failed attempt, with the time since the first
+// failure, and with a nil error when the storage has answered after failures.
 func New(b blob.Bucket, patience time.Duration, notify func(op, key string, err error, waited time.Duration)) blob.Bucket {
 	if notify == nil {
 		notify = func(string, string, error, time.Duration) {}
@@ -44,9 +44,9 @@ func New(b blob.Bucket, patience time.Duration, notify func(op, key string, err 
 	return &bucket{b: b, patience: patience, notify: notify, now: time.Now, sleep: wait.Sleep}
 }
 
-// trial is the retry state of one operation. It is not github.com/cenkalti/backoff, because patience counts
-// from the first failure, a read that breaks off goes on within the same trial, and the answer that ends
-// a failure is told.
+// trial is the retry state of one operation. github.com/cenkalti/backoff does not fit: here
+// patience counts from the first failure, an interrupted read continues within the same
+// trial, and the first answer after failures is reported.
 type trial struct {
 	b       *bucket
 	op, key string
@@ -59,7 +59,7 @@ func (b *bucket) trial(op, key string) *trial {
 	return &trial{b: b, op: op, key: key, pause: firstPause}
 }
 
-// again reports whether to try once more after err, having paused; otherwise the error to return.
+// again decides whether to retry after err. If so, it pauses and returns true; if not, it returns the error to return.
 func (t *trial) again(ctx context.Context, err error) (bool, error) {
 	if ctx.Err() != nil {
 		return false, err
@@ -88,7 +88,7 @@ func (t *trial) again(ctx context.Context, err error) (bool, error) {
 	return true, nil
 }
 
-// answered tells that an operation that has failed before has an answer now, if only a refusal.
+// answered reports that the storage answered after failures, even if the answer is an error.
 func (t *trial) answered() {
 	if t.failing {
 		t.failing = false
@@ -118,7 +118,7 @@ func (b *bucket) Delete(ctx context.Context, key string, generation int64) error
 	for t := b.trial("delete", key); ; {
 		err := b.b.Delete(ctx, key, generation)
 		if t.failing && errors.Is(err, blob.ErrNotExist) {
-			err = nil // an earlier try whose response was lost
+			err = nil // an earlier attempt deleted the object and its response was lost
 		}
 		if more, err := t.again(ctx, err); !more {
 			return err
@@ -170,8 +170,8 @@ func (b *bucket) Get(ctx context.Context, key string, generation int64) (io.Read
 	}
 }
 
-// reader opens the object again where the body is cut, skips what it has
-// delivered, and checks the whole by itself, as no single try saw all bytes.
+// reader reopens the object if reading is interrupted and skips the bytes that it has
+// delivered. It checks size and checksum itself, because no single attempt reads all bytes.
 type reader struct {
 	ctx  context.Context
 	t    *trial
@@ -197,7 +197,8 @@ func (r *reader) Read(p []byte) (int, error) {
 			r.drop()
 			return n, nil
 		}
-		if err == io.EOF && (r.n != r.attr.Size || r.crc != r.attr.CRC32C) {
+		complete := r.n == r.attr.Size && r.crc == r.attr.CRC32C
+		if err == io.EOF && !complete {
 			return n, fmt.Errorf("object %s: the bytes read do not match size and CRC32C: %w", r.attr.Key, blob.ErrCorrupt)
 		}
 		if err == io.EOF {
