@@ -81,10 +81,8 @@ func parseNpy(b []byte, size int64) (npyInfo, error) {
 			continue
 		}
 		d, err := strconv.Atoi(f)
-		if err != nil || d < 0 {
-			return n, fmt.Errorf("has an impossible shape (%.100s)", m[3])
-		}
-		if tooLarge := d > 0 && total > 1<<50/d; tooLarge {
+		tooLarge := d > 0 && total > 1<<50/d
+		if err != nil || d < 0 || tooLarge {
 			return n, fmt.Errorf("has an impossible shape (%.100s)", m[3])
 		}
 		n.shape = append(n.shape, d)

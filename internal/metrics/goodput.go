@@ -30,8 +30,8 @@ type Goodput struct {
 	Preemptions              int
 }
 
-// Publish sets the experiment's gauges. The handler of workflow.GetMetricsHandler makes it do
-// nothing during a replay.
+// Publish sets the experiment's gauges. The handler of workflow.GetMetricsHandler makes it
+// do nothing during a replay.
 func (l Goodput) Publish(h client.MetricsHandler) {
 	h = h.WithTags(map[string]string{"sweep": l.Sweep, "phase": l.Phase, "experiment": l.Experiment})
 	for _, bucket := range protocol.Buckets {

@@ -1,5 +1,6 @@
-// Package metrics serves the counters of a worker to Prometheus: the metrics of the Temporal
-// SDK and the goodput of experiments. It measures nothing itself.
+// Package metrics serves the counters of a worker to Prometheus: the metrics of the
+// Temporal SDK and the goodput of experiments. It measures nothing itself; the SDK's
+// OpenTelemetry handler and OpenTelemetry's Prometheus exporter do the counting.
 package metrics
 
 import (
@@ -17,105 +18,43 @@ import (
 // Registry holds the metrics of one process. It is safe for concurrent use.
 type Registry struct {
 	prometheus *prometheus.Registry
-
-	mu      sync.Mutex
-	metrics map[string]prometheus.Metric // key: kind, name and labels
+	provider   *metric.MeterProvider
 }
 
 // New makes a registry with the metrics of the Go runtime and of the process.
-func New() *Registry {
-	r := &Registry{prometheus: prometheus.NewRegistry(), metrics: map[string]prometheus.Metric{}}
-	r.prometheus.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), r)
-	return r
-}
-
-// Describe sends nothing, which makes the registry unchecked. That is necessary because the
-// SDK gives the same metric different labels at different places.
-func (r *Registry) Describe(chan<- *prometheus.Desc) {}
-
-// Collect sends all metrics.
-func (r *Registry) Collect(out chan<- prometheus.Metric) {
-	r.mu.Lock()
-	all := slices.Collect(maps.Values(r.metrics))
-	r.mu.Unlock()
-	for _, m := range all {
-		out <- m
+func New() (*Registry, error) {
+	r := &Registry{prometheus: prometheus.NewRegistry()}
+	r.prometheus.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	reader, err := exporter.New(
+		exporter.WithRegisterer(r.prometheus),
+		// Names stay as they are given: no suffix _total or _seconds is added.
+		exporter.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithoutSuffixes),
+		exporter.WithoutScopeInfo(),
+		exporter.WithoutTargetInfo(),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("offer metrics to Prometheus: %w", err)
 	}
-}
-
-// metric returns the metric of this kind, name and labels. It makes the metric if it is new.
-func metric[M prometheus.Metric](r *Registry, kind, name string, labels map[string]string, make func(prometheus.Opts) M) M {
-	var key strings.Builder
-	key.WriteString(kind + "\x00" + name)
-	for _, k := range slices.Sorted(maps.Keys(labels)) {
-		key.WriteString("\x00" + k + "\x00" + labels[k])
+	options := []metric.Option{
+		metric.WithReader(reader),
+		metric.WithCardinalityLimit(0), // a sweep may have any number of experiments
+		// The buckets of timers are in seconds and range from a millisecond to an hour.
+		metric.WithView(metric.NewView(metric.Instrument{Kind: metric.InstrumentKindHistogram}, metric.Stream{
+			Aggregation: metric.AggregationExplicitBucketHistogram{Boundaries: []float64{0.001, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1800, 3600}},
+		})),
 	}
 	for name, text := range help {
 		options = append(options, metric.WithView(metric.NewView(metric.Instrument{Name: name}, metric.Stream{Description: text})))
 	}
-	m := make(prometheus.Opts{Name: clean(name), Help: help(name), ConstLabels: labels})
-	r.metrics[key.String()] = m
-	return m
-}
-
-// clean replaces the characters of a name or label that Prometheus does not allow by '_'.
-func clean(name string) string {
-	return strings.Map(func(c rune) rune {
-		switch {
-		case c == '_', c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
-			return c
-		}
-		return '_'
-	}, name)
+	r.provider = metric.NewMeterProvider(options...)
+	return r, nil
 }
 
 // Handler returns the registry as a value for the SDK's client option MetricsHandler.
-func (r *Registry) Handler() client.MetricsHandler { return handler{r: r} }
-
-type handler struct {
-	r      *Registry
-	labels map[string]string
+func (r *Registry) Handler() client.MetricsHandler {
+	return opentelemetry.NewMetricsHandler(opentelemetry.MetricsHandlerOptions{
+		Meter:                r.provider.Meter("trmsweep"),
+		UseMonotonicCounters: true,
+		OnError:              func(error) {}, // a metric that cannot be recorded must not stop a training
+	})
 }
-
-var _ client.MetricsHandler = handler{}
-
-func (h handler) WithTags(tags map[string]string) client.MetricsHandler {
-	labels := maps.Clone(h.labels)
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	for k, v := range tags {
-		labels[clean(k)] = v
-	}
-	return handler{h.r, labels}
-}
-
-func (h handler) Counter(name string) client.MetricsCounter {
-	return counter{metric(h.r, "counter", name, h.labels, func(o prometheus.Opts) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts(o))
-	})}
-}
-
-func (h handler) Gauge(name string) client.MetricsGauge {
-	return gauge{metric(h.r, "gauge", name, h.labels, func(o prometheus.Opts) prometheus.Gauge {
-		return prometheus.NewGauge(prometheus.GaugeOpts(o))
-	})}
-}
-
-// Timer returns a histogram of durations in seconds, with buckets from a millisecond to an hour.
-func (h handler) Timer(name string) client.MetricsTimer {
-	return timer{metric(h.r, "timer", name, h.labels, func(o prometheus.Opts) prometheus.Histogram {
-		return prometheus.NewHistogram(prometheus.HistogramOpts{Name: o.Name, Help: o.Help, ConstLabels: o.ConstLabels,
-			Buckets: []float64{0.001, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1800, 3600}})
-	})}
-}
-
-type (
-	counter struct{ prometheus.Counter }
-	gauge   struct{ prometheus.Gauge }
-	timer   struct{ prometheus.Histogram }
-)
-
-func (c counter) Inc(n int64)          { c.Add(float64(n)) }
-func (g gauge) Update(x float64)       { g.Set(x) }
-func (t timer) Record(d time.Duration) { t.Observe(d.Seconds()) }

@@ -13,9 +13,9 @@ import (
 	"trmsweep/internal/guard"
 )
 
-// Serve answers GET /metrics, behind the guard, at an address (host:port, port 0 = any free
-// one) until ctx ends. It returns the actual address as soon as it listens, or an error if
-// the address is taken.
+// Serve answers GET /metrics, behind the guard, at an address (host:port, port 0 =
+// a free one) until ctx ends. It returns once it listens, with the address it has;
+// an address that is taken is an error.
 func (r *Registry) Serve(ctx context.Context, address string, g *guard.Guard) (string, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
