@@ -109,18 +109,34 @@ func (a *Activities) status(ctx context.Context, it Item) (RunStatus, error) {
 	case !errors.Is(err, blob.ErrNotExist):
 		return st, fmt.Errorf("look for the result of run %s: %w", it.Run, err)
 	}
-	h, err := checkpoint.ReadHead(ctx, b)
-	if errors.Is(err, blob.ErrNotExist) || errors.Is(err, checkpoint.ErrHead) { // the next attempt makes one that is damaged anew
-		return st, nil
-	}
-	if err != nil {
-		return st, fmt.Errorf("read head of run %s: %w", it.Run, err)
-	}
-	st.Term, st.Owner = h.Term, h.Owner.WorkflowID
-	for _, c := range h.Entries {
-		st.CommittedStep = max(st.CommittedStep, c.Step)
+	if err := readProgress(ctx, b, &st); errors.Is(err, checkpoint.ErrFormat) {
+		return st, temporal.NewNonRetryableApplicationError(fmt.Sprintf("look at run %s: %v", it.Run, err), ErrConfig, nil)
+	} else if err != nil {
+		return st, fmt.Errorf("look at run %s: %w", it.Run, err)
 	}
 	return st, nil
+}
+
+// readProgress reads who has the run and, if it is not finished, the step that the next attempt would go on
+// from. HEAD.json alone does not say that: it can be lost, damaged, an older copy or another run's.
+func readProgress(ctx context.Context, b blob.Bucket, st *RunStatus) error {
+	h, err := checkpoint.ReadHead(ctx, b)
+	lost := errors.Is(err, blob.ErrNotExist) || errors.Is(err, checkpoint.ErrHead)
+	if err != nil && !lost {
+		return err
+	}
+	st.Term, st.Owner = h.Term, h.Owner.WorkflowID
+	if st.Finished {
+		return nil
+	}
+	m, _, err := checkpoint.Newest(ctx, b)
+	if errors.Is(err, checkpoint.ErrAllBad) { // the next attempt says so
+		return nil
+	}
+	if m != nil {
+		st.CommittedStep = m.Step
+	}
+	return err
 }
 
 // sameData is an error if the file that a finished run was trained on holds something else now.

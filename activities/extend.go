@@ -7,7 +7,6 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
-	"trmsweep/internal/blob"
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/protocol"
 )
@@ -68,12 +67,12 @@ func (a *Activities) Fork(ctx context.Context, in ForkInput) error {
 	if err != nil {
 		return err
 	}
-	h, err := checkpoint.ReadHead(ctx, to)
-	if err == nil && len(h.Entries) > 0 {
-		return nil
-	}
-	if err != nil && !errors.Is(err, blob.ErrNotExist) {
+	begun, err := checkpoint.Begun(ctx, to)
+	if err != nil {
 		return fmt.Errorf("look at run %s: %w", in.To.Run, err)
+	}
+	if begun {
+		return nil
 	}
 	ck, err := checkpoint.Load(ctx, from, func(h checkpoint.Head) (checkpoint.Entry, error) {
 		if len(h.Entries) == 0 {
