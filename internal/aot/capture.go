@@ -20,19 +20,19 @@ import (
 	"trmsweep/internal/pjrt"
 )
 
-// capturePath is where GoMLX finds the plugin: an absolute path keeps it from loading every plugin on its search path.
+// capturePath is the plugin's name in GoMLX. It is an absolute path, which keeps GoMLX from loading every plugin on its search path.
 const capturePath = "/trmsweep/capture"
 
-// registered puts the plugin into go-xla's table, once.
+// registered registers the plugin with go-xla once.
 var registered = sync.OnceValue(func() error {
 	return pjrt.Register(capturePath, C.capture_api())
 })
 
-// capturing keeps two captures apart: the plugin has one list.
+// capturing serializes captures, because the plugin has only one list.
 var capturing sync.Mutex
 
-// Capture calls build with a backend that compiles nothing, and returns what it was asked to compile, in that order and
-// with the aliases that a real plugin would be given.
+// Capture calls build with a backend that only records, and returns the programs that build
+// compiled, in that order, with the aliases that a real plugin would receive.
 func Capture(build func(backends.Backend) error) (programs []Program, err error) {
 	capturing.Lock()
 	defer capturing.Unlock()

@@ -4,5 +4,5 @@ package aot
 
 import "github.com/gomlx/gomlx/backends"
 
-// Capture is not possible here.
+// Capture returns ErrUnsupported on this platform.
 func Capture(func(backends.Backend) error) ([]Program, error) { return nil, ErrUnsupported }

@@ -15,33 +15,33 @@ import (
 	"trmsweep/internal/supervise"
 )
 
-// request is one compilation, as the child reads it.
+// request is the input of the child process: one compilation.
 type request struct {
 	Library  string  `json:"library"`
 	Topology string  `json:"topology"`
 	Program  Program `json:"program"`
 }
 
-// answer is what the child writes.
+// answer is the output of the child process.
 type answer struct {
 	Compiled
-	Stage string `json:"stage,omitempty"` // in which the error came
+	Stage string `json:"stage,omitempty"` // the stage in which the error occurred
 	Error string `json:"error,omitempty"`
 }
 
-// Compiler compiles with one libtpu for one topology, each program in a child process of its own.
+// Compiler compiles with one libtpu for one topology. Each program is compiled in its own child process.
 type Compiler struct {
 	Library  string // path of libtpu.so
 	Topology Topology
-	Command  []string      // starts a process that calls Child
-	Timeout  time.Duration // of one program; 0: DefaultTimeout
+	Command  []string      // command that starts a process that calls Child
+	Timeout  time.Duration // limit for one program; 0 = DefaultTimeout
 }
 
-// DefaultTimeout is far more than the largest program of the study takes on a busy machine.
+// DefaultTimeout is much longer than the largest program of the study takes on a busy machine.
 const DefaultTimeout = time.Hour
 
-// Compile compiles one program. A program that does not fit the chip's memory is no error: it is told in Refused.
-// The end of ctx kills the child.
+// Compile compiles one program. A program that does not fit the chip's memory is not an
+// error: Compiled.Refused is set. When ctx ends, the child is killed.
 func (c Compiler) Compile(ctx context.Context, p Program) (Compiled, error) {
 	timeout := c.Timeout
 	if timeout == 0 {
@@ -65,7 +65,8 @@ func (c Compiler) Compile(ctx context.Context, p Program) (Compiled, error) {
 	case ctx.Err() != nil:
 		return Compiled{}, context.Cause(ctx)
 	case err != nil:
-		return Compiled{}, fmt.Errorf("the TPU compiler %s died (%w) after %.0f s; its last words: %s", c.Library, err, time.Since(begin).Seconds(), lastWords(errs.String()))
+		return Compiled{}, fmt.Errorf("the TPU compiler %s died (%w) after %.0f s; its last words: %s",
+			c.Library, err, time.Since(begin).Seconds(), lastWords(errs.String()))
 	}
 	var a answer
 	if err := json.Unmarshal(out.Bytes(), &a); err != nil {
@@ -81,13 +82,13 @@ func (c Compiler) Compile(ctx context.Context, p Program) (Compiled, error) {
 	return Compiled{}, c.explain(a)
 }
 
-// Check asks the compiler whether it knows the topology, which takes a moment.
+// Check asks the compiler whether it supports the topology. It takes about a second.
 func (c Compiler) Check(ctx context.Context) error {
 	_, err := c.Compile(ctx, Program{})
 	return err
 }
 
-// explain says what an error of the compiler means here.
+// explain converts an error of the compiler to one that says what to do.
 func (c Compiler) explain(a answer) error {
 	switch a.Stage {
 	case "load":
@@ -98,7 +99,7 @@ func (c Compiler) explain(a answer) error {
 	return fmt.Errorf("%s with %s for %s: %s", a.Stage, c.Library, c.Topology.Name, a.Error)
 }
 
-// lastWords are the lines of a dead process that say why, without the addresses of a stack trace.
+// lastWords returns the last lines of a dead process's output without the addresses of a stack trace.
 func lastWords(stderr string) string {
 	var lines []string
 	for line := range strings.Lines(stderr) {
@@ -115,5 +116,5 @@ func lastWords(stderr string) string {
 	return text[:min(len(text), 600)]
 }
 
-// errNoRequest says that Child was called by hand.
+// errNoRequest says that a user started the child process by hand.
 var errNoRequest = errors.New("this command is for trmsweep plan --compile-for, which writes a request to its standard input")

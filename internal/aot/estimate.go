@@ -5,51 +5,59 @@ import (
 	"math"
 )
 
-// Estimate is what the compiler's figures say of an experiment on one chip. Seconds and hours are the roofline's, the
-// least that the chip's rates allow: no program is faster, and none is quite as fast.
+// Estimate is the prediction for an experiment on one chip from the compiler's figures. Seconds and hours are lower
+// bounds by the roofline model, that is, by the peak rates of the chip. Real programs are slower.
 type Estimate struct {
 	Topology       string            `json:"topology"`
 	Libtpu         string            `json:"libtpu_sha256"`
-	Rows           int               `json:"rows"`  // that the chip computes at once
-	Parts          int               `json:"parts"` // of a batch, one after another on the chip
+	Rows           int               `json:"rows"`  // number of rows that the chip computes at once
+	Parts          int               `json:"parts"` // number of parts of a batch, which are computed one after another
 	EvalRows       int               `json:"eval_rows"`
 	Programs       []ProgramEstimate `json:"programs"`
-	CompileSeconds float64           `json:"compile_seconds"` // of all programs, when each was compiled
+	CompileSeconds float64           `json:"compile_seconds"` // sum over all programs, at the time when each was compiled
 	CPUSeconds     float64           `json:"compile_cpu_seconds"`
 	HBMNeeded      int64             `json:"hbm_needed_bytes"`
 	HBMAvailable   int64             `json:"hbm_available_bytes"`
 	Fits           bool              `json:"fits"`
 	FLOPsPerStep   float64           `json:"flops_per_step"`
 	BytesPerStep   float64           `json:"bytes_per_step"`
-	FLOPSeconds    float64           `json:"flop_seconds_per_step"` // the bound by FLOP
-	ByteSeconds    float64           `json:"byte_seconds_per_step"` // the bound by bytes
+	FLOPSeconds    float64           `json:"flop_seconds_per_step"` // lower bound by floating-point operations
+	ByteSeconds    float64           `json:"byte_seconds_per_step"` // lower bound by memory traffic
 	StepSeconds    float64           `json:"seconds_per_step"`
-	Bound          string            `json:"bound"` // BoundFLOP or BoundBytes: which of the two a step meets
-	Hours          float64           `json:"hours"` // of the whole run, evaluations included
+	Bound          string            `json:"bound"` // the greater of the two bounds: BoundFLOP or BoundBytes
+	Hours          float64           `json:"hours"` // of the whole run, including evaluations
 }
 
-// What bounds a step.
+// Values of Estimate.Bound.
 const (
 	BoundFLOP  = "flop"
 	BoundBytes = "bytes"
 )
 
-// ProgramEstimate is one program of an experiment.
+// ProgramEstimate is the prediction for one program of an experiment.
 type ProgramEstimate struct {
 	Name string `json:"name"`
 	Key  string `json:"key"`
 	Compiled
-	HBMNeeded   int64   `json:"hbm_needed_bytes"` // while it runs: its own and the rest of the training state
+	HBMNeeded   int64   `json:"hbm_needed_bytes"` // during an execution, including the rest of the training state
 	FLOPSeconds float64 `json:"flop_seconds"`
 	ByteSeconds float64 `json:"byte_seconds"`
 }
 
-// seconds is the least time of one execution.
+// seconds returns the lower bound of the time of one execution.
 func (p ProgramEstimate) seconds() float64 { return max(p.FLOPSeconds, p.ByteSeconds) }
 
-// estimate combines what the compiler said of a job's programs. After a program that was refused the others may be missing.
+// estimate combines the figures of a job's programs. If one program was refused, others may be missing.
 func estimate(j Job, t Topology, library string, compiled map[string]Compiled) Estimate {
-	e := Estimate{Topology: t.Name, Libtpu: library, Rows: j.Rows, Parts: j.Parts(), EvalRows: j.EvalRows, HBMAvailable: t.Chip.HBM, Fits: true}
+	e := Estimate{
+		Topology:     t.Name,
+		Libtpu:       library,
+		Rows:         j.Rows,
+		Parts:        j.Parts(),
+		EvalRows:     j.EvalRows,
+		HBMAvailable: t.Chip.HBM,
+		Fits:         true,
+	}
 	var code int64
 	for _, c := range compiled {
 		code += c.Code
@@ -94,13 +102,13 @@ func estimate(j Job, t Topology, library string, compiled map[string]Compiled) E
 	return e
 }
 
-// elsewhere are the bytes of the training state that lie on the chip and are no arguments of the program. There are two
-// carries: a step writes into the one that the step before has left.
+// elsewhere returns the bytes of the training state that lie on the chip and are not arguments of the program. There are
+// two carries: a step writes into the memory of the carry before the last.
 func elsewhere(j Job, name string) int64 {
 	s := j.Spec
 	s.GlobalBatchSize = j.Rows
 	weights := 4 * s.Params()
-	trained := 3 * weights // with both moments
+	trained := 3 * weights // the weights and both moments
 	if s.EMA {
 		trained += weights
 	}
@@ -112,19 +120,19 @@ func elsewhere(j Job, name string) int64 {
 		return trained - weights
 	case apply:
 		return all + carry - trained
-	default: // an evaluation has one copy of the weights
+	default: // an evaluation needs one copy of the weights
 		return all + carry - weights
 	}
 }
 
-// evaluations is how often the program of an evaluation runs in the whole run.
+// evaluations returns how often the program of the evaluation is executed in the whole run.
 func evaluations(j Job) float64 {
 	batches := func(n int) float64 { return math.Ceil(float64(j.Spec.EvaluatedPuzzles(n)) / float64(j.EvalRows)) }
 	all := float64(j.Spec.Iterations())*batches(j.Spec.EvalPuzzles) + batches(j.Spec.FinalEvalPuzzles)
 	return all * float64(j.Spec.HaltMaxSteps)
 }
 
-// Problem says why an experiment does not fit; empty where it does.
+// Problem says why an experiment does not fit; it is empty if the experiment fits.
 func (e Estimate) Problem() string {
 	if e.Fits {
 		return ""
@@ -132,13 +140,15 @@ func (e Estimate) Problem() string {
 	for _, p := range e.Programs {
 		switch {
 		case p.Refused != nil:
-			return fmt.Sprintf("the temporary values of its program %q at %d rows need %s of HBM, the chip has %s", p.Name, e.Rows, GiB(e.HBMNeeded), GiB(e.HBMAvailable))
+			return fmt.Sprintf("the temporary values of its program %q at %d rows need %s of HBM, the chip has %s",
+				p.Name, e.Rows, GiB(e.HBMNeeded), GiB(e.HBMAvailable))
 		case p.HBMNeeded > e.HBMAvailable:
-			return fmt.Sprintf("with its program %q at %d rows it needs %s of HBM, the chip has %s", p.Name, e.Rows, GiB(e.HBMNeeded), GiB(e.HBMAvailable))
+			return fmt.Sprintf("with its program %q at %d rows it needs %s of HBM, the chip has %s",
+				p.Name, e.Rows, GiB(e.HBMNeeded), GiB(e.HBMAvailable))
 		}
 	}
 	return ""
 }
 
-// GiB is a size for people, in the compiler's units.
+// GiB formats a number of bytes in GiB, the unit of the compiler's messages.
 func GiB(bytes int64) string { return fmt.Sprintf("%.2f GiB", float64(bytes)/(1<<30)) }

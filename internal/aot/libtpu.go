@@ -21,11 +21,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Supported says why this program cannot compile for a TPU.
+// Supported returns nil if this build can compile for a TPU, else ErrUnsupported.
 func Supported() error { return nil }
 
-// Child is the child process: it reads one request, compiles it in this process and writes the answer to standard
-// output, which from then on is standard error for everybody else. The process has to end afterwards.
+// Child is the body of the child process. It reads one request, compiles it in this process and writes the answer to
+// standard output. From then on, other writes to standard output go to standard error. The process must end afterwards.
 func Child(in io.Reader) error {
 	var r request
 	if err := json.NewDecoder(in).Decode(&r); err != nil {
@@ -39,7 +39,7 @@ func Child(in io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("keep standard output: %w", err)
 	}
-	if err := unix.Dup3(2, 1, 0); err != nil { // libtpu prints
+	if err := unix.Dup3(2, 1, 0); err != nil { // libtpu prints to standard output
 		return fmt.Errorf("keep standard output: %w", err)
 	}
 	out := os.NewFile(uintptr(fd), "answer")
@@ -50,7 +50,7 @@ func Child(in io.Reader) error {
 	return nil
 }
 
-// compile loads libtpu into this process. What it allocates is never freed.
+// compile loads libtpu into this process and compiles. The memory that it allocates is never freed.
 func compile(r request, topology Topology) answer {
 	var create [3]C.PJRT_NamedValue
 	n := 0
@@ -64,7 +64,7 @@ func compile(r request, topology Topology) answer {
 		C.aot_int(&create[n+1], C.CString("num_slices"), 1)
 		n += 2
 	}
-	// The array lives in C's memory, as what it points to does.
+	// The array must be in C memory, because it contains pointers to C memory.
 	options := (*C.PJRT_NamedValue)(C.CBytes(unsafe.Slice((*byte)(unsafe.Pointer(&create)), int(unsafe.Sizeof(create)))))
 	code, flags := r.Program.Code, r.Program.Options
 	begin := time.Now()

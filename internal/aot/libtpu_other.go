@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// Supported says why this program cannot compile for a TPU.
+// Supported returns ErrUnsupported on this platform.
 func Supported() error { return ErrUnsupported }
 
-// Child is not possible here.
+// Child returns ErrUnsupported on this platform.
 func Child(io.Reader) error { return ErrUnsupported }

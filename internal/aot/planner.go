@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// Progress is how far a planner is, told before each compilation and after the last.
+// Progress is the progress of a Planner. It is reported before each compilation and after the last one.
 type Progress struct {
-	Done, Total int           // programs that are not in the cache
-	Next        string        // "gradients of e1_1_baseline"; empty at the end
-	Left        time.Duration // for all that is not done, judged by what is; 0: not known yet
+	Done, Total int           // numbers of programs that were not in the cache
+	Next        string        // the next program, such as "gradients of e1_1_baseline"; empty at the end
+	Left        time.Duration // estimated time for the remaining programs; 0 = not known yet
 }
 
-// Planner compiles the programs of jobs, each distinct one once, and keeps what it learns.
+// Planner compiles the programs of jobs, each distinct program once, and caches the results.
 type Planner struct {
 	Compiler Compiler
 	Cache    Cache
-	Progress func(Progress) // nil: nobody listens
+	Progress func(Progress) // may be nil
 }
 
 // task is one program of a job.
@@ -29,8 +29,8 @@ type task struct {
 	program   Program
 }
 
-// Estimate returns an estimate for every job. The gradients of all jobs come first, for what does not fit mostly shows in
-// them. Of a job whose program is refused the other programs are left out.
+// Estimate returns an estimate for every job. It compiles the gradients of all jobs first, because most jobs that do not
+// fit fail there. If a program of a job is refused, the other programs of that job are not compiled.
 func (p Planner) Estimate(ctx context.Context, jobs []Job) ([]Estimate, error) {
 	library, err := HashFile(p.Compiler.Library)
 	if err != nil {
@@ -43,7 +43,7 @@ func (p Planner) Estimate(ctx context.Context, jobs []Job) ([]Estimate, error) {
 		for i, j := range jobs {
 			program, ok := j.Programs[name]
 			if !ok {
-				continue // frozen weights
+				continue // the weights are frozen
 			}
 			t := task{i, name, program.Key(), program}
 			if c, ok := p.Cache.Get(t.key, library, topology.Name); ok {
@@ -61,7 +61,7 @@ func (p Planner) Estimate(ctx context.Context, jobs []Job) ([]Estimate, error) {
 		}
 		c, ok := known[t.key]
 		if !ok {
-			if work.done == 0 { // a wrong topology is said at once
+			if work.done == 0 { // reports a wrong topology before a long compilation
 				if err := p.Compiler.Check(ctx); err != nil {
 					return nil, err
 				}
@@ -93,7 +93,7 @@ func (p Planner) Estimate(ctx context.Context, jobs []Job) ([]Estimate, error) {
 	return estimates, nil
 }
 
-// waiting are the lengths of the programs that are still to be compiled, each once.
+// waiting returns the lengths of the distinct programs that still have to be compiled, by their keys.
 func waiting(tasks []task, known map[string]Compiled, refused []bool) map[string]int {
 	lengths := map[string]int{}
 	for _, t := range tasks {
@@ -110,7 +110,7 @@ func (p Planner) tell(s Progress) {
 	}
 }
 
-// progress judges the time that is left by the length of code and what the programs before have taken.
+// progress estimates the remaining time from the lengths of the programs and the times of the finished ones.
 type progress struct {
 	done, length int
 	seconds      float64
@@ -135,7 +135,7 @@ func (w *progress) before(name string, waiting map[string]int) Progress {
 	return s
 }
 
-// Known returns the estimates of jobs whose programs the cache has, by any libtpu, and nil for the others. It compiles nothing.
+// Known returns estimates for the jobs whose programs are in the cache, by any libtpu, and nil for the others. It compiles nothing.
 func (c Cache) Known(topology Topology, jobs []Job) []*Estimate {
 	found := c.entries(topology.Name)
 	estimates := make([]*Estimate, len(jobs))
@@ -163,7 +163,8 @@ func (c Cache) Known(topology Topology, jobs []Job) []*Estimate {
 	return estimates
 }
 
-// entries are the compilations for a topology by the program's key; of several compilers the one that was used last.
+// entries returns the compilations for a topology by the program's key. If several compilers compiled a
+// program, the entry that was used last counts.
 func (c Cache) entries(topology string) map[string]entry {
 	found, when := map[string]entry{}, map[string]time.Time{}
 	paths, _ := filepath.Glob(filepath.Join(c.Dir, "*.json"))

@@ -11,33 +11,33 @@ import (
 	"trmsweep/internal/trm"
 )
 
-// The programs of an experiment, by the names of their modules.
+// Names of the programs of an experiment.
 const (
-	gradients = "gradients" // one supervision step forward and backward
-	apply     = "apply"     // the optimizers and the EMA
-	evaluate  = "evaluate"  // one supervision step forward
+	gradients = "gradients" // one supervision step, forward and backward
+	apply     = "apply"     // one update by the optimizers and of the EMA
+	evaluate  = "evaluate"  // one supervision step, forward only
 )
 
-// order is that in which they are compiled: the one that needs most memory first.
+// order is the order of compilation: the program that needs most memory comes first.
 var order = []string{gradients, apply, evaluate}
 
-// puzzleIdentifiers of every Sudoku data set: all puzzles share one.
+// puzzleIdentifiers is the number of puzzle identifiers of every Sudoku dataset: all puzzles share one.
 const puzzleIdentifiers = 1
 
 var moduleName = regexp.MustCompile(`^\s*module @(\w+)`)
 
-// Job is an experiment whose batch is computed in parts of some rows, and its programs.
+// Job is an experiment with its programs. The batch is computed in parts of Rows rows.
 type Job struct {
 	Spec     experiment.Spec
-	Rows     int // of one part
+	Rows     int // rows of one part
 	EvalRows int
-	Programs map[string]Program // by name
+	Programs map[string]Program // key: name of the program
 }
 
-// Parts is how many executions of the gradients' program make one batch.
+// Parts returns the number of executions of the gradients program for one batch.
 func (j Job) Parts() int { return (j.Spec.GlobalBatchSize + j.Rows - 1) / j.Rows }
 
-// NewJob captures the programs of an experiment that computes so many rows at once, 0 = the whole batch.
+// NewJob captures the programs of an experiment that computes this number of rows at once; 0 = the whole batch.
 func NewJob(s experiment.Spec, rows int) (Job, error) {
 	j := Job{Spec: s, Rows: s.GlobalBatchSize, EvalRows: s.EvalBatchSize, Programs: map[string]Program{}}
 	if rows > 0 {

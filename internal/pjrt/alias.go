@@ -10,9 +10,9 @@ import (
 	"sync"
 )
 
-// Module carries what GoMLX cannot say about a program: which results may take
-// the memory of which parameters. GoMLX writes the program's text, so the module
-// travels in the program's name, and Finish puts what it says into the text.
+// Module adds information to a program that GoMLX cannot express: which results may use
+// the memory of which parameters. GoMLX writes the program's text, so the module is
+// identified by a mark in the program's name, and Finish adds the information to the text.
 type Module struct {
 	name    string
 	number  int
@@ -23,14 +23,14 @@ type alias struct{ parameter, result int }
 
 const moduleMark = "__alias"
 
-// modules are those with aliases, by number. They stay: a process builds few programs.
+// modules maps numbers to the modules with aliases. Entries are never removed, because a process builds few programs.
 var modules struct {
 	sync.Mutex
 	next int
 	by   map[int][]alias
 }
 
-// NewModule prepares for a program of that name.
+// NewModule makes the module of a program with this name.
 func NewModule(name string) *Module {
 	modules.Lock()
 	defer modules.Unlock()
@@ -38,15 +38,15 @@ func NewModule(name string) *Module {
 	return &Module{name: name, number: modules.next}
 }
 
-// Name is the name to build the program under.
+// Name returns the name under which the program must be built: the original name and the mark.
 func (m *Module) Name() string { return m.name + moduleMark + strconv.Itoa(m.number) }
 
-// Original is the program's own name.
+// Original returns the program's name without the mark.
 func (m *Module) Original() string { return m.name }
 
-// Alias lets a result take the memory of a parameter of its type, where an execution
-// donates the parameter. Both are counted from 0, in the order of the program's.
-// It is called before the program is compiled.
+// Alias lets a result use the memory of a parameter of the same type in executions that
+// donate the parameter. Both are counted from 0 in the order of the program. It must be
+// called before the program is compiled.
 func (m *Module) Alias(parameter, result int) {
 	m.aliases = append(m.aliases, alias{parameter, result})
 	modules.Lock()
@@ -59,7 +59,7 @@ func (m *Module) Alias(parameter, result int) {
 
 var marked = regexp.MustCompile(`^module @(\w+?)` + moduleMark + `(\d+)\b`)
 
-// Finish returns the text of a program under its own name and with its aliases. What has no mark is returned as it is.
+// Finish returns the text of a program with its original name and its aliases. A text without a mark is returned unchanged.
 func Finish(code []byte) []byte {
 	at := marked.FindSubmatchIndex(code)
 	if at == nil {
@@ -84,14 +84,14 @@ func Finish(code []byte) []byte {
 	return aliased
 }
 
-// value is a parameter or result in the text of a function's signature.
+// value is a parameter or a result in the signature of a function.
 type value struct {
 	kind string // its type
-	end  int    // of its type, in the text
-	dict int    // begin of its attributes' braces, -1 without
+	end  int    // index of the end of its type in the text
+	dict int    // index of the opening brace of its attributes, -1 if it has none
 }
 
-// writeAliases gives parameters of the main function the attribute tf.aliasing_output.
+// writeAliases adds the attribute tf.aliasing_output to parameters of the main function.
 func writeAliases(code []byte, aliases []alias) ([]byte, error) {
 	const head = "func.func @main("
 	begin := bytes.Index(code, []byte(head))
@@ -119,7 +119,8 @@ func writeAliases(code []byte, aliases []alias) ([]byte, error) {
 	done := 0
 	for _, a := range aliases {
 		if a.parameter < 0 || a.parameter >= len(parameters) || a.result < 0 || a.result >= len(results) {
-			return nil, fmt.Errorf("alias of parameter %d and result %d in a program of %d and %d", a.parameter, a.result, len(parameters), len(results))
+			return nil, fmt.Errorf("alias of parameter %d and result %d in a program of %d and %d",
+				a.parameter, a.result, len(parameters), len(results))
 		}
 		p, r := parameters[a.parameter], results[a.result]
 		if p.kind != r.kind {
@@ -137,12 +138,12 @@ func writeAliases(code []byte, aliases []alias) ([]byte, error) {
 	return append(out, code[done:]...), nil
 }
 
-// parseValues reads "%name: type {attributes}, ..." or "type {attributes}, ..." up to the closing
-// parenthesis or the function's body, and returns where that stands.
+// parseValues parses "%name: type {attributes}, ..." or "type {attributes}, ..." up to the
+// closing parenthesis or the function's body, and returns the index of that.
 func parseValues(code []byte, from int) (values []value, end int, err error) {
 	depth, inString := 0, false
 	v := value{dict: -1}
-	begin := from // of the type
+	begin := from // index of the type
 	finish := func(i int) {
 		if v.dict < 0 {
 			v.end = i
@@ -167,7 +168,7 @@ func parseValues(code []byte, from int) (values []value, end int, err error) {
 			finish(i)
 			return values, i, nil
 		case c == '{' && depth == 0:
-			if bytes.HasPrefix(code[i:], []byte("{\n")) && code[from-1] != '(' { // the body, after one result without parentheses
+			if bytes.HasPrefix(code[i:], []byte("{\n")) && code[from-1] != '(' { // the body follows a single result without parentheses
 				finish(i)
 				return values, i, nil
 			}

@@ -20,24 +20,24 @@ import (
 	"time"
 )
 
-// A Cache keeps programs as a compiler has made them, so that a process that
-// starts again need not compile: in a folder of this machine, and in a store that
-// other machines share. A compiled program is code that is executed when it is
-// found: who can write to the folder or the store can run code here.
+// Cache stores compiled programs, so that a process that starts again need not compile
+// them: in a folder of this machine, and optionally in a Store that other machines share.
+// Compiled programs are executed when they are found: anyone who can write to the folder
+// or the store can run code in this process.
 //
-// An entry is a file of its key's name: one line (format, key, hash and size of
-// what follows), then the program. Files are only ever created whole, so any
+// An entry is a file whose name is its key. It consists of one line (format, key, hash and
+// size of the program) and the program. Files are created whole by a rename, so that any
 // number of processes may share a folder.
 //
-// A plugin may crash on a program instead of refusing it: while it loads it, or
-// in the first execution, as when the program has instructions that the
-// processor lacks. During both a file KEY.trying-* stands beside the entry,
-// locked by the process. If such a file is there and not locked, its process
-// died: the entry is dropped, and the program's hash is noted in KEY.died. A
-// program that is noted twice is not loaded on this machine again; once may have
-// been chance, as when processes are killed. An execution clears the notes.
-// Between loading and the first execution there is no file: hours may pass before
-// an evaluation, and a process that is killed in them says nothing of the program.
+// A plugin may crash on a program instead of refusing it, while it loads the program or in
+// the first execution, for example if the processor lacks instructions that the program
+// uses. During both, a file KEY.trying-*, locked by the process, lies beside the entry. If
+// such a file exists without a lock, its process died: the entry is removed, and the hash
+// of the program is recorded in KEY.died. A program that is recorded twice is not loaded on
+// this machine any more; a single death may have another cause, such as a kill. A
+// successful execution clears the record. Between loading and the first execution, which
+// may be hours, there is no such file: a process that is killed then says nothing about
+// the program.
 type Cache struct {
 	dir     string
 	max     int64
@@ -47,23 +47,23 @@ type Cache struct {
 
 	mu      sync.Mutex
 	flights map[string]*flight
-	bad     map[string]bool // keys whose entry could not be used: what is compiled now replaces the store's
+	bad     map[string]bool // keys whose entry was unusable: the newly compiled program replaces that of the store
 }
 
-// Store is where machines share compiled programs. Methods are safe for concurrent use.
+// Store is the storage through which machines share compiled programs. Its methods must be safe for concurrent use.
 type Store interface {
-	// Get returns fs.ErrNotExist, wrapped, for a name that is not there.
+	// Get returns an error that wraps fs.ErrNotExist if there is no such name.
 	Get(ctx context.Context, name string) ([]byte, error)
-	// Put stores data. Where something has the name already it stays, without an error, unless replace is set.
+	// Put stores data. If the name exists, Put keeps the existing data and returns no error, unless replace is set.
 	Put(ctx context.Context, name string, data []byte, replace bool) error
 	Has(ctx context.Context, name string) (bool, error)
 }
 
-// CacheOptions say where compiled programs are kept.
+// CacheOptions are the options of OpenCache.
 type CacheOptions struct {
-	Dir      string       // created if it is missing; must be closed to other users
-	MaxBytes int64        // of all entries in Dir; 0 = 4 GiB
-	Store    Store        // nil for none
+	Dir      string       // folder; created if it is missing; other users must not be able to write to it
+	MaxBytes int64        // limit for all entries in Dir; 0 = 4 GiB
+	Store    Store        // nil = programs are not shared
 	Logger   *slog.Logger // nil = slog.Default()
 }
 
@@ -72,14 +72,14 @@ const (
 	diedMark     = ".died"
 	cacheFormat  = "trmsweep-compiled-1"
 	defaultBytes = 4 << 30
-	// A store that does not answer in these times costs a compilation, or leaves other machines to compile.
+	// If the store does not answer in time, this process compiles, or other machines must.
 	getTimeout = 2 * time.Minute
 	putTimeout = 10 * time.Minute
-	// A process that compiles for longer is not waited for.
+	// This is the longest time to wait for another process that compiles the same program.
 	compilePatience = 20 * time.Minute
 )
 
-// OpenCache makes sure of the folder. The error says why programs cannot be kept there.
+// OpenCache creates and checks the folder. It returns an error if programs cannot be stored there safely.
 func OpenCache(o CacheOptions) (*Cache, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of compiled programs: %w", err)
@@ -94,14 +94,21 @@ func OpenCache(o CacheOptions) (*Cache, error) {
 	if err := closed(info); err != nil {
 		return nil, fmt.Errorf("the folder of compiled programs, %s, %w: what is in it is executed; chmod 700 it, or use another", o.Dir, err)
 	}
-	c := &Cache{dir: o.Dir, max: cmp.Or(o.MaxBytes, defaultBytes), store: o.Store, log: o.Logger, flights: map[string]*flight{}, bad: map[string]bool{}}
+	c := &Cache{
+		dir:     o.Dir,
+		max:     cmp.Or(o.MaxBytes, defaultBytes),
+		store:   o.Store,
+		log:     o.Logger,
+		flights: map[string]*flight{},
+		bad:     map[string]bool{},
+	}
 	if c.log == nil {
 		c.log = slog.Default()
 	}
 	return c, nil
 }
 
-// Wait waits until what was compiled is in the store, or ctx ends.
+// Wait waits until the programs that were compiled are in the store, or until ctx ends.
 func (c *Cache) Wait(ctx context.Context) {
 	if c == nil {
 		return
@@ -117,7 +124,7 @@ func (c *Cache) Wait(ctx context.Context) {
 	}
 }
 
-// closed says what lets others write to a file or folder.
+// closed returns an error if other users can write to a file or folder.
 func closed(info fs.FileInfo) error {
 	if info.Mode()&0o022 != 0 {
 		return fmt.Errorf("can be written by others (mode %s)", info.Mode())
@@ -128,13 +135,13 @@ func closed(info fs.FileInfo) error {
 	return nil
 }
 
-// flight is one key that goroutines of this process want.
+// flight is a key that goroutines of this process are working on.
 type flight struct {
 	mu   sync.Mutex
 	want int
 }
 
-// lock keeps other goroutines of this process from the key until the function returned is called.
+// lock excludes other goroutines of this process from the key until unlock is called.
 func (c *Cache) lock(key string) (unlock func()) {
 	c.mu.Lock()
 	f := c.flights[key]
@@ -155,8 +162,9 @@ func (c *Cache) lock(key string) (unlock func()) {
 	}
 }
 
-// alone waits until no other process of this machine compiles for the key, so that processes that start
-// together compile once. waited: another one did, and what it made may be there now.
+// alone waits until no other process of this machine compiles for the key, so that only one of
+// several processes that start together compiles. waited says that another process did; its
+// program may be in the folder now.
 func (c *Cache) alone(key string) (release func(), waited bool) {
 	f, err := os.OpenFile(c.path(key)+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -166,7 +174,7 @@ func (c *Cache) alone(key string) (release func(), waited bool) {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
 			return func() {
-				_ = os.Remove(f.Name()) // who waits for the removed file compiles beside a third one at worst
+				_ = os.Remove(f.Name()) // at worst, a process that waits for the removed file compiles at the same time as another one
 				_ = f.Close()
 			}, waited
 		}
@@ -180,26 +188,26 @@ func (c *Cache) alone(key string) (release func(), waited bool) {
 
 func (c *Cache) path(key string) string { return filepath.Join(c.dir, key) }
 
-// Where a compiled program came from.
+// Sources of a compiled program, see Compiled.From.
 const (
 	FromCompiler = "compiler"
 	FromFolder   = "folder"
 	FromStore    = "store"
 )
 
-// compiled is a program as a plugin has serialized it.
+// compiled is a program in the form in which the plugin serialized it.
 type compiled struct {
 	program []byte
-	hash    string // of program
+	hash    string // SHA-256 of program
 	from    string
 }
 
-// get returns a compiled program, nil where there is none that may be loaded.
+// get returns a compiled program from the folder or the store, nil if there is none that may be loaded.
 func (c *Cache) get(key string) *compiled {
 	c.bury(key)
 	if found, _, err := c.read(key); err == nil {
 		now := time.Now()
-		_ = os.Chtimes(c.path(key), now, now) // used last
+		_ = os.Chtimes(c.path(key), now, now) // evict compares these times
 		c.share(key, nil)
 		found.from = FromFolder
 		return found
@@ -229,7 +237,7 @@ func (c *Cache) get(key string) *compiled {
 	return found
 }
 
-// put keeps a compiled program.
+// put stores a compiled program in the folder and in the store.
 func (c *Cache) put(key string, program []byte) {
 	sum := hash(program)
 	if c.died(key, sum) {
@@ -240,7 +248,7 @@ func (c *Cache) put(key string, program []byte) {
 	c.share(key, entry)
 }
 
-// drop removes an entry that cannot be used, and says why.
+// drop removes an entry that cannot be used, and logs the reason.
 func (c *Cache) drop(key string, why error) {
 	c.log.Warn("a compiled program is dropped from the cache", "key", key, "error", why)
 	c.setBad(key)
@@ -262,7 +270,7 @@ func hash(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// read returns the program in the folder.
+// read returns the program from the folder.
 func (c *Cache) read(key string) (found *compiled, entry []byte, err error) {
 	info, err := os.Lstat(c.path(key))
 	if err != nil {
@@ -281,7 +289,7 @@ func (c *Cache) read(key string) (found *compiled, entry []byte, err error) {
 	return found, entry, err
 }
 
-// check returns the program in an entry if it is whole, of this key, and not known to crash here.
+// check returns the program of an entry if it is complete, belongs to this key, and is not known to crash here.
 func (c *Cache) check(key string, entry []byte) (*compiled, error) {
 	first, program, _ := bytes.Cut(entry, []byte("\n"))
 	sum := hash(program)
@@ -294,7 +302,7 @@ func (c *Cache) check(key string, entry []byte) (*compiled, error) {
 	return &compiled{program: program, hash: sum}, nil
 }
 
-// write puts an entry into the folder and removes those used longest ago beyond the limit.
+// write puts an entry into the folder and removes the least recently used entries beyond the limit.
 func (c *Cache) write(key string, entry []byte) {
 	if err := writeAtomically(c.path(key), entry); err != nil {
 		c.log.Warn("a compiled program is not kept", "key", key, "error", err)
@@ -303,7 +311,7 @@ func (c *Cache) write(key string, entry []byte) {
 	c.evict(key)
 }
 
-// share puts an entry into the store in the background, unless a good one is there. A nil entry is read from the folder.
+// share puts an entry into the store in the background, unless the store has a good one. A nil entry is read from the folder first.
 func (c *Cache) share(key string, entry []byte) {
 	if c.store == nil {
 		return
@@ -332,7 +340,7 @@ func (c *Cache) share(key string, entry []byte) {
 
 var keyName = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-// evict removes the entries used longest ago until the others fit, but for `keep`.
+// evict removes the least recently used entries until the others fit the limit. It never removes `keep`.
 func (c *Cache) evict(keep string) {
 	files, err := os.ReadDir(c.dir)
 	if err != nil {
@@ -362,7 +370,7 @@ func (c *Cache) evict(keep string) {
 	}
 }
 
-// trying marks that this process is about to have its plugin load or first execute the program. lived removes the mark.
+// trying records that the plugin is about to load or first execute the program. lived removes the record.
 func (c *Cache) trying(key, hash string) (lived func(), err error) {
 	f, err := os.CreateTemp(c.dir, newPrefix+"*")
 	if err != nil {
@@ -374,7 +382,7 @@ func (c *Cache) trying(key, hash string) (lived func(), err error) {
 		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	}
 	if err == nil {
-		err = os.Rename(f.Name(), mark) // nobody sees it unlocked
+		err = os.Rename(f.Name(), mark) // the file gets its name after it was locked
 	}
 	if err != nil {
 		_ = os.Remove(f.Name())
@@ -387,10 +395,10 @@ func (c *Cache) trying(key, hash string) (lived func(), err error) {
 	}, nil
 }
 
-// executed clears the notes of processes that died: the program runs here.
+// executed clears the record of processes that died, because the program does run here.
 func (c *Cache) executed(key string) { _ = os.Remove(c.path(key) + diedMark) }
 
-// bury drops the entry if a process died of it.
+// bury removes the entry if a process died while it loaded or first executed the program.
 func (c *Cache) bury(key string) {
 	marks, _ := filepath.Glob(c.path(key) + tryingMark + "*")
 	for _, mark := range marks {
@@ -399,7 +407,7 @@ func (c *Cache) bury(key string) {
 			continue
 		}
 		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
-			if hash, err := os.ReadFile(mark); err == nil { // still there: its process did not remove it
+			if hash, err := os.ReadFile(mark); err == nil { // the process did not remove the file, so it died
 				c.drop(key, errors.New("a process died while it loaded or first executed it"))
 				c.remember(key, string(hash))
 				_ = os.Remove(mark)
@@ -409,7 +417,7 @@ func (c *Cache) bury(key string) {
 	}
 }
 
-// remember notes that a process died of the program.
+// remember records that a process died with the program.
 func (c *Cache) remember(key, hash string) {
 	f, err := os.OpenFile(c.path(key)+diedMark, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -419,13 +427,13 @@ func (c *Cache) remember(key, hash string) {
 	_ = f.Close()
 }
 
-// died says whether processes of this machine die of the program.
+// died says whether several processes of this machine died with the program.
 func (c *Cache) died(key, hash string) bool {
 	notes, err := os.ReadFile(c.path(key) + diedMark)
 	return err == nil && strings.Count(string(notes), hash) > 1
 }
 
-// hashes is the file that remembers hashes of plugins.
+// hashes returns the path of the file in which hashes of plugins are stored.
 func (c *Cache) hashes() string {
 	if c == nil {
 		return ""

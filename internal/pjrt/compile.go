@@ -19,7 +19,7 @@ import (
 	"unsafe"
 )
 
-// trmsweepCompile stands for PJRT_Client_Compile. Whatever goes wrong here, the plugin's own function is called.
+// trmsweepCompile replaces PJRT_Client_Compile. If anything fails here, it calls the plugin's own function.
 //
 //export trmsweepCompile
 func trmsweepCompile(slot C.int, args *C.PJRT_Client_Compile_Args) (e *C.PJRT_Error) {
@@ -35,13 +35,13 @@ func trmsweepCompile(slot C.int, args *C.PJRT_Client_Compile_Args) (e *C.PJRT_Er
 	return e
 }
 
-// job is one program to be compiled.
+// job is one program to compile.
 type job struct {
 	plugin *Plugin
 	client *Client
 	args   *C.PJRT_Client_Compile_Args
-	code   []byte // finished
-	key    string // in the cache
+	code   []byte // result of Finish
+	key    string // key in the cache
 	begin  time.Time
 }
 
@@ -62,7 +62,7 @@ func (p *Plugin) compile(args *C.PJRT_Client_Compile_Args) *C.PJRT_Error {
 		return j.compile()
 	}
 	cache := client.settings.Cache
-	defer cache.lock(j.key)() // one compiles, others then load
+	defer cache.lock(j.key)() // one goroutine compiles, the others load its program
 	fresh := dumps(os.Getenv)
 	if !fresh && j.load() {
 		return nil
@@ -79,13 +79,16 @@ func (p *Plugin) compile(args *C.PJRT_Client_Compile_Args) *C.PJRT_Error {
 	return e
 }
 
-// key names everything that decides what the compiler makes.
+// key hashes everything that decides the result of the compiler.
 func (c *Client) key(format string, code, options []byte) (string, error) {
 	sum, err := c.plugin.SHA256(c.settings.Cache)
 	if err != nil {
 		return "", err
 	}
-	parts := []any{cacheFormat, format, code, options, sum, c.plugin.Major, c.plugin.Minor, c.Platform, c.Version, c.Devices, c.Kinds, flags(os.Getenv)}
+	parts := []any{
+		cacheFormat, format, code, options, sum, c.plugin.Major, c.plugin.Minor,
+		c.Platform, c.Version, c.Devices, c.Kinds, flags(os.Getenv),
+	}
 	if c.Platform == "cpu" {
 		cpu := thisProcessor()
 		parts = append(parts, runtime.GOOS, cpu.model, cpu.features, runtime.NumCPU(), c.settings.Pool)
@@ -102,18 +105,18 @@ func (c *Client) key(format string, code, options []byte) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// compile has the plugin compile.
+// compile lets the plugin compile the program.
 func (j *job) compile() *C.PJRT_Error {
 	e := C.trm_compile_code(j.plugin.slot, j.args, chars(j.code), C.size_t(len(j.code)))
 	if e == nil {
-		j.plugin.try(j.args.executable, nil) // a loaded one that is gone may have been at this address
+		j.plugin.try(j.args.executable, nil) // a program that was freed may have had the same address
 		memory, _ := j.memory(j.args.executable)
 		j.tell(FromCompiler, memory)
 	}
 	return e
 }
 
-// load takes the program from the cache. False: it must be compiled.
+// load takes the program from the cache. If it returns false, the program must be compiled.
 func (j *job) load() bool {
 	cache := j.client.settings.Cache
 	found := cache.get(j.key)
@@ -132,7 +135,7 @@ func (j *job) load() bool {
 		return false
 	}
 	memory, err := j.memory(loaded)
-	if err != nil { // go-xla asks for it, too
+	if err != nil { // go-xla asks for the memory figures too
 		C.trm_unload(j.plugin.slot, loaded)
 		cache.drop(j.key, fmt.Errorf("the plugin says nothing of its memory: %w", err))
 		return false
@@ -143,7 +146,7 @@ func (j *job) load() bool {
 	return true
 }
 
-// save keeps what was compiled. A plugin that cannot serialize says so once.
+// save stores the compiled program in the cache. If the plugin cannot serialize, that is logged once.
 func (j *job) save() {
 	defer unharmed("keep a compiled program")
 	cache := j.client.settings.Cache
@@ -160,12 +163,12 @@ func (j *job) save() {
 	}
 }
 
-// chars hands bytes to a C function for the time of the call.
+// chars passes bytes to a C function for the duration of the call.
 func chars(b []byte) *C.char { return (*C.char)(unsafe.Pointer(unsafe.SliceData(b))) }
 
 var moduleName = regexp.MustCompile(`^\s*module @(\w+)`)
 
-// memory is what the compiler says of a program.
+// memory asks the compiler for the memory that a program needs.
 func (j *job) memory(loaded *C.PJRT_LoadedExecutable) (Memory, error) {
 	var m C.trm_memory
 	err := j.plugin.err(C.trm_memory_of(j.plugin.slot, loaded, &m))
@@ -178,7 +181,7 @@ func (j *job) memory(loaded *C.PJRT_LoadedExecutable) (Memory, error) {
 	}, err
 }
 
-// tell says that the program is ready.
+// tell calls Settings.Compiled.
 func (j *job) tell(from string, memory Memory) {
 	if j.client == nil || j.client.settings.Compiled == nil {
 		return

@@ -1,16 +1,16 @@
 package pjrt
 
-// Compiled tells of a program that is ready to be executed.
+// Compiled describes a program that is ready to be executed.
 type Compiled struct {
-	Program string  // its name
+	Program string  // name of the program
 	From    string  // FromCompiler, FromFolder or FromStore
-	Seconds float64 // until it was ready, waiting for another goroutine's compilation included
-	Key     string  // in the cache, "" without one
+	Seconds float64 // until the program was ready, including the time of waiting for another goroutine
+	Key     string  // key in the cache, "" if there is no cache
 	Memory  Memory
 }
 
-// Memory is what the compiler says a program needs on a device, in bytes.
+// Memory is the memory in bytes that a program needs on a device, by the compiler's account.
 type Memory struct {
 	Code, Arguments, Outputs, Temporary int64
-	Alias                               int64 // of Outputs: in the memory of arguments
+	Alias                               int64 // part of Outputs that uses the memory of arguments
 }

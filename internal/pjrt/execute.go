@@ -7,13 +7,13 @@ package pjrt
 */
 import "C"
 
-// trial is a program that was loaded from a cache and not yet executed.
+// trial is a program that was loaded from a cache and has not been executed yet.
 type trial struct {
 	cache     *Cache
 	key, hash string
 }
 
-// try puts a program on trial; nil ends it. While none of a plugin is on trial its executions do not come through here.
+// try registers a program as a trial; nil removes it. As long as a plugin has no trials, its executions do not pass through this package.
 func (p *Plugin) try(loaded *C.PJRT_LoadedExecutable, t *trial) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -25,7 +25,7 @@ func (p *Plugin) try(loaded *C.PJRT_LoadedExecutable, t *trial) {
 	C.trm_on_trial(p.slot, C.int(len(p.trials)))
 }
 
-// trmsweepExecute stands for PJRT_LoadedExecutable_Execute while programs are on trial.
+// trmsweepExecute replaces PJRT_LoadedExecutable_Execute while there are trials.
 //
 //export trmsweepExecute
 func trmsweepExecute(slot C.int, args *C.PJRT_LoadedExecutable_Execute_Args) *C.PJRT_Error {
@@ -39,7 +39,7 @@ func trmsweepExecute(slot C.int, args *C.PJRT_LoadedExecutable_Execute_Args) *C.
 	return e
 }
 
-// begin marks the first execution of a program that is on trial, and returns what to call when it has ended; nil for other programs.
+// begin records the first execution of a trial and returns the function to call at its end; nil for other programs.
 func (p *Plugin) begin(loaded *C.PJRT_LoadedExecutable) (end func(executed bool)) {
 	defer unharmed("execute a program")
 	p.mu.Lock()
@@ -56,7 +56,7 @@ func (p *Plugin) begin(loaded *C.PJRT_LoadedExecutable) (end func(executed bool)
 	return func(executed bool) {
 		defer unharmed("end an execution")
 		lived()
-		if executed { // an error, as for lack of memory, says nothing of the program
+		if executed { // a failure, for example for lack of memory, says nothing about the program
 			t.cache.executed(t.key)
 			p.try(loaded, nil)
 		}

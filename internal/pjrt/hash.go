@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// fileHash is what was known of a file when its hash was taken.
+// fileHash is the hash of a file with the file's properties at that time.
 type fileHash struct {
 	Path    string    `json:"path"`
 	Size    int64     `json:"size"`
@@ -25,9 +25,9 @@ var (
 	hashes = map[string]fileHash{}
 )
 
-// hashFile is the SHA-256 of a file, in hexadecimal. It reads a file of hundreds
-// of megabytes once for each size and time of change: in this process, and in
-// all that share the file `remember` ("" for none).
+// hashFile returns the SHA-256 of a file in hexadecimal. A file of hundreds of megabytes is
+// read only once for each size and modification time: by this process, and by all
+// processes that share the file `remember` ("" for none).
 func hashFile(path, remember string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -45,7 +45,7 @@ func hashFile(path, remember string) (string, error) {
 	kept := map[string]fileHash{}
 	if remember != "" {
 		if data, err := os.ReadFile(remember); err == nil {
-			_ = json.Unmarshal(data, &kept) // what cannot be read is computed again
+			_ = json.Unmarshal(data, &kept) // hashes that cannot be parsed are computed again
 		}
 	}
 	if h := kept[path]; same(h) {
@@ -66,7 +66,7 @@ func hashFile(path, remember string) (string, error) {
 	if remember != "" {
 		kept[path] = now
 		if data, err := json.Marshal(kept); err == nil {
-			_ = writeAtomically(remember, data) // a convenience
+			_ = writeAtomically(remember, data) // if it fails, the hash is computed again next time
 		}
 	}
 	return now.SHA256, nil

@@ -13,11 +13,11 @@ import (
 	"sync"
 )
 
-// processor says what a compiler of this machine's processor looks at.
+// processor describes this machine's processor as far as a compiler depends on it.
 type processor struct {
-	model    string // maker, family and model
-	features string // every feature that the system names
-	vectors  string // those that decide which instructions compute
+	model    string // vendor, family and model
+	features string // every feature that the system lists
+	vectors  string // the features that decide which instructions compute
 }
 
 // thisProcessor is read once.
@@ -30,11 +30,12 @@ var thisProcessor = sync.OnceValue(func() processor {
 	return parseCPUInfo(f)
 })
 
-// instructions are the features by which XLA's code for x86-64 and ARM differs. The
-// others in /proc/cpuinfo come and go with the kernel.
-var instructions = regexp.MustCompile(`^(avx.*|amx.*|fma4?|f16c|bmi[12]|abm|vaes|vpclmulqdq|gfni|xop|asimd.*|sve.*|sme.*|bf16|i8mm|fphp|fcma)$`)
+// instructions matches the features by which XLA's code for x86-64 and ARM differs. Other
+// features in /proc/cpuinfo depend on the kernel's version.
+var instructions = regexp.MustCompile(`^(avx.*|amx.*|fma4?|f16c|bmi[12]|abm|vaes|vpclmulqdq|gfni|xop|` +
+	`asimd.*|sve.*|sme.*|bf16|i8mm|fphp|fcma)$`)
 
-// parseCPUInfo reads the first processor of /proc/cpuinfo.
+// parseCPUInfo parses the first processor of /proc/cpuinfo.
 func parseCPUInfo(r io.Reader) processor {
 	var model, features []string
 	lines := bufio.NewScanner(r)
@@ -61,11 +62,11 @@ func parseCPUInfo(r io.Reader) processor {
 	}
 }
 
-// compilerFlags are the variables through which users set flags of XLA.
+// compilerFlags are the environment variables with flags of XLA.
 var compilerFlags = []string{"XLA_FLAGS", "LIBTPU_INIT_ARGS"}
 
-// flags are the compiler's flags without those that only say where files are:
-// local paths differ between hosts and change no program.
+// flags returns the compiler's flags without those that only name files: local paths differ
+// between hosts and change no program.
 func flags(getenv func(string) string) string {
 	var kept []string
 	for _, name := range compilerFlags {
@@ -80,14 +81,14 @@ func flags(getenv func(string) string) string {
 	return strings.Join(kept, " ")
 }
 
-// dumps says that the user wants to see what compiling does, so that it must be done.
+// dumps says whether the user asked for dumps of the compilation. Then the program must not come from the cache.
 func dumps(getenv func(string) string) bool {
 	return slices.ContainsFunc(compilerFlags, func(name string) bool { return slices.ContainsFunc(strings.Fields(getenv(name)), isDump) })
 }
 
 func isDump(flag string) bool { return strings.HasPrefix(strings.TrimLeft(flag, "-"), "xla_dump_") }
 
-// short is enough of a hash to tell two apart by eye.
+// short abbreviates a hash for messages.
 func short(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:4])

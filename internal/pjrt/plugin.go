@@ -23,17 +23,17 @@ import (
 	xla "github.com/gomlx/go-xla/pkg/pjrt"
 )
 
-// Plugin is a PJRT plugin that is loaded and known to go-xla. It stays loaded until the process ends.
+// Plugin is a PJRT plugin that is loaded and registered with go-xla. It stays loaded until the process ends.
 type Plugin struct {
-	Path         string // absolute, without symbolic links: go-xla knows the plugin by it
-	Major, Minor int    // of its API
+	Path         string // absolute, without symbolic links; go-xla's name of the plugin
+	Major, Minor int    // version of its API
 
 	slot    C.int
-	opening sync.Mutex // one client at a time
+	opening sync.Mutex // held while a client is created
 	table   *C.PJRT_Api
-	known   bool    // under registry: go-xla has it
-	begun   func()  // under opening: go-xla has found the plugin
-	next    *Client // under opening: the client to be
+	known   bool    // go-xla has registered the plugin; protected by registry
+	begun   func()  // called when go-xla has found the plugin; protected by opening
+	next    *Client // the client that is being created; protected by opening
 
 	mu      sync.Mutex
 	clients map[*C.PJRT_Client]*Client
@@ -43,31 +43,32 @@ type Plugin struct {
 // Client is a plugin's connection to its devices.
 type Client struct {
 	Platform string   // cpu, tpu, cuda ...
-	Version  string   // of the platform, in the plugin's words
-	Devices  int      // of all processes
-	Kinds    []string // of the devices of this process
+	Version  string   // of the platform, as the plugin reports it
+	Devices  int      // number of devices of all processes
+	Kinds    []string // kinds of the devices of this process
 
 	plugin   *Plugin
 	settings Settings
 	created  bool
-	mute     sync.Once // of what need be said once
+	mute     sync.Once // for a warning that is logged once
 }
 
-// Settings of a client.
+// Settings are the settings of a client.
 type Settings struct {
-	Pool     int            // threads of a CPU client, 0 = not known
-	Cache    *Cache         // nil: every program is compiled
-	Compiled func(Compiled) // is told of every program; nil for nobody
+	Pool     int            // number of threads of a CPU client, 0 = not known
+	Cache    *Cache         // nil = every program is compiled
+	Compiled func(Compiled) // is called for every program that is ready; may be nil
 }
 
-// registry guards the plugins of this process, and go-xla's own map of them: RegisterPreloadedPlugin writes it without a lock.
+// registry protects the plugins of this process and go-xla's own map of them, which RegisterPreloadedPlugin writes without a lock.
 var (
 	registry sync.Mutex
 	plugins  = map[string]*Plugin{}
 	slots    [C.TRM_SLOTS]atomic.Pointer[Plugin]
 )
 
-// Open loads the plugin in a file and makes it known to go-xla under Plugin.Path. A plugin that is open already is returned again.
+// Open loads the plugin in a file and registers it with go-xla under Plugin.Path. For a plugin that is open
+// already, it returns the same Plugin.
 func Open(path string) (*Plugin, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -108,14 +109,15 @@ func Open(path string) (*Plugin, error) {
 	return p.registered()
 }
 
-// Register makes another table known to go-xla, under a path that starts with a slash.
+// Register registers another function table with go-xla, under a path that starts with a slash.
 func Register(path string, table unsafe.Pointer) error {
 	registry.Lock()
 	defer registry.Unlock()
 	return xla.RegisterPreloadedPlugin(path, uintptr(table))
 }
 
-// registered makes the plugin known to go-xla, which initializes it. One that does not initialize may do so later: its device may be busy.
+// registered registers the plugin with go-xla, which initializes it. If that fails, a later
+// call may succeed, because the device may be busy now.
 func (p *Plugin) registered() (*Plugin, error) {
 	if p.known {
 		return p, nil
@@ -127,13 +129,13 @@ func (p *Plugin) registered() (*Plugin, error) {
 	return p, nil
 }
 
-// NewClient runs open, which makes go-xla create a client of this plugin, and says what was created.
+// NewClient calls open, which must make go-xla create a client of this plugin, and returns a description of that client.
 func (p *Plugin) NewClient(settings Settings, open func() error) (*Client, error) {
 	p.opening.Lock()
 	defer p.opening.Unlock()
 	c := &Client{plugin: p, settings: settings}
 	p.next = c
-	// Until it creates the client go-xla reads its map of plugins: nothing may be registered meanwhile.
+	// go-xla reads its map of plugins until it creates the client: no plugin may be registered meanwhile.
 	registry.Lock()
 	p.begun = sync.OnceFunc(registry.Unlock)
 	defer p.begun()
@@ -146,12 +148,12 @@ func (p *Plugin) NewClient(settings Settings, open func() error) (*Client, error
 	return c, nil
 }
 
-// SHA256 is the hash of the plugin's file; the cache may remember it.
+// SHA256 returns the hash of the plugin's file. The cache (may be nil) stores it for later processes.
 func (p *Plugin) SHA256(cache *Cache) (string, error) { return hashFile(p.Path, cache.hashes()) }
 
-// Arithmetic names what decides the last bit of a result: the compiler, its flags,
-// the device, and for a CPU its instructions and the threads and devices among
-// which sums are cut.
+// Arithmetic names everything that decides the last bit of a result: the compiler, its
+// flags, the device, and for a CPU also its instructions and the number of threads and
+// devices, among which sums are divided.
 func (c *Client) Arithmetic() (string, error) {
 	sum, err := c.plugin.SHA256(c.settings.Cache)
 	if err != nil {
@@ -172,7 +174,7 @@ func (c *Client) Arithmetic() (string, error) {
 	return s, nil
 }
 
-// trmsweepCreate stands for PJRT_Client_Create.
+// trmsweepCreate replaces PJRT_Client_Create.
 //
 //export trmsweepCreate
 func trmsweepCreate(slot C.int, args *C.PJRT_Client_Create_Args) *C.PJRT_Error {
@@ -185,7 +187,7 @@ func trmsweepCreate(slot C.int, args *C.PJRT_Client_Create_Args) *C.PJRT_Error {
 	return nil
 }
 
-// describe notes what a new client is. What a plugin does not tell stays empty.
+// describe sets the fields of a new client. Fields that the plugin does not report stay empty.
 func (p *Plugin) describe(client *C.PJRT_Client) {
 	defer unharmed("describe a client")
 	c := p.next
@@ -208,14 +210,14 @@ func (p *Plugin) describe(client *C.PJRT_Client) {
 	p.clients[client] = c
 }
 
-// unharmed keeps a panic from running into C, which would end the process.
+// unharmed recovers from a panic, because a panic that reaches C would end the process.
 func unharmed(what string) {
 	if r := recover(); r != nil {
 		slog.Error("internal error beside a PJRT plugin; the plugin goes on alone", "while", what, "error", r)
 	}
 }
 
-// err is the error that the plugin returned, which is freed.
+// err converts an error that the plugin returned and frees it.
 func (p *Plugin) err(e *C.PJRT_Error) error {
 	if e == nil {
 		return nil

@@ -2,22 +2,21 @@ package pjrt
 
 import "fmt"
 
-// The PJRT versions that go-xla v0.1.4 can speak to. It was built for 0.83.
+// The PJRT versions that go-xla v0.1.4 can use. It was built for 0.83.
 //
-// Within a major version only fields are added, at the end of the table and of
-// the structs of arguments. So a newer plugin has all that go-xla calls; a call
-// whose struct it needs longer than go-xla makes it is refused by that call with
-// an error of its own. An older one lacks functions at the end of its table:
-// those are replaced by an error. The one exception is 0.57, which rearranged
-// the table: before it go-xla would call other functions than it means.
-// 0.106, 0.115 and 0.117 were tried.
+// Within a major version, fields are only added, at the end of the table and of the structs
+// of arguments. So a newer plugin has all functions that go-xla calls; if such a function
+// needs a longer struct than go-xla passes, it returns an error. An older plugin lacks
+// functions at the end of its table: those are replaced by ones that return an error. The
+// one exception is 0.57, which rearranged the table: with older plugins, go-xla would call
+// the wrong functions. 0.106, 0.115 and 0.117 were tried.
 const (
 	apiMajor    = 0
 	apiMinor    = 83
 	apiMinorMin = 57
 )
 
-// checkVersion refuses a plugin whose table go-xla would misread.
+// checkVersion returns an error for a plugin whose table go-xla would misread.
 func checkVersion(major, minor int) error {
 	switch {
 	case major != apiMajor:
