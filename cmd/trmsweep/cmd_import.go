@@ -50,6 +50,10 @@ the same command; until then train refuses the run.`,
 	return cmd
 }
 
+// moreThanWeights is what a file of weights may have besides what a checkpoint has: its header, and
+// rows of the puzzle embedding, of which a dataset folder may need many.
+const moreThanWeights = 1 << 30
+
 func runImport(ctx context.Context, a *app, f trainFlags, file string, args []string) (err error) {
 	spec, err := trainSpec(ctx, a, f, args)
 	if err != nil {
@@ -58,7 +62,7 @@ func runImport(ctx context.Context, a *app, f trainFlags, file string, args []st
 	if f.run == "" || f.run == spec.RunName() {
 		return usagef("import needs --run NAME, another one than %s: that name says that the weights come from the seed", spec.RunName())
 	}
-	data, err := readInput(ctx, file)
+	data, err := readInput(ctx, file, spec.CheckpointBytes()+moreThanWeights)
 	if err != nil {
 		return usagef("import: %w", err)
 	}

@@ -175,13 +175,16 @@ func trainOptions(ctx context.Context, a *app, f trainFlags, args []string, even
 	return o, func() { _ = closer.Close() }, nil
 }
 
+// maxSpecBytes is far more than any spec has.
+const maxSpecBytes = 1 << 20
+
 // trainSpec resolves the experiment, or reads a spec that was resolved before.
 func trainSpec(ctx context.Context, a *app, f trainFlags, args []string) (experiment.Spec, error) {
 	if f.specFile != "" {
 		if len(args) > 0 {
 			return experiment.Spec{}, usagef("train takes EXPERIMENT or --spec FILE, not both")
 		}
-		data, err := readInput(ctx, f.specFile)
+		data, err := readInput(ctx, f.specFile, maxSpecBytes)
 		if err != nil {
 			return experiment.Spec{}, usagef("--spec: %w", err)
 		}

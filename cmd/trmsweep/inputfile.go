@@ -9,9 +9,9 @@ import (
 )
 
 // readInput reads the whole of a file or of a pipe, or of standard input, which is "-".
-// Devices, some of which have no end, are refused. The end of ctx ends the wait for a
+// Devices are refused, and so is what has more bytes than most: a pipe may have no end. The end of ctx ends the wait for a
 // pipe that nobody writes to, though the read may still be under way behind it.
-func readInput(ctx context.Context, name string) ([]byte, error) {
+func readInput(ctx context.Context, name string, most int64) ([]byte, error) {
 	if name != "-" {
 		st, err := os.Stat(name)
 		if err != nil {
@@ -27,12 +27,7 @@ func readInput(ctx context.Context, name string) ([]byte, error) {
 	}
 	read := make(chan result, 1)
 	go func() {
-		if name == "-" {
-			data, err := io.ReadAll(os.Stdin)
-			read <- result{data, err}
-			return
-		}
-		data, err := os.ReadFile(name)
+		data, err := readAtMost(name, most)
 		read <- result{data, err}
 	}()
 	select {
@@ -41,4 +36,21 @@ func readInput(ctx context.Context, name string) ([]byte, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("read %s: %w", name, ctx.Err())
 	}
+}
+
+func readAtMost(name string, most int64) ([]byte, error) {
+	in := os.Stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	data, err := io.ReadAll(io.LimitReader(in, most+1))
+	if err == nil && int64(len(data)) > most {
+		return nil, fmt.Errorf("%s has more than %d bytes, which is more than it can need; name another file", name, most)
+	}
+	return data, err
 }
