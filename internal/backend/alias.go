@@ -6,17 +6,17 @@ import (
 	"trmsweep/internal/pjrt"
 )
 
-// Aliaser is a builder whose programs can compute results in the memory of parameters.
+// Aliaser is implemented by builders of programs that can compute results in the memory of parameters.
 type Aliaser interface {
 	backends.Builder
-	// Alias lets a result of the program (counted as in Compile) take the memory of a
-	// parameter (counted as created) of the same type. It happens in executions that
-	// donate the parameter; others copy it first. It is called before Compile.
+	// Alias lets a result of the program (counted as in Compile) use the memory of a
+	// parameter (counted as created) of the same type, in executions that donate the
+	// parameter; other executions copy it first. It must be called before Compile.
 	Alias(parameter, result int)
 }
 
-// Aliasing gives the builders of a backend of GoMLX's XLA the method Alias. The programs that its plugin
-// is then given have to go through pjrt.Finish.
+// Aliasing adds the method Alias to the builders of a backend of GoMLX's XLA. The texts of
+// its programs must pass through pjrt.Finish before the plugin compiles them.
 func Aliasing(b backends.Backend) backends.Backend { return aliasing{b} }
 
 type aliasing struct{ backends.Backend }
@@ -36,5 +36,5 @@ func newAliasBuilder(b backends.Backend, name string) backends.Builder {
 	return aliasBuilder{b.Builder(m.Name()), m}
 }
 
-// Name is the program's own name.
+// Name returns the program's original name.
 func (b aliasBuilder) Name() string { return b.Module.Original() }

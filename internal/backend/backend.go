@@ -1,6 +1,6 @@
-// Package backend makes a GoMLX backend by name. It never downloads, never
-// installs and never panics: what is not there is ErrUnavailable, what does not
-// open is ErrOpen.
+// Package backend makes a GoMLX backend by name. It never downloads or installs anything and
+// never panics: a backend that is missing is ErrUnavailable, a backend that fails to open
+// is ErrOpen.
 package backend
 
 import (
@@ -21,35 +21,35 @@ import (
 	"trmsweep/internal/pjrt"
 )
 
-// ErrUnavailable says that the backend asked for is not in this program or not on this machine.
+// ErrUnavailable says that this program or this machine does not have the backend.
 var ErrUnavailable = errors.New("backend not available")
 
-// ErrOpen says that the backend is there but did not open: its device may be
-// busy or gone for the moment, so another attempt may succeed.
+// ErrOpen says that the backend exists but did not open. Its device may be busy or
+// missing for a while, so a retry may help.
 var ErrOpen = errors.New("backend did not open")
 
-// errNoAnswer: a plugin neither opened nor failed.
+// errNoAnswer says that a plugin neither opened nor failed in time.
 var errNoAnswer = errors.New("no answer")
 
-// MaxThreads is more than any host has cores: a larger number is a slip, and costs minutes of starting threads.
+// MaxThreads is more than any host has cores. A greater number is a typing error and would cost minutes of starting threads.
 const MaxThreads = 1024
 
-// patience is how long a plugin may take to open its devices where Options do not say.
+// patience is the default of Options.Patience.
 var patience = 3 * time.Minute
 
 // Info describes a backend that was made.
 type Info struct {
-	Name        string   `json:"name"`               // as New takes it; never "auto"
+	Name        string   `json:"name"`               // name that New accepts; never "auto"
 	Plugin      string   `json:"plugin,omitempty"`   // path of the PJRT plugin
-	API         string   `json:"pjrt_api,omitempty"` // version of PJRT's API that the plugin has
-	Description string   `json:"description"`        // with the plugin's version
-	Arithmetic  string   `json:"arithmetic"`         // what decides the last bit of a result: two runs are bit-identical only where it is the same
-	Skipped     []string `json:"passed,omitempty"`   // backends that "auto" found installed and that did not open, and why
+	API         string   `json:"pjrt_api,omitempty"` // the plugin's version of the PJRT API
+	Description string   `json:"description"`        // includes the plugin's version
+	Arithmetic  string   `json:"arithmetic"`         // everything that decides the last bit: runs with equal values are bit-identical
+	Skipped     []string `json:"passed,omitempty"`   // installed backends that "auto" could not open, with the reasons
 	Devices     int      `json:"devices"`
 	DeviceNames []string `json:"device_names"`
 }
 
-// Names are the names this program knows; that a name is known does not mean its plugin is installed.
+// Names returns the names that this program knows. The plugin of a known name need not be installed.
 func Names() []string {
 	names := []string{"auto"}
 	if registered("xla") {
@@ -63,29 +63,29 @@ func Names() []string {
 
 func registered(name string) bool { return slices.Contains(backends.List(), name) }
 
-// Options say how a backend is opened. The zero value is fine.
+// Options are the options of Open. The zero value is valid.
 type Options struct {
-	// Threads <= 0 leaves the number of threads to the backend; otherwise it limits
-	// the whole process, since no backend takes the number for itself.
+	// Threads limits the number of threads of the whole process, because no backend accepts
+	// a number of its own; <= 0 leaves the number to the backend.
 	Threads int
-	// Patience is how long a plugin may take to open its devices, a busy one included; 0 = 3 minutes.
+	// Patience is the longest time to wait for a plugin to open its devices, busy ones included; 0 = 3 minutes.
 	Patience time.Duration
-	// Cache keeps what XLA compiles, for the next process; nil compiles everything.
+	// Cache stores the programs that XLA compiles for later processes; nil = every process compiles.
 	Cache *pjrt.Cache
-	// Compiled is told of every program of XLA that is ready, by several goroutines; nil for nobody.
+	// Compiled is called for every program of XLA that is ready, from several goroutines; it may be nil.
 	Compiled func(pjrt.Compiled)
 }
 
-// New is Open without options other than the number of threads.
+// New is Open with the number of threads as the only option.
 func New(name string, threads int) (backends.Backend, Info, error) {
 	return Open(context.Background(), name, Options{Threads: threads})
 }
 
-// Open makes the backend called name. "auto" is the first that opens of xla:tpu,
-// xla:cuda, cpu and go. "go" stands for go:ops_sequential: its parallel mode
-// deadlocks on one core. Options of a backend of XLA follow its name after
-// commas: "xla:cpu,devices=4" is a CPU that is seen as four devices (it is one by
-// default), "xla:cuda,tf32" one of GoMLX's options.
+// Open makes the backend with this name. "auto" opens the first of xla:tpu, xla:cuda, cpu
+// and go that can be opened. "go" means go:ops_sequential, because the parallel mode
+// deadlocks on one core. Options of an XLA backend follow its name after commas:
+// "xla:cpu,devices=4" is a CPU that appears as four devices (the default is one), and
+// "xla:cuda,tf32" sets an option of GoMLX. Errors are ErrUnavailable or ErrOpen.
 func Open(ctx context.Context, name string, o Options) (backends.Backend, Info, error) {
 	if o.Threads > MaxThreads {
 		return nil, Info{}, fmt.Errorf("%d threads: want at most %d", o.Threads, MaxThreads)
@@ -99,7 +99,7 @@ func Open(ctx context.Context, name string, o Options) (backends.Backend, Info, 
 	return open(ctx, name, o)
 }
 
-// Check refuses names that no backend can have, without opening anything.
+// Check returns an error for names that no backend can have. It opens nothing.
 func Check(name string) error {
 	kind, rest, _ := strings.Cut(name, ":")
 	switch {
@@ -119,7 +119,7 @@ func Check(name string) error {
 	return nil
 }
 
-// first opens the first of the names that does open, and says which installed ones before it did not or have no device.
+// first opens the first of the names that can be opened. info.Skipped lists the installed ones before it.
 func first(ctx context.Context, o Options, names ...string) (b backends.Backend, info Info, err error) {
 	var skipped []string
 	for _, name := range names {
@@ -174,7 +174,7 @@ func open(ctx context.Context, name string, o Options) (backends.Backend, Info, 
 	return b, info, nil
 }
 
-// arithmetic names what rounds: the kernels of a processor, or the compiler and the kind of device.
+// arithmetic names what decides rounding: the kernels of a processor, or the compiler and the kind of device.
 func arithmetic(b backends.Backend, info Info) string {
 	if a, ok := b.(interface{ Arithmetic() string }); ok {
 		return a.Arithmetic()
@@ -182,7 +182,7 @@ func arithmetic(b backends.Backend, info Info) string {
 	return "go " + runtime.GOARCH
 }
 
-// locate is the file of a plugin given by name or by path.
+// locate returns the file of a plugin that is given by name or by path.
 func locate(which string) (string, error) {
 	if filepath.IsAbs(which) {
 		return which, checkPlugin(which)
@@ -194,8 +194,8 @@ func locate(which string) (string, error) {
 	return p.Path, p.Err
 }
 
-// patiently opens a backend in a goroutine of its own, because a plugin may
-// hang on a device that another process holds. One that hangs is left behind.
+// patiently opens a backend in its own goroutine, because a plugin may hang on a device that
+// another process uses. It does not wait for a hanging goroutine to end.
 func patiently(ctx context.Context, construct func() (backends.Backend, error), wait time.Duration) (backends.Backend, error) {
 	type answer struct {
 		b   backends.Backend

@@ -8,7 +8,7 @@ import (
 	"github.com/gomlx/gomlx/backends"
 )
 
-// openXLA is not reached: Check refuses the name.
+// openXLA is never called, because Check rejects the name first.
 func openXLA(string, xlaName, Options) (backends.Backend, error) {
 	return nil, errors.New("built without cgo")
 }

@@ -13,21 +13,21 @@ import (
 	"trmsweep/internal/plugins"
 )
 
-// Plugins are looked for here and not by GoMLX, which loads every plugin that
-// it finds to learn whether it is one: a file that was cut short, somewhere on
-// the way, would end the process with a bus error.
+// Plugins are searched for here and not by GoMLX. GoMLX loads every plugin that it finds in
+// order to check it: a truncated file anywhere on its path would end the process with a
+// bus error.
 
-// pathEnv lists folders of plugins and replaces the usual ones.
+// pathEnv is the variable that lists folders of plugins. It replaces the usual folders.
 const pathEnv = "PJRT_PLUGIN_LIBRARY_PATH"
 
-// Plugin is the file that drives one kind of device through PJRT.
+// Plugin is the file of a PJRT plugin, which drives one kind of device.
 type Plugin struct {
 	Name string // tpu, cuda, cpu ...
 	Path string
-	Err  error // why it cannot be loaded; nil says that the file looks whole
+	Err  error // reason why it cannot be loaded; nil if the file looks complete
 }
 
-// Plugins are the plugins on this machine, in the order in which New prefers them.
+// Plugins returns the plugins on this machine in the order in which Open tries them.
 func Plugins() []Plugin {
 	var found []Plugin
 	for _, name := range []string{"tpu", "cuda", "cpu"} {
@@ -63,7 +63,7 @@ func pluginName(path string) string {
 	return strings.TrimSuffix(name, "_plugin")
 }
 
-// pluginDirs are the folders that are searched for plugins by their PJRT names.
+// pluginDirs returns the folders that are searched for plugins by their PJRT names.
 func pluginDirs() []string {
 	if list, ok := os.LookupEnv(pathEnv); ok {
 		return filepath.SplitList(list)
@@ -81,7 +81,7 @@ func pluginDirs() []string {
 	return append(dirs, "/usr/local/lib", "/usr/lib", "/lib")
 }
 
-// packaged are the places where the makers' Python packages put their plugins.
+// packaged returns the paths at which the vendors' Python packages install their plugins.
 func packaged(name string) []string {
 	inner := map[string]string{"tpu": "libtpu/libtpu.so", "cuda": "jax_plugins/xla_cuda1[0-9]/xla_cuda_plugin.so"}[name]
 	if inner == "" || os.Getenv(pathEnv) != "" {
@@ -105,7 +105,7 @@ func packaged(name string) []string {
 	return paths
 }
 
-// installed is where `trmsweep backend install` puts the plugin of that name.
+// installed returns the paths at which `trmsweep backend install` puts the plugin with this name.
 func installed(name string) []string {
 	p, err := plugins.Find("xla:" + name)
 	if err != nil {
@@ -121,7 +121,7 @@ func installed(name string) []string {
 	return []string{p.Path(dir)}
 }
 
-// Find is the plugin that `xla:name` stands for, whole or not; an error says that there is none, and what to do.
+// Find returns the plugin of `xla:name`, even if its file is damaged. If there is none, the error says how to get it.
 func Find(name string) (Plugin, error) {
 	p, ok := findPlugin(name)
 	if !ok {
@@ -130,7 +130,7 @@ func Find(name string) (Plugin, error) {
 	return p, nil
 }
 
-// findPlugin is the first file of that name, whole or not.
+// findPlugin returns the first plugin with this name, even if its file is damaged.
 func findPlugin(name string) (Plugin, bool) {
 	var places []string
 	if path := os.Getenv("TPU_LIBRARY_PATH"); name == "tpu" && path != "" {
@@ -153,7 +153,7 @@ func findPlugin(name string) (Plugin, bool) {
 	return Plugin{Name: name}, false
 }
 
-// Accelerated: the backend called name would train outside the host's memory, as far as can be said without opening it.
+// Accelerated says whether the backend would train outside the host's memory, as far as that is known without opening it.
 func Accelerated(name string) bool {
 	if name == "auto" || name == "" {
 		return slices.ContainsFunc(Plugins(), func(p Plugin) bool {
@@ -164,7 +164,7 @@ func Accelerated(name string) bool {
 	return strings.HasPrefix(name, "xla:") && !strings.Contains(name, "cpu")
 }
 
-// missing says what to do about a plugin that is not there.
+// missing returns an error that says how to get a plugin.
 func missing(name string) error {
 	hint := ""
 	if p, err := plugins.Find("xla:" + name); err == nil {
@@ -179,11 +179,11 @@ func missing(name string) error {
 		name, hint, name, strings.Join(append(looked, pluginDirs()...), ", "), pathEnv)
 }
 
-// ErrNoDevice says that a plugin is there and the kind of device that it drives is not.
+// ErrNoDevice says that the plugin exists but the machine has no device for it.
 var ErrNoDevice = errors.New("no such device on this machine")
 
-// NoDevice is ErrNoDevice for Google's libtpu on a machine without a TPU: it may be
-// there for its compiler alone, and would ask the network about its TPU for minutes.
+// NoDevice returns ErrNoDevice for Google's libtpu on a machine without a TPU. libtpu may be
+// installed only for its compiler; opening it would ask the network for its TPU for minutes.
 func (p Plugin) NoDevice() error {
 	if filepath.Base(p.Path) == "libtpu.so" && len(thisHost.Devices()) == 0 {
 		return fmt.Errorf("%w: no chip in /dev (accel*, vfio/*) for %s", ErrNoDevice, p.Path)
@@ -191,8 +191,8 @@ func (p Plugin) NoDevice() error {
 	return nil
 }
 
-// checkPlugin reads enough of a file to know that loading it cannot hurt: all of
-// it is there, it is for this processor, and it has PJRT's entry point.
+// checkPlugin reads enough of a file to know that loading it is safe: the file is complete,
+// it is for this processor, and it has the entry point of PJRT.
 func checkPlugin(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -227,8 +227,8 @@ func checkPlugin(path string) error {
 	return nil
 }
 
-// prepareCUDA points XLA at the CUDA files beside a plugin from JAX's packages,
-// and keeps go-xla v0.1.4 from setting a folder of its author's machine instead.
+// prepareCUDA sets the variables that lead XLA to the CUDA files beside a plugin from JAX's
+// packages. Otherwise go-xla v0.1.4 would set a folder of its author's machine.
 func prepareCUDA(path string) {
 	if !strings.Contains(strings.ToLower(path), "cuda") || os.Getenv("GOPJRT_CUDA_CHECKS") != "" {
 		return

@@ -16,17 +16,17 @@ import (
 	"trmsweep/internal/wait"
 )
 
-// ErrBusy is an ErrOpen whose cause is another process: it holds the device now, or has just
-// died and the device is not free yet. Nothing is wrong with the run or the host.
+// ErrBusy is an ErrOpen that is caused by another process: it uses the device, or has just died and
+// the device is not free yet. The run and the host are in order.
 var ErrBusy = errors.New("the device is busy")
 
-// thisHost is where TPU chips are looked for; tests put another one in its place.
+// thisHost is the host whose TPU chips are used. Tests replace it.
 var thisHost = tpu.Host{}
 
-// retryEvery is how long to wait before a busy device is asked again.
+// retryEvery is the pause between two attempts to open a busy device.
 var retryEvery = 2 * time.Second
 
-// IsTPU says that the backend called name is libtpu's, without opening it.
+// IsTPU says whether the backend with this name uses libtpu. It opens nothing.
 func IsTPU(name string) bool {
 	kind, rest, _ := strings.Cut(name, ":")
 	which, _, _ := strings.Cut(rest, ",")
@@ -36,13 +36,13 @@ func IsTPU(name string) bool {
 	return which == "tpu" || isTPU(which)
 }
 
-// isTPU says that a plugin drives TPUs.
+// isTPU says whether a plugin drives TPUs.
 func isTPU(plugin string) bool {
 	return pluginName(plugin) == "tpu" || filepath.Base(plugin) == "libtpu.so"
 }
 
-// placeOnTPU gives this process its part of a TPU host before libtpu is loaded, which reads its
-// environment then: the whole host, unless the user or a worker has said otherwise.
+// placeOnTPU sets the variables that give this process its part of a TPU host: the whole host, unless
+// the user or a worker has set them. libtpu reads them when it is loaded.
 func placeOnTPU() {
 	placed := tpu.Placed(os.LookupEnv)
 	add := tpu.Logging()
@@ -58,7 +58,7 @@ func placeOnTPU() {
 	slog.Info("placement on the TPU host", "environment", tpu.Placed(os.LookupEnv), "given", len(placed) > 0, "chips", len(thisHost.Devices()))
 }
 
-// waitForTPU waits until no other process holds the chips of this one, at most until deadline. ErrBusy names the process.
+// waitForTPU waits until no other process uses the chips of this one, but not beyond deadline. ErrBusy then names the process.
 func waitForTPU(ctx context.Context, deadline time.Time) error {
 	chip := tpu.VisibleChip(os.LookupEnv)
 	for told := false; ; told = true {
@@ -86,7 +86,7 @@ func waitForTPU(ctx context.Context, deadline time.Time) error {
 	return err
 }
 
-// saysBusy reports whether a plugin's error means that another process has the device.
+// saysBusy says whether a plugin's error means that another process uses the device.
 func saysBusy(err error) bool {
 	text := strings.ToLower(err.Error())
 	for _, words := range []string{"already in use", "in use by process", "device or resource busy", "resource busy"} {
@@ -97,8 +97,10 @@ func saysBusy(err error) bool {
 	return false
 }
 
-// openDevices opens a PJRT plugin's devices. A busy device is waited for and asked again for so long.
-func openDevices(ctx context.Context, construct func() (backends.Backend, error), plugin string, patience time.Duration) (backends.Backend, error) {
+// openDevices opens the devices of a PJRT plugin. If a device is busy, it retries for up to patience.
+func openDevices(
+	ctx context.Context, construct func() (backends.Backend, error), plugin string, patience time.Duration,
+) (backends.Backend, error) {
 	deadline := time.Now().Add(patience)
 	if isTPU(plugin) {
 		placeOnTPU()
@@ -106,11 +108,11 @@ func openDevices(ctx context.Context, construct func() (backends.Backend, error)
 			return nil, err
 		}
 	}
-	var busy error // what the device said before
+	var busy error // error of the previous attempt
 	for told := false; ; told = true {
 		b, err := patiently(ctx, construct, time.Until(deadline))
 		if errors.Is(err, errNoAnswer) && busy != nil {
-			err = busy // the last try was cut short
+			err = busy // the deadline interrupted the last attempt
 		}
 		switch {
 		case err == nil:
@@ -132,7 +134,7 @@ func openDevices(ctx context.Context, construct func() (backends.Backend, error)
 	}
 }
 
-// noAnswerOfTPU tells a process that holds the chips apart from libtpu waiting for the other hosts of a slice.
+// noAnswerOfTPU finds out why libtpu did not answer: a process uses the chips, or libtpu waits for other hosts of a slice.
 func noAnswerOfTPU(patience time.Duration) error {
 	if holders := thisHost.Holders(tpu.VisibleChip(os.LookupEnv)); len(holders) > 0 {
 		return fmt.Errorf("%w: no answer within %s, and %s", ErrBusy, patience, holders[0])
@@ -141,9 +143,11 @@ func noAnswerOfTPU(patience time.Duration) error {
 	n := tpu.Processes(os.LookupEnv)
 	switch {
 	case n > 1:
-		return fmt.Errorf("%w: %s makes libtpu wait for %d processes, and one training process does not share a slice; unset it", errNoAnswer, placed, n)
+		return fmt.Errorf("%w: %s makes libtpu wait for %d processes, and one training process does not share a slice; unset it",
+			errNoAnswer, placed, n)
 	case placed == "":
-		return fmt.Errorf("%w: nothing tells libtpu that it is alone, so it waits for the other hosts of the slice; no chip is visible in /dev: set TPU_PROCESS_BOUNDS=1,1,1, TPU_CHIPS_PER_PROCESS_BOUNDS and TPU_VISIBLE_CHIPS",
+		return fmt.Errorf("%w: nothing tells libtpu that it is alone, so it waits for the other hosts of the slice; "+
+			"no chip is visible in /dev: set TPU_PROCESS_BOUNDS=1,1,1, TPU_CHIPS_PER_PROCESS_BOUNDS and TPU_VISIBLE_CHIPS",
 			errNoAnswer)
 	}
 	return fmt.Errorf("%w although %s and no process is seen to hold a chip (those of other users are not seen)", errNoAnswer, placed)

@@ -19,13 +19,13 @@ import (
 // init keeps GoMLX from downloading plugins: its download has no timeout.
 func init() { xla.EnableAutoInstall(false) }
 
-// poolEnv is the number of threads of the CPU plugin's pool. Sums can depend on it.
+// poolEnv sets the number of threads of the CPU plugin's pool. Sums can depend on it.
 const poolEnv = "PJRT_NPROC"
 
-// userPool is what the user set, before anything is set here.
+// userPool is the user's value of poolEnv, read before this process sets it.
 var userPool = sync.OnceValue(func() string { return os.Getenv(poolEnv) })
 
-// pinPool makes the pool of the next CPU client as large as the number of threads, and returns its size.
+// pinPool gives the pool of the next CPU client as many threads as this process may use, and returns the number.
 func pinPool() int {
 	n, err := strconv.Atoi(userPool())
 	if err != nil || n < 1 {
@@ -35,21 +35,21 @@ func pinPool() int {
 	return n
 }
 
-// xlaBackend is GoMLX's backend on a plugin that was opened through our table.
+// xlaBackend is GoMLX's backend on a plugin that package pjrt opened.
 type xlaBackend struct {
 	*xla.Backend
 	api, description, arithmetic string
 }
 
-// Builder starts a program; it is an Aliaser.
+// Builder returns the builder of a program. It is an Aliaser.
 func (b *xlaBackend) Builder(name string) backends.Builder { return newAliasBuilder(b.Backend, name) }
 
-// API is the version of PJRT's API that the plugin has.
+// API returns the plugin's version of the PJRT API.
 func (b *xlaBackend) API() string { return b.api }
 
 func (b *xlaBackend) Description() string { return b.description }
 
-// Arithmetic names the compiler, the device and, on a CPU, what else decides how sums are cut.
+// Arithmetic names the compiler, the device and, on a CPU, everything else that decides how sums are divided.
 func (b *xlaBackend) Arithmetic() string { return b.arithmetic }
 
 // openXLA opens the plugin in a file.

@@ -8,23 +8,23 @@ import (
 	"strings"
 )
 
-// xlaName is what follows "xla:" in a backend's name.
+// xlaName is the part of a backend's name after "xla:".
 type xlaName struct {
 	plugin  string // name or absolute path
-	devices int    // 0: the plugin's own number
-	gomlx   string // GoMLX's options, each after a comma
+	devices int    // 0 = the plugin's default
+	gomlx   string // options for GoMLX, each after a comma
 }
 
-// gomlxOptions are the options that GoMLX v0.26.0 takes after a plugin's path.
+// gomlxOptions are the options that GoMLX v0.26.0 accepts after a plugin's path.
 var gomlxOptions = []string{"shared_buffers", "noshared_buffers", "tf32"}
 
-// parseXLA takes "PLUGIN,OPTION,..." apart.
+// parseXLA parses "PLUGIN,OPTION,...".
 func parseXLA(s string) (xlaName, error) {
 	plugin, options, _ := strings.Cut(s, ",")
 	x := xlaName{plugin: plugin}
 	if isCPU(plugin) {
-		// One program at a time runs here, on one device. The plugin's own four would
-		// share the same threads, and their number would decide the pool's size.
+		// One program runs at a time, on one device. The plugin's default of four devices would
+		// share the same threads, and the number of devices would decide the size of the pool.
 		x.devices = 1
 	}
 	for o := range strings.SplitSeq(options, ",") {
@@ -49,7 +49,7 @@ func parseXLA(s string) (xlaName, error) {
 	return x, nil
 }
 
-// isCPU says that a plugin, by its name or its file's, computes on the processor.
+// isCPU says whether a plugin, given by its name or its file, computes on the processor.
 func isCPU(plugin string) bool {
 	return strings.Contains(strings.ToLower(filepath.Base(plugin)), "cpu")
 }

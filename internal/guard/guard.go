@@ -1,7 +1,7 @@
-// Package guard stands in front of HTTP handlers that serve whoever reaches
-// them: the storage emulator, the Web UI, the metrics. It keeps out what a web
-// page could send through the browser of someone who works on this machine. It
-// keeps nobody out who can open a connection himself: other users of the machine
+// Package guard protects HTTP handlers on this machine (the storage emulator, the Web UI, the
+// metrics) from requests that a web page sends through the browser of a local user. It
+// does not protect against users who can open a connection themselves: other users of the
+// machine reach the listener as before.
 // reach the listener as before.
 //
 // It is a module of its own, on the standard library alone, so that cmd/devstack
@@ -16,13 +16,13 @@ import (
 	"strings"
 )
 
-// Guard knows the names under which listeners may be addressed.
+// Guard has the names under which listeners may be addressed.
 type Guard struct {
 	allowed map[string]bool
 }
 
-// New makes a guard that lets localhost, 127.0.0.1, [::1] and the names pass, on
-// any port. A name is a host name or an IP address without scheme and port.
+// New makes a guard that permits localhost, 127.0.0.1, [::1] and the names, on any port. A
+// name is a host name or an IP address without scheme and port.
 func New(names ...string) (*Guard, error) {
 	g := &Guard{allowed: map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true}}
 	for _, name := range names {
@@ -35,10 +35,10 @@ func New(names ...string) (*Guard, error) {
 	return g, nil
 }
 
-// Handler serves next to requests whose Host and Origin, where there is one, are
-// names that pass; others get 403. The IP address at which the connection
-// arrived passes too: whoever listens there wants to be reached there, and no
-// name that an attacker owns is an IP address.
+// Handler passes a request to next if its Host and its Origin, if it has one, are permitted
+// names; others get status 403. The IP address at which the connection arrived is permitted
+// too: the listener is meant to be reached there, and an IP address cannot be a name that
+// belongs to an attacker.
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		local := localHost(r)
@@ -69,7 +69,7 @@ func refuse(w http.ResponseWriter, header, value string) {
 		"start it with --allow-host NAME to let another name pass, such as that of a tunnel", header, value), http.StatusForbidden)
 }
 
-// localHost is the IP address at which the request's connection arrived, "" where that is unknown.
+// localHost returns the IP address at which the request's connection arrived, "" if it is unknown.
 func localHost(r *http.Request) string {
 	a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
@@ -78,7 +78,7 @@ func localHost(r *http.Request) string {
 	return hostOf(a.String())
 }
 
-// originHost is the host:port of an Origin header, "" for null and for whatever is no web origin.
+// originHost returns the host:port of an Origin header, "" for null and for anything that is not a web origin.
 func originHost(origin string) string {
 	for _, scheme := range []string{"http://", "https://"} {
 		if at, ok := strings.CutPrefix(origin, scheme); ok {
@@ -88,7 +88,7 @@ func originHost(origin string) string {
 	return ""
 }
 
-// hostOf is the canonical host of host, host:port, [v6] or [v6]:port, "" for anything else.
+// hostOf returns the canonical host of host, host:port, [v6] or [v6]:port, "" for anything else.
 func hostOf(hostPort string) string {
 	if inner, ok := strings.CutPrefix(hostPort, "["); ok {
 		ip, port, closed := strings.Cut(inner, "]")
@@ -112,7 +112,7 @@ func isPort(s string) bool {
 	return s[0] == ':' && strings.Trim(s[1:], "0123456789") == ""
 }
 
-// canonical is a host name or IP address in the one spelling that is compared, "" for anything else.
+// canonical returns the canonical spelling of a host name or IP address, "" for anything else.
 func canonical(host string) string {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.Unmap().WithZone("").String()

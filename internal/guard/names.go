@@ -9,13 +9,13 @@ import (
 	"unicode/utf8"
 )
 
-// errName: the name would reach beyond the folder that the objects lie in, or could be taken so.
+// errName says that a name would reach beyond the folder of the objects, or could be taken so.
 var errName = errors.New("invalid name")
 
-// CheckObject refuses object names that are no plain relative path: an empty, ".",
-// or ".." part between slashes, a backslash, a control character, no UTF-8, more
-// than 1024 bytes. It refuses them in every layer of percent encoding too, though
-// nobody is known to decode twice.
+// CheckObject returns an error for object names that are not plain relative paths: an empty,
+// "." or ".." part between slashes, a backslash, a control character, invalid UTF-8, more
+// than 1024 bytes. It checks every layer of percent encoding, although no server is known
+// to decode twice.
 func CheckObject(name string) error {
 	for layer := name; ; {
 		if why := faultOfObject(layer); why != "" {
@@ -52,10 +52,11 @@ func faultOfObject(name string) string {
 // https://cloud.google.com/storage/docs/buckets#naming
 var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$`)
 
-// CheckBucket refuses what Google Cloud Storage refuses as a bucket's name.
+// CheckBucket returns an error for names that Google Cloud Storage does not allow for buckets.
 func CheckBucket(name string) error {
 	if !bucketName.MatchString(name) || strings.Contains(name, "..") {
-		return fmt.Errorf("%w of a bucket, %q: want 3 or more lower-case letters, digits, dots, dashes and underscores, no two dots in a row", errName, name)
+		return fmt.Errorf("%w of a bucket, %q: want 3 or more lower-case letters, digits, dots, dashes and underscores, "+
+			"no two dots in a row", errName, name)
 	}
 	return nil
 }

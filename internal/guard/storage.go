@@ -14,14 +14,13 @@ import (
 	"strings"
 )
 
-// Storage passes to a storage emulator what trmsweep sends for its objects: the
-// requests of Google's JSON API that create and show a bucket, and that list,
-// read, upload and delete objects. Everything else is refused, /_internal/, the
-// XML API, copies, compositions, batches and forms among it. So are names that
-// CheckBucket and CheckObject refuse, wherever in a request a name may stand.
-// The checked names are written anew into the request, in the one place from
-// which the emulator takes them first. Its answers lose their Access-Control
-// headers, so that no page of another origin can read them.
+// Storage passes the requests that trmsweep needs to a storage emulator: those of Google's
+// JSON API that create and show a bucket, and list, read, upload and delete objects. It
+// refuses all others, for example /_internal/, the XML API, copies, compositions, batches
+// and forms. It refuses names that CheckBucket and CheckObject reject, in every place of a
+// request that may contain a name. It writes the checked names into the place that the
+// emulator reads first. It removes the Access-Control headers from answers, so that pages
+// of other origins cannot read them.
 func Storage(emulator http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	pass := func(pattern string, check func(*http.Request) error) {
@@ -45,8 +44,9 @@ func Storage(emulator http.Handler) http.Handler {
 	pass("POST /upload/storage/v1/b/{bucket}/o", checkUpload)
 	pass("PUT /upload/storage/v1/b/{bucket}/o", checkChunk)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		http.Error(w, fmt.Sprintf("refused by the storage emulator: it does not serve %s %s, as trmsweep has no need of it", r.Method, r.URL.EscapedPath()),
-			http.StatusForbidden)
+		text := fmt.Sprintf("refused by the storage emulator: it does not serve %s %s, as trmsweep has no need of it",
+			r.Method, r.URL.EscapedPath())
+		http.Error(w, text, http.StatusForbidden)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := r.URL.EscapedPath(); p != path.Clean(p) { // the mux would answer with a redirect
@@ -100,9 +100,9 @@ func checkCreate(r *http.Request) error {
 	return err
 }
 
-// checkUpload checks the beginning of an upload, or a part of one that has begun.
-// The object's name stands in the query, else in the JSON at the head of the body.
-// The emulator gets it in the query, which it prefers.
+// checkUpload checks the beginning of an upload, or a later part of one. The object's name
+// is in the query, or else in the JSON at the beginning of the body. It is put into the
+// query, which the emulator prefers.
 func checkUpload(r *http.Request) error {
 	query := r.URL.Query()
 	if query.Has("upload_id") {
@@ -132,16 +132,16 @@ func checkUpload(r *http.Request) error {
 		return err
 	}
 	if kind == "resumable" {
-		r.Header.Del("Content-Type") // of JSON would make the emulator prefer the body's names
+		r.Header.Del("Content-Type") // with a JSON type, the emulator would prefer the names in the body
 	}
 	query.Set("name", name)
 	r.URL.RawQuery = query.Encode()
 	return checkPath(r, "/upload/storage/v1/b", "/o")
 }
 
-// checkChunk checks a part of a resumable upload. The object was named when it was begun.
+// checkChunk checks a part of a resumable upload, whose object was named at its beginning.
 func checkChunk(r *http.Request) error {
-	r.Method = http.MethodPut // a POST whose body looks like JSON would begin another upload
+	r.Method = http.MethodPut // a POST with a body like JSON would begin another upload
 	ids := r.URL.Query()["upload_id"]
 	if len(ids) != 1 {
 		return errors.New("a part of a resumable upload without one upload_id")
@@ -153,7 +153,7 @@ func checkChunk(r *http.Request) error {
 	return checkPath(r, "/upload/storage/v1/b", "/o")
 }
 
-// checkEncoding refuses a compressed body: what the emulator unpacks is not what was checked.
+// checkEncoding refuses compressed bodies, because the emulator would read other bytes than those that were checked.
 func checkEncoding(r *http.Request) error {
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" {
 		return fmt.Errorf("a body with Content-Encoding %q", encoding)
@@ -161,7 +161,7 @@ func checkEncoding(r *http.Request) error {
 	return nil
 }
 
-// maxMetadata is how many bytes a request may have before the name in its body ends.
+// maxMetadata is the greatest number of bytes before the end of the name in a body.
 const maxMetadata = 1 << 20
 
 // decodeName reads the name in the JSON of an upload or of a new bucket.
@@ -175,7 +175,7 @@ func decodeName(r io.Reader) (string, error) {
 	return metadata.Name, nil
 }
 
-// nameInBody reads the name at the head of the body, and leaves the body whole.
+// nameInBody reads the name at the beginning of the body. The body can still be read whole afterwards.
 func nameInBody(r *http.Request) (string, error) {
 	body := r.Body
 	var read bytes.Buffer
@@ -184,7 +184,7 @@ func nameInBody(r *http.Request) (string, error) {
 	return name, err
 }
 
-// nameInPart reads the name in the first part of the body, and leaves the body whole.
+// nameInPart reads the name in the first part of a multipart body. The body can still be read whole afterwards.
 func nameInPart(r *http.Request) (string, error) {
 	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil {
@@ -201,7 +201,7 @@ func nameInPart(r *http.Request) (string, error) {
 	return name, err
 }
 
-// setBody gives the request other bytes to read; closing still closes the connection's.
+// setBody replaces the body of the request. Closing it still closes the original body.
 func setBody(r *http.Request, body io.Reader) {
 	r.Body = struct {
 		io.Reader
@@ -209,7 +209,7 @@ func setBody(r *http.Request, body io.Reader) {
 	}{body, r.Body}
 }
 
-// noCORS is an answer without the headers by which an emulator lets every page read it.
+// noCORS removes the headers by which an emulator lets every page read its answers.
 type noCORS struct {
 	http.ResponseWriter
 	begun bool
@@ -238,5 +238,5 @@ func (w *noCORS) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap is used by http.ResponseController.
 func (w *noCORS) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -18,25 +18,25 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// Options say how to install.
+// Options are the options of Install.
 type Options struct {
-	Dir    string       // of installed plugins
-	Wheels []string     // files to take instead of asking pip
-	Log    func(string) // a line for the user; nil for none
-	Stderr io.Writer    // pip's own messages; nil for none
+	Dir    string       // folder of installed plugins
+	Wheels []string     // files to use instead of pip
+	Log    func(string) // is called with lines for the user; may be nil
+	Stderr io.Writer    // receives pip's messages; may be nil
 }
 
 // Result is an installed plugin.
 type Result struct {
-	Path    string // of the library
-	Already bool   // it was there, whole, and nothing was done
+	Path    string // path of the library
+	Already bool   // the plugin was installed and intact; nothing was done
 }
 
 // partPrefix begins the name of a folder that is being filled.
 const partPrefix = ".installing-"
 
-// Install makes the plugin usable, or leaves the folder of plugins as it was.
-// Of several at once, in any processes, one works and the others wait.
+// Install installs the plugin, or leaves the folder of plugins as it was. If several
+// processes call it at once, one of them works and the others wait.
 func (p Plugin) Install(ctx context.Context, o Options) (Result, error) {
 	if o.Log == nil {
 		o.Log = func(string) {}
@@ -77,7 +77,7 @@ func (p Plugin) Install(ctx context.Context, o Options) (Result, error) {
 	return done, p.publish(o.Dir, part)
 }
 
-// fill gets the wheels that are not among the files and unzips all into part/whole.
+// fill downloads the wheels that files lacks and unzips all of them into part/whole.
 func (p Plugin) fill(ctx context.Context, o Options, part string, files map[string]string) error {
 	whole := filepath.Join(part, "whole")
 	r := record{Backend: p.Backend, What: p.What, API: p.API, Library: p.Library, Files: map[string]string{}}
@@ -95,7 +95,7 @@ func (p Plugin) fill(ctx context.Context, o Options, part string, files map[stri
 			return err
 		}
 		if filepath.Dir(file) == part {
-			_ = os.Remove(file) // what pip fetched has been unzipped: make room for the next
+			_ = os.Remove(file) // frees space for the next wheel
 		}
 		r.Wheels = append(r.Wheels, source{w.File, w.SHA256, w.Licence, w.Source()})
 	}
@@ -112,7 +112,7 @@ func (p Plugin) fill(ctx context.Context, o Options, part string, files map[stri
 	return syncDirs(whole)
 }
 
-// given are the files by their hashes: all the pinned wheels, and no others. Where some are given, pip is not asked.
+// given returns the user's files by their hashes. They must be exactly the pinned wheels. If there are any, pip is not used.
 func (p Plugin) given(paths []string) (map[string]string, error) {
 	files := map[string]string{}
 	for _, path := range paths {
@@ -134,7 +134,7 @@ func (p Plugin) given(paths []string) (map[string]string, error) {
 		len(files), len(p.Wheels), p.Backend, missing.File, missing.Source())
 }
 
-// another is the error of a file that is none of the wheels.
+// another returns the error for a file that is none of the wheels.
 func (p Plugin) another(path, hash string) error {
 	for _, w := range p.Wheels {
 		if len(p.Wheels) == 1 || w.File == filepath.Base(path) {
@@ -148,7 +148,7 @@ func (w Wheel) mismatch(path, hash string) error {
 	return fmt.Errorf("%s is not the pinned wheel: its sha256 is %s, %s has %s; get it from %s", path, hash, w.File, w.SHA256, w.Source())
 }
 
-// publish makes the filled folder the plugin's.
+// publish renames the filled folder to the plugin's folder.
 func (p Plugin) publish(dir, part string) error {
 	folder := p.Folder(dir)
 	if err := os.Rename(folder, filepath.Join(part, "old")); err != nil && !errors.Is(err, os.ErrNotExist) { // a damaged one
@@ -160,7 +160,7 @@ func (p Plugin) publish(dir, part string) error {
 	return syncDir(dir)
 }
 
-// full adds to an error what the user can do about a disk without room.
+// full adds advice to an error that is caused by a full disk.
 func (p Plugin) full(o Options, err error) error {
 	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) && !errors.Is(err, syscall.EFBIG) {
 		return err
@@ -169,7 +169,7 @@ func (p Plugin) full(o Options, err error) error {
 		err, p.Backend, 5*p.Size()/1e6, o.Dir, DirEnv)
 }
 
-// lock keeps other installations off the folder, until unlock or this process's death.
+// lock excludes other installations from the folder until unlock is called or this process dies.
 func lock(ctx context.Context, o Options) (unlock func(), err error) {
 	f := flock.New(filepath.Join(o.Dir, ".lock"), flock.SetPermissions(0o644))
 	held, err := f.TryLock()
@@ -185,7 +185,7 @@ func lock(ctx context.Context, o Options) (unlock func(), err error) {
 	return func() { _ = f.Close() }, nil
 }
 
-// sweep removes what installations that were killed have left. The caller holds the lock.
+// sweep removes the remains of installations that were killed. The caller must have the lock.
 func sweep(dir string) {
 	left, _ := filepath.Glob(filepath.Join(dir, partPrefix+"*"))
 	for _, path := range left {
@@ -211,7 +211,7 @@ func hashFile(path string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// writeFile writes a file to the disk and not only to its cache.
+// writeFile writes a file and syncs it to disk.
 func writeFile(path string, data []byte) error {
 	f, err := os.Create(path)
 	if err != nil {
@@ -224,7 +224,7 @@ func writeFile(path string, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// syncDirs writes the names in a folder and all below it to the disk.
+// syncDirs syncs a folder and all folders below it to disk.
 func syncDirs(folder string) error {
 	return filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() {

@@ -40,7 +40,8 @@ func findPip(ctx context.Context) ([]string, error) {
 func (w Wheel) fetch(ctx context.Context, o Options, folder string) (string, error) {
 	pip, err := findPip(ctx)
 	if errors.Is(err, ErrNoPip) {
-		return "", fmt.Errorf("%w (tried `python3 -m pip`, `python -m pip`, `pip3` and `pip`): install one, or fetch %s from %s elsewhere and give it with --wheel",
+		return "", fmt.Errorf("%w (tried `python3 -m pip`, `python -m pip`, `pip3` and `pip`): "+
+			"install one, or fetch %s from %s elsewhere and give it with --wheel",
 			err, w.File, w.Source())
 	}
 	if err != nil {

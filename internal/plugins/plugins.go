@@ -22,16 +22,16 @@ import (
 	"strings"
 )
 
-// DirEnv names another folder than the user's cache.
+// DirEnv is the variable that names another folder than the default one in the user's cache.
 const DirEnv = "TRMSWEEP_PLUGINS"
 
-// recordFile, in the folder of a plugin, says what was installed.
+// recordFile lies in the folder of a plugin and describes the installation.
 const recordFile = "INSTALLED.json"
 
-// ErrUnknown says that no plugin of that name can be installed.
+// ErrUnknown says that there is no installable plugin of that name.
 var ErrUnknown = errors.New("unknown plugin")
 
-// Dir is the folder of installed plugins.
+// Dir returns the folder of installed plugins.
 func Dir() (string, error) {
 	if dir := os.Getenv(DirEnv); dir != "" {
 		return filepath.Abs(dir)
@@ -43,7 +43,7 @@ func Dir() (string, error) {
 	return filepath.Join(dir, "trmsweep", "plugins"), nil
 }
 
-// Find is the plugin of a backend's name.
+// Find returns the plugin for the name of a backend, or ErrUnknown.
 func Find(backend string) (Plugin, error) {
 	i := slices.IndexFunc(Known, func(p Plugin) bool { return p.Backend == backend })
 	if i < 0 {
@@ -56,13 +56,13 @@ func Find(backend string) (Plugin, error) {
 	return Known[i], nil
 }
 
-// Name is the plugin's name in PJRT's file names: cpu, tpu, cuda.
+// Name returns the plugin's name in PJRT's file names: cpu, tpu or cuda.
 func (p Plugin) Name() string { return strings.TrimPrefix(p.Backend, "xla:") }
 
-// Version is the version of the package that has the library.
+// Version returns the version of the package that contains the library.
 func (p Plugin) Version() string { return p.Wheels[0].Version }
 
-// Size is the sum of the wheels' bytes.
+// Size returns the sum of the wheels' sizes in bytes.
 func (p Plugin) Size() int64 {
 	var n int64
 	for _, w := range p.Wheels {
@@ -71,7 +71,7 @@ func (p Plugin) Size() int64 {
 	return n
 }
 
-// Licences are the different ones of its wheels.
+// Licences returns the distinct licences of the wheels.
 func (p Plugin) Licences() []string {
 	var all []string
 	for _, w := range p.Wheels {
@@ -82,7 +82,7 @@ func (p Plugin) Licences() []string {
 	return all
 }
 
-// Folder is where the plugin is, or would be, in the folder of plugins.
+// Folder returns the plugin's path in the folder of plugins, whether or not it is installed.
 func (p Plugin) Folder(dir string) string {
 	key := hashOf([]byte(strings.Join(p.hashes(), "\n")))
 	if len(p.Wheels) == 1 {
@@ -91,18 +91,18 @@ func (p Plugin) Folder(dir string) string {
 	return filepath.Join(dir, fmt.Sprintf("%s-%s-%s", p.Name(), p.Version(), key[:8]))
 }
 
-// Path is the plugin's library, installed or not.
+// Path returns the path of the plugin's library, whether or not it is installed.
 func (p Plugin) Path(dir string) string {
 	return filepath.Join(p.Folder(dir), filepath.FromSlash(p.Library))
 }
 
-// Installed says whether the plugin's folder is there. What it holds is not read: Verify does that.
+// Installed says whether the plugin's folder exists. It does not read the files; Verify does.
 func (p Plugin) Installed(dir string) bool {
 	_, err := os.Stat(filepath.Join(p.Folder(dir), recordFile))
 	return err == nil
 }
 
-// Verify reads an installed plugin whole and compares it with what was installed.
+// Verify reads all files of an installed plugin and compares them with the record of the installation.
 func (p Plugin) Verify(dir string) error {
 	folder := p.Folder(dir)
 	data, err := os.ReadFile(filepath.Join(folder, recordFile))
@@ -135,7 +135,7 @@ func (p Plugin) hashes() []string {
 	return all
 }
 
-// here says whether the plugin is for this machine.
+// here returns an error if the plugin is not for this machine.
 func (p Plugin) here() error {
 	if this := runtime.GOOS + "/" + runtime.GOARCH; p.Platform != this {
 		return fmt.Errorf("%s is pinned for %s only, and this is %s: install a plugin yourself and name it, as xla:/absolute/path/plugin.so",
@@ -144,17 +144,17 @@ func (p Plugin) here() error {
 	return nil
 }
 
-// record is what INSTALLED.json holds.
+// record is the content of INSTALLED.json.
 type record struct {
 	Backend string            `json:"backend"`
 	What    string            `json:"what"`
 	API     string            `json:"pjrt_api"`
 	Library string            `json:"library"`
 	Wheels  []source          `json:"wheels"`
-	Files   map[string]string `json:"files"` // sha256 by name
+	Files   map[string]string `json:"files"` // name -> SHA-256
 }
 
-// source is where files came from.
+// source describes the origin of files.
 type source struct {
 	File    string `json:"file"`
 	SHA256  string `json:"sha256"`
@@ -162,7 +162,7 @@ type source struct {
 	Source  string `json:"source"`
 }
 
-// Source is the wheel's page, for people.
+// Source returns the address of the wheel's page for users.
 func (w Wheel) Source() string {
 	return fmt.Sprintf("https://pypi.org/project/%s/%s/#files", w.Package, w.Version)
 }

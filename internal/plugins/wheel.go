@@ -15,7 +15,7 @@ import (
 	"strings"
 )
 
-// Bounds on what is unzipped. The hash is checked before; these keep a wrong pin from filling a disk.
+// Limits for unzipping. The hash is checked before; the limits keep a wrong pin from filling a disk.
 const (
 	maxMembers = 20_000
 	maxBytes   = 8 << 30
@@ -58,7 +58,7 @@ func (w Wheel) unzip(ctx context.Context, file, folder string, sums map[string]s
 	return nil
 }
 
-// keeps says by which pattern a member is needed. Licences and notices always are.
+// keeps says by which pattern a member is kept. Licences and notices are always kept.
 func (w Wheel) keeps(m *zip.File) (pattern string, keep bool) {
 	if strings.HasSuffix(m.Name, "/") {
 		return "", false

@@ -13,13 +13,13 @@ import (
 	"syscall"
 )
 
-// LockFile is the file that libtpu locks while a process has a whole host. The
-// lock ends with its process; the file may stay.
+// LockFile returns the path of the file that libtpu locks while a process uses a whole host.
+// The lock ends with its process, but the file may remain.
 func (h Host) LockFile() string { return h.path("tmp", "libtpu_lockfile") }
 
-// Holders are the processes, other than this one, that hold chip (AllChips: any
-// chip, or libtpu's lock file). Processes of other users can only be seen by
-// root: an empty answer does not prove that a chip is free.
+// Holders returns the processes, other than this one, that use a chip (AllChips: any chip, or
+// libtpu's lock file). Only root can see the processes of other users: an empty result
+// does not prove that a chip is free.
 func (h Host) Holders(chip int) []Holder {
 	files := h.Devices()
 	if chip != AllChips {
@@ -55,7 +55,7 @@ func (h Host) processes() []int {
 	return pids
 }
 
-// opened are the files that a process has open, as far as this one may know.
+// opened returns the files that a process has open, as far as this process may see them.
 func (h Host) opened(pid int) []string {
 	dir := h.path("proc", strconv.Itoa(pid), "fd")
 	entries, _ := os.ReadDir(dir)
@@ -74,7 +74,7 @@ func (h Host) command(pid int) string {
 	return strings.ToValidUTF8(text[:min(len(text), 80)], "")
 }
 
-// lockHolder is the process that has locked libtpu's file, 0 for none.
+// lockHolder returns the process that has locked libtpu's file, 0 if there is none.
 func (h Host) lockHolder() int {
 	var st syscall.Stat_t
 	if err := syscall.Stat(h.LockFile(), &st); err != nil {
@@ -99,9 +99,9 @@ func (h Host) lockHolder() int {
 	return 0
 }
 
-// ForgetStaleLock removes libtpu's lock file where no process has locked it, and
-// says whether it did. A file that this user may not remove is an error that
-// says what to do; none is no error.
+// ForgetStaleLock removes libtpu's lock file if no process has locked it, and says whether it
+// did. If this user may not remove the file, the error says what to do. A missing file is
+// not an error.
 func (h Host) ForgetStaleLock() (bool, error) {
 	file := h.LockFile()
 	f, err := os.OpenFile(file, os.O_RDWR, 0)
@@ -112,7 +112,7 @@ func (h Host) ForgetStaleLock() (bool, error) {
 		return false, fmt.Errorf("libtpu's lock file cannot be opened: %w; if no process uses the TPU, remove it: sudo rm %s", err, file)
 	}
 	defer f.Close()
-	// Whoever is about to lock it has to fail and try again: it is removed while it is locked.
+	// The file is removed while it is locked, so that a process that is about to lock it fails and tries again.
 	lock := syscall.Flock_t{Type: syscall.F_WRLCK}
 	if err := syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &lock); err != nil {
 		return false, nil //nolint:nilerr // another process has it

@@ -1,7 +1,7 @@
-// Package tpu knows what a TPU host asks of a process: which variables give
-// libtpu a whole host or one chip of it, and who holds the chips. It opens no
-// device. The variables are those that users of slices report; none of them has
-// been tried on a TPU by this project.
+// Package tpu knows how processes share a TPU host: the variables that give libtpu a whole
+// host or one chip of it, and the processes that use the chips. It opens no device. The
+// variables are those that users of slices report; this project has not tried any of them
+// on a TPU.
 package tpu
 
 import (
@@ -12,18 +12,18 @@ import (
 	"strings"
 )
 
-// AllChips stands for the whole host where a chip is asked for.
+// AllChips, given as the number of a chip, means the whole host.
 const AllChips = -1
 
-// DefaultChips is how many chips a host of a v4 or v5p slice has.
+// DefaultChips is the number of chips of a host in a v4 or v5p slice.
 const DefaultChips = 4
 
-// firstPort is libtpu's port for a process on chip 0; the one on chip k takes firstPort+k.
+// firstPort is libtpu's port for a process on chip 0. A process on chip k uses firstPort+k.
 const firstPort = 8476
 
 // Host is a machine that may have TPU chips.
 type Host struct {
-	// Root is the folder that holds dev, proc and tmp; empty = the machine's own.
+	// Root is the folder that contains dev, proc and tmp; empty = the root of this machine.
 	Root string
 }
 
@@ -31,9 +31,9 @@ func (h Host) path(elem ...string) string {
 	return filepath.Join(append([]string{"/" + strings.TrimPrefix(h.Root, "/")}, elem...)...)
 }
 
-// Devices are the device files of the host's chips, in the order of their
-// numbers: /dev/accel0... up to v4, /dev/vfio/0... on later ones. A host without
-// a TPU has none, unless it gives other devices away through VFIO.
+// Devices returns the device files of the host's chips in the order of their numbers:
+// /dev/accel0... up to v4, /dev/vfio/0... on later ones. A host without a TPU has none,
+// unless it passes other devices through VFIO.
 func (h Host) Devices() []string {
 	for _, pattern := range []string{h.path("dev", "accel[0-9]*"), h.path("dev", "vfio", "[0-9]*")} {
 		found, _ := filepath.Glob(pattern)
@@ -51,12 +51,12 @@ func number(file string) int {
 	return n
 }
 
-// boundsOf is how the chips of a host are laid out, for the hosts that there are.
+// boundsOf maps the number of chips of a host to their layout, for the hosts that exist.
 var boundsOf = map[int]string{1: "1,1,1", 4: "2,2,1", 8: "2,4,1"}
 
-// Isolation is the environment in which libtpu takes chip number chip of a host
-// of so many chips, or AllChips, and waits for no other host. It is empty for a
-// number of chips that no host has.
+// Isolation returns the environment in which libtpu uses one chip of a host with this many
+// chips, or AllChips, and waits for no other host. It is empty if no host has that number
+// of chips.
 func Isolation(chips, chip int) []string {
 	bounds, ok := boundsOf[chips]
 	if !ok || chip >= chips {
@@ -78,12 +78,12 @@ func upTo(n int) string {
 	return strings.Join(all, ",")
 }
 
-// placing are the variables by which a user may have placed the process; the last three are older names.
+// placing are the variables by which a user may assign the process to chips; the last three are older names.
 var placing = []string{"TPU_PROCESS_BOUNDS", "TPU_CHIPS_PER_PROCESS_BOUNDS", "TPU_VISIBLE_CHIPS",
 	"TPU_VISIBLE_DEVICES", "TPU_HOST_BOUNDS", "TPU_CHIPS_PER_HOST_BOUNDS"}
 
-// Placed lists the variables of an environment that place a process, as NAME=VALUE.
-// One who has set any of them has decided: nothing may be added to it.
+// Placed returns the variables of an environment that assign a process to chips, as
+// NAME=VALUE. If the user has set any of them, no other must be added.
 func Placed(lookup func(string) (string, bool)) []string {
 	var set []string
 	for _, name := range placing {
@@ -94,7 +94,7 @@ func Placed(lookup func(string) (string, bool)) []string {
 	return set
 }
 
-// VisibleChip is the chip to which an environment confines a process, or AllChips.
+// VisibleChip returns the chip to which an environment restricts a process, or AllChips.
 func VisibleChip(lookup func(string) (string, bool)) int {
 	for _, name := range []string{"TPU_VISIBLE_CHIPS", "TPU_VISIBLE_DEVICES"} {
 		value, _ := lookup(name)
@@ -105,8 +105,8 @@ func VisibleChip(lookup func(string) (string, bool)) int {
 	return AllChips
 }
 
-// Processes is the number of processes that a placement's bounds ask for: 8 for
-// "2,2,2", 1 where nothing is said or the value cannot be read.
+// Processes returns the number of processes that the bounds in an environment require: 8 for
+// "2,2,2", 1 if there are no bounds or they cannot be parsed.
 func Processes(lookup func(string) (string, bool)) int {
 	for _, name := range []string{"TPU_PROCESS_BOUNDS", "TPU_HOST_BOUNDS"} {
 		value, ok := lookup(name)
@@ -126,16 +126,16 @@ func Processes(lookup func(string) (string, bool)) int {
 	return 1
 }
 
-// Logging is the environment in which libtpu writes warnings and errors to
-// standard error, which is the run's log, and no files of its own.
+// Logging returns the environment in which libtpu writes warnings and errors to standard
+// error, which is the run's log, and writes no files.
 func Logging() []string {
 	return []string{"TPU_STDERR_LOG_LEVEL=1", "TPU_MIN_LOG_LEVEL=1", "TPU_LOG_DIR=disabled"}
 }
 
-// Holder is a process that holds a chip, or libtpu's lock file.
+// Holder is a process that uses a chip or libtpu's lock file.
 type Holder struct {
 	PID     int
-	Command string // its command line, cut after 80 bytes; empty where the system does not say
+	Command string // command line, cut after 80 bytes; empty if the system does not show it
 	File    string
 }
 

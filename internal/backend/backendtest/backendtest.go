@@ -1,8 +1,8 @@
-// Package backendtest gives tests the backends that the product runs on: go, cpu and one of XLA.
-// It opens each at most once in a process.
+// Package backendtest gives tests the backends that the product runs on: go, cpu and one of XLA. It opens each of them at
+// most once in a process.
 //
 // The backend of XLA is xla:cpu, or the one that TRMSWEEP_TEST_XLA names (xla:cuda, or xla:/absolute/path/plugin.so).
-// Where it cannot be opened its tests are skipped; TRMSWEEP_REQUIRE_XLA=1 makes them fail.
+// If it cannot be opened, its tests are skipped, or fail if TRMSWEEP_REQUIRE_XLA=1.
 package backendtest
 
 import (
@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	requireEnv = "TRMSWEEP_REQUIRE_XLA" // 1: a test of XLA fails where it would be skipped
-	chooseEnv  = "TRMSWEEP_TEST_XLA"    // the backend that stands for XLA
+	requireEnv = "TRMSWEEP_REQUIRE_XLA" // 1: tests of XLA fail instead of being skipped
+	chooseEnv  = "TRMSWEEP_TEST_XLA"    // name of the XLA backend to test
 )
 
 // Each runs f as a subtest on every backend.
@@ -32,7 +32,7 @@ func Each(t *testing.T, f func(t *testing.T, name string)) {
 	}
 }
 
-// XLA is the name of XLA's backend, open in this process. The test is skipped, or fails, where there is none.
+// XLA returns the name of the XLA backend and opens it. If that is not possible, the test is skipped or fails.
 func XLA(t testing.TB) string {
 	t.Helper()
 	name := xla()
@@ -40,7 +40,7 @@ func XLA(t testing.TB) string {
 	return name
 }
 
-// Open is the backend called name, shared by all tests of the process: nobody finalizes it.
+// Open returns the backend with this name, which all tests of the process share. It must not be finalized.
 func Open(t testing.TB, name string) backends.Backend {
 	t.Helper()
 	o := open(name)

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// FakePlugin builds the PJRT plugin of testdata/fakeplugin, which fails as it is told to, and returns the folder
-// to give to PJRT_PLUGIN_LIBRARY_PATH: the plugin stands there as xla:NAME. Without a C compiler the test is
-// skipped, or fails where XLA is required.
+// FakePlugin builds the PJRT plugin of testdata/fakeplugin, which fails in the ways that its environment asks for, and
+// returns the folder to put into PJRT_PLUGIN_LIBRARY_PATH: there the plugin is xla:NAME. Without a C compiler the test
+// is skipped, or fails if XLA is required.
 func FakePlugin(t testing.TB, name string) string {
 	t.Helper()
 	cc, err := exec.LookPath("cc")
