@@ -58,7 +58,7 @@ func (a *Activities) Preflight(ctx context.Context, in PreflightInput) (prefligh
 		return preflight.Table{}, ctx.Err()
 	}
 	defer release()
-	return preflight.Run(ctx, a.Checks(specs, slot.Env)), nil
+	return preflight.Run(ctx, a.Checks(specs, slot.Env)), ctx.Err() // told to stop: it is no fault of the host
 }
 
 // Pollers says whether workers listen on every task queue.
@@ -68,7 +68,7 @@ func (a *Activities) Pollers(ctx context.Context) (preflight.Row, error) {
 	}
 	ctx, _, stop := a.withHeartbeats(ctx)
 	defer stop()
-	return preflight.Run(ctx, []preflight.Check{{Name: "workers", Run: a.ListPollers}}).Rows[0], nil
+	return preflight.Run(ctx, []preflight.Check{{Name: "workers", Run: a.ListPollers}}).Rows[0], ctx.Err()
 }
 
 // Trial trains a spec for ten steps in a child process. A trial that this build

@@ -1,6 +1,8 @@
 package activities
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -101,5 +103,20 @@ func TestRunWithoutHeadIsBegun(t *testing.T) {
 	}
 	if name, err := checkpoint.FindRun(t.Context(), a.Bucket, []string{"none", to.Run}); name != to.Run || err != nil {
 		t.Errorf("found run %q, %v; want %q", name, err, to.Run)
+	}
+}
+
+// A check that was told to stop has found nothing: it fails as an activity, which is tried again, and says nothing of the host.
+func TestInterruptedPreflightIsNoFault(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	a := &Activities{ListPollers: func(ctx context.Context) (string, error) {
+		cancel()
+		<-ctx.Done()
+		return "", ctx.Err()
+	}}
+	row, err := a.Pollers(ctx)
+	if !errors.Is(err, context.Canceled) || !strings.Contains(row.Detail, "not checked to the end") {
+		t.Errorf("%+v, %v", row, err)
 	}
 }

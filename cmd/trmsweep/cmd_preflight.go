@@ -63,13 +63,16 @@ Exit code 1 where a check fails. Sweeps do the same as their first step.`,
 			checks := append(hostChecks(a, cfg, f, specs, nil), datasetCheck(f.store, specs),
 				preflight.Check{Name: "server and workers", Run: func(ctx context.Context) (string, error) { return checkServer(ctx, a) }})
 			t := preflight.Run(ctx, checks)
-			if !noTrials {
+			if !noTrials && ctx.Err() == nil {
 				t.Add(tryShapes(ctx, a, f, shapes)...)
 			}
 			if asJSON {
 				err = json.NewEncoder(a.stdout).Encode(t)
 			} else {
 				err = t.Write(a.stdout)
+			}
+			if err == nil && ctx.Err() != nil {
+				return interrupted(ctx, ctx.Err(), "preflight was not finished")
 			}
 			if err == nil && !t.OK {
 				err = fmt.Errorf("preflight: %d of %d checks failed", len(t.Faults()), len(t.Rows))

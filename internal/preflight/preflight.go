@@ -81,7 +81,7 @@ func runOne(ctx context.Context, c Check) Row {
 	if c.Timeout == 0 {
 		c.Timeout = 30 * time.Second
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	limited, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	type answer struct {
 		detail string
@@ -95,7 +95,7 @@ func runOne(ctx context.Context, c Check) Row {
 				got <- answer{err: fmt.Errorf("panic: %v", p)}
 			}
 		}()
-		d, err := c.Run(ctx)
+		d, err := c.Run(limited)
 		got <- answer{d, err}
 	}()
 	row := Row{Check: c.Name}
@@ -105,8 +105,11 @@ func runOne(ctx context.Context, c Check) Row {
 		if a.err != nil {
 			row.Detail = a.err.Error()
 		}
-	case <-ctx.Done():
+	case <-limited.Done():
 		row.Detail = fmt.Sprintf("no answer within %s", c.Timeout)
+	}
+	if !row.OK && ctx.Err() != nil { // the caller was told to stop: nothing is known
+		row.Detail = "not checked to the end: " + context.Cause(ctx).Error()
 	}
 	row.Seconds = time.Since(begin).Seconds()
 	return row
