@@ -1,7 +1,6 @@
-// Package chaos trains experiments with the real binaries (embedded stack,
-// worker, training processes) while it kills and stops those processes at
-// seeded random times, and compares what comes out with undisturbed runs. It
-// is for tests: nothing of the program imports it.
+// Package chaos trains experiments with the real binaries (embedded stack, worker, training
+// processes), kills and stops those processes at seeded random times, and compares the
+// results with undisturbed runs. It is for tests: the product does not import it.
 package chaos
 
 import (
@@ -23,27 +22,27 @@ import (
 // Options of Run.
 type Options struct {
 	Bin         string   // folder with trmsweep, tctl and devstack
-	Dir         string   // scratch folder; the state folder and the logs are in it
-	Seed        uint64   // of when and what is killed
-	Kills       int      // rounds are added until so many have happened
-	Experiments []string // trained at once, in every round with another seed
+	Dir         string   // scratch folder for the state folder and the logs
+	Seed        uint64   // decides which process is killed and when
+	Kills       int      // rounds are repeated until this many kills have happened
+	Experiments []string // are trained at once; every round has another seed
 	Overrides   []string // key=value
-	Backend     string   // of the training processes
+	Backend     string   // backend of the training processes
 	Sweep       string   // a sweep type that trains them; empty: each as a workflow of its own
-	// Heartbeat is the time after which the server gives a silent worker up; only without Sweep.
+	// Heartbeat is the time after which the server gives up a silent worker; it is used only without Sweep.
 	Heartbeat time.Duration
 	GapLeast  time.Duration // between two kills
 	GapMost   time.Duration
 	Logf      func(format string, args ...any)
 }
 
-// Outcome is what happened.
+// Outcome is the result of Run.
 type Outcome struct {
-	Kills   map[string]int // by target and signal
+	Kills   map[string]int // number of kills by target and signal
 	Rounds  int
 	Runs    int
 	Epochs  int64 // acquisitions of all runs: attempts that got as far as the store
-	Orphans int   // written by stopped attempts after the run was complete
+	Orphans int   // number of objects that stopped attempts wrote after the run was complete
 	Seconds float64
 }
 
@@ -65,22 +64,23 @@ func (o Outcome) String() string {
 		}
 		fmt.Fprintf(&b, "%s %d", k, o.Kills[k])
 	}
-	fmt.Fprintf(&b, "), %d attempts acquired a run, %d objects left over; every hash, batch and log is the undisturbed one's", o.Epochs, o.Orphans)
+	fmt.Fprintf(&b, "), %d attempts acquired a run, %d objects left over; every hash, batch and log is the undisturbed one's",
+		o.Epochs, o.Orphans)
 	return b.String()
 }
 
-// grace is the age from which objects of dead attempts are collected while a run goes on.
+// grace is the age in which objects of dead attempts are collected while a run continues.
 const grace = 2 * time.Second
 
-// target is one run and what it must end in.
+// target is a run with its expected result.
 type target struct {
 	experiment string
 	seed       int64
-	want       protocol.AttemptResult // undisturbed
+	want       protocol.AttemptResult // result of the undisturbed run
 }
 
-// Run does rounds of training under fire until enough kills have happened. The
-// first difference from the undisturbed runs is its error.
+// Run repeats rounds of training with kills until enough kills have happened. It returns
+// an error at the first difference from the undisturbed runs.
 func Run(ctx context.Context, o Options) (out Outcome, err error) {
 	begin := time.Now()
 	h := &harness{o: o, state: filepath.Join(o.Dir, "state"), kills: map[string]int{}}
@@ -126,7 +126,7 @@ func Run(ctx context.Context, o Options) (out Outcome, err error) {
 	}
 }
 
-// round trains all experiments once, under fire from the first attempt on.
+// round trains all experiments once. The kills begin with the first attempt.
 func (h *harness) round(ctx context.Context, n int, rnd *dice) ([]target, error) {
 	var targets []target
 	for _, e := range h.o.Experiments {

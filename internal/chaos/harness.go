@@ -27,22 +27,22 @@ import (
 	"trmsweep/internal/blob"
 )
 
-// The processes that are kept alive.
+// Names of the processes that the harness keeps alive.
 const (
 	devstack = "devstack"
 	workers  = "worker"
 )
 
-// workerThreads is how many threads each training process of the worker has.
+// workerThreads is the number of threads of each training process of the worker.
 const workerThreads = "1"
 
-// store is where the worker keeps its runs; every embedded stack has this bucket.
+// store is the store of the worker. Every embedded stack has this bucket.
 const store = "gs://trmsweep"
 
 type harness struct {
 	o     Options
 	state string
-	// bucket is the store of the stack, every operation tried once.
+	// bucket is the store of the stack, without retries.
 	bucket blob.Bucket
 	wg     sync.WaitGroup
 
@@ -54,7 +54,7 @@ type harness struct {
 	kills map[string]int
 }
 
-// start brings the stack and the worker up, and keeps them up until ctx ends.
+// start starts the stack and the worker, and restarts them until ctx ends.
 func (h *harness) start(ctx context.Context) error {
 	h.pids = map[string]int{}
 	h.ports = []string{"--free-ports"}
@@ -68,13 +68,14 @@ func (h *harness) start(ctx context.Context) error {
 	}
 	h.keepPorts()
 	h.keep(ctx, workers, func() *exec.Cmd {
-		return exec.Command(filepath.Join(h.o.Bin, "trmsweep"), "worker", "--state", h.state, "--store", store, "--profile", "smoke", "--backend", h.o.Backend,
+		return exec.Command(filepath.Join(h.o.Bin, "trmsweep"), "worker", "--state", h.state, "--store", store,
+			"--profile", "smoke", "--backend", h.o.Backend,
 			"--slots", strconv.Itoa(h.slots()), "--threads", workerThreads, "--grace", "10s")
 	})
 	return nil
 }
 
-// keepPorts makes every later start of the stack listen where the first one does.
+// keepPorts makes every later start of the stack listen at the ports of the first one.
 func (h *harness) keepPorts() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -84,7 +85,7 @@ func (h *harness) keepPorts() {
 	}
 }
 
-// slots is how many runs train at once.
+// slots returns the number of runs that train at once.
 func (h *harness) slots() int { return min(len(h.o.Experiments), 2) }
 
 func (h *harness) address() endpoint.Stack {
@@ -101,7 +102,7 @@ func (h *harness) pid(name string) int {
 
 func (h *harness) wait() { h.wg.Wait() }
 
-// keep starts a process again whenever it ends, at once, and kills it when ctx ends.
+// keep starts a process, restarts it at once whenever it ends, and kills it when ctx ends.
 func (h *harness) keep(ctx context.Context, name string, make func() *exec.Cmd) {
 	h.wg.Go(func() {
 		for ctx.Err() == nil {
@@ -137,7 +138,7 @@ func (h *harness) once(ctx context.Context, name string, cmd *exec.Cmd) error {
 	return err
 }
 
-// environ is this process's environment without what points at another stack. XLA's plugins are found as here.
+// environ returns this process's environment without variables that name another stack. The search path for XLA plugins stays.
 func (h *harness) environ() []string {
 	var env []string
 	for _, kv := range os.Environ() {
@@ -151,7 +152,7 @@ func (h *harness) environ() []string {
 	return append(env, "STORAGE_EMULATOR_HOST="+h.address().GCS, "TRMSWEEP_GRACE="+grace.String())
 }
 
-// run runs a command of the project and returns its standard output.
+// run executes a command of the project and returns its standard output.
 func (h *harness) run(ctx context.Context, name string, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
@@ -165,7 +166,7 @@ func (h *harness) run(ctx context.Context, name string, args ...string) ([]byte,
 	return stdout.Bytes(), nil
 }
 
-// threads of an undisturbed run: other than the worker's where they change no bit, the same where they may.
+// threads returns the number of threads of an undisturbed run: different from the worker's if that changes no bit of the result, else equal.
 func (h *harness) threads() string {
 	if h.o.Backend == "cpu" {
 		return "2"
@@ -173,9 +174,10 @@ func (h *harness) threads() string {
 	return workerThreads
 }
 
-// undisturbed trains a target without Temporal in a store of its own.
+// undisturbed trains a target without Temporal, with its own store.
 func (h *harness) undisturbed(ctx context.Context, t target) (res protocol.AttemptResult, err error) {
-	args := []string{"train", t.experiment, "--profile", "smoke", "--backend", h.o.Backend, "--threads", h.threads(), "--no-metadata", "--seed", strconv.FormatInt(t.seed, 10),
+	args := []string{"train", t.experiment, "--profile", "smoke", "--backend", h.o.Backend, "--threads", h.threads(), "--no-metadata",
+		"--seed", strconv.FormatInt(t.seed, 10),
 		"--state", filepath.Join(h.o.Dir, "undisturbed"), "--store", filepath.Join(h.o.Dir, "undisturbed", "store")}
 	for _, kv := range h.o.Overrides {
 		args = append(args, "--set", kv)
@@ -196,7 +198,8 @@ func (h *harness) undisturbed(ctx context.Context, t target) (res protocol.Attem
 func (h *harness) submit(ctx context.Context, n int, targets []target) (ids []string, err error) {
 	if h.o.Sweep != "" {
 		id := fmt.Sprintf("chaos-%d", n)
-		args := []string{"start", h.o.Sweep, "--state", h.state, "--id", id, "--profile", "smoke", "--seeds", strconv.Itoa(n), "--experiments", strings.Join(h.o.Experiments, ",")}
+		args := []string{"start", h.o.Sweep, "--state", h.state, "--id", id, "--profile", "smoke",
+			"--seeds", strconv.Itoa(n), "--experiments", strings.Join(h.o.Experiments, ",")}
 		for _, kv := range h.o.Overrides {
 			args = append(args, "--set", kv)
 		}
@@ -213,7 +216,8 @@ func (h *harness) submit(ctx context.Context, n int, targets []target) (ids []st
 			return nil, err
 		}
 		err = h.eventually(ctx, "the experiment to start", func() error {
-			_, err := h.run(ctx, "tctl", "workflow", "start", "--state", h.state, "--type", "Experiment", "--workflow-id", id, "--input", string(input))
+			_, err := h.run(ctx, "tctl", "workflow", "start", "--state", h.state, "--type", "Experiment",
+				"--workflow-id", id, "--input", string(input))
 			return err
 		})
 		if err != nil {
@@ -300,7 +304,7 @@ func (h *harness) check(ctx context.Context, t target) (v verified, err error) {
 	return v, h.sameLog(ctx, run, t)
 }
 
-// sameLog compares the loss trace with the undisturbed one, byte for byte.
+// sameLog compares the log of losses with that of the undisturbed run, byte for byte.
 func (h *harness) sameLog(ctx context.Context, run blob.Bucket, t target) error {
 	own, closer, err := open.Bucket(ctx, filepath.Join(h.o.Dir, "undisturbed", "store"))
 	if err != nil {

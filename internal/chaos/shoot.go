@@ -17,19 +17,19 @@ import (
 	"trmsweep/internal/wait"
 )
 
-// dice decides what happens next.
+// dice is the random generator that decides about kills.
 type dice struct{ *rand.Rand }
 
 func newDice(seed uint64) *dice { return &dice{rand.New(rand.NewPCG(seed, 7))} }
 
-// shot is one accident: a signal to one kind of process, and for SIGSTOP how long until SIGCONT.
+// shot is one kill: a signal to one kind of process, and for SIGSTOP the time until SIGCONT.
 type shot struct {
 	after  time.Duration
 	target string
 	signal syscall.Signal
 	pause  time.Duration
 	pick   int
-	calm   bool // not before every run has got further
+	calm   bool // whether to wait until every run has made progress
 }
 
 const child = "child"
@@ -57,13 +57,13 @@ func (d *dice) next(o Options) shot {
 	return s
 }
 
-// hurried is how many accidents in a row may happen before the runs have got
-// further. An experiment gives up after five attempts without progress, so that
-// more would kill even a perfect program.
+// hurried is the greatest number of kills in a row without progress of the runs. An
+// experiment fails after five attempts without progress, so that more kills would make
+// even a correct program fail.
 const hurried = 2
 
-// shoot has one accident after the other until ctx ends or enough have happened. An accident whose
-// process is not there waits for it; most wait until the runs in training have committed steps since the one before.
+// shoot kills one process after the other until ctx ends or enough kills have happened. If the process does not
+// exist, it waits for it. Most kills wait until the runs in training have committed steps since the last kill.
 func (h *harness) shoot(ctx context.Context, d *dice, targets []target) error {
 	row := 0
 	seen := h.steps(ctx, targets)
@@ -114,7 +114,7 @@ func (h *harness) total() int {
 	return Outcome{Kills: h.kills}.Total()
 }
 
-// steps are the committed steps of the runs; -1 for one that is finished; nil while the store does not answer.
+// steps returns the committed step of each run, -1 for a finished run. It returns nil if the store does not answer.
 func (h *harness) steps(ctx context.Context, targets []target) []int64 {
 	out := make([]int64, len(targets))
 	for i, t := range targets {
@@ -138,8 +138,8 @@ func (h *harness) steps(ctx context.Context, targets []target) []int64 {
 	return out
 }
 
-// further reports whether as many runs as can train at once, or all that are
-// left, have committed a step since.
+// further says whether enough runs have committed a step since before: as many as can train
+// at once, or all that are not finished.
 func further(before, now []int64, slots int) bool {
 	if now == nil || before == nil {
 		return now != nil
@@ -160,7 +160,7 @@ func name(s syscall.Signal) string {
 	return map[syscall.Signal]string{syscall.SIGKILL: "KILL", syscall.SIGTERM: "TERM", syscall.SIGSTOP: "STOP+CONT"}[s]
 }
 
-// find is the process id of a shot's target, 0 where it does not run now.
+// find returns the process id of a shot's target, 0 if the target does not run now.
 func (h *harness) find(s shot) int {
 	if s.target != child {
 		return h.pid(s.target)
@@ -171,7 +171,7 @@ func (h *harness) find(s shot) int {
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
-			continue // it has ended
+			continue // the process has ended
 		}
 		_, rest, _ := strings.Cut(string(data), ") ")
 		if f := strings.Fields(rest); parent != 0 && len(f) > 1 && f[0] != "Z" && f[1] == strconv.Itoa(parent) {
