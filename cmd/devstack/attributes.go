@@ -21,8 +21,8 @@ type attribute struct {
 
 type attributeList []attribute
 
-// defaultAttributes are the ones the study's workflows set; a test of the main
-// module compares them with what its workflows use.
+// defaultAttributes are the search attributes that the study's workflows set. A test of the
+// main module compares them with those of its workflows.
 func defaultAttributes() attributeList {
 	const (
 		keyword = enumspb.INDEXED_VALUE_TYPE_KEYWORD
@@ -71,8 +71,8 @@ func (l attributeList) types() map[string]enumspb.IndexedValueType {
 	return m
 }
 
-// register adds the attributes the namespace lacks (one made by an older build
-// has fewer) and returns when they can be used.
+// register adds the attributes that the namespace lacks (one made by an older build has
+// fewer) and returns when all can be used.
 func (l attributeList) register(ctx context.Context, c client.Client, namespace string) error {
 	have, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
 	if err != nil {
@@ -84,11 +84,13 @@ func (l attributeList) register(ctx context.Context, c client.Client, namespace 
 		case !ok:
 			missing[a.name] = a.kind
 		case kind != a.kind:
-			return fmt.Errorf("search attribute %s is registered as %s in this state folder, this build wants %s: use another --state, or remove the attribute with `temporal operator search-attribute remove --name %s`", a.name, kind, a.kind, a.name)
+			return fmt.Errorf("search attribute %s is registered as %s in this state folder, this build wants %s: use another --state, "+
+				"or remove the attribute with `temporal operator search-attribute remove --name %s`", a.name, kind, a.kind, a.name)
 		}
 	}
 	if len(missing) > 0 {
-		if _, err := c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{Namespace: namespace, SearchAttributes: missing}); err != nil {
+		request := &operatorservice.AddSearchAttributesRequest{Namespace: namespace, SearchAttributes: missing}
+		if _, err := c.OperatorService().AddSearchAttributes(ctx, request); err != nil {
 			return fmt.Errorf("register search attributes: %w", err)
 		}
 	}
@@ -103,7 +105,7 @@ func (l attributeList) register(ctx context.Context, c client.Client, namespace 
 	})
 }
 
-// until calls f until it succeeds or the start-up deadline passes.
+// until calls f until it succeeds or the deadline of the start has passed.
 func until(ctx context.Context, what string, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()

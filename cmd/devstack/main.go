@@ -1,8 +1,8 @@
-// Command devstack is everything a study needs besides workers, in one process:
-// a Temporal server with its history in a SQLite file, its Web UI, and a Google
-// Cloud Storage emulator with its objects on disk. All state lies in one folder
-// and survives kill -9. It is a module of its own because the Temporal server
-// triples build time and size, and it requires nothing of the main module but its guard.
+// Command devstack runs everything that a study needs besides workers in one process: a
+// Temporal server with its history in a SQLite file, its Web UI, and a Google Cloud
+// Storage emulator with its objects on disk. All state lies in one folder and survives
+// kill -9. It is a nested module because the Temporal server triples build time and
+// size; of the main module's packages it requires only internal/guard.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 	"trmsweep/internal/guard"
 )
 
-// usageError marks what the user typed as the fault: exit code 2.
+// usageError is an error in the user's command line: exit code 2.
 type usageError struct{ error }
 
 func main() {
@@ -37,7 +37,7 @@ func main() {
 	os.Exit(1)
 }
 
-// options are the flags.
+// options are the values of the flags.
 type options struct {
 	state, ip, logLevel string
 	ports               ports
@@ -87,7 +87,7 @@ func execute(ctx context.Context, args []string) error {
 	return run(ctx, o)
 }
 
-// run starts the stack, announces it and keeps it until ctx ends.
+// run starts the stack, writes devstack.json and waits until ctx ends.
 func run(ctx context.Context, o options) error {
 	state, err := filepath.Abs(o.state)
 	if err != nil {
@@ -147,7 +147,7 @@ func run(ctx context.Context, o options) error {
 	return failed
 }
 
-// watchParent ends the stack once the process's parent is another one.
+// watchParent calls stop when the parent process has died.
 func watchParent(ctx context.Context, parent int, stop func()) {
 	tick := time.NewTicker(300 * time.Millisecond)
 	defer tick.Stop()

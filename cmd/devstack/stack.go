@@ -25,7 +25,7 @@ const (
 	bucket    = "trmsweep"
 )
 
-// stack is the three services of one process.
+// stack holds the three services of the process.
 type stack struct {
 	ip         string
 	listeners  listeners
@@ -43,7 +43,7 @@ type stack struct {
 
 func (s *stack) hostPort(port int) string { return net.JoinHostPort(s.ip, strconv.Itoa(port)) }
 
-// reachable is the address for clients on this machine: 0.0.0.0 is not one.
+// reachable returns the address for clients on this machine, because 0.0.0.0 is not an address to connect to.
 func (s *stack) reachable(port int) string {
 	if ip := net.ParseIP(s.ip); ip != nil && ip.IsUnspecified() {
 		return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
@@ -55,12 +55,12 @@ func (s *stack) temporalAddress() string { return s.reachable(s.ports.temporal) 
 func (s *stack) uiAddress() string       { return "http://" + s.reachable(s.ports.ui) }
 func (s *stack) gcsAddress() string      { return "http://" + s.reachable(s.ports.gcs) }
 
-// announce writes STATE/devstack.json: from here on clients may connect.
+// announce writes STATE/devstack.json. From then on clients may connect.
 func (s *stack) announce() error {
 	return writeFile(readyPath(s.state), ready{Temporal: s.temporalAddress(), UI: s.uiAddress(), GCS: s.gcsAddress(), PID: os.Getpid()})
 }
 
-// start brings the services up in order and returns when all answer.
+// start starts the services in order and returns when all of them answer.
 func (s *stack) start(ctx context.Context) error {
 	s.failed = make(chan error, 3)
 	if err := s.startGCS(); err != nil {
@@ -72,8 +72,8 @@ func (s *stack) start(ctx context.Context) error {
 	return s.startUI(ctx)
 }
 
-// serveStorage serves the storage emulator alone until ctx ends. It is not
-// announced in devstack.json: whoever started it reads the address from its output.
+// serveStorage runs only the storage emulator until ctx ends. It does not write
+// devstack.json: the process that started it reads the address from its output.
 func (s *stack) serveStorage(ctx context.Context) error {
 	s.failed = make(chan error, 1)
 	if err := s.startGCS(); err != nil {
@@ -162,7 +162,7 @@ func (s *stack) startUI(ctx context.Context) error {
 	})
 }
 
-// stop ends the services; it may be called on a half-started stack.
+// stop stops the services. It may be called if only some of them were started.
 func (s *stack) stop() {
 	if s.ui != nil {
 		_ = s.ui.Close()
@@ -181,7 +181,7 @@ func (s *stack) stop() {
 	}
 }
 
-// quiet drops the SDK's log lines: what matters comes back as errors.
+// quiet drops the log lines of the SDK. Its methods return the errors that matter.
 type quiet struct{}
 
 var _ sdklog.Logger = quiet{}

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ready is STATE/devstack.json: it exists while a stack is up, and after one was killed.
+// ready is the content of STATE/devstack.json. The file exists while a stack runs, and after one was killed.
 type ready struct {
 	Temporal string `json:"temporal"` // host:port
 	UI       string `json:"ui"`       // URL
@@ -48,7 +48,7 @@ func writeFile(path string, v any) error {
 	return os.Rename(f.Name(), path)
 }
 
-// lockState makes this process the only stack on the folder. The lock goes with the process.
+// lockState makes this process the only stack on the folder. The lock is released when the process ends.
 func lockState(state string) (func(), error) {
 	path := filepath.Join(state, "devstack.lock")
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
@@ -70,7 +70,7 @@ func lockState(state string) (func(), error) {
 	return func() { _ = f.Close() }, nil
 }
 
-// openLog sends the server's and the libraries' logs to STATE/logs/devstack.log.
+// openLog opens STATE/logs/devstack.log for the logs of the server and of the libraries.
 func openLog(state, level string) (tlog.Logger, error) {
 	switch level {
 	case "debug", "info", "warn", "error":
@@ -89,16 +89,16 @@ func openLog(state, level string) (tlog.Logger, error) {
 	return loudLogger{tlog.NewZapLogger(tlog.BuildZapLogger(tlog.Config{Level: level, OutputFile: path})), os.Stderr, path, startAgain}, nil
 }
 
-// loudLogger says on standard error too what ends the process.
+// loudLogger also prints a fatal message to standard error.
 type loudLogger struct {
 	tlog.Logger
 	stderr io.Writer
 	path   string
-	again  func() error // starts the process again; returns where it cannot
+	again  func() error // restarts the process; returns only if that fails
 }
 
-// Fatal ends the process, unless a port that was free when it was chosen is taken
-// now: then the process starts again with others.
+// Fatal ends the process. If another program has taken a port that was free when it was
+// chosen, the process restarts itself with other ports instead.
 func (l loudLogger) Fatal(msg string, tags ...tag.Tag) {
 	for _, t := range tags {
 		if err, ok := t.Value().(error); ok {
@@ -107,7 +107,7 @@ func (l loudLogger) Fatal(msg string, tags ...tag.Tag) {
 			msg += fmt.Sprintf(": %v", t.Value())
 		}
 	}
-	if strings.Contains(msg, unix.EADDRINUSE.Error()) { // tags hold errors as text
+	if strings.Contains(msg, unix.EADDRINUSE.Error()) { // tags contain errors as text
 		l.Logger.Warn("starting again with other ports", tag.NewStringTag("reason", msg))
 		msg += fmt.Sprintf("; %v", l.again())
 	}
@@ -115,11 +115,11 @@ func (l loudLogger) Fatal(msg string, tags ...tag.Tag) {
 	l.Logger.Fatal(msg, tags...)
 }
 
-// ports of the three services; 0 means unset.
+// ports are the ports of the three services; 0 means not chosen.
 type ports struct{ temporal, ui, gcs int }
 
-// previousPorts are those of a stack that was killed on this folder: clients
-// that still run find the next one at the same addresses.
+// previousPorts returns the ports of a stack that was killed on this folder, so that
+// clients that still run find the next stack at the same addresses.
 func previousPorts(state string) ports {
 	var r ready
 	data, err := os.ReadFile(readyPath(state))
@@ -140,7 +140,7 @@ func portOf(address string) int {
 	return n
 }
 
-// listeners hold the ports of the three services from the moment they are chosen.
+// listeners keep the ports of the three services occupied from the moment they are chosen.
 type listeners struct{ temporal, ui, gcs net.Listener }
 
 func (l listeners) ports() ports {
@@ -154,8 +154,8 @@ func portOfListener(l net.Listener) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// listen settles every port: the asked one or an error, else the previous one,
-// else the usual one, else any free one.
+// listen chooses every port: the one that the user named (an error if it is taken), else the
+// previous one, else the usual one, else any free one.
 func listen(o options, previous ports) (listeners, error) {
 	usual := ports{7233, 8233, 4443}
 	if o.freePorts {
@@ -202,7 +202,7 @@ func listenOne(ip, flagName string, asked int, others ...int) (net.Listener, err
 	return l, nil
 }
 
-// freePorts are ports that were free a moment ago, no two the same.
+// freePorts returns different ports that were free at the time of the call.
 func freePorts(ip string, n int) ([]int, error) {
 	var found []int
 	for range n {
@@ -210,13 +210,13 @@ func freePorts(ip string, n int) ([]int, error) {
 		if err != nil {
 			return nil, fmt.Errorf("find a free port on %s: %w", ip, err)
 		}
-		defer l.Close() // held until all are found
+		defer l.Close() // stays open until all ports are found
 		found = append(found, portOfListener(l))
 	}
 	return found, nil
 }
 
-// attemptVariable counts the starts of one process.
+// attemptVariable is the environment variable that counts the restarts of this process.
 const attemptVariable = "TRMSWEEP_DEVSTACK_ATTEMPT"
 
 func attempt() int {
@@ -224,8 +224,8 @@ func attempt() int {
 	return n
 }
 
-// startAgain replaces the process by a new one with the same arguments, which
-// chooses its ports anew. It returns where it cannot.
+// startAgain replaces the process by a new one with the same arguments, which chooses its
+// ports anew. It returns only if that fails.
 func startAgain() error {
 	const most = 5
 	if attempt() == most {

@@ -29,8 +29,8 @@ const (
 	retention   = 30 * 24 * time.Hour
 )
 
-// dbVersion is STATE/temporal.version.json: which schema the database was made
-// with. The server lays its schema only in a new SQLite file and never migrates one.
+// dbVersion is the content of STATE/temporal.version.json: the schema of the database. The
+// server creates its schema only in a new SQLite file and never migrates one.
 type dbVersion struct {
 	Server     string `json:"server"`
 	Schema     string `json:"schema"`
@@ -41,7 +41,7 @@ func currentVersion() dbVersion {
 	return dbVersion{Server: headers.ServerVersion, Schema: sqlite.Version, Visibility: sqlite.VisibilityVersion}
 }
 
-// database prepares STATE/temporal.db and returns how the server opens it.
+// database prepares STATE/temporal.db and returns the server's configuration for it.
 func database(state string) (*config.SQL, error) {
 	path, versionPath := filepath.Join(state, "temporal.db"), filepath.Join(state, "temporal.version.json")
 	_, err := os.Stat(path)
@@ -62,8 +62,8 @@ func database(state string) (*config.SQL, error) {
 	}}, nil
 }
 
-// createDatabase lays the schema in a file of another name first, so that a
-// crash in the middle leaves no half-made database.
+// createDatabase creates the schema in a temporary file and renames it, so that a crash
+// leaves no incomplete database.
 func createDatabase(path, versionPath string) error {
 	tmp := path + ".new"
 	for _, suffix := range []string{"", "-journal", "-wal", "-shm"} {
@@ -88,19 +88,22 @@ func checkVersion(path, versionPath string) error {
 		err = json.Unmarshal(data, &v)
 	}
 	if err != nil {
-		return fmt.Errorf("%s has no readable schema version beside it (%w): move the file away to start with an empty history; checkpoints and results are kept elsewhere and stay", path, err)
+		return fmt.Errorf("%s has no readable schema version beside it (%w): move the file away to start with an empty history; "+
+			"checkpoints and results are kept elsewhere and stay", path, err)
 	}
 	if now := currentVersion(); v.Schema != now.Schema || v.Visibility != now.Visibility {
-		return fmt.Errorf("%s was made by Temporal %s with schema %s/%s, this build (Temporal %s) needs %s/%s and a SQLite file is never migrated: finish its workflows with the older build, or move the file away to start with an empty history; checkpoints and results are kept elsewhere and stay",
+		return fmt.Errorf("%s was made by Temporal %s with schema %s/%s, this build (Temporal %s) needs %s/%s "+
+			"and a SQLite file is never migrated: finish its workflows with the older build, or move the file away "+
+			"to start with an empty history; checkpoints and results are kept elsewhere and stay",
 			path, v.Server, v.Schema, v.Visibility, now.Server, now.Schema, now.Visibility)
 	}
 	return nil
 }
 
-// newTemporal is a server of all four services on one SQLite file, with the
-// default namespace in it. Only the frontend listens on ip, at the port that is
-// held for it; the rest is local. The server binds its ports itself: where one is
-// lost between here and there, the process starts again (see loudLogger).
+// newTemporal makes a server with all four services on one SQLite file and with the default
+// namespace. Only the frontend listens on ip, at the port that the listener held keeps
+// occupied; the other services listen locally. The server binds its ports itself: if
+// another program takes one in between, the process restarts (see loudLogger).
 func newTemporal(state, ip string, held net.Listener, attributes attributeList, logger tlog.Logger) (temporal.Server, error) {
 	sql, err := database(state)
 	if err != nil {
@@ -144,9 +147,9 @@ func newTemporal(state, ip string, held net.Listener, attributes attributeList, 
 	return srv, nil
 }
 
-// forgetMembers empties the list of servers that share the database. Whoever
-// holds the state's lock is the only one; a stack that was killed is still listed,
-// and its addresses would be tried for half a minute.
+// forgetMembers empties the list of servers that share the database. The process that has
+// the state's lock is the only one, but a stack that was killed is still listed, and the
+// server would try its addresses for half a minute.
 func forgetMembers(cfg *config.SQL, logger tlog.Logger) error {
 	db, err := temporalsql.NewSQLAdminDB(sqlplugin.DbKindMain, cfg, resolver.NewNoopResolver(), logger, metrics.NoopMetricsHandler)
 	if err != nil {
@@ -158,7 +161,7 @@ func forgetMembers(cfg *config.SQL, logger tlog.Logger) error {
 	return nil
 }
 
-// internalPorts chooses the ports that the server's parts talk through. A test lets one be lost.
+// internalPorts chooses the ports between the server's services. A test replaces it to lose one.
 var internalPorts = freePorts
 
 func serverConfig(sql *config.SQL, ip string, port int) (*config.Config, error) {
@@ -194,7 +197,10 @@ func serverConfig(sql *config.SQL, ip string, port int) (*config.Config, error) 
 		},
 		DCRedirectionPolicy: config.DCRedirectionPolicy{Policy: "noop"},
 		PublicClient:        config.PublicClient{HostPort: frontend},
-		Archival:            config.Archival{History: config.HistoryArchival{State: "disabled"}, Visibility: config.VisibilityArchival{State: "disabled"}},
+		Archival: config.Archival{
+			History:    config.HistoryArchival{State: "disabled"},
+			Visibility: config.VisibilityArchival{State: "disabled"},
+		},
 		NamespaceDefaults: config.NamespaceDefaults{Archival: config.ArchivalNamespaceDefaults{
 			History:    config.HistoryArchivalNamespaceDefaults{State: "disabled"},
 			Visibility: config.VisibilityArchivalNamespaceDefaults{State: "disabled"},

@@ -16,9 +16,9 @@ import (
 	"github.com/temporalio/ui-server/v2/ui"
 )
 
-// webUI is the handler of the Web UI. It is put together as server.NewServer of
-// ui-server does it, whose server opens a listener that no guard could stand in
-// front of; what it has for logins, other origins and other paths is left out.
+// webUI returns the handler of the Web UI. It is assembled as in server.NewServer of
+// ui-server, whose own server opens a listener that the guard cannot protect. The parts for
+// logins, other origins and other paths are left out.
 func webUI(temporalAddress string) (http.Handler, error) {
 	cfg, err := uiconfig.NewConfigProviderWithRefresh(&uiconfig.Config{
 		TemporalGRPCAddress: temporalAddress,
