@@ -72,7 +72,8 @@ func (a *Activities) sendHeartbeat(ctx context.Context, details any) error {
 	defer cancel()
 	err := a.Heartbeat(rctx, activity.GetInfo(ctx).TaskToken, details)
 	var gone *serviceerror.NotFound
-	if temporal.IsCanceledError(err) || errors.As(err, &gone) || errors.Is(err, activity.ErrActivityPaused) || errors.Is(err, activity.ErrActivityReset) {
+	paused := errors.Is(err, activity.ErrActivityPaused) || errors.Is(err, activity.ErrActivityReset)
+	if temporal.IsCanceledError(err) || errors.As(err, &gone) || paused {
 		return err
 	}
 	return nil

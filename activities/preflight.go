@@ -71,8 +71,8 @@ func (a *Activities) Pollers(ctx context.Context) (preflight.Row, error) {
 	return preflight.Run(ctx, []preflight.Check{{Name: "workers", Run: a.ListPollers}}).Rows[0], ctx.Err()
 }
 
-// Trial trains a spec for ten steps in a child process. A trial that this build
-// has passed with this backend is not repeated.
+// Trial trains a spec for ten steps in a child process. A trial that succeeded with this
+// build and this backend is not repeated.
 func (a *Activities) Trial(ctx context.Context, in TrialInput) (preflight.Row, error) {
 	ctx, _, stop := a.withHeartbeats(ctx)
 	defer stop()
@@ -118,7 +118,7 @@ func untilWorkerStops(ctx context.Context) (context.Context, context.CancelFunc)
 	return ctx, cancel
 }
 
-// trialKey is where a passed trial is remembered; a build that does not know its commit has none.
+// trialKey is the key of the row of a successful trial; a build that does not know its commit has none.
 func (a *Activities) trialKey(spec []byte) string {
 	code := version.Code()
 	if code == "devel" || strings.HasSuffix(code, "-dirty") {

@@ -67,7 +67,9 @@ func (a *Activities) attempt(ctx context.Context, in TrainInput, tr *tracker, st
 }
 
 // prepare reads the spec and empties an old run if that is asked for.
-func (a *Activities) prepare(ctx context.Context, in TrainInput, owner checkpoint.Owner, tr *tracker, stop <-chan struct{}) ([]byte, error) {
+func (a *Activities) prepare(
+	ctx context.Context, in TrainInput, owner checkpoint.Owner, tr *tracker, stop <-chan struct{},
+) ([]byte, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -175,7 +177,10 @@ func (t *tracker) apply(e protocol.Event) bool {
 	case protocol.EventRestored:
 		p.RestoredFrom = max(e.RestoredFrom, e.Step)
 	case protocol.EventProgress:
-		p.Loss, p.ExactAccuracy, p.StepsPerSecond, p.ETASeconds = e.Loss, e.ExactAccuracy, e.StepsPerSecond, e.ETASeconds
+		p.Loss = e.Loss
+		p.ExactAccuracy = e.ExactAccuracy
+		p.StepsPerSecond = e.StepsPerSecond
+		p.ETASeconds = e.ETASeconds
 	case protocol.EventEval:
 		p.EvalStep, p.EvalExact = e.Step, e.ExactAccuracy
 	case protocol.EventStorage, protocol.EventNotice:

@@ -102,7 +102,12 @@ func wire(c client.Client, b blob.Bucket, host string, o Options) *activities.Ac
 		Configs: o.Configs, Environ: o.Environ, Profile: o.Profile, DataRoots: o.DataRoots, Bucket: b, Host: host, Checks: o.Checks,
 		CacheDir: cache, Opener: open.Bucket,
 		ListPollers: func(ctx context.Context) (string, error) { return CheckPollers(ctx, c) },
-		Child:       activities.Child{Command: o.Command, Args: activities.ChildArgs(o.Store, cache, o.Backend, o.Threads), LogDir: filepath.Join(o.StateDir, "logs"), Grace: o.Grace},
+		Child: activities.Child{
+			Command: o.Command,
+			Args:    activities.ChildArgs(o.Store, cache, o.Backend, o.Threads),
+			LogDir:  filepath.Join(o.StateDir, "logs"),
+			Grace:   o.Grace,
+		},
 		Heartbeat: func(ctx context.Context, taskToken []byte, details any) error {
 			return c.RecordActivityHeartbeat(ctx, taskToken, details)
 		},
@@ -154,7 +159,8 @@ func serve(ctx context.Context, c client.Client, o Options, a *activities.Activi
 		}
 		started = append(started, w)
 	}
-	o.Logger.Info("worker started", "slots", o.Slots, "chips", o.Chips, "store", o.Store, "queues", []string{queues.Workflows, queues.Light, queues.Hosts})
+	o.Logger.Info("worker started", "slots", o.Slots, "chips", o.Chips, "store", o.Store,
+		"queues", []string{queues.Workflows, queues.Light, queues.Hosts})
 	if o.OnReady != nil {
 		o.OnReady()
 	}

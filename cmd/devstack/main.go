@@ -58,7 +58,9 @@ func execute(ctx context.Context, args []string) error {
 	fs.IntVar(&o.ports.gcs, "gcs-port", 0, "port of the storage emulator (0 = 4443, or a free one when taken)")
 	fs.BoolVar(&o.freePorts, "free-ports", false, "take free ports where none is named, instead of the usual ones")
 	var names []string
-	fs.Func("allow-host", "host `name` under which the Web UI and the storage may be addressed, beside localhost, 127.0.0.1 and [::1], as through a tunnel (repeatable)", func(name string) error {
+	const allowHost = "host `name` under which the Web UI and the storage may be addressed, beside localhost, 127.0.0.1 and [::1], " +
+		"as through a tunnel (repeatable)"
+	fs.Func("allow-host", allowHost, func(name string) error {
 		names = append(names, name)
 		return nil
 	})

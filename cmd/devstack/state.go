@@ -29,7 +29,8 @@ type ready struct {
 func readyPath(state string) string { return filepath.Join(state, "devstack.json") }
 func logPath(state string) string   { return filepath.Join(state, "logs", "devstack.log") }
 
-// writeFile replaces a file atomically and durably.
+// writeFile replaces a file atomically and durably. This module requires little beside the server, so it does
+// without github.com/google/renameio.
 func writeFile(path string, v any) error {
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
@@ -49,6 +50,8 @@ func writeFile(path string, v any) error {
 }
 
 // lockState makes this process the only stack on the folder. The lock is released when the process ends.
+// internal/localstack of the main module tests this lock; its code is not used here, so that this module does not
+// require the main one.
 func lockState(state string) (func(), error) {
 	path := filepath.Join(state, "devstack.lock")
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
@@ -92,9 +95,9 @@ func openLog(state, level string) (tlog.Logger, error) {
 // loudLogger also prints a fatal message to standard error.
 type loudLogger struct {
 	tlog.Logger
-	stderr io.Writer
-	path   string
-	again  func() error // restarts the process; returns only if that fails
+	stderr  io.Writer
+	path    string
+	restart func() error // restarts the process; returns only if that fails
 }
 
 // Fatal ends the process. If another program has taken a port that was free when it was
@@ -109,7 +112,7 @@ func (l loudLogger) Fatal(msg string, tags ...tag.Tag) {
 	}
 	if strings.Contains(msg, unix.EADDRINUSE.Error()) { // tags contain errors as text
 		l.Logger.Warn("starting again with other ports", tag.NewStringTag("reason", msg))
-		msg += fmt.Sprintf("; %v", l.again())
+		msg += fmt.Sprintf("; %v", l.restart())
 	}
 	fmt.Fprintf(l.stderr, "devstack: %s (log: %s)\n", msg, l.path)
 	l.Logger.Fatal(msg, tags...)

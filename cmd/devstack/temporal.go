@@ -101,10 +101,10 @@ func checkVersion(path, versionPath string) error {
 }
 
 // newTemporal makes a server with all four services on one SQLite file and with the default
-// namespace. Only the frontend listens on ip, at the port that the listener held keeps
+// namespace. Only the frontend listens on ip, at the port that the reserved listener keeps
 // occupied; the other services listen locally. The server binds its ports itself: if
 // another program takes one in between, the process restarts (see loudLogger).
-func newTemporal(state, ip string, held net.Listener, attributes attributeList, logger tlog.Logger) (temporal.Server, error) {
+func newTemporal(state, ip string, reserved net.Listener, attributes attributeList, logger tlog.Logger) (temporal.Server, error) {
 	sql, err := database(state)
 	if err != nil {
 		return nil, err
@@ -120,11 +120,11 @@ func newTemporal(state, ip string, held net.Listener, attributes attributeList, 
 	if err := sqlite.CreateNamespaces(sql, ns); err != nil {
 		return nil, fmt.Errorf("create namespace %s in %s: %w", namespace, sql.DatabaseName, err)
 	}
-	cfg, err := serverConfig(sql, ip, portOfListener(held))
+	cfg, err := serverConfig(sql, ip, portOfListener(reserved))
 	if err != nil {
 		return nil, err
 	}
-	if err := held.Close(); err != nil {
+	if err := reserved.Close(); err != nil {
 		return nil, fmt.Errorf("make Temporal server: %w", err)
 	}
 	srv, err := temporal.NewServer(

@@ -143,8 +143,9 @@ func newBackendInstallCmd(a *app) *cobra.Command {
 for, check their SHA-256, and unzip the library and its licences. It is done at
 once where the plugin is installed already. Without pip or its index give the
 files, fetched elsewhere, with --wheel (repeatable).`,
-		Example: "  trmsweep backend install xla:cpu\n  trmsweep backend install xla:tpu --wheel libtpu-0.0.52-cp311-cp311-manylinux_2_31_x86_64.whl",
-		Args:    cobra.ExactArgs(1),
+		Example: "  trmsweep backend install xla:cpu\n" +
+			"  trmsweep backend install xla:tpu --wheel libtpu-0.0.52-cp311-cp311-manylinux_2_31_x86_64.whl",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := plugins.Find(args[0])
 			if err != nil {

@@ -65,7 +65,8 @@ func benchAll(cmd *cobra.Command, a *app, backendName string, threads, steps int
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	fmt.Fprintf(a.stdout, "%s, %s kernels, %d threads, backend %s, load %s\n", time.Now().UTC().Format("2006-01-02 15:04 MST"), kernel.Current(), threads, backendName, loadAverage())
+	now := time.Now().UTC().Format("2006-01-02 15:04 MST")
+	fmt.Fprintf(a.stdout, "%s, %s kernels, %d threads, backend %s, load %s\n", now, kernel.Current(), threads, backendName, loadAverage())
 	t := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "config\ts/step\tbest\tCPU s/step\tGFLOP/s\tceiling\tshare\tCPU share\tpeak MB\tallocs\t")
 	for _, c := range benchConfigs {
@@ -73,7 +74,8 @@ func benchAll(cmd *cobra.Command, a *app, backendName string, threads, steps int
 			continue
 		}
 		top, perCPU := ceiling(threads)
-		args := append(strings.Fields("bench step "+c.flags), "--json", "--backend", backendName, "--threads", fmt.Sprint(threads), "--steps", fmt.Sprint(steps))
+		args := append(strings.Fields("bench step "+c.flags), "--json", "--backend", backendName,
+			"--threads", fmt.Sprint(threads), "--steps", fmt.Sprint(steps))
 		child := exec.CommandContext(cmd.Context(), self, args...)
 		child.Stderr = a.stderr
 		out, err := child.Output()
@@ -84,7 +86,8 @@ func benchAll(cmd *cobra.Command, a *app, backendName string, threads, steps int
 		if err := json.Unmarshal(out, &l); err != nil {
 			return fmt.Errorf("%s %s: read its line: %w", self, strings.Join(args, " "), err)
 		}
-		fmt.Fprintf(t, "%s\t%.3f\t%.3f\t%.3f\t%.0f\t%.0f\t%.0f%%\t%.0f%%\t%.0f\t%.0f\t\n", c.name, l.SecondsPerStep, l.SecondsMin, l.CPUSecondsPerStep,
+		fmt.Fprintf(t, "%s\t%.3f\t%.3f\t%.3f\t%.0f\t%.0f\t%.0f%%\t%.0f%%\t%.0f\t%.0f\t\n", c.name,
+			l.SecondsPerStep, l.SecondsMin, l.CPUSecondsPerStep,
 			l.GFLOPs, top, 100*l.GFLOPs/top, 100*l.GFLOPs*l.SecondsPerStep/l.CPUSecondsPerStep/perCPU, l.PeakRSSMB, l.AllocsPerStep)
 	}
 	err = t.Flush()
@@ -97,7 +100,11 @@ func ceiling(threads int) (perSecond, perCPU float64) {
 	const n = 2048
 	p := kernel.NewPool(threads)
 	defer p.Close()
-	g := kernel.Gemm{M: n, N: n, K: n, Batch: 1, A: make([]float32, n*n), B: make([]float32, n*n), C: make([]float32, n*n), ARow: n, ACol: 1, BRow: n, BCol: 1, CRow: n}
+	g := kernel.Gemm{
+		M: n, N: n, K: n, Batch: 1,
+		A: make([]float32, n*n), B: make([]float32, n*n), C: make([]float32, n*n),
+		ARow: n, ACol: 1, BRow: n, BCol: 1, CRow: n,
+	}
 	for i := range g.A {
 		g.A[i], g.B[i] = float32(i%13)-6, float32(i%7)-3
 	}

@@ -183,7 +183,7 @@ func newCancelCmd(a *app) *cobra.Command {
 				err := c.CancelWorkflow(ctx, id, "")
 				var gone *serviceerror.NotFound
 				if errors.As(err, &gone) {
-					return fmt.Errorf("cancel %s: no sweep of this id is running (%w); %s shows what there is", id, err, a.again("tctl workflow list"))
+					return fmt.Errorf("cancel %s: no sweep of this id is running (%w); %s shows what there is", id, err, a.quoted("tctl workflow list"))
 				}
 				if err != nil {
 					return fmt.Errorf("cancel %s: %w", id, err)

@@ -73,8 +73,11 @@ func checkInput(a *app, name string, in study.SweepInput) error {
 	if err := checkSweep(a, name, in); err != nil || slices.Contains(workflows.Types, name) {
 		return err
 	}
-	if len(in.Seeds) > 1 || len(in.Phases) > 0 || len(in.Experiments) > 0 || in.Parallelism > 0 || in.BudgetHours > 0 || in.Halving > 0 || in.Preflight != "" {
-		return usagef("start %s: --seeds (more than one), --phases, --experiments, --parallelism, --halving, --budget-hours and --preflight belong to sweeps (AllAblations, TNSweep, BatchSweep); `trmsweep preflight %s` runs the checks for one experiment", name, name)
+	chosen := len(in.Seeds) > 1 || len(in.Phases) > 0 || len(in.Experiments) > 0
+	limited := in.Parallelism > 0 || in.BudgetHours > 0 || in.Halving > 0
+	if chosen || limited || in.Preflight != "" {
+		return usagef("start %s: --seeds (more than one), --phases, --experiments, --parallelism, --halving, --budget-hours and --preflight "+
+			"belong to sweeps (AllAblations, TNSweep, BatchSweep); `trmsweep preflight %s` runs the checks for one experiment", name, name)
 	}
 	return nil
 }
@@ -128,7 +131,7 @@ func start(ctx context.Context, a *app, name, id string, in study.SweepInput, as
 		what = "runs already, with what it was started with,"
 	}
 	fmt.Fprintf(a.stdout, "%s %s as %s (run %s); follow it with %s\n", name, what, run.GetID(), run.GetRunID(),
-		a.again("trmsweep status "+shellWord(run.GetID())+" --follow"))
+		a.quoted("trmsweep status "+shellWord(run.GetID())+" --follow"))
 	return nil
 }
 
@@ -170,5 +173,5 @@ func newestSweep(ctx context.Context, a *app, c client.Client) (string, error) {
 			return resp.Executions[0].Execution.WorkflowId, nil
 		}
 	}
-	return "", fmt.Errorf("no sweep was started yet; %s starts one", a.again("trmsweep start AllAblations"))
+	return "", fmt.Errorf("no sweep was started yet; %s starts one", a.quoted("trmsweep start AllAblations"))
 }

@@ -86,7 +86,7 @@ func sweepStatus(ctx context.Context, a *app, c client.Client, id string) (study
 	d, err := c.DescribeWorkflowExecution(ctx, id, "")
 	var missing *serviceerror.NotFound
 	if errors.As(err, &missing) {
-		return st, false, fmt.Errorf("no sweep %q; %s shows what there is", id, a.again("tctl workflow list"))
+		return st, false, fmt.Errorf("no sweep %q; %s shows what there is", id, a.quoted("tctl workflow list"))
 	}
 	if err != nil {
 		return st, false, fmt.Errorf("describe %s: %w", id, err)

@@ -20,7 +20,7 @@ const (
 	exitOK     = protocol.ExitDone
 	exitFailed = protocol.ExitFailed
 	exitUsage  = protocol.ExitUsage
-	exitTold   = protocol.ExitPreempted // ended by a signal
+	exitSignal = protocol.ExitPreempted // ended by a signal
 )
 
 // usageError marks what the user typed or configured as the fault: exit code 2.

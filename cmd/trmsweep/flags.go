@@ -5,12 +5,13 @@ import (
 	"github.com/spf13/pflag"
 
 	"trmsweep/internal/experiment"
+	"trmsweep/internal/layout"
 )
 
 // Flags that several commands have are declared here, so that they have one name, one text and one default.
 
-// defaultStore is the bucket of the embedded stack, where workers keep everything unless another store is named.
-const defaultStore = "gs://trmsweep"
+// defaultStore is where workers keep everything unless another store is named.
+const defaultStore = layout.EmbeddedStore
 
 // workerStore is the store of workers and of what starts them: that of the environment, else the embedded stack's.
 func workerStore() string { return envOr("TRMSWEEP_STORE", defaultStore) }

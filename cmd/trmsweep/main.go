@@ -65,9 +65,9 @@ func interrupted(ctx context.Context, err error, kept string) error {
 		return err
 	}
 	if kept == "" {
-		return exitError{code: exitTold, err: s}
+		return exitError{code: exitSignal, err: s}
 	}
-	return exitError{code: exitTold, err: fmt.Errorf("%w; %s", s, kept)}
+	return exitError{code: exitSignal, err: fmt.Errorf("%w; %s", s, kept)}
 }
 
 // diesAtOnce lets signals end the process at once again: for commands that hold

@@ -37,7 +37,9 @@ func openToRead(ctx context.Context, a *app, flag string) (blob.Bucket, io.Close
 	return openStoreOf(ctx, a, flag, open.ToRead)
 }
 
-func openStoreOf(ctx context.Context, a *app, flag string, opened func(context.Context, string) (blob.Bucket, io.Closer, error)) (blob.Bucket, io.Closer, error) {
+func openStoreOf(
+	ctx context.Context, a *app, flag string, opened func(context.Context, string) (blob.Bucket, io.Closer, error),
+) (blob.Bucket, io.Closer, error) {
 	address := envOr("TRMSWEEP_STORE", "")
 	if flag != "" {
 		address = flag

@@ -49,8 +49,8 @@ func (a *app) here(command string) string {
 	return command
 }
 
-// again is here as hints quote it.
-func (a *app) again(command string) string { return "`" + a.here(command) + "`" }
+// quoted is here(command) between backquotes, for hints.
+func (a *app) quoted(command string) string { return "`" + a.here(command) + "`" }
 
 // shellWord quotes what a shell would take apart.
 func shellWord(s string) string {

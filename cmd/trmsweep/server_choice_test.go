@@ -72,7 +72,7 @@ func TestHintsRepeatTheState(t *testing.T) {
 		{app{stateDir: "my state", stateFlag: true}, "`trmsweep status x --state 'my state'`"},
 		{app{stateDir: "it's", stateFlag: true}, "`trmsweep status x --state 'it'\\''s'`"},
 	} {
-		if got := c.app.again("trmsweep status x"); got != c.want {
+		if got := c.app.quoted("trmsweep status x"); got != c.want {
 			t.Errorf("%s, want %s", got, c.want)
 		}
 	}

@@ -61,7 +61,7 @@ func placeOnTPU() {
 // waitForTPU waits until no other process uses the chips of this one, but not beyond deadline. ErrBusy then names the process.
 func waitForTPU(ctx context.Context, deadline time.Time) error {
 	chip := tpu.VisibleChip(os.LookupEnv)
-	for told := false; ; told = true {
+	for logged := false; ; logged = true {
 		holders := thisHost.Holders(chip)
 		if len(holders) == 0 {
 			break
@@ -69,7 +69,7 @@ func waitForTPU(ctx context.Context, deadline time.Time) error {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%w: %s; stop that process, or wait for its end", ErrBusy, holders[0])
 		}
-		if !told {
+		if !logged {
 			slog.Warn("the TPU is busy, waiting", "holder", holders[0].String(), "until", deadline.Format(time.TimeOnly))
 		}
 		if err := wait.Sleep(ctx, min(retryEvery, max(time.Until(deadline), time.Millisecond))); err != nil {
@@ -109,7 +109,7 @@ func openDevices(
 		}
 	}
 	var busy error // error of the previous attempt
-	for told := false; ; told = true {
+	for logged := false; ; logged = true {
 		b, err := patiently(ctx, construct, time.Until(deadline))
 		if errors.Is(err, errNoAnswer) && busy != nil {
 			err = busy // the deadline interrupted the last attempt
@@ -125,7 +125,7 @@ func openDevices(
 			return nil, fmt.Errorf("%w for %s: %w%s", ErrBusy, patience, err, namedHolder())
 		}
 		busy = err
-		if !told {
+		if !logged {
 			slog.Warn("the device is busy, trying again", "error", err, "until", deadline.Format(time.TimeOnly))
 		}
 		if err := wait.Sleep(ctx, retryEvery); err != nil {

@@ -37,7 +37,7 @@ const (
 const workerThreads = "1"
 
 // store is the store of the worker. Every embedded stack has this bucket.
-const store = "gs://trmsweep"
+const store = layout.EmbeddedStore
 
 type harness struct {
 	o     Options

@@ -165,7 +165,9 @@ func findOrphans(ctx context.Context, b blob.Bucket, h Head) ([]Orphan, error) {
 			if err != nil {
 				return nil, err
 			}
-			if chunks[attr.Key] || prefix == "ckpt/" && dirs[attr.Key[:strings.LastIndexByte(attr.Key, '/')+1]] {
+			dir := attr.Key[:strings.LastIndexByte(attr.Key, '/')+1]
+			ofCheckpoint := prefix == "ckpt/" && dirs[dir]
+			if chunks[attr.Key] || ofCheckpoint {
 				continue
 			}
 			o := Orphan{Attr: attr, Term: -1}

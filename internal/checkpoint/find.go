@@ -10,7 +10,7 @@ import (
 )
 
 // FindRun is the first of the names (experiment.Spec.RunNames) under which the store has a run with a checkpoint, or the
-// first of all where none has one: a run that an older program began keeps its name and goes on.
+// first of all if none has one: a run that an older program began keeps its name and goes on.
 func FindRun(ctx context.Context, store blob.Bucket, names []string) (string, error) {
 	for _, name := range names {
 		begun, err := Begun(ctx, layout.Run(store, name))

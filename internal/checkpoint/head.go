@@ -103,11 +103,11 @@ func currentHead(ctx context.Context, b blob.Bucket) (foundHead, error) {
 		"restore the objects, or delete this run to start it again", ErrAllBad, why)
 }
 
-// supported is h, or what h should be where checkpoints lie beside it that it does not know of:
+// supported is h, or what h should be if checkpoints lie beside it that it does not know of:
 //
 //   - of a later term than its own, or any at all if it lists none and they were not
 //     forgotten: it is an older copy of HEAD.json, or another run's;
-//   - of its own term and newer than the newest that it lists. Only the holder of an term writes
+//   - of its own term and newer than the newest that it lists. Only the holder of a term writes
 //     its manifests, one after the other, each before HEAD.json. So either the holder died between
 //     the two writes, or is between them now, and one manifest is ahead; or it wrote HEAD.json
 //     again afterwards, and h is an older copy.
@@ -261,7 +261,7 @@ func unlisted(ctx context.Context, b blob.Bucket, h Head) ([]Entry, error) {
 }
 
 // look is currentHead and the newest of its checkpoints whose manifest can be read (nil: there
-// is none). Where that is none of those which HEAD lists, they are those that lie beside it.
+// is none). If no manifest that HEAD lists can be read, the entries are those that lie beside it.
 func look(ctx context.Context, b blob.Bucket) (foundHead, *Manifest, Entry, error) {
 	h, err := currentHead(ctx, b)
 	if err != nil {
@@ -319,8 +319,8 @@ var ErrTooFast = errors.New("the run deletes its checkpoints faster")
 const lookAgain = 10
 
 // Load reads the checkpoint that choose picks, without taking the run from whoever trains
-// it. Where it cannot be read and HEAD has changed, since the run goes on and deletes old
-// checkpoints, it looks again. blob.ErrNotExist if there is no such run; choose's errors are Load's.
+// it. If it cannot be read and HEAD has changed, since the run goes on and deletes old
+// checkpoints, Load starts over. blob.ErrNotExist if there is no such run; choose's errors are Load's.
 func Load(ctx context.Context, b blob.Bucket, choose func(Head) (Entry, error)) (*Checkpoint, error) {
 	for try := 1; ; try++ {
 		h, _, _, err := look(ctx, b)

@@ -48,16 +48,16 @@ func stateName(rank, world int) string {
 }
 
 // readObject reads a whole object. Damage is read again twice: it may have happened on
-// the way. So is the newest generation, where it went while it was read and another has come.
+// the way. So is the newest generation if it was deleted while it was read and another has come.
 func readObject(ctx context.Context, b blob.Bucket, key string, generation int64) ([]byte, blob.Attr, error) {
 	for try := 0; ; try++ {
 		data, attr, err := blob.ReadAll(ctx, b, key, generation)
-		again := errors.Is(err, blob.ErrCorrupt)
+		retry := errors.Is(err, blob.ErrCorrupt)
 		if generation == 0 && errors.Is(err, blob.ErrNotExist) {
 			_, serr := b.Stat(ctx, key)
-			again = serr == nil
+			retry = serr == nil
 		}
-		if try == 2 || !again {
+		if try == 2 || !retry {
 			return data, attr, err
 		}
 	}
@@ -105,14 +105,16 @@ func readManifest(ctx context.Context, b blob.Bucket, e Entry) (m Manifest, sum 
 		return m, "", badf("read manifest %s: %w", e.Manifest, err)
 	}
 	if m.Format > Format {
-		return m, "", fmt.Errorf("manifest %s has version %d, this program reads up to %d; use a newer one: %w", e.Manifest, m.Format, Format, ErrFormat)
+		return m, "", fmt.Errorf("manifest %s has version %d, this program reads up to %d; use a newer one: %w",
+			e.Manifest, m.Format, Format, ErrFormat)
 	}
 	step, term, _, err := parseID(m.Commit)
+	asListed := e.Step == m.Step && e.Term == m.Term
 	switch {
 	case m.Format < 1 || err != nil || step != m.Step || term != m.Term || e.Manifest != "ckpt/"+m.Commit+"/"+manifestName:
 		return m, "", badf("manifest %s names itself %q, step %d, term %d", e.Manifest, m.Commit, m.Step, m.Term)
-	case e.SHA256 != "" && (e.Step != m.Step || e.Term != m.Term):
-		return m, "", badf("manifest %s is of step %d, term %d where HEAD says step %d, term %d", e.Manifest, m.Step, m.Term, e.Step, e.Term)
+	case e.SHA256 != "" && !asListed:
+		return m, "", badf("manifest %s is of step %d, term %d, HEAD says step %d, term %d", e.Manifest, m.Step, m.Term, e.Step, e.Term)
 	}
 	return m, sha256Hex(data), nil
 }

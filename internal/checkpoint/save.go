@@ -147,7 +147,8 @@ func (w *Writer) commit(ctx context.Context, s Snapshot) (Commit, error) {
 	w.failed = slices.DeleteFunc(w.failed, func(x *commitTry) bool { return x == a })
 	w.trash = append(w.trash, a.dropped...)
 	w.parent, w.pentry, w.pending = &m, e, logs{}
-	return Commit{ID: t.ID, Step: s.Step, Term: w.term, Entry: w.head.Entries[len(w.head.Entries)-1], Bytes: bytes, StateSHA256: m.StateSHA256}, nil
+	entry := w.head.Entries[len(w.head.Entries)-1]
+	return Commit{ID: t.ID, Step: s.Step, Term: w.term, Entry: entry, Bytes: bytes, StateSHA256: m.StateSHA256}, nil
 }
 
 // putFiles stores rank 0's state, and collects the other ranks' receipts.

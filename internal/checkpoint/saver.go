@@ -40,14 +40,14 @@ type Saver struct {
 // NewSaver makes a Saver; ctx ends its saves.
 func NewSaver(ctx context.Context, w *Writer) *Saver { return &Saver{ctx: ctx, w: w} }
 
-// Start calls take and saves what it returns in the background. While another
-// save is in flight it returns false without calling take.
-func (s *Saver) Start(take func() (Snapshot, error)) (bool, error) {
+// Start calls snapshot and saves what it returns in the background. While another
+// save is in flight it returns false without calling snapshot.
+func (s *Saver) Start(snapshot func() (Snapshot, error)) (bool, error) {
 	if s.Busy() {
 		return false, nil
 	}
 	begin := time.Now()
-	snap, err := take()
+	snap, err := snapshot()
 	if err != nil {
 		return false, fmt.Errorf("copy the state: %w", err)
 	}

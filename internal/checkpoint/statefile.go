@@ -15,7 +15,9 @@ import (
 )
 
 // alignment order of safetensors: wider types first, so that every array is aligned.
-var typeRank = map[tensor.DType]int{tensor.I64: 6, tensor.F64: 5, tensor.F32: 4, tensor.I32: 3, tensor.BF16: 2, tensor.U8: 1, tensor.Bool: 0}
+var typeRank = map[tensor.DType]int{
+	tensor.I64: 6, tensor.F64: 5, tensor.F32: 4, tensor.I32: 3, tensor.BF16: 2, tensor.U8: 1, tensor.Bool: 0,
+}
 
 // stateFile is a state in safetensors form that is never put together in
 // memory: the header is new, the rest are the arrays themselves. The bytes

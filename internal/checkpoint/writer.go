@@ -35,7 +35,7 @@ type Writer struct {
 	grace time.Duration
 	log   *slog.Logger
 	now   func() time.Time
-	yield func(Head) error // refuses to take a run from its owner; nil = never
+	yield func(Head) error // an error leaves the run to its owner; nil = never
 
 	seen atomic.Pointer[Head] // what Head returns; head's last value
 
@@ -107,7 +107,11 @@ func Acquire(ctx context.Context, b blob.Bucket, owner Owner, opts ...Option) (*
 			}
 		}
 		next := head.Head
-		next.Format, next.Term, next.Lease, next.Owner, next.Commit = Format, head.Term+1, w.lease, owner, nonce()
+		next.Format = Format
+		next.Term = head.Term + 1
+		next.Lease = w.lease
+		next.Owner = owner
+		next.Commit = nonce()
 		if next.Created.IsZero() {
 			next.Created = w.now().UTC()
 		}

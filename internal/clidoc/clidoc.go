@@ -14,7 +14,8 @@ import (
 func Markdown(root *cobra.Command) string {
 	var b strings.Builder
 	root.InitDefaultHelpFlag()
-	fmt.Fprintf(&b, "## %s\n\n%s.\n\nFlags of every command:\n\n%s", root.Name(), strings.TrimRight(root.Short, "."), table(root.PersistentFlags()))
+	fmt.Fprintf(&b, "## %s\n\n%s.\n\nFlags of every command:\n\n%s", root.Name(),
+		strings.TrimRight(root.Short, "."), table(root.PersistentFlags()))
 	for _, c := range root.Commands() {
 		describe(&b, c)
 	}
@@ -31,7 +32,8 @@ func describe(b *strings.Builder, c *cobra.Command) {
 		}
 		return
 	}
-	fmt.Fprintf(b, "\n### %s\n\n%s.\n\n    %s\n", c.CommandPath(), strings.TrimRight(c.Short, "."), strings.TrimSuffix(c.UseLine(), " [flags]"))
+	fmt.Fprintf(b, "\n### %s\n\n%s.\n\n    %s\n", c.CommandPath(),
+		strings.TrimRight(c.Short, "."), strings.TrimSuffix(c.UseLine(), " [flags]"))
 	if c.Long != "" {
 		fmt.Fprintf(b, "\n```text\n%s\n```\n", strings.TrimSpace(c.Long))
 	}

@@ -81,11 +81,11 @@ func (r *rematerialisation) at(n *node, level int) *node {
 	if kind == view && slices.Equal(in, n.inputs) {
 		return n
 	}
-	again := &node{idx: -1, op: n.op, shape: n.shape, inputs: in, data: n.data}
-	r.level[again] = level
-	r.copies[key] = again
-	r.nodes = append(r.nodes, again)
-	return again
+	copied := &node{idx: -1, op: n.op, shape: n.shape, inputs: in, data: n.data}
+	r.level[copied] = level
+	r.copies[key] = copied
+	r.nodes = append(r.nodes, copied)
+	return copied
 }
 
 // liveAt reports whether a value is read at a level or later by a node other than one. The memory of a view is kept if that of its source

@@ -12,7 +12,7 @@ func (l *fusedLoop) allocateSlots(direct []bool) {
 		}
 	}
 	var free []int
-	take := func(r int) {
+	assign := func(r int) {
 		if l.registers[r].slot >= 0 || direct[r] {
 			return
 		}
@@ -25,7 +25,7 @@ func (l *fusedLoop) allocateSlots(direct []bool) {
 	}
 	for _, s := range l.program {
 		if s.load && l.registers[s.dst].scalar {
-			take(s.dst)
+			assign(s.dst)
 		}
 	}
 	for i, s := range l.program {
@@ -36,7 +36,7 @@ func (l *fusedLoop) allocateSlots(direct []bool) {
 			}
 		}
 		for _, r := range s.results() {
-			take(r) // perhaps the slot of an operand: every kernel reads an element before it writes it
+			assign(r) // perhaps the slot of an operand: every kernel reads an element before it writes it
 		}
 	}
 }

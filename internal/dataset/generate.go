@@ -61,7 +61,7 @@ func generate(ctx context.Context, o Options, s split, tw *twins, progress func(
 		})
 	}
 	own, test := map[uint64]struct{}{}, s.name == "test"
-	again := sudoku.Solver{Stop: stop}
+	replacer := sudoku.Solver{Stop: stop}
 	for i := range s.wanted {
 		p, ok := <-results[i%n]
 		if !ok || stop() {
@@ -73,7 +73,7 @@ func generate(ctx context.Context, o Options, s split, tw *twins, progress func(
 			if !here && !inTrain {
 				break
 			}
-			p.Puzzle = draw(&again, i, try)
+			p.Puzzle = draw(&replacer, i, try)
 			if stop() {
 				return ctx.Err()
 			}

@@ -21,7 +21,7 @@
 //	  sweeps/<workflow id>/      report of a sweep. Written by internal/report and overwritten by each report of
 //	                             that sweep. Only results.json and kept_books.json are read again: no other
 //	                             object has the time that slots took. May be deleted if nobody needs that.
-//	  preflight/trials/<hash>.json       trials that this build has passed. Written by the Trial activity.
+//	  preflight/trials/<hash>.json       rows of trials that succeeded. Written by the Trial activity.
 //	  preflight/trial-<host>-<process>/  store of a trial that runs now. Deleted by the trial.
 //	  preflight/<host>-<process>         probe of the store's permissions. Deleted by the check that wrote it.
 //	                             All of preflight/ may be deleted while no preflight runs.
@@ -39,6 +39,9 @@ import (
 
 	"trmsweep/internal/blob"
 )
+
+// EmbeddedStore is the bucket that every embedded stack has (cmd/devstack, which cannot import this package, makes it).
+const EmbeddedStore = "gs://trmsweep"
 
 // Folders of the store, as prefixes for listing.
 const (
@@ -108,7 +111,7 @@ func DatasetKey(hash, object string) string { return datasets + hash + "/" + obj
 // SourceKey is the key of the record of a source.
 func SourceKey(hash string) string { return sources + hash + ".json" }
 
-// TrialKey is the key of a trial that was passed.
+// TrialKey is the key of the row of a trial that succeeded.
 func TrialKey(hash string) string { return trials + hash + ".json" }
 
 // TrialStore is the prefix of the store of a trial that runs in a process of a host.

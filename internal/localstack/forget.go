@@ -47,7 +47,8 @@ func Forget(dir string) (int64, error) {
 	case !marked:
 		return 0, fmt.Errorf("forget %s: not a state folder (no %s in it): %w", dir, stackLock, ErrForeign)
 	case len(strange) > 0:
-		return 0, fmt.Errorf("forget %s: it also holds %s, which trmsweep did not write: %w; move that elsewhere first", dir, strings.Join(strange, ", "), ErrForeign)
+		return 0, fmt.Errorf("forget %s: it also holds %s, which trmsweep did not write: %w; move that elsewhere first",
+			dir, strings.Join(strange, ", "), ErrForeign)
 	}
 	kept, err := isLocked(filepath.Join(dir, KeeperFile))
 	var lock *os.File
@@ -55,7 +56,8 @@ func Forget(dir string) (int64, error) {
 		lock, err = LockState(dir)
 	}
 	if kept || errors.Is(err, ErrLocked) {
-		return 0, fmt.Errorf("forget %s: a stack runs on it: stop it first (`trmsweep down --state %s`, or Ctrl-C where it was started)", dir, dir)
+		return 0, fmt.Errorf("forget %s: a stack runs on it: stop it first (`trmsweep down --state %s`, or Ctrl-C where it was started)",
+			dir, dir)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("forget %s: %w", dir, err)

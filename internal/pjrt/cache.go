@@ -164,7 +164,8 @@ func (c *Cache) lock(key string) (unlock func()) {
 
 // alone waits until no other process of this machine compiles for the key, so that only one of
 // several processes that start together compiles. waited says that another process did; its
-// program may be in the folder now.
+// program may be in the folder now. github.com/gofrs/flock is not used, since
+// the file is removed while it is locked.
 func (c *Cache) alone(key string) (release func(), waited bool) {
 	f, err := os.OpenFile(c.path(key)+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -371,6 +372,7 @@ func (c *Cache) evict(keep string) {
 }
 
 // trying records that the plugin is about to load or first execute the program. lived removes the record.
+// The record is locked before it has its name, which github.com/gofrs/flock cannot do: it opens files by name.
 func (c *Cache) trying(key, hash string) (lived func(), err error) {
 	f, err := os.CreateTemp(c.dir, newPrefix+"*")
 	if err != nil {

@@ -75,7 +75,8 @@ func hashFile(path, remember string) (string, error) {
 // newPrefix begins the names of files that are being written.
 const newPrefix = ".new-"
 
-// writeAtomically replaces a file by one that only its owner can read.
+// writeAtomically replaces a file by one that only its owner can read. Files that a process leaves behind when it
+// dies have a name that the cache knows and removes; that is the reason not to use github.com/google/renameio.
 func writeAtomically(path string, parts ...[]byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), newPrefix+"*")
 	if err != nil {

@@ -148,7 +148,7 @@ func (w Wheel) mismatch(path, hash string) error {
 	return fmt.Errorf("%s is not the pinned wheel: its sha256 is %s, %s has %s; get it from %s", path, hash, w.File, w.SHA256, w.Source())
 }
 
-// publish renames the filled folder to the plugin's folder.
+// publish renames the filled folder to the plugin's folder. (github.com/google/renameio replaces files only.)
 func (p Plugin) publish(dir, part string) error {
 	folder := p.Folder(dir)
 	if err := os.Rename(folder, filepath.Join(part, "old")); err != nil && !errors.Is(err, os.ErrNotExist) { // a damaged one
@@ -172,11 +172,11 @@ func (p Plugin) full(o Options, err error) error {
 // lock excludes other installations from the folder until unlock is called or this process dies.
 func lock(ctx context.Context, o Options) (unlock func(), err error) {
 	f := flock.New(filepath.Join(o.Dir, ".lock"), flock.SetPermissions(0o644))
-	held, err := f.TryLock()
+	locked, err := f.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("lock the folder of plugins: %w; %s names another", err, DirEnv)
 	}
-	if !held {
+	if !locked {
 		o.Log("another process installs into " + o.Dir + "; waiting for it")
 		if _, err := f.TryLockContext(ctx, 100*time.Millisecond); err != nil {
 			return nil, fmt.Errorf("lock the folder of plugins: %w", err)

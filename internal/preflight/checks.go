@@ -108,11 +108,11 @@ func Room(dir string, specs []experiment.Spec) Check {
 			runs[s.RunName()] = true
 			missing := float64(s.StoredBytes())
 			for _, name := range s.RunNames() {
-				held, err := folderBytes(ctx, filepath.Join(dir, filepath.FromSlash(layout.RunKey(name, ""))))
+				stored, err := folderBytes(ctx, filepath.Join(dir, filepath.FromSlash(layout.RunKey(name, ""))))
 				if err != nil {
 					return "", err
 				}
-				missing -= held
+				missing -= stored
 			}
 			need += max(0, missing)
 		}

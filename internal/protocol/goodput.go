@@ -22,7 +22,9 @@ const (
 )
 
 // Buckets lists all of them in the order in which a run goes through them.
-var Buckets = []string{BucketQueued, BucketStarting, BucketCompiling, BucketRestoring, BucketTraining, BucketSaving, BucketEvaluating, BucketLost}
+var Buckets = []string{
+	BucketQueued, BucketStarting, BucketCompiling, BucketRestoring, BucketTraining, BucketSaving, BucketEvaluating, BucketLost,
+}
 
 // Goodput is the seconds in each bucket.
 type Goodput map[string]float64

@@ -8,7 +8,7 @@ import (
 // Thresholds of a collapse.
 const (
 	collapseFrom  = 0.01 // an exact accuracy that is worth speaking of
-	collapseAfter = 0.2  // share of the run that must have passed since the best evaluation
+	collapseAfter = 0.2  // least share of the run since the best evaluation
 	collapseTo    = 0.5  // share of the best accuracy below which a run has collapsed
 )
 

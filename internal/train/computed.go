@@ -52,7 +52,8 @@ func (r *run) unopened(name string, there *checkpoint.Manifest, err error) error
 	if errors.Is(err, backend.ErrUnavailable) {
 		err = fmt.Errorf("%w: %v", backend.ErrOpen, err)
 	}
-	return fmt.Errorf("run %s was trained on %s up to step %d: %w; name another --backend to go on there, with other rounding", r.o.Run, name, there.Step, err)
+	return fmt.Errorf("run %s was trained on %s up to step %d: %w; name another --backend to go on there, with other rounding",
+		r.o.Run, name, there.Step, err)
 }
 
 // compute notes what computes from the present step on.

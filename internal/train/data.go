@@ -79,7 +79,7 @@ func (r *run) openSplits(of string, open openSplit) (err error) {
 
 // findData opens the dataset of a run, which has the name `want`: from dataDir, the
 // cache, the store, or its source, in this order. It writes nothing to the store.
-// Where hash is not that name, what was found is another dataset, and open may be nil.
+// If the returned hash is another name, another dataset was found, and open may be nil.
 func findData(ctx context.Context, bucket blob.Bucket, dataDir, cacheDir string, opener dataset.Opener, spec experiment.Spec, want string,
 ) (open openSplit, hash string, err error) {
 	if dataDir != "" {

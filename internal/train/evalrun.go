@@ -49,7 +49,8 @@ func Evaluate(ctx context.Context, o EvalOptions) (Evaluation, error) {
 	if err := r.openDataOf(ctx, ck.Manifest.Meta); err != nil {
 		return Evaluation{}, err
 	}
-	be, info, err := backend.Open(ctx, o.Backend, backend.Options{Threads: o.Threads, Cache: r.compileCache(o.Backend, false), Compiled: r.compiled})
+	be, info, err := backend.Open(ctx, o.Backend,
+		backend.Options{Threads: o.Threads, Cache: r.compileCache(o.Backend, false), Compiled: r.compiled})
 	if err != nil {
 		return Evaluation{}, err
 	}
@@ -124,7 +125,11 @@ func chooseEntry(head checkpoint.Head, at string) (checkpoint.Entry, error) {
 		if e.Bad != "" {
 			continue
 		}
-		if at == "best" && e.Best || at != "best" && e.Step == step {
+		chosen := e.Step == step
+		if at == "best" {
+			chosen = e.Best
+		}
+		if chosen {
 			return e, nil
 		}
 		steps = append(steps, e.Step)

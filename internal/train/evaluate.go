@@ -24,10 +24,14 @@ type evalRows struct {
 
 // evalDue: evaluations fall at the end of every iteration of the data (the reference's eval_interval) and at the last step.
 func (r *run) evalDue() bool {
-	return r.step > 0 && (r.step%r.spec.StepsPerEval() == 0 || r.step == r.total)
+	if r.step == 0 {
+		return false
+	}
+	return r.step%r.spec.StepsPerEval() == 0 || r.step == r.total
 }
 
-// evaluated: a notice during an evaluation commits the step without it, and the next attempt makes up for it.
+// evaluated says whether this step has its evaluation. If a notice comes during an evaluation, the step is
+// committed without it, and the next attempt makes up for it.
 func (r *run) evaluated() bool {
 	return slices.ContainsFunc(r.meta.Evals, func(e protocol.Eval) bool { return e.Step == r.step })
 }
@@ -128,7 +132,8 @@ func (r *run) evaluate(ctx context.Context, m *trm.Model, step int64, n int) (ev
 	}
 	puzzles := float64(max(1, len(subset)))
 	rows.Eval = protocol.Eval{Step: step, Puzzles: len(subset), MeanSteps: float64(r.spec.HaltMaxSteps),
-		ExactAccuracy: float64(exact) / puzzles, CellAccuracy: float64(correct) / float64(max(1, cells)), QHaltAccuracy: float64(qRight) / puzzles}
+		ExactAccuracy: float64(exact) / puzzles, CellAccuracy: float64(correct) / float64(max(1, cells)),
+		QHaltAccuracy: float64(qRight) / puzzles}
 	r.rows[key] = rows
 	return rows, nil
 }

@@ -123,7 +123,8 @@ func (r *run) putResult(ctx context.Context, data []byte) error {
 func bestOf(evals []protocol.Eval, final protocol.Eval) protocol.Eval {
 	best := final
 	for _, e := range evals {
-		if e.ExactAccuracy > best.ExactAccuracy || e.ExactAccuracy == best.ExactAccuracy && e.Step < best.Step {
+		earlier := e.ExactAccuracy == best.ExactAccuracy && e.Step < best.Step
+		if e.ExactAccuracy > best.ExactAccuracy || earlier {
 			best = e
 		}
 	}

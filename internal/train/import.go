@@ -109,7 +109,7 @@ func Import(ctx context.Context, o ImportOptions) error {
 // The marker has to survive the import that loses a run to another one. The loser deletes it
 // only if it has made it, and only at that generation. An import that comes later renews the
 // marker before it takes HEAD.json, so its marker is at another generation and stays. What is
-// deleted is thus a marker that no other import has seen, where somebody has begun to train.
+// deleted is thus a marker that no other import has seen, of a run that somebody has begun to train.
 func putMarker(ctx context.Context, runs blob.Bucket, origin []byte) (generation int64, first bool, err error) {
 	for {
 		attr, err := blob.PutBytes(ctx, runs, importMarker, origin, blob.Absent)

@@ -114,7 +114,10 @@ func (r *run) complete(ctx context.Context, m *checkpoint.Manifest) (protocol.At
 		return r.result(), false, err
 	}
 	r.events.progress(func(e *protocol.Event) {
-		e.Step, e.Total, e.CommittedStep, e.BestExactAccuracy = r.step, r.total, r.step, r.meta.BestExactAccuracy
+		e.Step = r.step
+		e.Total = r.total
+		e.CommittedStep = r.step
+		e.BestExactAccuracy = r.meta.BestExactAccuracy
 	})
 	res := r.result()
 	res.Backend, res.StateSHA256, res.Result = old.Backend, m.StateSHA256, layout.RunKey(r.o.Run, layout.ResultFile)

@@ -212,7 +212,8 @@ func (r *run) trainStep(ctx context.Context, feed <-chan fed) error {
 	}
 	if !res.Finite {
 		_ = r.drain(ctx) // an older step may be on its way: it is then the last good one
-		return fmt.Errorf("%w: step %d of %s (loss %v); %s; a lower lr or a longer warm-up may help", ErrDiverged, step, r.spec.Name, res.Loss, r.lastGood())
+		return fmt.Errorf("%w: step %d of %s (loss %v); %s; a lower lr or a longer warm-up may help",
+			ErrDiverged, step, r.spec.Name, res.Loss, r.lastGood())
 	}
 	metrics, err := r.metricsToLog(step)
 	if err != nil {

@@ -88,7 +88,11 @@ func (r *run) chooseInterval() {
 	})
 	old := r.interval
 	r.interval = c
-	if fixed := r.spec.CheckpointEverySteps > 0; fixed && old.Steps > 0 || !fixed && old.Seconds > 0 && math.Abs(c.Seconds/old.Seconds-1) < 0.25 {
+	announced := old.Seconds > 0 && math.Abs(c.Seconds/old.Seconds-1) < 0.25
+	if r.spec.CheckpointEverySteps > 0 {
+		announced = old.Steps > 0
+	}
+	if announced {
 		return
 	}
 	r.events.event(protocol.Event{Type: protocol.EventInterval, Step: r.step, Message: c.Reason})
@@ -99,12 +103,13 @@ func (r *run) chooseInterval() {
 // if the spec fixes them, else time. When a save happens changes nothing that is computed.
 func (r *run) saveIfDue(ctx context.Context) error {
 	fixed := int64(r.spec.CheckpointEverySteps)
-	if r.interval.Steps == 0 && (fixed > 0 || r.stepSeconds > 0) {
+	known := fixed > 0 || r.stepSeconds > 0
+	if r.interval.Steps == 0 && known {
 		r.chooseInterval()
 	}
 	since := r.o.Now().Sub(r.lastSave)
 	due := r.interval.Steps > 0 && since.Seconds() >= r.interval.Seconds
-	if fixed > 0 { // a multiple has passed, though it may have found a save in flight
+	if fixed > 0 { // a multiple was reached, perhaps while a save was in flight
 		due = r.step/fixed > r.lastSaved/fixed
 	}
 	if !due || r.saver.Busy() || since < minSaveGap {

@@ -60,7 +60,8 @@ func (r *run) findName(ctx context.Context) (err error) {
 // storage tells of a store that fails, and of one that answers again (err is nil).
 func (r *run) storage(op, key string, err error, waited time.Duration) {
 	if err == nil {
-		r.events.event(protocol.Event{Type: protocol.EventStorage, Seconds: waited.Seconds(), Message: fmt.Sprintf("%s %s: storage answers again after %s", op, key, waited.Round(time.Millisecond))})
+		message := fmt.Sprintf("%s %s: storage answers again after %s", op, key, waited.Round(time.Millisecond))
+		r.events.event(protocol.Event{Type: protocol.EventStorage, Seconds: waited.Seconds(), Message: message})
 		r.o.Logger.Info("storage answers again", "op", op, "key", key, "waited", waited.Round(time.Millisecond))
 		return
 	}
@@ -71,7 +72,8 @@ func (r *run) storage(op, key string, err error, waited time.Duration) {
 // acquire takes the run's fence, builds the model and compiles every program that the run will use.
 func (r *run) acquire(ctx context.Context, there *checkpoint.Manifest) (err error) {
 	r.writer, err = checkpoint.Acquire(ctx, r.runs, r.o.Owner,
-		checkpoint.WithKeep(r.spec.KeepCheckpoints), checkpoint.WithLogger(r.o.Logger), checkpoint.WithGrace(r.o.Grace), checkpoint.WithClock(r.o.Now))
+		checkpoint.WithKeep(r.spec.KeepCheckpoints), checkpoint.WithLogger(r.o.Logger),
+		checkpoint.WithGrace(r.o.Grace), checkpoint.WithClock(r.o.Now))
 	if err != nil {
 		return fmt.Errorf("acquire run %s: %w", r.o.Run, err)
 	}
@@ -82,7 +84,8 @@ func (r *run) acquire(ctx context.Context, there *checkpoint.Manifest) (err erro
 		return err
 	}
 	r.cache = r.compileCache(name, !r.o.sameBatch) // a trial's store is thrown away
-	be, info, err := backend.Open(ctx, name, backend.Options{Threads: r.o.Threads, Patience: r.o.DevicePatience, Cache: r.cache, Compiled: r.compiled})
+	be, info, err := backend.Open(ctx, name,
+		backend.Options{Threads: r.o.Threads, Patience: r.o.DevicePatience, Cache: r.cache, Compiled: r.compiled})
 	if err != nil {
 		return r.unopened(name, there, err)
 	}
@@ -166,10 +169,13 @@ func (r *run) restore(ctx context.Context) error {
 	r.step, r.restoredFrom, r.lastSaved = ck.Step, ck.Step, ck.Step
 	r.digest = ck.Manifest.StateSHA256
 	for _, e := range ck.Skipped {
-		r.events.event(protocol.Event{Type: protocol.EventStorage, Step: e.Step, Message: fmt.Sprintf("checkpoint %s is bad (%s); an older one is used", e.Manifest, e.Bad)})
+		message := fmt.Sprintf("checkpoint %s is bad (%s); an older one is used", e.Manifest, e.Bad)
+		r.events.event(protocol.Event{Type: protocol.EventStorage, Step: e.Step, Message: message})
 	}
 	r.ready()
-	r.events.event(protocol.Event{Type: protocol.EventRestored, Step: r.step, RestoredFrom: r.step, Seconds: ck.Took.Seconds(), Bytes: ck.Bytes})
+	r.events.event(protocol.Event{
+		Type: protocol.EventRestored, Step: r.step, RestoredFrom: r.step, Seconds: ck.Took.Seconds(), Bytes: ck.Bytes,
+	})
 	return nil
 }
 
@@ -179,7 +185,10 @@ func (r *run) ready() {
 	r.compute()
 	r.lastSave = r.o.Now()
 	r.events.progress(func(e *protocol.Event) {
-		e.Step, e.Total, e.CommittedStep, e.BestExactAccuracy = r.step, r.total, r.step, r.meta.BestExactAccuracy
+		e.Step = r.step
+		e.Total = r.total
+		e.CommittedStep = r.step
+		e.BestExactAccuracy = r.meta.BestExactAccuracy
 	})
 }
 

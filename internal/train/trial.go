@@ -26,10 +26,14 @@ type TrialResult struct {
 // Trial trains a spec's model for a few steps on the real data, backend and store, saves,
 // restores the checkpoint into a new model and compares. The loss must fall: an error says
 // what is wrong. The learning rate is high enough for that to show, and every step gets the
-// same batch: of different small batches a later one may be harder than the first. The caller gives a bucket of its own and removes what is left there. o.Events must be nil.
+// same batch: of different small batches a later one may be harder than the first. The caller
+// gives a bucket of its own and removes what is left there. o.Events must be nil.
 func Trial(ctx context.Context, o Options, steps int64) (TrialResult, error) {
 	var out TrialResult
-	o.Spec, o.Run, o.MaxSteps, o.sameBatch = trialSpec(o.Spec, steps), "trial", steps, true
+	o.Spec = trialSpec(o.Spec, steps)
+	o.Run = "trial"
+	o.MaxSteps = steps
+	o.sameBatch = true
 	var rate atomic.Uint64
 	o.Events = func(e protocol.Event) {
 		if e.StepsPerSecond > 0 {
@@ -59,7 +63,8 @@ func Trial(ctx context.Context, o Options, steps int64) (TrialResult, error) {
 		return out, fmt.Errorf("restore: %w", err)
 	}
 	if second.RestoredFromStep != steps || second.StateSHA256 != first.StateSHA256 {
-		return out, fmt.Errorf("restored step %d with state %.12s, saved was step %d with %.12s", second.RestoredFromStep, second.StateSHA256, steps, first.StateSHA256)
+		return out, fmt.Errorf("restored step %d with state %.12s, saved was step %d with %.12s",
+			second.RestoredFromStep, second.StateSHA256, steps, first.StateSHA256)
 	}
 	return out, nil
 }

@@ -59,8 +59,8 @@ func (b *bucket) trial(op, key string) *trial {
 	return &trial{b: b, op: op, key: key, pause: firstPause}
 }
 
-// again decides whether to retry after err. If so, it pauses and returns true; if not, it returns the error to return.
-func (t *trial) again(ctx context.Context, err error) (bool, error) {
+// retry decides whether to retry after err. If so, it pauses and returns true; if not, it returns the error to return.
+func (t *trial) retry(ctx context.Context, err error) (bool, error) {
 	if ctx.Err() != nil {
 		return false, err
 	}
@@ -99,7 +99,7 @@ func (t *trial) answered() {
 func (b *bucket) Put(ctx context.Context, key string, body io.ReaderAt, size, ifGen int64) (blob.Attr, error) {
 	for t := b.trial("put", key); ; {
 		a, err := b.b.Put(ctx, key, body, size, ifGen)
-		if more, err := t.again(ctx, err); !more {
+		if more, err := t.retry(ctx, err); !more {
 			return a, err
 		}
 	}
@@ -108,7 +108,7 @@ func (b *bucket) Put(ctx context.Context, key string, body io.ReaderAt, size, if
 func (b *bucket) Stat(ctx context.Context, key string) (blob.Attr, error) {
 	for t := b.trial("stat", key); ; {
 		a, err := b.b.Stat(ctx, key)
-		if more, err := t.again(ctx, err); !more {
+		if more, err := t.retry(ctx, err); !more {
 			return a, err
 		}
 	}
@@ -120,7 +120,7 @@ func (b *bucket) Delete(ctx context.Context, key string, generation int64) error
 		if t.failing && errors.Is(err, blob.ErrNotExist) {
 			err = nil // an earlier attempt deleted the object and its response was lost
 		}
-		if more, err := t.again(ctx, err); !more {
+		if more, err := t.retry(ctx, err); !more {
 			return err
 		}
 	}
@@ -145,7 +145,7 @@ func (b *bucket) List(ctx context.Context, prefix string) iter.Seq2[blob.Attr, e
 					return
 				}
 			}
-			more, err := t.again(ctx, failed)
+			more, err := t.retry(ctx, failed)
 			if err != nil {
 				yield(blob.Attr{}, err)
 			}
@@ -159,7 +159,7 @@ func (b *bucket) List(ctx context.Context, prefix string) iter.Seq2[blob.Attr, e
 func (b *bucket) Get(ctx context.Context, key string, generation int64) (io.ReadCloser, blob.Attr, error) {
 	for t := b.trial("get", key); ; {
 		r, a, err := b.b.Get(ctx, key, generation)
-		more, err := t.again(ctx, err)
+		more, err := t.retry(ctx, err)
 		if more {
 			continue
 		}
@@ -207,7 +207,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		if n > 0 || err == nil || err == io.EOF {
 			return n, err
 		}
-		more, err := r.t.again(r.ctx, err)
+		more, err := r.t.retry(r.ctx, err)
 		if !more {
 			return 0, err
 		}
