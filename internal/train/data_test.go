@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/protocol"
 	"trmsweep/internal/sudoku"
@@ -60,8 +62,15 @@ func TestDatasetOfARunIsFoundWithoutItsSource(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := Evaluate(t.Context(), EvalOptions{Options: Options{Bucket: readOnly{b}, Run: "r", CacheDir: t.TempDir(), DataDir: c.data, Backend: "cpu"}})
-			if !errors.Is(err, c.want) || err == nil && (got.ExactAccuracy != want || got.DatasetHash != a.res.DatasetHash) {
-				t.Errorf("eval: %+v %v", got, err)
+			if !errors.Is(err, c.want) {
+				t.Errorf("eval: %v, want %v", err, c.want)
+			}
+			if err == nil {
+				wanted := got
+				wanted.ExactAccuracy, wanted.DatasetHash = want, a.res.DatasetHash
+				if diff := cmp.Diff(wanted, got); diff != "" {
+					t.Errorf("eval (-want +got):\n%s", diff)
+				}
 			}
 			v, err := Verify(t.Context(), VerifyOptions{Bucket: readOnly{b}, Run: "r", DataDir: c.data, CacheDir: t.TempDir()})
 			if c.want == nil && (err != nil || !v.OK) || c.want != nil && !errors.Is(err, ErrNeedData) {
@@ -132,8 +141,11 @@ func TestFilesOfTheDatasetChangeDuringARun(t *testing.T) {
 			if a.err != nil || !done {
 				t.Fatalf("%v, changed: %v", a.err, done)
 			}
-			if got := result(t, b); got.StateSHA256 != want.StateSHA256 || got.Final != want.Final || got.DatasetHash != want.DatasetHash {
-				t.Errorf("%+v, want %+v", got.Final, want.Final)
+			got := result(t, b)
+			same := got
+			same.StateSHA256, same.Final, same.DatasetHash = want.StateSHA256, want.Final, want.DatasetHash
+			if diff := cmp.Diff(same, got); diff != "" {
+				t.Errorf("result (-want +got):\n%s", diff)
 			}
 		})
 	}

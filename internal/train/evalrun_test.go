@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/checkpoint"
@@ -33,14 +35,22 @@ func TestEvaluate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := eval(tc.change)
-			if err != nil || protocol.Eval(got.Eval) != tc.want {
-				t.Errorf("got %+v, %v; want %+v", got, err, tc.want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, got.Eval); diff != "" {
+				t.Errorf("evaluation (-want +got):\n%s", diff)
 			}
 		})
 	}
 	got, err := eval(func(o *EvalOptions) { o.Steps, o.Puzzles = 1, 3 })
-	if err != nil || got.MeanSteps != 1 || got.Puzzles != 3 {
-		t.Errorf("one supervision step on three puzzles: %+v, %v", got, err)
+	if err != nil {
+		t.Errorf("one supervision step on three puzzles: %v", err)
+	}
+	want := got
+	want.MeanSteps, want.Puzzles = 1, 3
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("one supervision step on three puzzles (-want +got):\n%s", diff)
 	}
 	for name, tc := range map[string]struct {
 		change func(*EvalOptions)
@@ -78,8 +88,11 @@ func TestEvaluate(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
-	if after := head(t, b); after.Term != before.Term || after.Generation != before.Generation {
-		t.Errorf("evaluating changed the run: %+v, then %+v", before, after)
+	after := head(t, b)
+	unchanged := after
+	unchanged.Term, unchanged.Generation = before.Term, before.Generation
+	if diff := cmp.Diff(unchanged, after); diff != "" {
+		t.Errorf("evaluating changed the run (-before +after):\n%s", diff)
 	}
 	var none checkpoint.Head
 	if _, err := chooseEntry(none, "best"); !errors.Is(err, ErrNoCheckpoint) {

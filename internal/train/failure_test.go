@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
-	"reflect"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
@@ -106,8 +108,8 @@ func TestMismatch(t *testing.T) {
 			if a.res.Total != 24 || a.res.CommittedStep != 3 {
 				t.Errorf("of %d steps, %d committed", a.res.Total, a.res.CommittedStep)
 			}
-			if !reflect.DeepEqual(before, head(t, b)) {
-				t.Errorf("HEAD was changed: %+v", head(t, b))
+			if diff := cmp.Diff(before, head(t, b)); diff != "" {
+				t.Errorf("HEAD was changed (-before +after):\n%s", diff)
 			}
 		})
 	}
@@ -167,8 +169,13 @@ func TestWrongHeadCostsNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			v := verify(t, b)
-			if v.OK || v.Step != 20 || len(v.Orphans) > 0 || !strings.Contains(strings.Join(v.Faults, "\n"), "next attempt makes it anew") {
-				t.Errorf("%+v", v)
+			want := v
+			want.OK, want.Step, want.Orphans = false, 20, nil
+			if diff := cmp.Diff(want, v, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("verification (-want +got):\n%s", diff)
+			}
+			if faults := strings.Join(v.Faults, "\n"); !strings.Contains(faults, "next attempt makes it anew") {
+				t.Errorf("faults %s", faults)
 			}
 			a := attempt(t, b, tiny(t, "keep_checkpoints=1"))
 			same(t, b, a)

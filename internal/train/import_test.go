@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/checkpoint"
@@ -263,13 +265,16 @@ func TestImportIsRemembered(t *testing.T) {
 			t.Fatal(a.err)
 		}
 		v := verify(t, b)
-		if !v.OK || v.Imported == nil || *v.Imported != o.From {
-			t.Errorf("verify: %+v, %v", v.Imported, v.Faults)
+		if !v.OK {
+			t.Errorf("verify: %v", v.Faults)
+		}
+		if diff := cmp.Diff(&o.From, v.Imported); diff != "" {
+			t.Errorf("verify: imported from (-want +got):\n%s", diff)
 		}
 	}
 	r := result(t, b)
-	if r.Imported == nil || *r.Imported != o.From {
-		t.Errorf("result: %+v", r.Imported)
+	if diff := cmp.Diff(&o.From, r.Imported); diff != "" {
+		t.Errorf("result: imported from (-want +got):\n%s", diff)
 	}
 	if r := result(t, func() blob.Bucket { b := mem.New(nil); attempt(t, b, tiny(t)); return b }()); r.Imported != nil {
 		t.Errorf("a run from its seed: %+v", r.Imported)

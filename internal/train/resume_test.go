@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/disk"
 	"trmsweep/internal/blob/mem"
@@ -32,8 +34,13 @@ func TestResumeAfterMaxSteps(t *testing.T) {
 		if a.err != nil {
 			t.Fatal(a.err)
 		}
-		if a.res.Step != to || a.res.RestoredFromStep != from || a.res.Finished != (to == 24) || a.res.StateSHA256 == "" {
-			t.Fatalf("up to step %d from %d: %+v", to, from, a.res)
+		want := a.res
+		want.Step, want.RestoredFromStep, want.Finished = to, from, to == 24
+		if diff := cmp.Diff(want, a.res); diff != "" {
+			t.Fatalf("up to step %d from %d (-want +got):\n%s", to, from, diff)
+		}
+		if a.res.StateSHA256 == "" {
+			t.Fatalf("up to step %d from %d: no hash of the state", to, from)
 		}
 		from = to
 		if to == 24 {

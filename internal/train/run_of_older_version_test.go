@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/configs"
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
@@ -63,8 +65,10 @@ func TestRunOfAnOlderVersionGoesOn(t *testing.T) {
 	if a.err != nil {
 		t.Fatal(a.err)
 	}
-	if a.res.Run != oldRun || a.res.RestoredFromStep != 8 || !a.res.Finished {
-		t.Errorf("run %s, restored from step %d, finished %v; want %s, step 8, finished", a.res.Run, a.res.RestoredFromStep, a.res.Finished, oldRun)
+	want := a.res
+	want.Run, want.RestoredFromStep, want.Finished = oldRun, 8, true
+	if diff := cmp.Diff(want, a.res); diff != "" {
+		t.Errorf("result of the attempt (-want +got):\n%s", diff)
 	}
 	if runtime.GOARCH == "amd64" && a.res.StateSHA256 != oldState {
 		t.Errorf("state %s, want %s as c500883 computed it", a.res.StateSHA256, oldState)
@@ -74,8 +78,13 @@ func TestRunOfAnOlderVersionGoesOn(t *testing.T) {
 	}
 
 	again := attempt(t, b, s, unnamed)
-	if again.err != nil || again.res.Run != oldRun || again.res.RestoredFromStep != 16 || again.res.StateSHA256 != a.res.StateSHA256 {
-		t.Errorf("asked again: %v, run %s restored from step %d, want %s at step 16", again.err, again.res.Run, again.res.RestoredFromStep, oldRun)
+	if again.err != nil {
+		t.Errorf("asked again: %v", again.err)
+	}
+	want = again.res
+	want.Run, want.RestoredFromStep, want.StateSHA256 = oldRun, 16, a.res.StateSHA256
+	if diff := cmp.Diff(want, again.res); diff != "" {
+		t.Errorf("asked again (-want +got):\n%s", diff)
 	}
 	v, err := Verify(t.Context(), VerifyOptions{Bucket: b, Run: oldRun, CacheDir: t.TempDir()})
 	if err != nil || len(v.Faults) > 0 {

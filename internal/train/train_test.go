@@ -6,13 +6,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"trmsweep/configs"
 	"trmsweep/internal/blob"
@@ -173,8 +174,8 @@ func same(t testing.TB, b blob.Bucket, a *tried) {
 	}
 	got := a.res
 	got.RestoredFromStep = u.res.RestoredFromStep
-	if got != u.res {
-		t.Errorf("result\n%+v, undisturbed\n%+v", got, u.res)
+	if diff := cmp.Diff(u.res, got); diff != "" {
+		t.Errorf("result (-undisturbed +got):\n%s", diff)
 	}
 	if text := trace(t, b); text != u.trace {
 		t.Errorf("log\n%s\nundisturbed\n%s", text, u.trace)
@@ -182,8 +183,8 @@ func same(t testing.TB, b blob.Bucket, a *tried) {
 	r := result(t, b)
 	w := u.result
 	r.Spec, r.GoodputSeconds, r.WallSeconds, r.Preemptions = w.Spec, w.GoodputSeconds, w.WallSeconds, w.Preemptions
-	if !reflect.DeepEqual(r, w) {
-		t.Errorf("result.json\n%+v\nundisturbed\n%+v", r, w)
+	if diff := cmp.Diff(w, r); diff != "" {
+		t.Errorf("result.json (-undisturbed +got):\n%s", diff)
 	}
 }
 
@@ -200,8 +201,10 @@ func TestFreshRun(t *testing.T) {
 	b := mem.New(nil)
 	a := attempt(t, b, tiny(t, "keep_checkpoints=1"))
 	same(t, b, a)
-	if a.res.Step != 24 || !a.res.Finished || a.res.Total != 24 || a.res.Result != "runs/r/result.json" {
-		t.Errorf("%+v", a.res)
+	wantRes := a.res
+	wantRes.Step, wantRes.Total, wantRes.Finished, wantRes.Result = 24, 24, true, "runs/r/result.json"
+	if diff := cmp.Diff(wantRes, a.res); diff != "" {
+		t.Errorf("result of the attempt (-want +got):\n%s", diff)
 	}
 	var steps, evals []int64
 	for line := range strings.Lines(trace(t, b)) {
@@ -228,16 +231,31 @@ func TestFreshRun(t *testing.T) {
 		t.Errorf("%d steps, evaluations %v", len(steps), evals)
 	}
 	r := result(t, b)
-	if r.StateSHA256 != a.res.StateSHA256 || r.Final.Puzzles != 6 || r.Steps != 24 || len(r.Evals) != 3 || len(r.Curve) != 24 {
-		t.Errorf("%+v", r)
+	type summary struct {
+		State                        string
+		Steps                        int64
+		FinalPuzzles, Evals, InCurve int
+	}
+	got := summary{r.StateSHA256, r.Steps, r.Final.Puzzles, len(r.Evals), len(r.Curve)}
+	if diff := cmp.Diff(summary{State: a.res.StateSHA256, Steps: 24, FinalPuzzles: 6, Evals: 3, InCurve: 24}, got); diff != "" {
+		t.Errorf("result.json (-want +got):\n%s", diff)
 	}
 	if want := tiny(t).EstimatedHours(experiment.V4Chip); r.PredictedHours != want || want <= 0 {
 		t.Errorf("predicted %g hours, the plan says %g", r.PredictedHours, want)
 	}
 	// Nothing is ever exactly right in so short a run, so that the first evaluation stays the best one.
 	h := head(t, b)
-	if len(h.Entries) != 2 || h.Entries[0].Step != 8 || !h.Entries[0].Best || !h.Entries[1].Final || r.BestFull == nil || r.BestFull.Step != 8 || r.BestFull.Puzzles != 6 {
-		t.Errorf("best checkpoint not kept or evaluated: %+v, %+v", h.Entries, r.BestFull)
+	if len(h.Entries) != 2 || r.BestFull == nil {
+		t.Fatalf("%d checkpoints, want the best one and the last one; evaluation of the best one: %v", len(h.Entries), r.BestFull)
+	}
+	best, last, bestFull := h.Entries[0], h.Entries[1], *r.BestFull
+	best.Step, best.Best, last.Final = 8, true, true
+	if diff := cmp.Diff([]checkpoint.Entry{best, last}, h.Entries); diff != "" {
+		t.Errorf("checkpoints that are kept (-want +got):\n%s", diff)
+	}
+	bestFull.Step, bestFull.Puzzles = 8, 6
+	if diff := cmp.Diff(bestFull, *r.BestFull); diff != "" {
+		t.Errorf("evaluation of the best checkpoint (-want +got):\n%s", diff)
 	}
 }
 
@@ -249,8 +267,11 @@ func TestFinishedRunIsLeftAlone(t *testing.T) {
 	before := head(t, b)
 	a := attempt(t, b, tiny(t), func(o *Options) { o.Backend = "there is none" }) // not even asked for
 	same(t, b, a)
-	if a.res.RestoredFromStep != 24 || !reflect.DeepEqual(before, head(t, b)) {
-		t.Errorf("%+v, HEAD %+v", a.res, head(t, b))
+	if a.res.RestoredFromStep != 24 {
+		t.Errorf("restored from step %d, want 24", a.res.RestoredFromStep)
+	}
+	if diff := cmp.Diff(before, head(t, b)); diff != "" {
+		t.Errorf("HEAD (-before +after):\n%s", diff)
 	}
 	same(t, b, attempt(t, b, tiny(t), func(o *Options) { o.Force = true }))
 }

@@ -11,6 +11,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/checkpoint"
@@ -33,16 +36,22 @@ func TestVerifyWholeRuns(t *testing.T) {
 			t.Fatal(a.err)
 		}
 		v := verify(t, b)
-		want := steps
+		step := steps
 		if steps == 0 {
-			want = 24
+			step = 24
 		}
-		if !v.OK || v.Step != want || v.Total != 24 || v.BatchSteps != want || v.LoggedSteps != want || v.Finished != (want == 24) || len(v.Orphans) > 0 {
-			t.Fatalf("%+v", v)
+		want := v
+		want.OK, want.Total, want.Finished, want.Orphans = true, 24, step == 24, nil
+		want.Step, want.BatchSteps, want.LoggedSteps = step, step, step
+		if diff := cmp.Diff(want, v, cmpopts.EquateEmpty()); diff != "" {
+			t.Fatalf("verification at step %d (-want +got):\n%s", step, diff)
 		}
 	}
-	if v := verify(t, b); v.BatchSHA != want(t).res.BatchSHA256 || v.StateSHA256 != want(t).res.StateSHA256 || v.LoggedEvals != 3 {
-		t.Errorf("%+v", v)
+	v := verify(t, b)
+	w := v
+	w.BatchSHA, w.StateSHA256, w.LoggedEvals = want(t).res.BatchSHA256, want(t).res.StateSHA256, 3
+	if diff := cmp.Diff(w, v); diff != "" {
+		t.Errorf("verification at the end (-want +got):\n%s", diff)
 	}
 }
 
@@ -169,8 +178,13 @@ func TestVerifyBesideTraining(t *testing.T) {
 	train(6)
 	changed := false
 	v := verify(t, &meanwhile{Bucket: b, do: func() { train(20); changed = true }})
-	if !v.OK || v.Step != 20 || !changed {
-		t.Errorf("%+v", v)
+	if !changed {
+		t.Error("the run was not trained meanwhile")
+	}
+	want := v
+	want.OK, want.Step = true, 20
+	if diff := cmp.Diff(want, v); diff != "" {
+		t.Errorf("verification (-want +got):\n%s", diff)
 	}
 }
 
@@ -267,8 +281,13 @@ func TestVerifyFetchesTheDataset(t *testing.T) {
 	o := VerifyOptions{Bucket: readOnly{b}, Run: "r", CacheDir: t.TempDir()}
 	for range 2 { // from the store, then from the cache
 		v, err := Verify(t.Context(), o)
-		if err != nil || !v.OK || v.BatchSteps != 3 {
-			t.Fatalf("%+v %v", v, err)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := v
+		want.OK, want.BatchSteps = true, 3
+		if diff := cmp.Diff(want, v); diff != "" {
+			t.Fatalf("verification (-want +got):\n%s", diff)
 		}
 	}
 	for a := range b.List(t.Context(), "datasets/") {
