@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
@@ -287,8 +288,10 @@ func TestResumedWhileSaving(t *testing.T) {
 	if err := env.GetWorkflowResult(&r); err != nil {
 		t.Fatal(err)
 	}
-	if r.Failures != 0 || r.WithoutCommit != 0 || r.Status != study.StatusDone || r.Attempts != workflows.MaxFailures+2 {
-		t.Errorf("%+v", r)
+	want := r
+	want.Failures, want.WithoutCommit, want.Status, want.Attempts = 0, 0, study.StatusDone, workflows.MaxFailures+2
+	if diff := cmp.Diff(want, r); diff != "" {
+		t.Errorf("result (-want +got):\n%s", diff)
 	}
 	if took := env.Now().Sub(begin); took != time.Minute+time.Duration(workflows.MaxFailures+1)*time.Hour {
 		t.Errorf("it took %v: something was waited for between the attempts", took)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
@@ -64,8 +65,11 @@ func TestExperimentContinuesAsNew(t *testing.T) {
 		if err := env.GetWorkflowResult(&r); err != nil {
 			t.Fatal(err)
 		}
-		if r.Preemptions != preemptions || r.Attempts != preemptions+1 || r.LostSteps != 10*preemptions || r.Status != study.StatusDone || r.CommittedStep != r.Item.TotalSteps {
-			t.Errorf("%+v", r)
+		want := r
+		want.Status, want.CommittedStep = study.StatusDone, r.Item.TotalSteps
+		want.Preemptions, want.Attempts, want.LostSteps = preemptions, preemptions+1, 10*preemptions
+		if diff := cmp.Diff(want, r); diff != "" {
+			t.Errorf("result (-want +got):\n%s", diff)
 		}
 		break
 	}
@@ -106,8 +110,13 @@ func TestPauseSurvivesContinueAsNew(t *testing.T) {
 	}, time.Hour)
 	env.ExecuteWorkflow(workflows.ExperimentType, input)
 	var r study.ExperimentResult
-	if err := env.GetWorkflowResult(&r); err != nil || r.Status != study.StatusDone || r.Attempts != 2 {
-		t.Errorf("%v %+v", err, r)
+	if err := env.GetWorkflowResult(&r); err != nil {
+		t.Fatal(err)
+	}
+	want := r
+	want.Status, want.Attempts = study.StatusDone, 2
+	if diff := cmp.Diff(want, r); diff != "" {
+		t.Errorf("result (-want +got):\n%s", diff)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/mock"
 
 	"trmsweep/activities"
@@ -59,8 +60,11 @@ func TestForcedUntilForgotten(t *testing.T) {
 			if err := env.GetWorkflowResult(&r); err != nil {
 				t.Fatal(err)
 			}
-			if r.Status != study.StatusDone || r.Reused || r.ToForget || r.StateSHA256 != run || r.Attempts != 4 {
-				t.Errorf("%+v", r)
+			want := r
+			want.Status, want.Attempts, want.StateSHA256 = study.StatusDone, 4, run
+			want.Reused, want.ToForget = false, false
+			if diff := cmp.Diff(want, r); diff != "" {
+				t.Errorf("result (-want +got):\n%s", diff)
 			}
 		}
 		if !slices.Equal(forgets, []bool{true, true, true, false}) {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/activities"
 	"trmsweep/internal/study"
 	"trmsweep/workflows"
@@ -52,8 +54,10 @@ func TestLongSweepContinuesAsNew(t *testing.T) {
 			continue
 		}
 		r := sweepResult(t, env)
-		if r.Done != rows || r.Failed != 0 || r.Status != study.StatusDone {
-			t.Fatalf("%d done, %d failed, %s: %v", r.Done, r.Failed, r.Status, r.Notes)
+		want := r
+		want.Done, want.Failed, want.Status = rows, 0, study.StatusDone
+		if diff := cmp.Diff(want, r); diff != "" {
+			t.Fatalf("result (-want +got):\n%s\nnotes: %v", diff, r.Notes)
 		}
 		data, err := json.Marshal(r)
 		if err != nil {

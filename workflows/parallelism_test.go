@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
@@ -90,8 +91,10 @@ func TestExtendOfALaterPhase(t *testing.T) {
 	update(t, env, 30*time.Second, study.Command{Action: study.ActionExtend, Epochs: 60000, Experiments: []string{"e2_2_t2_n2"}}, "e2_2_t2_n2_60000_epochs")
 	env.ExecuteWorkflow(workflows.AllAblationsType, map[string]any{"parallelism": 1, "phases": []string{"baseline", "ablations"}})
 	r := sweepResult(t, env)
-	if e := rowOf(t, r, "e2_2_t2_n2_60000_epochs"); e.Status != study.StatusDone || len(w.forks) != 1 || r.Failed != 0 {
-		t.Errorf("%d failed, forks %+v, row %+v", r.Failed, w.forks, e)
+	e := rowOf(t, r, "e2_2_t2_n2_60000_epochs")
+	got := outcome{Failed: r.Failed, Forks: len(w.forks), Status: e.Status}
+	if diff := cmp.Diff(outcome{Forks: 1, Status: study.StatusDone}, got); diff != "" {
+		t.Errorf("the extended experiment (-want +got):\n%s\nforks %+v, error %q", diff, w.forks, e.Error)
 	}
 }
 
@@ -125,8 +128,11 @@ func TestExtendOfALaterRound(t *testing.T) {
 			continue
 		}
 		r := sweepResult(t, env)
-		if e := rowOf(t, r, to.ID); histories != 2 || r.Done != 61 || len(w.forks) != 1 || e.Status != study.StatusDone || e.Attempts != 1 {
-			t.Errorf("%d histories, %d done, forks %+v, row %+v", histories, r.Done, w.forks, e)
+		e := rowOf(t, r, to.ID)
+		got := outcome{Histories: histories, Done: r.Done, Forks: len(w.forks), Status: e.Status, Attempts: e.Attempts}
+		want := outcome{Histories: 2, Done: 61, Forks: 1, Status: study.StatusDone, Attempts: 1}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("the extended experiment (-want +got):\n%s\nforks %+v, error %q", diff, w.forks, e.Error)
 		}
 		return
 	}

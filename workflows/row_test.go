@@ -3,6 +3,8 @@ package workflows
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/study"
 )
 
@@ -52,10 +54,10 @@ func TestSharedRowNeverBegins(t *testing.T) {
 func TestRowCarriesWhatItExtends(t *testing.T) {
 	from, to := newRow(study.Item{ID: "e1"}), newRow(study.Item{ID: "e1_more"})
 	to.waitForEnd(from)
-	if got := to.carry(); got != (carriedRow{Extends: "e1"}) {
-		t.Errorf("%+v", got)
+	if diff := cmp.Diff(carriedRow{Extends: "e1"}, to.carry()); diff != "" {
+		t.Errorf("carried (-want +got):\n%s", diff)
 	}
-	if got := from.carry(); got != (carriedRow{}) {
-		t.Errorf("%+v of a row without anything to keep", got)
+	if diff := cmp.Diff(carriedRow{}, from.carry()); diff != "" {
+		t.Errorf("carried of a row without anything to keep (-want +got):\n%s", diff)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
@@ -69,6 +70,16 @@ func rowOf(t *testing.T, r study.SweepResult, id string) study.ExperimentResult 
 	return study.ExperimentResult{}
 }
 
+// outcome is what tests of commands compare of a sweep and of the experiment that the command made or changed.
+type outcome struct {
+	Histories, Done, Failed, Forks int
+
+	Status   string
+	Attempts int
+	Error    string
+	ForkTo   string // ID of what the first fork made
+}
+
 func TestRetryRevivesAFailedExperiment(t *testing.T) {
 	w := newWorld()
 	broken := true
@@ -89,8 +100,10 @@ func TestRetryRevivesAFailedExperiment(t *testing.T) {
 	refused(t, env, 32*time.Second, study.Command{Action: study.ActionRetry, Experiments: []string{"e2_2_t4_n7"}}, `nearest is "e2_2_t4_n6"`)
 	env.ExecuteWorkflow(workflows.TNSweepType)
 	r := sweepResult(t, env)
-	if e := rowOf(t, r, "e2_2_t4_n6"); r.Failed != 0 || r.Done != 5 || e.Error != "" || e.Attempts != 2 {
-		t.Errorf("%d done, %d failed, revived row %+v", r.Done, r.Failed, e)
+	e := rowOf(t, r, "e2_2_t4_n6")
+	got := outcome{Done: r.Done, Failed: r.Failed, Attempts: e.Attempts, Error: e.Error}
+	if diff := cmp.Diff(outcome{Done: 5, Attempts: 2}, got); diff != "" {
+		t.Errorf("the revived experiment (-want +got):\n%s", diff)
 	}
 	if last := w.reports[len(w.reports)-1]; len(last.Failures) != 0 {
 		t.Errorf("the last report has failures %v", last.Failures)
@@ -149,8 +162,15 @@ func TestExtendGoesOnFromTheEnd(t *testing.T) {
 	env.ExecuteWorkflow(workflows.TNSweepType)
 	r := sweepResult(t, env)
 	e := rowOf(t, r, "e2_2_t2_n2_60000_epochs")
-	if r.Done != 6 || e.Item.TotalSteps <= rowOf(t, r, "e2_2_t2_n2").Item.TotalSteps || len(w.forks) != 1 || w.forks[0].To.ID != e.Item.ID {
-		t.Errorf("%d done, forks %+v, row %+v", r.Done, w.forks, e)
+	if len(w.forks) != 1 {
+		t.Fatalf("forks %+v, want one", w.forks)
+	}
+	got := outcome{Done: r.Done, ForkTo: w.forks[0].To.ID}
+	if diff := cmp.Diff(outcome{Done: 6, ForkTo: e.Item.ID}, got); diff != "" {
+		t.Errorf("the extended experiment (-want +got):\n%s", diff)
+	}
+	if short := rowOf(t, r, "e2_2_t2_n2"); e.Item.TotalSteps <= short.Item.TotalSteps {
+		t.Errorf("extended to %d steps from %d", e.Item.TotalSteps, short.Item.TotalSteps)
 	}
 	if w.attempts[w.forks[0].From.Run] != workflows.MaxWithoutProgress {
 		t.Error("it did not wait for the end of the experiment that it goes on from")

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
@@ -221,8 +222,10 @@ func TestSecondSweepTrainsOnlyWhatIsMissing(t *testing.T) {
 		t.Errorf("trained %v, want only %s", w.attempts, p.Items[0].Run)
 	}
 	for i, e := range r.Experiments {
-		if e.Status != study.StatusDone || e.Reused != (i > 0) || e.Progress.Step != e.Item.TotalSteps {
-			t.Errorf("%s: %+v", e.Item.ID, e)
+		want := e
+		want.Status, want.Reused, want.Progress.Step = study.StatusDone, i > 0, e.Item.TotalSteps
+		if diff := cmp.Diff(want, e); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", e.Item.ID, diff)
 		}
 	}
 }
