@@ -24,7 +24,7 @@ type ForkInput struct {
 }
 
 // Extend plans the item that goes on from another with more epochs, as a run of
-// its own. Only where no earlier step would have been different: a learning rate that
+// its own. Only if no earlier step would have been different: a learning rate that
 // depends on the length of the run is refused.
 func (a *Activities) Extend(ctx context.Context, in ExtendInput) (Item, error) {
 	ctx, _, stop := a.withHeartbeats(ctx)

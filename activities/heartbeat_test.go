@@ -12,7 +12,6 @@ import (
 
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/testsuite"
 
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
@@ -44,9 +43,7 @@ func TestHeartbeats(t *testing.T) {
 			dir := t.TempDir()
 			script := dir + "/train"
 			writeFile(t, script, saves)
-			var s testsuite.WorkflowTestSuite
-			env := s.NewTestActivityEnvironment()
-			env.SetTestTimeout(time.Minute)
+			env := testEnvironment(t)
 			var n atomic.Int64
 			a := &Activities{Bucket: mem.New(time.Now), Child: Child{Command: []string{"sh", script}}, HeartbeatEvery: 100 * time.Millisecond, Heartbeat: func(_ context.Context, _ []byte, details any) error {
 				if p, _ := details.(Progress); p.Step == 0 {
@@ -113,8 +110,7 @@ func TestHeartbeatsBeforeTheProcess(t *testing.T) {
 		"the server has given up": {serviceerror.NewNotFound("activity not found"), ErrPreempted},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var s testsuite.WorkflowTestSuite
-			env := s.NewTestActivityEnvironment()
+			env := testEnvironment(t)
 			b := held{mem.New(time.Now), make(chan struct{})}
 			a := &Activities{Bucket: b, Child: Child{Command: []string{"false"}}, HeartbeatEvery: 10 * time.Millisecond, Heartbeat: func(context.Context, []byte, any) error {
 				select {
@@ -144,8 +140,7 @@ func TestHeartbeatsBeforeTheProcess(t *testing.T) {
 
 // An attempt that the server has given up forgets nothing, even where it has not noticed yet.
 func TestGivenUpAttemptForgetsNothing(t *testing.T) {
-	var s testsuite.WorkflowTestSuite
-	env := s.NewTestActivityEnvironment()
+	env := testEnvironment(t)
 	b := mem.New(time.Now)
 	for _, key := range []string{"specs/x.json", "runs/x/result.json"} {
 		if _, err := blob.PutBytes(t.Context(), b, key, []byte("{}"), blob.Any); err != nil {
@@ -175,8 +170,7 @@ func TestForgottenIsSaidAtOnce(t *testing.T) {
 		"not forced":                                 {Attempt: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var s testsuite.WorkflowTestSuite
-			env := s.NewTestActivityEnvironment()
+			env := testEnvironment(t)
 			b := mem.New(time.Now)
 			for _, key := range []string{"specs/x.json", "runs/x/result.json"} {
 				if _, err := blob.PutBytes(t.Context(), b, key, []byte("{}"), blob.Any); err != nil {

@@ -12,7 +12,6 @@ import (
 
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
 
 	"trmsweep/internal/blob"
@@ -51,8 +50,7 @@ func TestNamesAreCheckedWhereTheyAreUsed(t *testing.T) {
 			"report spec":   {a.Report, ReportInput{Sweep: "s", Items: []Item{item("x", name)}}},
 			"report folder": {a.Report, ReportInput{Sweep: "../" + name}},
 		} {
-			var s testsuite.WorkflowTestSuite
-			env := s.NewTestActivityEnvironment()
+			env := testEnvironment(t)
 			env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{Interceptor()}})
 			env.RegisterActivity(a)
 			_, err := env.ExecuteActivity(call.do, call.in)

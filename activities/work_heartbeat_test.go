@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/sdk/testsuite"
 
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/experiment"
@@ -45,8 +44,7 @@ func TestEveryActivityBeats(t *testing.T) {
 						return nil
 					}
 				}}
-			var s testsuite.WorkflowTestSuite
-			env := s.NewTestActivityEnvironment()
+			env := testEnvironment(t)
 			env.RegisterActivity(run.activity(a))
 			if _, err := env.ExecuteActivity(run.activity(a), run.input); err == nil || strings.Contains(err.Error(), errNobody.Error()) {
 				t.Errorf("it ended with %v", err)
@@ -76,8 +74,7 @@ func TestWorkOutlastsTheServer(t *testing.T) {
 			return "", false, context.Cause(ctx)
 		}
 	}
-	var s testsuite.WorkflowTestSuite
-	env := s.NewTestActivityEnvironment()
+	env := testEnvironment(t)
 	env.RegisterActivity(a.Dataset)
 	v, err := env.ExecuteActivity(a.Dataset, DatasetInput{SpecKeys: specKeys(p)})
 	var out DatasetResult

@@ -103,7 +103,7 @@ func TestSweepThroughAccidents(t *testing.T) {
 		sum += sec
 	}
 	if math.Abs(sum-r.WallSeconds) > 0.01*r.WallSeconds {
-		t.Errorf("the ledger adds up to %g s of %g s: %v", sum, r.WallSeconds, r.Goodput)
+		t.Errorf("the goodput adds up to %g s of %g s: %v", sum, r.WallSeconds, r.Goodput)
 	}
 	checkReport(t, s, longest, short, more)
 	replayAll(t, s, map[string]string{"night": "TNSweep.json", "day": "TNSweep-reused.json", "night/ablations": "Phase.json", "night/dataset": "DatasetGeneration.json",

@@ -202,11 +202,11 @@ func TestPreemptionTraces(t *testing.T) {
 				if e.Failures != 0 || e.Preemptions != e.Attempts-1 {
 					t.Errorf("%s: %d preemptions and %d failures in %d attempts", e.Item.ID, e.Preemptions, e.Failures, e.Attempts)
 				}
-				near(t, e.Item.ID+": the ledger", sum(e.Goodput), e.WallSeconds)
+				near(t, e.Item.ID+": the goodput", sum(e.Goodput), e.WallSeconds)
 				near(t, e.Item.ID+": training", e.Goodput["training"], h.trained[e.Item.Run])
 				training += e.Goodput["training"]
 			}
-			near(t, "the sweep's ledger", sum(r.Goodput), r.WallSeconds)
+			near(t, "the sweep's goodput", sum(r.Goodput), r.WallSeconds)
 			near(t, "the sweep's training", r.Goodput["training"], training)
 			if slots := r.WallSeconds - r.Goodput["queued"]; slots > 8*took.Seconds() {
 				t.Errorf("%g s of slots on 8 hosts in %v", slots, took)
@@ -219,9 +219,9 @@ func TestPreemptionTraces(t *testing.T) {
 	t.Logf("%d preemptions", preemptions)
 }
 
-func sum(ledger map[string]float64) float64 {
+func sum(goodput map[string]float64) float64 {
 	s := 0.0
-	for _, x := range ledger {
+	for _, x := range goodput {
 		s += x
 	}
 	return s

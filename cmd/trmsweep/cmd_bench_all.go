@@ -119,7 +119,7 @@ func ceiling(threads int) (perSecond, perCPU float64) {
 	return perSecond, perCPU
 }
 
-// loadAverage is the machine's, of one minute; "unknown" where it does not tell.
+// loadAverage is the machine's, of one minute; "unknown" if the system does not tell.
 func loadAverage() string {
 	b, err := os.ReadFile("/proc/loadavg")
 	if f := strings.Fields(string(b)); err == nil && len(f) > 0 {

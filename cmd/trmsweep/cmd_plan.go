@@ -180,7 +180,7 @@ func printPlan(a *app, rows []planRow, hw experiment.Hardware, placement string)
 	return printCompiled(a, rows)
 }
 
-// placements is the placement that all specs have, or host where they differ: chips are then not shared by all.
+// placements is the placement that all specs have, or host if they differ: chips are then not shared by all.
 func placements(specs []experiment.Spec) string {
 	for _, s := range specs {
 		if s.Placement != experiment.PlacementChip {

@@ -111,7 +111,7 @@ func hostChecks(a *app, cfg fs.FS, f workerFlags, specs []experiment.Spec, env [
 }
 
 // storeFolder is where on this host a store keeps its objects: a folder, or the
-// emulator of the stack on the state folder; empty where that is elsewhere.
+// emulator of the stack on the state folder; empty if that is elsewhere.
 func storeFolder(a *app, store string) string {
 	rest, cloud := strings.CutPrefix(store, "gs://")
 	if !cloud {

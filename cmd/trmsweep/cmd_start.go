@@ -26,7 +26,7 @@ func dial(ctx context.Context, a *app) (client.Client, error) {
 	return c, err
 }
 
-// dialToChange is dial for commands that change something: it says where they do.
+// dialToChange is dial for commands that change something: it prints which server they change.
 func dialToChange(ctx context.Context, a *app) (client.Client, error) {
 	c, e, err := worker.Dial(ctx, a.server(), "", quietLogger(), 3*time.Second)
 	if err == nil {
@@ -135,7 +135,7 @@ func start(ctx context.Context, a *app, name, id string, in study.SweepInput, as
 	return nil
 }
 
-// sameType is an error where the running workflow of this id is of another type.
+// sameType is an error if the running workflow of this id is of another type.
 func sameType(ctx context.Context, c client.Client, id, kind string) error {
 	d, err := c.DescribeWorkflowExecution(ctx, id, "")
 	if err != nil {

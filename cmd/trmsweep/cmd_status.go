@@ -148,7 +148,7 @@ func live(ctx context.Context, c client.Client, id string, r *study.ExperimentRe
 	}
 }
 
-// writePreflight prints the table of checks where one has failed.
+// writePreflight prints the table of checks if one has failed.
 func writePreflight(w io.Writer, rows []preflight.Row) error {
 	t := preflight.Table{OK: true}
 	if t.Add(rows...); t.OK {

@@ -102,7 +102,7 @@ func removeAll(ctx context.Context, b blob.Bucket, prefix string) error {
 	return nil
 }
 
-// peakMemory is the most resident memory that this process has had, in bytes; 0 where the system does not say.
+// peakMemory is the most resident memory that this process has had, in bytes; 0 if the system does not say.
 func peakMemory() float64 {
 	data, _ := os.ReadFile("/proc/self/status")
 	for line := range strings.Lines(string(data)) {

@@ -11,7 +11,7 @@ import (
 	"trmsweep/workflows"
 )
 
-// names lists what a shell may complete, out of the configuration; nothing where that cannot be read.
+// names lists what a shell may complete, out of the configuration; nothing if that cannot be read.
 type names func(cfg fs.FS) []string
 
 func experimentNames(cfg fs.FS) []string {

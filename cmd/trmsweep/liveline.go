@@ -20,7 +20,7 @@ type liveLine struct {
 	now   func() time.Time
 }
 
-// plainGap is the time between lines where there is no terminal.
+// plainGap is the time between lines if there is no terminal.
 const plainGap = 5 * time.Second
 
 func newLiveLine(w io.Writer) *liveLine {

@@ -62,7 +62,7 @@ func (f *workerFlags) dividedInto(cfg fs.FS) (int, error) {
 	return chips, nil
 }
 
-// onTPU says that training on the backend will be on TPU chips: "auto" is where there are some and their plugin is.
+// onTPU says that training on the backend will be on TPU chips: "auto" chooses them if there are some and their plugin is installed.
 func onTPU(name string, chips int) bool {
 	if name != "auto" {
 		return backend.IsTPU(name)

@@ -60,7 +60,7 @@ func compilePlan(ctx context.Context, a *app, specs []experiment.Spec, topologyN
 	return out, nil
 }
 
-// knownPlan is what earlier calls of compilePlan have left in the cache; nil where it has nothing of a spec.
+// knownPlan is what earlier calls of compilePlan have left in the cache; nil if it has nothing of a spec.
 func knownPlan(a *app, specs []experiment.Spec) []*aot.Estimate {
 	cache := aot.Cache{Dir: a.path("cache", "aot")}
 	none := make([]*aot.Estimate, len(specs))
@@ -105,7 +105,7 @@ func compiledForV4(rows []planRow) bool {
 	return !slices.ContainsFunc(rows, func(r planRow) bool { return r.Compiled != nil && !strings.HasPrefix(r.Compiled.Topology, "v4:") })
 }
 
-// printCompiled is the second table of a plan, where something is compiled: the compiler's view of each run on one chip.
+// printCompiled is the second table of a plan, printed if something is compiled: the compiler's view of each run on one chip.
 func printCompiled(a *app, rows []planRow) error {
 	var runs []planRow
 	for _, r := range rows {

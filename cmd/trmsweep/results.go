@@ -27,7 +27,7 @@ func (cs closers) Close() error {
 }
 
 // openResults opens the store that has the results: the one that was named, else
-// the embedded stack's where the state folder has one, else STATE/store.
+// the embedded stack's if the state folder has one, else STATE/store.
 func openResults(ctx context.Context, a *app, flag string) (blob.Bucket, io.Closer, error) {
 	return openStoreOf(ctx, a, flag, open.Bucket)
 }
@@ -93,7 +93,7 @@ func storeExists(address string) error {
 }
 
 // useEmbeddedStorage leads the default store to the embedded stack that runs on
-// the state folder, where neither store nor servers were named otherwise.
+// the state folder if neither store nor servers were named otherwise.
 func useEmbeddedStorage(a *app, store string) error {
 	if store != defaultStore || os.Getenv("TRMSWEEP_STORE")+os.Getenv("STORAGE_EMULATOR_HOST") != "" {
 		return nil

@@ -149,7 +149,7 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// failed is the first error of a write, nil where nobody needs to read.
+// failed is the first error of a write, nil if nobody needs to read.
 func (o *output) failed() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()

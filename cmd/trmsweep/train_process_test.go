@@ -122,7 +122,7 @@ func settings(values ...string) []string {
 
 // outcome is everything that a finished run leaves, without times and names of attempts.
 type outcome struct {
-	state, ledger, metrics string
+	state, chain, metrics string
 	scalars                []scalar
 }
 
@@ -261,8 +261,8 @@ func same(t *testing.T, store, state string) {
 // equal compares a finished run with the undisturbed one.
 func equal(t *testing.T, got, want outcome) {
 	t.Helper()
-	if got.state != want.state || got.ledger != want.ledger {
-		t.Errorf("state %s, ledger %s; undisturbed %s, %s", got.state, got.ledger, want.state, want.ledger)
+	if got.state != want.state || got.chain != want.chain {
+		t.Errorf("state %s, chain %s; undisturbed %s, %s", got.state, got.chain, want.state, want.chain)
 	}
 	if got.metrics != want.metrics {
 		t.Errorf("metrics\n%s\nundisturbed\n%s", got.metrics, want.metrics)

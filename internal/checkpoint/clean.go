@@ -40,7 +40,7 @@ func (w *Writer) clean(ctx context.Context, all bool) (Cleaned, error) {
 		return Cleaned{}, fmt.Errorf("clean: %w", err)
 	}
 	w.adopt(h, attr)
-	w.empty(ctx)
+	w.deleteUnlisted(ctx)
 	orphans, err := findOrphans(ctx, w.b, h)
 	if err != nil {
 		return Cleaned{}, fmt.Errorf("clean: %w", err)
@@ -57,7 +57,7 @@ func (w *Writer) clean(ctx context.Context, all bool) (Cleaned, error) {
 		}
 	}
 	for _, o := range orphans {
-		w.see(o.Updated)
+		w.advanceClock(o.Updated)
 	}
 	var c Cleaned
 	for _, o := range orphans {
@@ -77,13 +77,13 @@ func (w *Writer) clean(ctx context.Context, all bool) (Cleaned, error) {
 	return c, nil
 }
 
-// retractTime is how long a fenced writer tries to take its files back; those that stay are collected by the run's owner.
-const retractTime = 5 * time.Second
+// deleteFailedTime is how long a fenced writer tries to delete its files; those that stay are collected by the run's owner.
+const deleteFailedTime = 5 * time.Second
 
-// retract deletes what this writer, fenced or without room for the rest, has stored for
+// deleteFailed deletes what this writer, fenced or without room for the rest, has stored for
 // commits whose manifest it never sent. Nobody can refer to them, and the owner may be done.
-func (w *Writer) retract(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), retractTime)
+func (w *Writer) deleteFailed(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteFailedTime)
 	defer cancel()
 	var sent []*commitTry
 	for _, a := range w.failed {
@@ -93,15 +93,15 @@ func (w *Writer) retract(ctx context.Context) {
 		}
 		for _, key := range a.keys {
 			if err := w.b.Delete(ctx, key, blob.Any); err != nil && !errors.Is(err, blob.ErrNotExist) {
-				w.log.Warn("take back a file of a failed save", "key", key, "error", err)
+				w.log.Warn("delete a file of a failed save", "key", key, "error", err)
 			}
 		}
 	}
 	w.failed = sent
 }
 
-// empty deletes checkpoints that HEAD no longer lists, each manifest first. What fails is left for Clean.
-func (w *Writer) empty(ctx context.Context) {
+// deleteUnlisted deletes checkpoints that HEAD no longer lists, each manifest first. What fails is left for Clean.
+func (w *Writer) deleteUnlisted(ctx context.Context) {
 	var left []Entry
 	for _, e := range w.trash {
 		if err := deleteCheckpoint(ctx, w.b, e); err != nil {

@@ -35,11 +35,11 @@ func Forget(ctx context.Context, b blob.Bucket, owner Owner, also []string, opts
 		return fmt.Errorf("forget run: %w", err)
 	}
 	for _, key := range also {
-		if err := w.drop(ctx, key); err != nil {
+		if err := w.deleteShared(ctx, key); err != nil {
 			return fmt.Errorf("forget run: %w", err)
 		}
 	}
-	if err := w.discard(ctx); err != nil {
+	if err := w.deleteAll(ctx); err != nil {
 		return fmt.Errorf("forget run: %w", err)
 	}
 	return nil
@@ -69,8 +69,8 @@ func beginAnew(ctx context.Context, b blob.Bucket, owner Owner) error {
 	return err
 }
 
-// drop deletes an object that every owner of the run may write under the same name.
-func (w *Writer) drop(ctx context.Context, key string) error {
+// deleteShared deletes an object that every owner of the run may write under the same name.
+func (w *Writer) deleteShared(ctx context.Context, key string) error {
 	for {
 		attr, err := w.b.Stat(ctx, key)
 		if errors.Is(err, blob.ErrNotExist) {
@@ -92,8 +92,8 @@ func (w *Writer) drop(ctx context.Context, key string) error {
 	}
 }
 
-// discard deletes everything but HEAD and what later owners have written, manifests first.
-func (w *Writer) discard(ctx context.Context) error {
+// deleteAll deletes everything but HEAD and what later owners have written, manifests first.
+func (w *Writer) deleteAll(ctx context.Context) error {
 	var old []blob.Attr
 	for _, prefix := range []string{"ckpt/", "metrics/", "tb/"} {
 		for attr, err := range w.b.List(ctx, prefix) {

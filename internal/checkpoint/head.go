@@ -117,7 +117,7 @@ func currentHead(ctx context.Context, b blob.Bucket) (foundHead, error) {
 // holder is about to commit. Readers change nothing. An attempt that takes the run replaces
 // HEAD.json at the generation of h: either it is the first, and the holder's own commit fails, or
 // it has to look again. The holder deletes a checkpoint whose manifest it has sent only after it
-// has committed a later one, which also changes HEAD.json; a fenced one leaves it alone (retract).
+// has committed a later one, which also changes HEAD.json; a fenced one leaves it alone (deleteFailed).
 // A manifest that a fenced holder writes later is of an older term than HEAD.json, and is not taken.
 func supported(ctx context.Context, b blob.Bucket, h Head) (foundHead, error) {
 	last, later, err := beside(ctx, b, h)

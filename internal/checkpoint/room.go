@@ -24,7 +24,7 @@ func (w *Writer) commitWithRoom(ctx context.Context, s *Snapshot) (Commit, error
 	}
 	c, err = w.commit(ctx, *s)
 	if errors.Is(err, blob.ErrFull) {
-		w.retract(ctx)
+		w.deleteFailed(ctx)
 	}
 	return c, err
 }
@@ -44,6 +44,6 @@ func (w *Writer) makeRoom(ctx context.Context) error {
 		return err
 	}
 	w.trash = append(w.trash, dropped...)
-	w.empty(ctx)
+	w.deleteUnlisted(ctx)
 	return nil
 }

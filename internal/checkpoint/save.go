@@ -48,7 +48,7 @@ func (w *Writer) Save(ctx context.Context, s Snapshot) (Commit, error) {
 		}
 		if err == nil {
 			c.Took = time.Since(start)
-			w.empty(ctx)
+			w.deleteUnlisted(ctx)
 			return c, nil
 		}
 		if errors.Is(err, errLate) && try < 2 {
@@ -56,7 +56,7 @@ func (w *Writer) Save(ctx context.Context, s Snapshot) (Commit, error) {
 			continue
 		}
 		if errors.Is(err, ErrFenced) {
-			w.retract(ctx)
+			w.deleteFailed(ctx)
 			return Commit{}, fmt.Errorf("save step %d: %w", s.Step, err)
 		}
 		w.pending.metrics = append(w.pending.metrics, s.MetricsJSONL...)

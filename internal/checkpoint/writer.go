@@ -37,7 +37,7 @@ type Writer struct {
 	now   func() time.Time
 	yield func(Head) error // an error leaves the run to its owner; nil = never
 
-	seen atomic.Pointer[Head] // what Head returns; head's last value
+	lastHead atomic.Pointer[Head] // copy of head that Head may read beside a Save
 
 	mu      sync.Mutex
 	head    Head
@@ -141,11 +141,11 @@ func Acquire(ctx context.Context, b blob.Bucket, owner Owner, opts ...Option) (*
 func (w *Writer) adopt(h Head, attr blob.Attr) {
 	h.Generation = attr.Generation
 	w.head = h
-	w.seen.Store(&h)
-	w.see(attr.Updated)
+	w.lastHead.Store(&h)
+	w.advanceClock(attr.Updated)
 }
 
-func (w *Writer) see(t time.Time) {
+func (w *Writer) advanceClock(t time.Time) {
 	if t.After(w.clock) {
 		w.clock = t
 	}
@@ -156,7 +156,7 @@ func (w *Writer) Term() int64 { return w.term }
 
 // Head is HEAD.json as this writer last saw it. It does not wait for a Save.
 func (w *Writer) Head() Head {
-	h := *w.seen.Load()
+	h := *w.lastHead.Load()
 	h.Entries = slices.Clone(h.Entries)
 	return h
 }

@@ -2,7 +2,7 @@ package kernel
 
 import "golang.org/x/sys/cpu"
 
-// detectLevels lists the levels of this machine. It asks the operating system for AMX's registers where the CPU has them.
+// detectLevels lists the levels of this machine. It asks the operating system for AMX's registers if the CPU has them.
 func detectLevels() []Level {
 	x, levels := &cpu.X86, []Level{Generic}
 	if !x.HasAVX2 || !x.HasFMA {
