@@ -8,8 +8,8 @@ import (
 	"go.temporal.io/sdk/testsuite"
 )
 
-// testEnvironment executes activities as a worker does. The SDK's test timeout only ends the activity's context, after
-// a minute here instead of 3 s. If an activity goes on nevertheless, a timer ends the tests with all stacks.
+// testEnvironment executes activities as a worker does. If a test takes much too long, a timer ends the tests with all
+// stacks. The SDK's test timeout cannot do that: it is for workflows and local activities.
 func testEnvironment(t *testing.T) *testsuite.TestActivityEnvironment {
 	t.Helper()
 	const most = 5 * time.Minute
@@ -19,7 +19,5 @@ func testEnvironment(t *testing.T) *testsuite.TestActivityEnvironment {
 	})
 	t.Cleanup(func() { timer.Stop() })
 	var s testsuite.WorkflowTestSuite
-	env := s.NewTestActivityEnvironment()
-	env.SetTestTimeout(time.Minute)
-	return env
+	return s.NewTestActivityEnvironment()
 }

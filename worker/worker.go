@@ -1,5 +1,6 @@
 // Package worker connects to Temporal and runs the study's workflows and
-// activities on this host. It is the one place where concrete parts are wired.
+// activities on this host. Run wires the activities to the store and the training program;
+// cmd/trmsweep gives it the options and the checks of the host.
 package worker
 
 import (

@@ -123,7 +123,7 @@ func settings(values ...string) []string {
 // outcome is everything that a finished run leaves, without times and names of attempts.
 type outcome struct {
 	state, chain, metrics string
-	scalars                []scalar
+	scalars               []scalar
 }
 
 // scalar is one value of an event file.
