@@ -6,6 +6,8 @@ import (
 	"iter"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 )
@@ -44,8 +46,11 @@ func TestForget(t *testing.T) {
 				t.Fatalf("restored %+v, %v", ck, err)
 			}
 			save(t, w, 1)
-			if r, err := Verify(t.Context(), b); err != nil || !r.OK || r.Newest.Step != 1 || len(r.Newest.Metrics) != 1 {
-				t.Errorf("%+v %v", r, err)
+			got := verified(t, b)
+			want := got
+			want.OK, want.Newest, want.Metrics = true, 1, 1
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("verification (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -132,8 +137,11 @@ func TestForgetTooLate(t *testing.T) {
 			if _, err := newer.Save(t.Context(), snap(3)); err != nil {
 				t.Errorf("the other cannot save: %v", err)
 			}
-			if r, err := Verify(t.Context(), b); err != nil || !r.OK || r.Newest.Step != 3 || len(r.Newest.Metrics) != 3 {
-				t.Errorf("%+v %v", r, err)
+			got := verified(t, b)
+			want := got
+			want.OK, want.Newest, want.Metrics = true, 3, 3
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("verification (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/protocol"
@@ -98,12 +100,24 @@ func TestFrozenFormats(t *testing.T) {
 	for version := 1; version <= Format; version++ {
 		t.Run(fmt.Sprint("version ", version), func(t *testing.T) {
 			b := load(t, frozen(version))
-			if r, err := Verify(t.Context(), b); err != nil || !r.OK || len(r.Checkpoints) != 3 || len(r.Orphans) != 0 {
-				t.Fatalf("%+v %v", r, err)
+			report := verified(t, b)
+			whole := report
+			whole.OK, whole.Listed, whole.Orphans = true, 3, ""
+			if diff := cmp.Diff(whole, report); diff != "" {
+				t.Fatalf("verification (-want +got):\n%s", diff)
 			}
 			h, err := ReadHead(t.Context(), b)
-			if err != nil || h.Term != 1 || !h.Entries[0].Best || !h.Entries[1].Milestone || !h.Entries[2].Final || *h.Entries[0].Metric != 0.25 {
-				t.Fatalf("%+v %v", h, err)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantHead := h
+			wantHead.Term, wantHead.Entries = 1, slices.Clone(h.Entries)
+			metric := 0.25
+			wantHead.Entries[0].Best, wantHead.Entries[0].Metric = true, &metric
+			wantHead.Entries[1].Milestone = true
+			wantHead.Entries[2].Final = true
+			if diff := cmp.Diff(wantHead, h); diff != "" {
+				t.Fatalf("HEAD.json (-want +got):\n%s", diff)
 			}
 			w := acquire(t, b)
 			c, err := w.Restore(t.Context())
@@ -125,8 +139,11 @@ func TestFrozenFormats(t *testing.T) {
 				t.Errorf("%q %v", log, err)
 			}
 			save(t, w, 4) // and continued
-			if r, err := Verify(t.Context(), b); err != nil || !r.OK || r.Newest.Step != 4 {
-				t.Errorf("%+v %v", r, err)
+			report = verified(t, b)
+			whole = report
+			whole.OK, whole.Newest = true, 4
+			if diff := cmp.Diff(whole, report); diff != "" {
+				t.Errorf("verification after another save (-want +got):\n%s", diff)
 			}
 		})
 	}

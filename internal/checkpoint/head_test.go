@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 )
@@ -61,12 +63,11 @@ func TestWrongHead(t *testing.T) {
 			save(t, owner, 3, 4)
 			put(t, b, headKey, c.wrong(t, b, old))
 
-			r, err := Verify(t.Context(), b)
-			if err != nil || r.OK || r.Rebuilt == "" || r.Newest == nil || r.Newest.Step != 4 {
-				t.Fatalf("verify: newest %+v, rebuilt %q, %v", r.Newest, r.Rebuilt, err)
-			}
-			for _, o := range r.Orphans {
-				t.Errorf("verify calls %s left over", o.Key)
+			got := verified(t, b)
+			want := got
+			want.OK, want.Rebuilt, want.Newest, want.Orphans = false, true, 4, ""
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Fatalf("verification (-want +got):\n%s", diff)
 			}
 			m, _, err := Newest(t.Context(), b)
 			if err != nil || m == nil || m.Step != 4 {
@@ -83,8 +84,11 @@ func TestWrongHead(t *testing.T) {
 				t.Errorf("two owners: %v", err)
 			}
 			save(t, w, 5)
-			if r, err := Verify(t.Context(), b); err != nil || !r.OK || r.Newest.Step != 5 || len(r.Newest.Metrics) != 5 {
-				t.Errorf("afterwards: %+v %v", r, err)
+			got = verified(t, b)
+			want = got
+			want.OK, want.Newest, want.Metrics = true, 5, 5
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("afterwards (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -162,8 +166,11 @@ func TestForgottenStaysForgotten(t *testing.T) {
 		}
 		save(t, w, step)
 	}
-	if r, err := Verify(t.Context(), b); err != nil || !r.OK || r.Newest.Step != 2 {
-		t.Errorf("%+v %v", r, err)
+	got := verified(t, b)
+	want := got
+	want.OK, want.Newest = true, 2
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("verification (-want +got):\n%s", diff)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"io"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 )
@@ -16,8 +18,11 @@ func leftovers(t *testing.T, b blob.Bucket, w *Writer) {
 	if _, err := w.CleanAll(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := Verify(t.Context(), b); err != nil || !r.OK || len(r.Orphans) > 0 {
-		t.Fatalf("left %+v, %v", r.Orphans, err)
+	got := verified(t, b)
+	want := got
+	want.OK, want.Orphans = true, ""
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("verification (-want +got):\n%s", diff)
 	}
 }
 

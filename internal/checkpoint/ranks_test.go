@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 )
@@ -59,8 +61,11 @@ func TestHalfAGang(t *testing.T) {
 		if _, err := w.CleanAll(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := Verify(t.Context(), b); err != nil || !r.OK || r.Newest.Step != 3 || len(r.Orphans) > 0 {
-			t.Fatalf("file stored %v: left %+v, %v", stored, r.Orphans, err)
+		got := verified(t, b)
+		want := got
+		want.OK, want.Newest, want.Orphans = true, 3, ""
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("file stored %v (-want +got):\n%s", stored, diff)
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/blob/patient"
@@ -98,9 +100,11 @@ func TestFullStoreMakesRoom(t *testing.T) {
 			if got := steps(w); got != c.want || (waits > 0) != c.full {
 				t.Errorf("kept %s, want %s; waited %d times", got, c.want, waits)
 			}
-			r, err := Verify(t.Context(), b)
-			if err != nil || !r.OK || len(r.Orphans) != 0 {
-				t.Errorf("%+v %v", r, err)
+			report := verified(t, b)
+			whole := report
+			whole.OK, whole.Orphans = true, ""
+			if diff := cmp.Diff(whole, report); diff != "" {
+				t.Errorf("verification (-want +got):\n%s", diff)
 			}
 			if !c.full {
 				_, ck := restored(t, b, 5)
@@ -145,8 +149,11 @@ func TestFullAtEveryWrite(t *testing.T) {
 			if err != nil || string(log) != "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n{\"step\":4}\n{\"step\":5}\n" {
 				t.Fatalf("write %d: %q %v", at, log, err)
 			}
-			if r, err := Verify(t.Context(), b); err != nil || !r.OK || len(r.Orphans) != 0 {
-				t.Fatalf("write %d: %+v %v", at, r.Orphans, err)
+			got := verified(t, b)
+			want := got
+			want.OK, want.Orphans = true, ""
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Fatalf("write %d (-want +got):\n%s", at, diff)
 			}
 		}
 	}

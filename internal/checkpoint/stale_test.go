@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 )
@@ -64,9 +66,11 @@ func TestOlderHeadOfTheSameTerm(t *testing.T) {
 				c.damage(w, b)
 			}
 			put(t, b, headKey, old)
-			r, err := Verify(t.Context(), b)
-			if err != nil || (r.Rebuilt != "") != c.fault || r.Newest == nil || r.Newest.Step != c.want {
-				t.Errorf("verify: newest %+v, rebuilt %q, %v", r.Newest, r.Rebuilt, err)
+			got := verified(t, b)
+			want := got
+			want.Rebuilt, want.Newest = c.fault, c.want
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("verification (-want +got):\n%s", diff)
 			}
 			next, _ := restored(t, b, c.want)
 			if next.Term() <= w.Term() {

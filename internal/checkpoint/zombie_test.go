@@ -6,6 +6,8 @@ import (
 	"io"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 )
@@ -52,9 +54,14 @@ func TestZombieLeavesNothing(t *testing.T) {
 		if _, err := zombie.Save(t.Context(), snap(2)); !errors.Is(err, ErrFenced) {
 			t.Fatalf("stopped before write %d: %v", at, err)
 		}
-		r, err := Verify(t.Context(), b)
-		if err != nil || !r.OK || r.Newest.Step != 4 || (len(r.Orphans) > 0) != (at == manifestWrite) {
-			t.Fatalf("stopped before write %d: step %d, left %+v, %v", at, r.Newest.Step, r.Orphans, err)
+		got := verified(t, b)
+		want := got
+		want.OK, want.Newest = true, 4
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("stopped before write %d (-want +got):\n%s", at, diff)
+		}
+		if left := got.Orphans != ""; left != (at == manifestWrite) {
+			t.Fatalf("stopped before write %d: left %q", at, got.Orphans)
 		}
 		w, _ := restored(t, b, 4)
 		if _, err := w.CleanAll(t.Context()); err != nil {
@@ -85,7 +92,10 @@ func TestCleanAllHasNoGrace(t *testing.T) {
 	if _, err := w.CleanAll(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := Verify(t.Context(), b); err != nil || !r.OK || len(r.Orphans) > 0 {
-		t.Fatalf("left %+v, %v", r.Orphans, err)
+	got := verified(t, b)
+	want := got
+	want.OK, want.Orphans = true, ""
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("verification (-want +got):\n%s", diff)
 	}
 }
