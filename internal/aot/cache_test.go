@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestCache(t *testing.T) {
@@ -16,8 +18,11 @@ func TestCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, ok := c.Get("program", "libtpu", "v4:2x2x1")
-	if !ok || got.Temporary != kept.Temporary || got.Refused == nil || *got.Refused != *kept.Refused {
-		t.Errorf("%+v, %v", got, ok)
+	if !ok {
+		t.Fatal("not found")
+	}
+	if diff := cmp.Diff(kept, got); diff != "" {
+		t.Errorf("what the cache gives back (-want +got):\n%s", diff)
 	}
 	for name, key := range map[string][3]string{
 		"program":  {"other", "libtpu", "v4:2x2x1"},

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // childEnv makes this test's binary the child process of a Compiler: it behaves as the variable's value says.
@@ -106,8 +108,11 @@ func TestCompileSaysWhatWentWrong(t *testing.T) {
 
 func TestCompileTellsWhatIsTooBig(t *testing.T) {
 	c, err := compiler(t, "big").Compile(t.Context(), Program{Code: []byte("x")})
-	if err != nil || c.Refused == nil || *c.Refused != (TooBig{gib(40), gib(30.75)}) {
-		t.Errorf("%+v, %v", c, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(&TooBig{gib(40), gib(30.75)}, c.Refused); diff != "" {
+		t.Errorf("the refusal (-want +got):\n%s", diff)
 	}
 }
 

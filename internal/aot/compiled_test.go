@@ -1,6 +1,10 @@
 package aot
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
 
 func TestTooBig(t *testing.T) {
 	for name, tc := range map[string]struct {
@@ -23,8 +27,8 @@ func TestTooBig(t *testing.T) {
 				}
 				return
 			}
-			if got == nil || got.Need != gib(tc.need) || got.Have != gib(tc.have) {
-				t.Errorf("%+v, want %v of %v GiB", got, tc.need, tc.have)
+			if diff := cmp.Diff(&TooBig{gib(tc.need), gib(tc.have)}, got); diff != "" {
+				t.Errorf("the memory read from the message (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/experiment"
 )
 
@@ -49,8 +51,18 @@ func TestEstimateIsTheRoofline(t *testing.T) {
 			step := tc.step + 0.001
 			hours := (100*step + 3*2*4*0.01) / 3600
 			near := func(got, want float64) bool { return math.Abs(got-want) <= 1e-9*want }
-			if !e.Fits || e.Bound != tc.bound || !near(e.StepSeconds, step) || !near(e.Hours, hours) || e.CompileSeconds != 71 || e.Problem() != "" {
-				t.Errorf("%+v; want %s, %v s, %v h", e, tc.bound, step, hours)
+			type facts struct {
+				Fits           bool
+				Bound          string
+				CompileSeconds float64
+				Problem        string
+			}
+			want := facts{Fits: true, Bound: tc.bound, CompileSeconds: 71}
+			if diff := cmp.Diff(want, facts{e.Fits, e.Bound, e.CompileSeconds, e.Problem()}); diff != "" {
+				t.Errorf("the estimate (-want +got):\n%s", diff)
+			}
+			if !near(e.StepSeconds, step) || !near(e.Hours, hours) {
+				t.Errorf("%v s a step, %v h; want %v s, %v h", e.StepSeconds, e.Hours, step, hours)
 			}
 		})
 	}

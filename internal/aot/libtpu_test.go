@@ -7,6 +7,8 @@ import (
 	"os"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/backend"
 )
 
@@ -43,8 +45,15 @@ func TestLibtpuKnowsTheTopologies(t *testing.T) {
 	} {
 		t.Run(topology, func(t *testing.T) {
 			got, err := libtpu(t, topology).Compile(t.Context(), Program{})
-			if err != nil || got.DeviceKind != want.kind || got.Devices != want.devices {
-				t.Errorf("%d devices of %q, %v; want %+v", got.Devices, got.DeviceKind, err, want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			type devices struct {
+				Kind  string
+				Count int
+			}
+			if diff := cmp.Diff(devices{want.kind, want.devices}, devices{got.DeviceKind, got.Devices}); diff != "" {
+				t.Errorf("devices (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -90,8 +99,21 @@ func TestLibtpuCompiles(t *testing.T) {
 	}
 	e := got[0]
 	counted := 2 * small.Params() // at least two operations for each weight
-	if !e.Fits || len(e.Programs) != 3 || e.FLOPsPerStep < float64(counted) || e.BytesPerStep <= 0 || e.Hours <= 0 || e.HBMNeeded < small.CheckpointBytes() {
-		t.Errorf("%s: %+v", small.Name, e)
+	type facts struct {
+		Fits     bool
+		Programs int
+	}
+	if diff := cmp.Diff(facts{true, 3}, facts{e.Fits, len(e.Programs)}); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", small.Name, diff)
+	}
+	if e.FLOPsPerStep < float64(counted) {
+		t.Errorf("%s: %v operations a step, want at least %d", small.Name, e.FLOPsPerStep, counted)
+	}
+	if e.BytesPerStep <= 0 || e.Hours <= 0 {
+		t.Errorf("%s: %v bytes a step, %v hours; want more than none", small.Name, e.BytesPerStep, e.Hours)
+	}
+	if e.HBMNeeded < small.CheckpointBytes() {
+		t.Errorf("%s: needs %d bytes of HBM, fewer than the %d of its state", small.Name, e.HBMNeeded, small.CheckpointBytes())
 	}
 	j := newJob(t, paper, 32)
 	delete(j.Programs, gradients)

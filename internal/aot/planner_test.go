@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // planned is a planner whose compiler writes down what it compiles.
@@ -43,12 +46,31 @@ func TestPlannerCompilesEachProgramOnce(t *testing.T) {
 	if want := "v4-8 , v4-8 g, v4-8 gg, v4-8 a, v4-8 e"; got != want { // the first asks for the topology alone
 		t.Errorf("compiled %q, want %q", got, want)
 	}
-	if len(estimates) != 2 || estimates[0].FLOPsPerStep != 2 || estimates[1].FLOPsPerStep != 3 || len(estimates[0].Programs) != 3 {
-		t.Errorf("estimates %+v", estimates)
+	flops := make([]float64, len(estimates))
+	for i, e := range estimates {
+		flops[i] = e.FLOPsPerStep
 	}
-	last := told[len(told)-1]
-	if len(told) != 5 || told[0].Total != 4 || told[0].Left != 0 || told[1].Left <= 0 || last.Done != 4 || last.Next != "" {
-		t.Errorf("progress %+v", told)
+	if diff := cmp.Diff([]float64{2, 3}, flops); diff != "" {
+		t.Fatalf("operations a step of each estimate (-want +got):\n%s", diff)
+	}
+	if n := len(estimates[0].Programs); n != 3 {
+		t.Errorf("%d programs, want 3", n)
+	}
+	if len(told) != 5 {
+		t.Fatalf("%d reports of progress, want 5", len(told))
+	}
+	type progress struct {
+		FirstTotal int
+		FirstLeft  time.Duration
+		LastDone   int
+		LastNext   string
+	}
+	first, last := told[0], told[4]
+	if diff := cmp.Diff(progress{FirstTotal: 4, LastDone: 4}, progress{first.Total, first.Left, last.Done, last.Next}); diff != "" {
+		t.Errorf("progress (-want +got):\n%s", diff)
+	}
+	if told[1].Left <= 0 {
+		t.Errorf("%v left after the first program, want an estimate", told[1].Left)
 	}
 	again, err := p.Estimate(t.Context(), jobs)
 	if err != nil || again[1].FLOPsPerStep != 3 {
@@ -71,8 +93,17 @@ func TestPlannerLeavesOutWhatFollowsARefusal(t *testing.T) {
 	}
 	for range 2 { // the second time from the cache
 		got, err := p.Estimate(t.Context(), []Job{job(64)})
-		if err != nil || len(got) != 1 || got[0].Fits || len(got[0].Programs) != 1 || got[0].HBMNeeded != gib(40) {
-			t.Fatalf("%+v, %v", got, err)
+		if err != nil || len(got) != 1 {
+			t.Fatalf("%d estimates, %v; want 1", len(got), err)
+		}
+		type facts struct {
+			Fits      bool
+			Programs  int
+			HBMNeeded int64
+		}
+		want := facts{Programs: 1, HBMNeeded: gib(40)}
+		if diff := cmp.Diff(want, facts{got[0].Fits, len(got[0].Programs), got[0].HBMNeeded}); diff != "" {
+			t.Fatalf("the estimate (-want +got):\n%s", diff)
 		}
 		t.Setenv(childEnv, "garbage")
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/configs"
 	"trmsweep/internal/experiment"
 )
@@ -64,8 +66,9 @@ func TestJobsHaveTheRowsAskedFor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			j := newJob(t, s, tc.rows)
-			if j.Rows != tc.want || j.EvalRows != tc.evaluated || j.Parts() != tc.parts {
-				t.Errorf("%d rows, %d to evaluate, %d parts; want %+v", j.Rows, j.EvalRows, j.Parts(), tc)
+			type sizes struct{ Rows, EvalRows, Parts int }
+			if diff := cmp.Diff(sizes{tc.want, tc.evaluated, tc.parts}, sizes{j.Rows, j.EvalRows, j.Parts()}); diff != "" {
+				t.Errorf("sizes of the job (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -40,8 +40,14 @@ func TestParseTopology(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || got.Chips != tc.chips || !slices.Equal(got.hostBounds(), tc.bounds) {
-				t.Errorf("%+v with hosts of %v, %v; want %d chips, hosts of %v", got, got.hostBounds(), err, tc.chips, tc.bounds)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Chips != tc.chips {
+				t.Errorf("%d chips, want %d", got.Chips, tc.chips)
+			}
+			if !slices.Equal(got.hostBounds(), tc.bounds) {
+				t.Errorf("hosts of %v, want %v", got.hostBounds(), tc.bounds)
 			}
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gomlx/gomlx/backends"
+	"github.com/google/go-cmp/cmp"
 
 	"trmsweep/internal/plugins"
 )
@@ -81,8 +82,15 @@ func TestDamagedPluginOnTheWay(t *testing.T) {
 		t.Errorf("xla:tpu: %v", err)
 	}
 	found := Plugins()
-	if len(found) != 1 || found[0].Name != "tpu" || found[0].Path != path || found[0].Err == nil {
-		t.Errorf("plugins %+v", found)
+	if len(found) != 1 {
+		t.Fatalf("%d plugins, want 1", len(found))
+	}
+	type facts struct {
+		Name, Path string
+		Damaged    bool
+	}
+	if diff := cmp.Diff(facts{"tpu", path, true}, facts{found[0].Name, found[0].Path, found[0].Err != nil}); diff != "" {
+		t.Errorf("the plugin (-want +got):\n%s", diff)
 	}
 }
 

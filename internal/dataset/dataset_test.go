@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/sudoku"
 )
@@ -77,8 +79,10 @@ func TestBytesDoNotDependOnWorkers(t *testing.T) {
 
 func TestGeneratedSplitsAreDisjoint(t *testing.T) {
 	dir, sum := mustBuild(t, smoke)
-	if sum.TestInTrainCount != 0 || sum.Train.Groups != 24 || sum.Test.Groups != 8 || sum.Train.Rows != 96 {
-		t.Errorf("summary %+v", sum)
+	type counts struct{ TestInTrain, TrainGroups, TestGroups, TrainRows int }
+	got := counts{sum.TestInTrainCount, sum.Train.Groups, sum.Test.Groups, sum.Train.Rows}
+	if diff := cmp.Diff(counts{TrainGroups: 24, TestGroups: 8, TrainRows: 96}, got); diff != "" {
+		t.Errorf("summary (-want +got):\n%s", diff)
 	}
 	seen := map[uint64]bool{}
 	var solver sudoku.Solver
@@ -172,8 +176,13 @@ func swapAnswer(line string) string {
 func TestSkipBadWritesTheRest(t *testing.T) {
 	path := csvOf(t, "x.csv", 6, func(l []string) { l[3] = swapAnswer(l[3]) })
 	_, sum := mustBuild(t, Options{Source: path, SkipBad: true})
-	if sum.Train.Groups != 5 || sum.Train.BadRows != 1 || len(sum.Train.Faults) != 1 {
-		t.Errorf("summary %+v", sum.Train)
+	type counts struct {
+		Groups  int
+		BadRows int64
+		Faults  int
+	}
+	if diff := cmp.Diff(counts{5, 1, 1}, counts{sum.Train.Groups, sum.Train.BadRows, len(sum.Train.Faults)}); diff != "" {
+		t.Errorf("summary (-want +got):\n%s", diff)
 	}
 }
 
@@ -193,8 +202,13 @@ func TestSubsampleDrawsWithoutReplacement(t *testing.T) {
 	path := csvOf(t, "x.csv", 20, nil)
 	a, sum := mustBuild(t, Options{Source: path, Subsample: 7, MinRating: 4})
 	b, _ := mustBuild(t, Options{Source: path, Subsample: 7, MinRating: 4, Workers: 3})
-	if sum.Train.Groups != 7 || len(sum.Train.Ratings) != 7 || mustHash(t, a) != mustHash(t, b) {
-		t.Errorf("summary %+v", sum.Train)
+	type drawn struct {
+		Groups, Ratings int
+		Hash            string
+	}
+	want := drawn{7, 7, mustHash(t, b)} // three workers draw the same puzzles
+	if diff := cmp.Diff(want, drawn{sum.Train.Groups, len(sum.Train.Ratings), mustHash(t, a)}); diff != "" {
+		t.Errorf("the data set (-want +got):\n%s", diff)
 	}
 	for r := range sum.Train.Ratings {
 		if r < 4 {

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/blob/mem"
 )
 
@@ -139,8 +141,13 @@ func TestHub(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := sha256.Sum256(h.files["train.csv"])
-			if sum.Revision != hubRevision || sum.TrainSHA256 != hex.EncodeToString(want[:]) || sum.Train.Groups != 30 || sum.Test.Groups != 5 {
-				t.Errorf("summary %+v", sum)
+			type facts struct {
+				Revision, TrainSHA256   string
+				TrainGroups, TestGroups int
+			}
+			wanted := facts{hubRevision, hex.EncodeToString(want[:]), 30, 5}
+			if diff := cmp.Diff(wanted, facts{sum.Revision, sum.TrainSHA256, sum.Train.Groups, sum.Test.Groups}); diff != "" {
+				t.Errorf("summary (-want +got):\n%s", diff)
 			}
 			if (len(h.ranges) > 0) != c.wantRanges {
 				t.Errorf("ranges asked for: %v", h.ranges)

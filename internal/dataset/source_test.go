@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
 
 	"trmsweep/internal/blob"
@@ -110,8 +111,9 @@ func TestSourcesGiveTheSameBytes(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			c.o.NumAug, c.o.Seed, c.o.Opener, c.o.CacheDir = 2, 4, opener, filepath.Join(dir, "cache")
 			out, sum := mustBuild(t, c.o)
-			if sum.Train.Groups != 8 || sum.Test.Groups != 8 || len(sum.Train.Ratings) != 8 {
-				t.Errorf("summary %+v", sum)
+			type counts struct{ Train, Test, Ratings int }
+			if diff := cmp.Diff(counts{8, 8, 8}, counts{sum.Train.Groups, sum.Test.Groups, len(sum.Train.Ratings)}); diff != "" {
+				t.Errorf("summary (-want +got):\n%s", diff)
 			}
 			h := mustHash(t, out)
 			if want == "" {

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // member is a file of a wheel.
@@ -94,8 +96,11 @@ func TestInstall(t *testing.T) {
 	pip := fakePip(t, "cp "+wheel+" $dest/")
 	dir := filepath.Join(t.TempDir(), "new", "folder")
 	res, err := p.Install(t.Context(), Options{Dir: dir})
-	if err != nil || res.Already || res.Path != p.Path(dir) || !p.Installed(dir) {
-		t.Fatalf("%+v, %v", res, err)
+	if err != nil || !p.Installed(dir) {
+		t.Fatalf("installed %v, %v", p.Installed(dir), err)
+	}
+	if diff := cmp.Diff(Result{Path: p.Path(dir)}, res); diff != "" {
+		t.Fatalf("the result (-want +got):\n%s", diff)
 	}
 	folder := filepath.Base(p.Folder(dir))
 	want := ".lock " + folder + "/INSTALLED.json " + folder + "/x/lib.so " + folder + "/x-1.2.dist-info/licenses/LICENSE"
@@ -121,8 +126,14 @@ func TestInstall(t *testing.T) {
 		}
 		var said []string
 		res, err := p.Install(t.Context(), Options{Dir: dir, Wheels: []string{wheel}, Log: func(s string) { said = append(said, s) }})
-		if err != nil || res.Already || p.Verify(dir) != nil || len(said) != 1 || !strings.Contains(said[0], "damaged") {
-			t.Errorf("%+v, %v, %q", res, err, said)
+		if err != nil || res.Already {
+			t.Errorf("a damaged plugin was not installed anew: already there %v, %v", res.Already, err)
+		}
+		if err := p.Verify(dir); err != nil {
+			t.Error(err)
+		}
+		if len(said) != 1 || !strings.Contains(said[0], "damaged") {
+			t.Errorf("said %q, want one line with damaged", said)
 		}
 		if got := listed(t, dir); got != want {
 			t.Errorf("left behind: %s", got)
@@ -262,8 +273,12 @@ func TestTwoAtOnce(t *testing.T) {
 		waits = strings.Contains(line, "waiting")
 		first <- true
 	}})
-	if err != nil || !waits || !p.Installed(dir) || res.Already {
-		t.Errorf("%+v, %v, waited %v", res, err, waits)
+	if err != nil {
+		t.Error(err)
+	}
+	type facts struct{ Waited, Installed, Already bool }
+	if diff := cmp.Diff(facts{Waited: true, Installed: true}, facts{waits, p.Installed(dir), res.Already}); diff != "" {
+		t.Errorf("the second installation (-want +got):\n%s", diff)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/experiment"
@@ -95,8 +97,12 @@ func TestReportNamesImportedWeights(t *testing.T) {
 	other := a
 	other.Imported = nil
 	c, err := report.Compare(a, other, nil)
-	if err != nil || c.ImportedA == nil || *c.ImportedA != *from || c.ImportedB != nil {
-		t.Errorf("%+v %v", c, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type imported struct{ A, B *protocol.Imported }
+	if diff := cmp.Diff(imported{A: from}, imported{c.ImportedA, c.ImportedB}); diff != "" {
+		t.Errorf("imported weights (-want +got):\n%s", diff)
 	}
 	w, err := report.Write(t.Context(), mem.New(time.Now), "one", []report.Entry{{Spec: s, Result: &a}})
 	if err != nil || !strings.Contains(w.Rows[0].Note, "imported weights: theirs.safetensors (SHA-256 abababababab)") {

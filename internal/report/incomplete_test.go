@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/configs"
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
@@ -81,11 +83,19 @@ func TestUnusableResultsAreLeftOut(t *testing.T) {
 	wants(t, files["report.md"], "2 done, 1 partial, 2 failed", "an accuracy that is not a number", "cannot be read: bitmap",
 		"partial, 1 of 2 seeds: preempted for ever", "results of 2 versions of the code are mixed: c1 (e2_2_t3_n4); c0 (e2_2_t3_n6, e2_2_t4_n6)", "unpaired",
 		"| cpu avx2, cpu amx |", "kinds of arithmetic are mixed: ", "cpu avx2 (e2_2_t3_n4); cpu amx (e2_2_t3_n4)", "other arithmetic than they began with, so that no undisturbed run gives their bits: "+newer.Run+".")
-	if r := row(t, w, specs[2].Name); len(r.Seeds) != 1 || r.Delta == nil || !r.Paired || r.WallSeconds != newer.WallSeconds {
-		t.Errorf("a seed given twice counts once: %+v", r.Seeds)
+	type once struct {
+		Seeds            int
+		Compared, Paired bool
+		WallSeconds      float64
 	}
-	if r := row(t, w, specs[4].Name); r.Paired || r.Delta == nil || r.BestDelta != nil {
-		t.Errorf("paired with other puzzles: %+v", r.Delta)
+	r := row(t, w, specs[2].Name)
+	if diff := cmp.Diff(once{1, true, true, newer.WallSeconds}, once{len(r.Seeds), r.Delta != nil, r.Paired, r.WallSeconds}); diff != "" {
+		t.Errorf("a seed given twice counts once (-want +got):\n%s", diff)
+	}
+	type unpaired struct{ Paired, Compared, BestCompared bool }
+	r = row(t, w, specs[4].Name)
+	if diff := cmp.Diff(unpaired{Compared: true}, unpaired{r.Paired, r.Delta != nil, r.BestDelta != nil}); diff != "" {
+		t.Errorf("paired with other puzzles (-want +got):\n%s", diff)
 	}
 	var rows []map[string]any
 	if err := json.Unmarshal([]byte(files["results.json"]), &rows); err != nil || len(rows) != 5 {
@@ -129,8 +139,21 @@ func TestSlotAccountingReplacesThatOfTheProcesses(t *testing.T) {
 		for _, v := range got.Seconds {
 			sum += v
 		}
-		if len(got.Seconds) != len(protocol.Buckets) || math.Abs(sum-got.WallSeconds) > 1e-9 || got.Goodput != 0.5 || got.Preemptions != 3 || got.LostSteps != 17 || strings.Contains(got.Note, "wall clock") {
-			t.Errorf("%+v", got)
+		type accounting struct {
+			Buckets     int
+			Goodput     float64
+			Preemptions int
+			LostSteps   int64
+		}
+		want := accounting{Buckets: len(protocol.Buckets), Goodput: 0.5, Preemptions: 3, LostSteps: 17}
+		if diff := cmp.Diff(want, accounting{len(got.Seconds), got.Goodput, got.Preemptions, got.LostSteps}); diff != "" {
+			t.Errorf("accounting of the row (-want +got):\n%s", diff)
+		}
+		if math.Abs(sum-got.WallSeconds) > 1e-9 {
+			t.Errorf("the buckets have %v seconds, the wall clock %v", sum, got.WallSeconds)
+		}
+		if strings.Contains(got.Note, "wall clock") {
+			t.Errorf("note %q says that the buckets differ from the wall clock", got.Note)
 		}
 	}
 	w, err := report.Write(ctx, b, "one", []report.Entry{{Spec: s, Result: r, Slot: &slot}})
@@ -199,7 +222,16 @@ func TestStoppedRunsSayWhy(t *testing.T) {
 		}
 	}
 	again, err := report.ReadEntries(ctx, b, specs)
-	if err != nil || again[0].Stopped != why || again[2].Stopped != "" || again[3].Stopped != "" || again[3].Failure != "out of memory" {
-		t.Errorf("%+v, %v", again, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type end struct{ Stopped, Failure string }
+	want := map[string]end{"skipped": {Stopped: why}, "failed": {Failure: "out of memory"}}
+	got := map[string]end{"skipped": {Stopped: again[0].Stopped}, "failed": {again[3].Stopped, again[3].Failure}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("entries read back (-want +got):\n%s", diff)
+	}
+	if again[2].Stopped != "" {
+		t.Errorf("a run with a result is stopped: %q", again[2].Stopped)
 	}
 }

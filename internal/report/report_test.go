@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/configs"
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
@@ -181,16 +183,46 @@ func TestWrite(t *testing.T) {
 	for _, r := range w.Rows {
 		switch r.Experiment {
 		case "e2_1_ema_off": // its reference has one of its seeds
-			if r.Delta == nil || *r.Delta > -0.1 || *r.PHolm > 0.01 || r.Underpowered || math.Abs(r.Goodput-0.8) > 1e-9 || len(r.Seeds) != 3 {
-				t.Errorf("%s: %+v", r.Experiment, r)
+			type facts struct {
+				Compared, Underpowered bool
+				Seeds                  int
+			}
+			got := facts{Compared: r.Delta != nil, Underpowered: r.Underpowered, Seeds: len(r.Seeds)}
+			if diff := cmp.Diff(facts{Compared: true, Seeds: 3}, got); diff != "" {
+				t.Fatalf("%s (-want +got):\n%s", r.Experiment, diff)
+			}
+			if *r.Delta > -0.1 || *r.PHolm > 0.01 {
+				t.Errorf("%s: difference %v with corrected p %v, want at most -0.1 with at most 0.01", r.Experiment, *r.Delta, *r.PHolm)
+			}
+			if math.Abs(r.Goodput-0.8) > 1e-9 {
+				t.Errorf("%s: goodput %v, want 0.8", r.Experiment, r.Goodput)
 			}
 		case "e2_2_t2_n2": // better half way than at its end
-			if *r.BestExactAccuracy <= *r.FinalExact || r.BestStep != r.Steps/2 || *r.BestDelta <= *r.Delta || r.BestCILow == nil || *r.BestCILow > *r.BestDelta {
-				t.Errorf("%s: %+v", r.Experiment, r)
+			if r.BestStep != r.Steps/2 {
+				t.Errorf("%s: best at step %d, want %d", r.Experiment, r.BestStep, r.Steps/2)
+			}
+			if *r.BestExactAccuracy <= *r.FinalExact || *r.BestDelta <= *r.Delta {
+				t.Errorf("%s: best accuracy %v and difference %v, final %v and %v; want both better at the best evaluation",
+					r.Experiment, *r.BestExactAccuracy, *r.BestDelta, *r.FinalExact, *r.Delta)
+			}
+			if r.BestCILow == nil {
+				t.Fatalf("%s: the difference of the best accuracies has no interval", r.Experiment)
+			}
+			if *r.BestCILow > *r.BestDelta {
+				t.Errorf("%s: the interval begins at %v, above the difference %v", r.Experiment, *r.BestCILow, *r.BestDelta)
 			}
 		case "e4_1_lr_search":
-			if r.Delta == nil || *r.Delta != 0 || *r.PHolm != 1 || r.Underpowered || *r.MDE > 0.02 {
-				t.Errorf("identical answers: %+v", r)
+			type comparison struct {
+				Delta, PHolm *float64
+				Underpowered bool
+			}
+			zero, one := 0.0, 1.0
+			got := comparison{r.Delta, r.PHolm, r.Underpowered}
+			if diff := cmp.Diff(comparison{&zero, &one, false}, got); diff != "" {
+				t.Fatalf("identical answers (-want +got):\n%s", diff)
+			}
+			if *r.MDE > 0.02 {
+				t.Errorf("identical answers: minimal detectable difference %v, want at most 0.02", *r.MDE)
 			}
 		case "e1_3_batch_1024", "e2_2_t3_n6":
 			if r.Reference != "" || r.Delta != nil {
@@ -220,8 +252,14 @@ func TestBootstrapSpreadMatchesTheory(t *testing.T) {
 	}
 	iv, ok := report.PairedBootstrap([][]bool{a}, [][]bool{b})
 	se := math.Sqrt(0.2 * 0.8 / 1000)
-	if !ok || iv.Delta != 0.2 || math.Abs(iv.High-iv.Low-2*1.96*se) > 0.1*se || math.Abs(iv.StdErr-se) > 0.03*se {
-		t.Errorf("%+v, want a standard error of %.5f", iv, se)
+	if !ok || iv.Delta != 0.2 {
+		t.Errorf("difference %v, paired %v; want 0.2, true", iv.Delta, ok)
+	}
+	if width := iv.High - iv.Low; math.Abs(width-2*1.96*se) > 0.1*se {
+		t.Errorf("interval of width %.5f, want about %.5f", width, 2*1.96*se)
+	}
+	if math.Abs(iv.StdErr-se) > 0.03*se {
+		t.Errorf("standard error %.5f, want about %.5f", iv.StdErr, se)
 	}
 	two, ok := report.PairedBootstrap([][]bool{a, b}, [][]bool{b, b}) // one seed gains, one does not
 	if !ok || two.Delta != 0.1 || two.Low > 0.02 || two.High < 0.18 {
@@ -284,8 +322,15 @@ func TestResultRoundTripAndCompare(t *testing.T) {
 		t.Fatal(err)
 	}
 	back, err := protocol.DecodeResult(data)
-	if err != nil || back.Run != a.Run || back.Format != protocol.ResultFormat {
-		t.Fatalf("%+v, %v", back, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type identity struct {
+		Run    string
+		Format int
+	}
+	if diff := cmp.Diff(identity{a.Run, protocol.ResultFormat}, identity{back.Run, back.Format}); diff != "" {
+		t.Fatalf("a result read back (-want +got):\n%s", diff)
 	}
 	if _, err := protocol.DecodeResult([]byte(`{"format": 99}`)); err == nil {
 		t.Error("a newer format was read")
@@ -293,7 +338,16 @@ func TestResultRoundTripAndCompare(t *testing.T) {
 	other := s
 	other.EMA = true
 	c, err := report.Compare(a, *result(other, []bool{true, false, false, false}), nil)
-	if err != nil || c.Delta != 0.5 || len(c.Differences) != 1 || c.Differences[0] != (experiment.Difference{Key: "ema", A: "false", B: "true"}) || c.CILow == nil {
-		t.Errorf("%+v, %v", c, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type comparison struct {
+		Delta       float64
+		Differences []experiment.Difference
+		HasInterval bool
+	}
+	want := comparison{0.5, []experiment.Difference{{Key: "ema", A: "false", B: "true"}}, true}
+	if diff := cmp.Diff(want, comparison{c.Delta, c.Differences, c.CILow != nil}); diff != "" {
+		t.Errorf("the comparison (-want +got):\n%s", diff)
 	}
 }
