@@ -96,7 +96,7 @@ func newUpdateCmd(v *viper.Viper) *cobra.Command {
 	var in input
 	var name string
 	var args []any
-	cmd := targeted(v, "update", "Update a workflow and print the answer", &t, changing(func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+	update := func(ctx context.Context, cmd *cobra.Command, c *connection) error {
 		h, err := c.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{WorkflowID: t.id, RunID: t.run, UpdateName: name, Args: args,
 			WaitForStage: client.WorkflowUpdateStageCompleted})
 		if err != nil {
@@ -107,14 +107,15 @@ func newUpdateCmd(v *viper.Viper) *cobra.Command {
 			return named(cmd, "update", t.id, err)
 		}
 		return printAnswer(cmd, result)
-	}))
+	}
+	cmd := targeted(v, "update", "Update a workflow and print the answer", &t, changing(update))
 	cmd.Flags().StringVar(&name, "name", "", "name of the update")
 	in.flags(cmd)
 	needsName(cmd, "name", &in, &args)
 	return cmd
 }
 
-// needsName checks what a message needs before anything is connected.
+// needsName makes a command check that a name is given and that its input is JSON before it connects to a server.
 func needsName(cmd *cobra.Command, flag string, in *input, args *[]any) {
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if cmd.Flags().Lookup(flag).Value.String() == "" {
@@ -127,25 +128,27 @@ func needsName(cmd *cobra.Command, flag string, in *input, args *[]any) {
 
 func newCancelCmd(v *viper.Viper) *cobra.Command {
 	var t target
-	return targeted(v, "cancel", "Ask a workflow to stop cleanly", &t, changing(func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+	cancel := func(ctx context.Context, cmd *cobra.Command, c *connection) error {
 		if err := c.CancelWorkflow(ctx, t.id, t.run); err != nil {
 			return named(cmd, "cancel", t.id, err)
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "Asked %s to stop\n", t.id)
 		return nil
-	}))
+	}
+	return targeted(v, "cancel", "Ask a workflow to stop cleanly", &t, changing(cancel))
 }
 
 func newTerminateCmd(v *viper.Viper) *cobra.Command {
 	var t target
 	var reason string
-	cmd := targeted(v, "terminate", "End a workflow at once, without letting it save", &t, changing(func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+	terminate := func(ctx context.Context, cmd *cobra.Command, c *connection) error {
 		if err := c.TerminateWorkflow(ctx, t.id, t.run, reason); err != nil {
 			return named(cmd, "terminate", t.id, err)
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "Terminated %s\n", t.id)
 		return nil
-	}))
+	}
+	cmd := targeted(v, "terminate", "End a workflow at once, without letting it save", &t, changing(terminate))
 	cmd.Flags().StringVar(&reason, "reason", "terminated by tctl", "reason, kept in the history")
 	return cmd
 }

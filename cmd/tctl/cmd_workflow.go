@@ -31,7 +31,7 @@ import (
 
 func escape(s string) string { return url.PathEscape(s) }
 
-// writeJSON prints a message, indented in the usual way: protojson varies its white space from build to build on purpose.
+// writeJSON prints a message as indented JSON. It indents anew because protojson varies its white space from build to build on purpose.
 func writeJSON(w io.Writer, m proto.Message) error {
 	data, err := protojson.Marshal(m)
 	if err != nil {
@@ -45,10 +45,10 @@ func writeJSON(w io.Writer, m proto.Message) error {
 	return err
 }
 
-// action is one subcommand's body with a connection.
+// action is the body of one subcommand, called with an open connection.
 type action func(ctx context.Context, cmd *cobra.Command, c *connection) error
 
-// target are the flags that name a workflow.
+// target holds the flags that name a workflow.
 type target struct{ id, run string }
 
 func newWorkflowCmd(v *viper.Viper) *cobra.Command {
@@ -59,7 +59,7 @@ func newWorkflowCmd(v *viper.Viper) *cobra.Command {
 	return cmd
 }
 
-// connected wraps a body: connect, run under the timeout, close.
+// connected wraps an action: it connects, runs the action under the timeout and closes the connection.
 func connected(v *viper.Viper, f action) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
 		if d := v.GetDuration("timeout"); d <= 0 {
@@ -76,7 +76,7 @@ func connected(v *viper.Viper, f action) func(*cobra.Command, []string) error {
 	}
 }
 
-// changing is an action that changes something: it says first where it does.
+// changing wraps an action that changes a workflow: it first prints which server the action changes.
 func changing(f action) action {
 	return func(ctx context.Context, cmd *cobra.Command, c *connection) error {
 		fmt.Fprintf(cmd.ErrOrStderr(), "tctl: on %s\n", c.where)
@@ -84,7 +84,7 @@ func changing(f action) action {
 	}
 }
 
-// targeted is a subcommand on one workflow.
+// targeted makes a subcommand that acts on one workflow.
 func targeted(v *viper.Viper, use, short string, t *target, f action) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Args: func(cmd *cobra.Command, args []string) error {
 		if t.id == "" && len(args) == 1 {
@@ -101,7 +101,7 @@ func targeted(v *viper.Viper, use, short string, t *target, f action) *cobra.Com
 	return cmd
 }
 
-// input are the flags of a JSON argument.
+// input holds the flags of a JSON argument.
 type input struct{ text, file string }
 
 func (in *input) flags(cmd *cobra.Command) {
@@ -109,7 +109,7 @@ func (in *input) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&in.file, "input-file", "", "file with the input as JSON")
 }
 
-// args is no argument or one, checked to be JSON before anything is sent.
+// args returns no argument or one. It checks that the argument is JSON before anything is sent.
 func (in *input) args() ([]any, error) {
 	text := []byte(in.text)
 	switch {
@@ -185,15 +185,16 @@ func newStartCmd(v *viper.Viper) *cobra.Command {
 	return cmd
 }
 
-// warnNoPollers says when nobody would take the workflow; the start itself has worked.
+// warnNoPollers warns if no worker polls the task queue of a workflow that was just started.
 func warnNoPollers(ctx context.Context, cmd *cobra.Command, c *connection, queue string) {
 	d, err := c.DescribeTaskQueue(ctx, queue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
 	if err == nil && len(d.GetPollers()) == 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "tctl: no worker listens on task queue %q: the workflow waits until one starts (`make up`, or `trmsweep worker`)\n", queue)
+		fmt.Fprintf(cmd.ErrOrStderr(),
+			"tctl: no worker listens on task queue %q: the workflow waits until one starts (`make up`, or `trmsweep worker`)\n", queue)
 	}
 }
 
-// mostListed is as many as a server gives in one answer.
+// mostListed is the largest number of workflows that a server returns in one answer.
 const mostListed = 1000
 
 func newListCmd(v *viper.Viper) *cobra.Command {
@@ -240,7 +241,7 @@ func newDescribeCmd(v *viper.Viper) *cobra.Command {
 	})
 }
 
-// named says which workflow an error is about.
+// named adds the command and the workflow to an error.
 func named(cmd *cobra.Command, verb, id string, err error) error {
 	var missing *serviceerror.NotFound
 	if errors.As(err, &missing) {
@@ -249,7 +250,7 @@ func named(cmd *cobra.Command, verb, id string, err error) error {
 	return fmt.Errorf("%s %s: %w", verb, id, err)
 }
 
-// printAnswer prints what a workflow returned, JSON of Go values and of protocol buffers alike.
+// printAnswer prints what a workflow returned. It prints Go values and protocol buffers as JSON.
 func printAnswer(cmd *cobra.Command, answer converter.RawValue) error {
 	data := answer.Payload().GetData()
 	if len(data) == 0 {

@@ -8,8 +8,8 @@ import (
 	"trmsweep/internal/queues"
 )
 
-// A type that no worker of the project knows would wait for one for ever. On
-// another task queue it may be somebody's.
+// A workflow of a type that no worker of the project knows would wait for ever.
+// On another task queue a worker of somebody else may know the type.
 func TestStartRefusesUnknownTypes(t *testing.T) {
 	const nowhere, refused = "no Temporal server at 127.0.0.1:1", "unknown workflow type"
 	cases := map[string]struct {
@@ -31,14 +31,15 @@ func TestStartRefusesUnknownTypes(t *testing.T) {
 	}
 	for args, c := range cases {
 		var out bytes.Buffer
-		code := execute(t.Context(), append([]string{"workflow", "start", "--address", "127.0.0.1:1", "--timeout", "5s"}, strings.Fields(args)...), &out, &out)
+		start := []string{"workflow", "start", "--address", "127.0.0.1:1", "--timeout", "5s"}
+		code := execute(t.Context(), append(start, strings.Fields(args)...), &out, &out)
 		if code != c.code || !strings.Contains(out.String(), c.want) {
 			t.Errorf("%s: exit code %d, want %d; want %q in %s", args, code, c.code, c.want, out.String())
 		}
 	}
 }
 
-// What was typed wrong is told before a server is asked.
+// Wrong flags and arguments are reported before tctl connects to a server.
 func TestMistypedIsToldFirst(t *testing.T) {
 	for args, want := range map[string]string{
 		"workflow query x":                    "tctl workflow query needs --type",

@@ -18,7 +18,7 @@ import (
 
 const defaultTimeout = 15 * time.Second
 
-// connection is a client and how to name it in messages.
+// connection is a client with the words that name its server in messages.
 type connection struct {
 	client.Client
 	options client.Options
@@ -26,7 +26,7 @@ type connection struct {
 	where   string // server and namespace, for people
 }
 
-// choice is what flags and environment say of the server.
+// choice holds what flags and environment say about the server.
 func choice(cmd *cobra.Command, v *viper.Viper) endpoint.Choice {
 	return endpoint.Choice{
 		Address:   v.GetString("address"),
@@ -38,7 +38,7 @@ func choice(cmd *cobra.Command, v *viper.Viper) endpoint.Choice {
 	}
 }
 
-// connect finds the server and dials.
+// connect finds the server and connects to it.
 func connect(ctx context.Context, cmd *cobra.Command, v *viper.Viper) (*connection, error) {
 	e, err := choice(cmd, v).Resolve()
 	if errors.Is(err, endpoint.ErrSettings) {
@@ -51,8 +51,8 @@ func connect(ctx context.Context, cmd *cobra.Command, v *viper.Viper) (*connecti
 	opts.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	c, err := client.DialContext(ctx, opts)
 	if err != nil {
-		return nil, fmt.Errorf("no Temporal server at %s (%s): %w; start one with `make up`, or say where it is with --address or TEMPORAL_ADDRESS",
-			e.HostPort, e.From, err)
+		return nil, fmt.Errorf("no Temporal server at %s (%s): %w; "+
+			"start one with `make up`, or say where it is with --address or TEMPORAL_ADDRESS", e.HostPort, e.From, err)
 	}
 	conn := &connection{Client: c, options: opts, where: e.String()}
 	if s, err := endpoint.ReadStack(v.GetString("state")); err == nil && s.Temporal == e.HostPort {
@@ -61,7 +61,7 @@ func connect(ctx context.Context, cmd *cobra.Command, v *viper.Viper) (*connecti
 	return conn, nil
 }
 
-// here is a command line of tctl that reaches the same server as this one.
+// here returns a command line of tctl that reaches the same server as this connection.
 func here(cmd *cobra.Command, command string) string {
 	for _, name := range []string{"address", "namespace", "profile", "state"} {
 		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
@@ -71,7 +71,7 @@ func here(cmd *cobra.Command, command string) string {
 	return "`" + command + "`"
 }
 
-// link is the workflow's page in the Web UI, empty when no UI is known.
+// link returns the address of the workflow's page in the Web UI. It is empty if no UI is known.
 func (c *connection) link(id, run string) string {
 	if c.ui == "" {
 		return ""

@@ -21,8 +21,8 @@ import (
 	"trmsweep/internal/version"
 )
 
-// usageError marks what the user typed as the fault: exit code 2. Each of the three programs has
-// its own, of five lines: they share no package of commands, and only trmsweep has exit codes of its own beside it.
+// usageError marks an error in what the user typed; its exit code is 2. Each of the three programs has its own type
+// because they share no package of commands and only trmsweep has further exit codes.
 type usageError struct{ err error }
 
 func (e usageError) Error() string { return e.err.Error() }
@@ -58,7 +58,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 1
 }
 
-// output is standard output: a command whose output was lost has failed.
+// output is standard output. It keeps the first write error because a command whose output was lost has failed.
 type output struct {
 	w   io.Writer
 	err error // the first
@@ -105,7 +105,7 @@ func newRootCmd() *cobra.Command {
 	return root
 }
 
-// oldSpellings accepts the flags of the retired tctl.
+// oldSpellings accepts the flag names of Temporal's retired command line tool, which was also called tctl.
 func oldSpellings(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 	name = strings.ReplaceAll(name, "_", "-")
 	switch name {
