@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestIsolation(t *testing.T) {
@@ -57,8 +59,10 @@ func TestPlaced(t *testing.T) {
 			}
 			return "", false
 		}
-		if placed, chip, n := len(Placed(lookup)), VisibleChip(lookup), Processes(lookup); placed != c.placed || chip != c.chip || n != c.num {
-			t.Errorf("%s: %d variables, chip %d, %d processes; want %d, %d, %d", name, placed, chip, n, c.placed, c.chip, c.num)
+		type placement struct{ Variables, Chip, Processes int }
+		got := placement{len(Placed(lookup)), VisibleChip(lookup), Processes(lookup)}
+		if diff := cmp.Diff(placement{c.placed, c.chip, c.num}, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/blobtest"
 	"trmsweep/internal/blob/mem"
@@ -178,8 +180,15 @@ func TestEveryOperation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var notes []time.Duration
 			f := &flaky{Bucket: filled(t), fail: 5, with: errAway}
-			if err := do(t.Context(), timed(f, time.Minute, &notes)); err != nil || f.calls != 6 || f.again != 1 || len(notes) != 5 || notes[0] != 0 || notes[4] <= notes[1] {
-				t.Errorf("five failures: %v, %d calls, notes %v", err, f.calls, notes)
+			if err := do(t.Context(), timed(f, time.Minute, &notes)); err != nil {
+				t.Errorf("five failures: %v", err)
+			}
+			type counts struct{ Calls, Again, Notes int }
+			if diff := cmp.Diff(counts{6, 1, 5}, counts{f.calls, f.again, len(notes)}); diff != "" {
+				t.Fatalf("five failures (-want +got):\n%s", diff)
+			}
+			if notes[0] != 0 || notes[4] <= notes[1] {
+				t.Errorf("five failures: notes %v, want 0 first and a longer time at the end", notes)
 			}
 
 			notes = nil
