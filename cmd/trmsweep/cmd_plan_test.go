@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // plan runs the command alone and returns its output.
@@ -28,8 +30,13 @@ func TestPlanJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &rows); err != nil {
 		t.Fatal(err)
 	}
-	if len(rows) != 18 || rows[0].Experiment != "e1_1_baseline" || rows[0].Params != 5_028_866 || rows[0].TotalSteps != 195_312 || rows[0].SameAs != nil {
-		t.Errorf("%d rows, first %+v", len(rows), rows[0])
+	if len(rows) != 18 {
+		t.Fatalf("%d rows, want 18", len(rows))
+	}
+	want := rows[0]
+	want.Experiment, want.Params, want.TotalSteps, want.SameAs = "e1_1_baseline", 5_028_866, 195_312, nil
+	if diff := cmp.Diff(want, rows[0]); diff != "" {
+		t.Errorf("first row (-want +got):\n%s", diff)
 	}
 	for _, r := range rows {
 		if (r.SameAs != nil) != (r.Experiment == "e2_2_t3_n6") || r.EstimatedHours <= 0 || r.CheckpointBytes <= 0 {

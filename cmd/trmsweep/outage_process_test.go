@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/fsouza/fake-gcs-server/fakestorage"
+	"github.com/google/go-cmp/cmp"
 
 	"trmsweep/internal/faultproxy"
 	"trmsweep/internal/protocol"
@@ -107,8 +108,14 @@ func TestNoticeBeforeTheStoreAnswers(t *testing.T) {
 		}
 	}, short("gs://bucket/study", t.TempDir())...)
 	code := p.end()
-	if last := p.events.all[len(p.events.all)-1]; code != protocol.ExitPreempted || last.Type != protocol.EventError || last.ExitCode != protocol.ExitPreempted {
-		t.Errorf("exit code %d, last event %+v\n%s", code, last, p.stderr.String())
+	if code != protocol.ExitPreempted {
+		t.Errorf("exit code %d, want %d", code, protocol.ExitPreempted)
+	}
+	last := p.events.all[len(p.events.all)-1]
+	want := last
+	want.Type, want.ExitCode = protocol.EventError, protocol.ExitPreempted
+	if diff := cmp.Diff(want, last); diff != "" {
+		t.Errorf("last event (-want +got):\n%s\n%s", diff, p.stderr.String())
 	}
 }
 

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"trmsweep/internal/aot"
 	"trmsweep/internal/experiment"
@@ -47,8 +50,13 @@ func compiledRows() []planRow {
 
 func TestPlanSaysWhereHoursComeFrom(t *testing.T) {
 	rows := compiledRows()
-	if rows[0].HoursFrom != hoursFromCompiler || rows[0].EstimatedHours != 7 || rows[1].HoursFrom != hoursFromFLOPs || rows[1].EstimatedHours == 7 {
-		t.Errorf("%+v", rows)
+	want := slices.Clone(rows)
+	want[0].HoursFrom, want[0].EstimatedHours, want[1].HoursFrom = hoursFromCompiler, 7, hoursFromFLOPs
+	if diff := cmp.Diff(want, rows); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+	if rows[1].EstimatedHours == 7 {
+		t.Errorf("the second row has the hours of the first: %v", rows[1].EstimatedHours)
 	}
 	var out bytes.Buffer
 	if err := printPlan(&app{stdout: &out}, rows, experiment.V4Chip, experiment.PlacementChip); err != nil {
