@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/protocol"
 )
 
@@ -23,8 +25,13 @@ func TestSilentProcessIsKilled(t *testing.T) {
 			child := Child{Command: []string{"sh", "-c", c.script}, Silence: 4 * time.Second}
 			events := 0
 			e, err := child.run(make(chan struct{}), "r", nil, nil, nil, func(protocol.Event) { events++ })
-			if err != nil || events == 0 || e.silent != c.silent || (e.signal == syscall.SIGKILL) != c.silent || e.oom {
-				t.Errorf("%+v after %d events, %v", e, events, err)
+			if err != nil || events == 0 {
+				t.Fatalf("%d events, %v", events, err)
+			}
+			type end struct{ Silent, Killed, OutOfMemory bool }
+			got := end{e.silent, e.signal == syscall.SIGKILL, e.oom}
+			if diff := cmp.Diff(end{Silent: c.silent, Killed: c.silent}, got); diff != "" {
+				t.Errorf("end of the process (-want +got):\n%s\n%+v", diff, e)
 			}
 		})
 	}
@@ -37,7 +44,15 @@ func TestSpecComesOnStandardInput(t *testing.T) {
 	child := Child{Command: []string{"sh", "-c", `echo "{\"type\": \"progress\", \"step\": $(cat)}"; ls -A "$TMPDIR" >&2`}}
 	var step int64
 	e, err := child.run(make(chan struct{}), "r", []byte("7"), nil, nil, func(ev protocol.Event) { step = ev.Step })
-	if err != nil || e.code != 0 || step != 7 || e.tail != "" {
-		t.Errorf("%+v at step %d, %v; want step 7 and no file beside", e, step, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type end struct {
+		Code int
+		Step int64
+		Tail string // the files beside
+	}
+	if diff := cmp.Diff(end{Step: 7}, end{e.code, step, e.tail}); diff != "" {
+		t.Errorf("end of the process (-want +got):\n%s", diff)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.temporal.io/sdk/temporal"
 
 	"trmsweep/configs"
@@ -103,12 +104,16 @@ func TestStatusAll(t *testing.T) {
 		t.Fatalf("%d statuses, %v", len(got), err)
 	}
 	for i, st := range got {
-		if st.Finished != (i == 1) || st.Error != "" {
-			t.Errorf("%s: %+v", p.Items[i].ID, st)
+		want := st
+		want.Finished, want.Error = i == 1, ""
+		if diff := cmp.Diff(want, st); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", p.Items[i].ID, diff)
 		}
 	}
-	if got[1].Steps != 7 || got[1].StateSHA256 != "s" {
-		t.Errorf("%+v", got)
+	want := got[1]
+	want.Steps, want.StateSHA256 = 7, "s"
+	if diff := cmp.Diff(want, got[1]); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", p.Items[1].ID, diff)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/configs"
 	"trmsweep/internal/experiment"
 )
@@ -129,8 +131,10 @@ func TestProfilesKeepWhatExperimentsChange(t *testing.T) {
 				if profile == "laptop" && (s.LCycles != p.LCycles || s.HaltMaxSteps != p.HaltMaxSteps) {
 					t.Errorf("%s: n %d and %d supervision steps, at full size %d and %d", s.Name, s.LCycles, s.HaltMaxSteps, p.LCycles, p.HaltMaxSteps)
 				}
-				if s.HCycles != p.HCycles || s.MLPT != p.MLPT || s.EMA != p.EMA || s.LLayers != p.LLayers {
-					t.Errorf("%s: the profile changed the model's structure: %+v", s.Name, s)
+				structure := s
+				structure.HCycles, structure.MLPT, structure.EMA, structure.LLayers = p.HCycles, p.MLPT, p.EMA, p.LLayers
+				if diff := cmp.Diff(structure, s); diff != "" {
+					t.Errorf("%s: the profile changed the model's structure (-want +got):\n%s", s.Name, diff)
 				}
 				want := float64(p.LRWarmupSteps) / float64(b.LRWarmupSteps) * float64(base.LRWarmupSteps)
 				if d := float64(s.LRWarmupSteps) - want; d > 1 || d < -1 || (p.LRWarmupSteps == 0) != (s.LRWarmupSteps == 0) {
@@ -150,8 +154,10 @@ func TestPrecedence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.EvalBatchSize != 9 || s.Epochs != 40 || s.LR != 0.25 || s.PuzzleEmbLR != 0.25 {
-		t.Errorf("eval batch %d, epochs %d, lr %v, puzzle lr %v; want --set 9, environment 40, unscaled 0.25 twice", s.EvalBatchSize, s.Epochs, s.LR, s.PuzzleEmbLR)
+	want := s
+	want.EvalBatchSize, want.Epochs, want.LR, want.PuzzleEmbLR = 9, 40, 0.25, 0.25 // --set, environment, and what no profile scales
+	if diff := cmp.Diff(want, s); diff != "" {
+		t.Errorf("spec (-want +got):\n%s", diff)
 	}
 }
 
@@ -301,8 +307,13 @@ func TestUnreadableFileIsOneFault(t *testing.T) {
 func TestAliasesOfYAML(t *testing.T) {
 	const file = "experiments/e9_alias.yaml"
 	s, err := experiment.Resolve(files(t, map[string]string{file: "phase: &p advanced\nnum_heads: &n 4\nh_cycles: *n\ndescription: *p\n"}), "e9_alias", "paper", nil, nil)
-	if err != nil || s.NumHeads != 4 || s.HCycles != 4 || s.Description != "advanced" {
-		t.Errorf("%d heads, %d cycles, %q, %v", s.NumHeads, s.HCycles, s.Description, err)
+	if err != nil {
+		t.Error(err)
+	}
+	want := s
+	want.NumHeads, want.HCycles, want.Description = 4, 4, "advanced"
+	if diff := cmp.Diff(want, s); diff != "" {
+		t.Errorf("spec (-want +got):\n%s", diff)
 	}
 	_, err = experiment.Resolve(files(t, map[string]string{file: "phase: advanced\nnum_heads: &n [4]\nh_cycles: *n\n"}), "e9_alias", "paper", nil, nil)
 	if err == nil || !strings.Contains(err.Error(), file+":3: h_cycles: a list or mapping is not a whole number") {
