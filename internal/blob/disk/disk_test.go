@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/blobtest"
 )
@@ -87,8 +89,11 @@ func TestCrashBeforeRename(t *testing.T) {
 		t.Fatal(err)
 	}
 	data, got, err := blob.ReadAll(t.Context(), again, "k", a.Generation)
-	if err != nil || string(data) != "old" || got != a {
-		t.Fatalf("%q %+v %v", data, got, err)
+	if err != nil || string(data) != "old" {
+		t.Fatalf("%q, %v; want old", data, err)
+	}
+	if diff := cmp.Diff(a, got); diff != "" {
+		t.Fatalf("the object's attributes (-want +got):\n%s", diff)
 	}
 	if left, _ := os.ReadDir(filepath.Join(b.dir, tempDir)); len(left) != 0 {
 		t.Fatalf("debris: %v", left)
