@@ -40,7 +40,8 @@ func newBenchAllCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "all", Short: "Time training steps of every size against this machine's matrix product", Args: cobra.NoArgs,
 		Long: "Each size runs in a process of its own. The ceiling is a product of 2048x2048 float32 matrices by package kernel, the best of\n" +
-			"three just before; CPU share is the same per second of processor time, which a busy machine disturbs less. Backend cpu uses the best\n" +
+			"three just before; CPU share is the same per second of processor time, which a busy machine disturbs less. Backend cpu uses " +
+			"the best\n" +
 			"kernels of the machine; " + kernel.LevelVariable + " asks for others: generic, avx2, avx512, avx512bf16, amx or neon.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := errors.Join(benchStepsFault(steps), threadsFault(threads)); err != nil {

@@ -169,8 +169,8 @@ func printPlan(a *app, rows []planRow, hw experiment.Hardware, placement string)
 		sum += h
 	}
 	slots := experiment.SlotsOfV4Slice(placement)
-	fmt.Fprintf(a.stdout, "\n%d experiments, %d runs, %.1f MB of checkpoints. Memory is what a training process needs on its host. Hours are of one chip, on which a run computes, "+
-		"evaluations included; "+
+	fmt.Fprintf(a.stdout, "\n%d experiments, %d runs, %.1f MB of checkpoints. Memory is what a training process needs "+
+		"on its host. Hours are of one chip, on which a run computes, evaluations included; "+
 		"those from flops on a %s at %.1f%% of its %.0f TFLOP/s.\n%.3g chip hours",
 		len(rows), len(hours), bytes/1e6, hw.Name, 100*hw.Utilisation, hw.PeakFLOPs/1e12, sum)
 	if compiledForV4(rows) {

@@ -16,7 +16,8 @@ import (
 // addDataRoot adds the flag that says which files of this host workflows may name.
 func addDataRoot(cmd *cobra.Command, roots *[]string) {
 	cmd.Flags().StringArrayVar(roots, "data-root", nil,
-		"`folder` (or file) below which a workflow's data_source may lie on this host (repeatable); a source of the configuration or of TRMSWEEP_SET_DATA_SOURCE may be used anyway")
+		"`folder` (or file) below which a workflow's data_source may lie on this host (repeatable); "+
+			"a source of the configuration or of TRMSWEEP_SET_DATA_SOURCE may be used anyway")
 }
 
 // dataRoots are the folders of --data-root, and the sources that the worker's own

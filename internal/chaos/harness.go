@@ -166,7 +166,8 @@ func (h *harness) run(ctx context.Context, name string, args ...string) ([]byte,
 	return stdout.Bytes(), nil
 }
 
-// threads returns the number of threads of an undisturbed run: different from the worker's if that changes no bit of the result, else equal.
+// threads returns the number of threads of an undisturbed run: different from the worker's if that changes no bit of
+// the result, else equal.
 func (h *harness) threads() string {
 	if h.o.Backend == "cpu" {
 		return "2"

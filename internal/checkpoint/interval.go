@@ -63,6 +63,7 @@ func ChooseInterval(in IntervalInput) IntervalChoice {
 	c.Seconds = float64(c.Steps) * step
 	c.Reason = fmt.Sprintf("every %d steps (%.3gs): Young/Daly for a stall of %.3gs per save and %.3gh between preemptions "+
 		"(%d in %s, prior %s)%s; %.2g%% of the time goes to saving",
-		c.Steps, c.Seconds, in.StallSeconds, m/3600, in.Preemptions, in.Observed.Round(time.Second), DefaultPrior, bound, 100*in.StallSeconds/c.Seconds)
+		c.Steps, c.Seconds, in.StallSeconds, m/3600,
+		in.Preemptions, in.Observed.Round(time.Second), DefaultPrior, bound, 100*in.StallSeconds/c.Seconds)
 	return c
 }

@@ -41,7 +41,8 @@ type chunk struct {
 	rows  []row
 }
 
-// chunkBytes is the approximate size of the part of an array that a worker encodes before it writes: its cache holds the parts of both arrays.
+// chunkBytes is the approximate size of the part of an array that a worker encodes before it writes: its cache holds
+// the parts of both arrays.
 const chunkBytes = 1 << 18
 
 // maxRows is the greatest number of rows that the int32 indices of the reference format can count.

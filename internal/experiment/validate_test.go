@@ -29,9 +29,17 @@ func TestValidate(t *testing.T) {
 		{"rows beyond the indices", func(s *experiment.Spec) { s.DataAugmentations = 10_000_000 }, "data_augmentations", "more than 2147483646 rows"},
 		{"supervision without end", func(s *experiment.Spec) { s.HaltMaxSteps = 1_000_000_000 }, "halt_max_steps", "the most is 4096"},
 		{"embedding of many positions", func(s *experiment.Spec) {
-			s.HiddenSize, s.NumHeads, s.PuzzleEmbNDim, s.PuzzleEmbLen = 1, 1, 1<<20, 0
+			s.HiddenSize = 1
+			s.NumHeads = 1
+			s.PuzzleEmbNDim = 1 << 20
+			s.PuzzleEmbLen = 0
 		}, "puzzle_emb_ndim", "the most is 4096"},
-		{"odd rope head", func(s *experiment.Spec) { s.MLPT, s.PosEncodings, s.HiddenSize, s.NumHeads = false, "rope", 510, 34 }, "num_heads", "even head size"},
+		{"odd rope head", func(s *experiment.Spec) {
+			s.MLPT = false
+			s.PosEncodings = "rope"
+			s.HiddenSize = 510
+			s.NumHeads = 34
+		}, "num_heads", "even head size"},
 		{"rope without attention", func(s *experiment.Spec) { s.PosEncodings = "rope" }, "pos_encodings", "mlp_t"},
 		{"learned with mlp_t", func(s *experiment.Spec) { s.PosEncodings = "learned" }, "", ""},
 		{"misspelt encoding", func(s *experiment.Spec) { s.PosEncodings = "roope" }, "pos_encodings", "the nearest is rope"},
@@ -47,7 +55,10 @@ func TestValidate(t *testing.T) {
 		{"beta one", func(s *experiment.Spec) { s.Beta2 = 1 }, "beta2", "[0, 1)"},
 		{"supervision", func(s *experiment.Spec) { s.HaltMaxSteps = 0 }, "halt_max_steps", "too small"},
 		{"no step", func(s *experiment.Spec) {
-			s.DataPuzzles, s.EvalIntervalEpochs, s.Epochs, s.LRWarmupSteps = 10, 100, 1000, 0
+			s.DataPuzzles = 10
+			s.EvalIntervalEpochs = 100
+			s.Epochs = 1000
+			s.LRWarmupSteps = 0
 		}, "eval_interval_epochs", "less than one batch"},
 		{"interval", func(s *experiment.Spec) { s.EvalIntervalEpochs = 4999 }, "eval_interval_epochs", "does not divide"},
 		{"warm-up", func(s *experiment.Spec) { s.LRWarmupSteps = 48_829 }, "lr_warmup_steps", "never be reached"},
@@ -82,10 +93,22 @@ func TestValidate(t *testing.T) {
 // overflow: only then can its size be found too large.
 func TestLargestModelHasCosts(t *testing.T) {
 	s := resolve(t, "e1_3_batch_1024", "paper")
-	s.HiddenSize, s.NumHeads, s.LLayers, s.Expansion = 1<<20, 1, 1024, 64
-	s.PuzzleEmbNDim, s.PuzzleEmbLen, s.GlobalBatchSize, s.KeepCheckpoints = 1<<20, 4096, 1<<24, 10_000
-	s.HCycles, s.LCycles, s.HaltMaxSteps, s.EvalBatchSize = 1024, 1024, experiment.MaxSupervisionSteps, 1<<24
-	s.Epochs, s.EvalIntervalEpochs, s.DataPuzzles, s.LRWarmupSteps = math.MaxInt32, math.MaxInt32, math.MaxInt32-1, 0
+	s.HiddenSize = 1 << 20
+	s.NumHeads = 1
+	s.LLayers = 1024
+	s.Expansion = 64
+	s.PuzzleEmbNDim = 1 << 20
+	s.PuzzleEmbLen = 4096
+	s.GlobalBatchSize = 1 << 24
+	s.KeepCheckpoints = 10_000
+	s.HCycles = 1024
+	s.LCycles = 1024
+	s.HaltMaxSteps = experiment.MaxSupervisionSteps
+	s.EvalBatchSize = 1 << 24
+	s.Epochs = math.MaxInt32
+	s.EvalIntervalEpochs = math.MaxInt32
+	s.DataPuzzles = math.MaxInt32 - 1
+	s.LRWarmupSteps = 0
 	s.DataAugmentations = 0
 	for _, mlpT := range []bool{true, false} {
 		s.MLPT, s.ForwardDType = mlpT, "float32"

@@ -35,12 +35,13 @@ func New() (*Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("offer metrics to Prometheus: %w", err)
 	}
+	seconds := []float64{0.001, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1800, 3600}
 	options := []metric.Option{
 		metric.WithReader(reader),
 		metric.WithCardinalityLimit(0), // a sweep may have any number of experiments
 		// The buckets of timers are in seconds and range from a millisecond to an hour.
 		metric.WithView(metric.NewView(metric.Instrument{Kind: metric.InstrumentKindHistogram}, metric.Stream{
-			Aggregation: metric.AggregationExplicitBucketHistogram{Boundaries: []float64{0.001, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1800, 3600}},
+			Aggregation: metric.AggregationExplicitBucketHistogram{Boundaries: seconds},
 		})),
 	}
 	for name, text := range help {

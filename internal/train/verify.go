@@ -139,7 +139,8 @@ func (v Verification) recompute(ctx context.Context, o VerifyOptions, runs blob.
 		return v, err
 	}
 	if m := rep.Newest.Meta; !spec.HasHash(m.ConfigHash) || spec.Seed != m.Seed {
-		v.fault("spec.json is of spec %.12s, seed %d; the run was trained with spec %.12s, seed %d: the next `trmsweep train` of it writes the file anew",
+		v.fault("spec.json is of spec %.12s, seed %d; the run was trained with spec %.12s, seed %d: "+
+			"the next `trmsweep train` of it writes the file anew",
 			spec.Hash(), spec.Seed, m.ConfigHash, m.Seed)
 		return v.done(), nil
 	}
@@ -237,7 +238,8 @@ func (v *Verification) checkBatches(ctx context.Context, o VerifyOptions, spec e
 				v.fault("checkpoint of step %d has taken %d batches", step, m.Meta.DataStep)
 			}
 			if m.Meta.BatchSHA256 != batches.Digest() {
-				v.fault("batch chain of step %d is %s, the batches that should have been fed up to there give %s: some were repeated, skipped or changed",
+				v.fault("batch chain of step %d is %s, the batches that should have been fed up to there give %s: "+
+					"some were repeated, skipped or changed",
 					step, m.Meta.BatchSHA256, batches.Digest())
 			}
 		}
