@@ -33,8 +33,11 @@ func TestRowRemembersCommands(t *testing.T) {
 	r := newRow(study.Item{ID: "e1"})
 	r.remember(study.Command{Action: study.ActionPause})
 	r.remember(study.Command{Action: study.ActionPriority, Priority: 2})
-	if got := r.forPhase(); !got.Paused || got.Priority != 2 {
-		t.Errorf("it begins with %+v, want a pause and priority 2", got)
+	got := r.forPhase()
+	want := got
+	want.Paused, want.Priority = true, 2
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("it begins with (-want +got):\n%s", diff)
 	}
 	r.remember(study.Command{Action: study.ActionResume})
 	if got := r.forPhase(); got.Paused {
