@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/queues"
 )
 
@@ -24,8 +26,9 @@ func TestStackSurvivesKill(t *testing.T) {
 	}
 
 	second := startStack(t, state)
-	if second.Temporal != first.Temporal || second.GCS != first.GCS || second.UI != first.UI {
-		t.Errorf("addresses changed: %+v, before %+v", second, first)
+	addresses := func(s *stack) []string { return []string{s.Temporal, s.UI, s.GCS} }
+	if diff := cmp.Diff(addresses(first), addresses(second)); diff != "" {
+		t.Errorf("addresses changed (-before +after):\n%s", diff)
 	}
 	if out := mustRun(t, "tctl", "workflow", "describe", "--state", state, "study"); !strings.Contains(out, "WORKFLOW_EXECUTION_STATUS_RUNNING") {
 		t.Errorf("after the kill the workflow is\n%s", out)
