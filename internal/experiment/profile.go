@@ -133,7 +133,8 @@ func (p profile) apply(values map[string]any, origins map[string]string, changed
 		r := math.Round(x)
 		rounded := math.Abs(x-r) > 1e-9*math.Max(1, x)
 		vanished := n > 0 && r < 1
-		if inexact := rounded || vanished; inexact && slices.Contains(exactKeys, key) {
+		inexact := rounded || vanished
+		if inexact && slices.Contains(exactKeys, key) {
 			faults = append(faults, Fault{s.origin, key, fmt.Sprintf("%d of %s times %v is not a whole number", n, origins[key], s.factor)})
 			continue
 		}
