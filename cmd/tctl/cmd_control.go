@@ -24,7 +24,7 @@ func newShowCmd(v *viper.Viper) *cobra.Command {
 		for it.HasNext() {
 			e, err := it.Next()
 			if err != nil {
-				return named(cmd, "show", t.id, err)
+				return err
 			}
 			h.Events = append(h.Events, e)
 		}
@@ -47,15 +47,35 @@ func newShowCmd(v *viper.Viper) *cobra.Command {
 	return cmd
 }
 
-func newQueryCmd(v *viper.Viper) *cobra.Command {
-	var t target
+// message holds the flags of query, signal and update: the workflow, the name of the message and at most one argument.
+type message struct {
+	target
+	name string
+	args []any
+}
+
+// newMessageCmd makes a subcommand that sends a message to a workflow. It checks the flags before it connects to a server.
+func newMessageCmd(v *viper.Viper, use, short, nameFlag string, m *message, f action) *cobra.Command {
 	var in input
-	var name string
-	var args []any
-	cmd := targeted(v, "query", "Query a workflow", &t, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
-		val, err := c.QueryWorkflow(ctx, t.id, t.run, name, args...)
+	cmd := targeted(v, use, short, &m.target, f)
+	cmd.Flags().StringVar(&m.name, nameFlag, "", "name of the "+use)
+	in.flags(cmd)
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) (err error) {
+		if m.name == "" {
+			return usagef("%s needs --%s", cmd.CommandPath(), nameFlag)
+		}
+		m.args, err = in.args()
+		return err
+	}
+	return cmd
+}
+
+func newQueryCmd(v *viper.Viper) *cobra.Command {
+	var m message
+	return newMessageCmd(v, "query", "Query a workflow", "type", &m, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+		val, err := c.QueryWorkflow(ctx, m.id, m.run, m.name, m.args...)
 		if err != nil {
-			return named(cmd, "query", t.id, err)
+			return err
 		}
 		var result converter.RawValue
 		if err := val.Get(&result); err != nil {
@@ -63,74 +83,46 @@ func newQueryCmd(v *viper.Viper) *cobra.Command {
 		}
 		return printAnswer(cmd, result)
 	})
-	cmd.Flags().StringVar(&name, "type", "", "name of the query")
-	in.flags(cmd)
-	needsName(cmd, "type", &in, &args)
-	return cmd
 }
 
 func newSignalCmd(v *viper.Viper) *cobra.Command {
-	var t target
-	var in input
-	var name string
-	var args []any
-	cmd := targeted(v, "signal", "Signal a workflow", &t, changing(func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+	var m message
+	signal := func(ctx context.Context, cmd *cobra.Command, c *connection) error {
 		var arg any
-		if len(args) > 0 {
-			arg = args[0]
+		if len(m.args) > 0 {
+			arg = m.args[0]
 		}
-		if err := c.SignalWorkflow(ctx, t.id, t.run, name, arg); err != nil {
-			return named(cmd, "signal", t.id, err)
+		if err := c.SignalWorkflow(ctx, m.id, m.run, m.name, arg); err != nil {
+			return err
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "Signalled %s\n", t.id)
+		fmt.Fprintf(cmd.OutOrStdout(), "Signalled %s\n", m.id)
 		return nil
-	}))
-	cmd.Flags().StringVar(&name, "name", "", "name of the signal")
-	in.flags(cmd)
-	needsName(cmd, "name", &in, &args)
-	return cmd
+	}
+	return newMessageCmd(v, "signal", "Signal a workflow", "name", &m, changing(signal))
 }
 
 func newUpdateCmd(v *viper.Viper) *cobra.Command {
-	var t target
-	var in input
-	var name string
-	var args []any
+	var m message
 	update := func(ctx context.Context, cmd *cobra.Command, c *connection) error {
-		h, err := c.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{WorkflowID: t.id, RunID: t.run, UpdateName: name, Args: args,
+		h, err := c.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{WorkflowID: m.id, RunID: m.run, UpdateName: m.name, Args: m.args,
 			WaitForStage: client.WorkflowUpdateStageCompleted})
 		if err != nil {
-			return named(cmd, "update", t.id, err)
+			return err
 		}
 		var result converter.RawValue
 		if err := h.Get(ctx, &result); err != nil {
-			return named(cmd, "update", t.id, err)
+			return err
 		}
 		return printAnswer(cmd, result)
 	}
-	cmd := targeted(v, "update", "Update a workflow and print the answer", &t, changing(update))
-	cmd.Flags().StringVar(&name, "name", "", "name of the update")
-	in.flags(cmd)
-	needsName(cmd, "name", &in, &args)
-	return cmd
-}
-
-// needsName makes a command check that a name is given and that its input is JSON before it connects to a server.
-func needsName(cmd *cobra.Command, flag string, in *input, args *[]any) {
-	cmd.PreRunE = func(cmd *cobra.Command, _ []string) (err error) {
-		if cmd.Flags().Lookup(flag).Value.String() == "" {
-			return usagef("%s needs --%s", cmd.CommandPath(), flag)
-		}
-		*args, err = in.args()
-		return err
-	}
+	return newMessageCmd(v, "update", "Update a workflow and print the answer", "name", &m, changing(update))
 }
 
 func newCancelCmd(v *viper.Viper) *cobra.Command {
 	var t target
 	cancel := func(ctx context.Context, cmd *cobra.Command, c *connection) error {
 		if err := c.CancelWorkflow(ctx, t.id, t.run); err != nil {
-			return named(cmd, "cancel", t.id, err)
+			return err
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "Asked %s to stop\n", t.id)
 		return nil
@@ -143,7 +135,7 @@ func newTerminateCmd(v *viper.Viper) *cobra.Command {
 	var reason string
 	terminate := func(ctx context.Context, cmd *cobra.Command, c *connection) error {
 		if err := c.TerminateWorkflow(ctx, t.id, t.run, reason); err != nil {
-			return named(cmd, "terminate", t.id, err)
+			return err
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "Terminated %s\n", t.id)
 		return nil

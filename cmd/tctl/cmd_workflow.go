@@ -84,7 +84,7 @@ func changing(f action) action {
 	}
 }
 
-// targeted makes a subcommand that acts on one workflow.
+// targeted makes a subcommand that acts on one workflow. Its errors name the command and the workflow.
 func targeted(v *viper.Viper, use, short string, t *target, f action) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Args: func(cmd *cobra.Command, args []string) error {
 		if t.id == "" && len(args) == 1 {
@@ -95,7 +95,9 @@ func targeted(v *viper.Viper, use, short string, t *target, f action) *cobra.Com
 			return usagef("%s needs --workflow-id; %s shows the ids", cmd.CommandPath(), here(cmd, "tctl workflow list"))
 		}
 		return noArgs(cmd, args)
-	}, RunE: connected(v, f)}
+	}, RunE: connected(v, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
+		return named(cmd, t.id, f(ctx, cmd, c))
+	})}
 	cmd.Flags().StringVarP(&t.id, "workflow-id", "w", "", "workflow id")
 	cmd.Flags().StringVarP(&t.run, "run-id", "r", "", "run id (default: the latest run)")
 	return cmd
@@ -235,19 +237,22 @@ func newDescribeCmd(v *viper.Viper) *cobra.Command {
 	return targeted(v, "describe", "Describe a workflow as JSON", &t, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
 		resp, err := c.DescribeWorkflowExecution(ctx, t.id, t.run)
 		if err != nil {
-			return named(cmd, "describe", t.id, err)
+			return err
 		}
 		return writeJSON(cmd.OutOrStdout(), resp)
 	})
 }
 
 // named adds the command and the workflow to an error.
-func named(cmd *cobra.Command, verb, id string, err error) error {
+func named(cmd *cobra.Command, id string, err error) error {
+	if err == nil {
+		return nil
+	}
 	var missing *serviceerror.NotFound
 	if errors.As(err, &missing) {
-		return fmt.Errorf("%s: no workflow %q here: %w; %s shows the ids", verb, id, err, here(cmd, "tctl workflow list"))
+		return fmt.Errorf("%s: no workflow %q here: %w; %s shows the ids", cmd.Name(), id, err, here(cmd, "tctl workflow list"))
 	}
-	return fmt.Errorf("%s %s: %w", verb, id, err)
+	return fmt.Errorf("%s %s: %w", cmd.Name(), id, err)
 }
 
 // printAnswer prints what a workflow returned. It prints Go values and protocol buffers as JSON.

@@ -85,7 +85,7 @@ func newRootCmd() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	fl := root.PersistentFlags()
-	fl.String("address", "", "host:port of Temporal (default: the local stack of --state where that is given, else TEMPORAL_ADDRESS, else "+
+	fl.String("address", "", "host:port of Temporal (default: the local stack of --state if that is given, else TEMPORAL_ADDRESS, else "+
 		"the stack of the default --state, else 127.0.0.1:7233)")
 	fl.StringP("namespace", "n", "", "namespace (default: TEMPORAL_NAMESPACE, else default)")
 	fl.String("profile", "", "profile of the client configuration file (environment TEMPORAL_PROFILE)")
