@@ -100,20 +100,21 @@ func runSweep(ctx context.Context, a *app, s *localstack.Stack, sweep string, in
 	}
 }
 
-// progressLine is the sweep in one line: what is training, how far, and how long it will take.
+// progressLine is the sweep in one line: how long it will take, what is training and how far. A terminal
+// cuts its end off.
 func progressLine(st study.SweepResult) string {
 	line := fmt.Sprintf("%s %d/%d done", st.Status, st.Done, len(st.Experiments))
 	if st.Failed > 0 {
 		line += fmt.Sprintf(", %d failed", st.Failed)
+	}
+	if st.ETASeconds > 0 {
+		line += fmt.Sprintf(" | ETA %s", (time.Duration(st.ETASeconds) * time.Second).Round(time.Second))
 	}
 	for _, r := range st.Experiments {
 		if p := r.Progress; r.Status == study.StatusRunning && p.Total > 0 && p.Step < p.Total {
 			line += fmt.Sprintf(" | %s/%s %s %d/%d loss %s best exact %s", r.Item.Phase, r.Item.ID, p.State, p.Step, p.Total, p.LossText(),
 				p.BestText())
 		}
-	}
-	if st.ETASeconds > 0 {
-		line += fmt.Sprintf(" | ETA %s", (time.Duration(st.ETASeconds) * time.Second).Round(time.Second))
 	}
 	return line
 }

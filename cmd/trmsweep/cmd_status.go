@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,6 +20,7 @@ import (
 
 	"trmsweep/internal/preflight"
 	"trmsweep/internal/study"
+	"trmsweep/internal/terminal"
 	"trmsweep/workflows"
 )
 
@@ -52,12 +53,18 @@ func newStatusCmd(a *app) *cobra.Command {
 		},
 	}
 	addJSON(cmd.Flags(), &asJSON)
-	cmd.Flags().BoolVar(&follow, "follow", false, "print again every 2 seconds until the sweep ends")
+	cmd.Flags().BoolVar(&follow, "follow", false, "show it again every 2 seconds, on a terminal in place, until the sweep ends")
 	return cmd
 }
 
-func showStatus(ctx context.Context, a *app, c client.Client, id string, asJSON, follow bool) error {
-	t := time.NewTicker(2 * time.Second)
+// followEvery is the time between two looks of --follow.
+const followEvery = 2 * time.Second
+
+// showStatus shows the status, with follow until the sweep ends: on a terminal in place.
+func showStatus(ctx context.Context, a *app, c client.Client, id string, asJSON, follow bool) (err error) {
+	screen := terminal.NewScreen(a.stdout, follow && !asJSON)
+	defer func() { err = errors.Join(err, screen.Close()) }()
+	t := time.NewTicker(followEvery)
 	defer t.Stop()
 	for {
 		st, running, err := sweepStatus(ctx, a, c, id)
@@ -67,15 +74,13 @@ func showStatus(ctx context.Context, a *app, c client.Client, id string, asJSON,
 		if asJSON {
 			err = json.NewEncoder(a.stdout).Encode(st)
 		} else {
-			err = writeStatus(a.stdout, st)
+			err = screen.Show(func(width int) []string { return statusLines(st, width) })
 		}
-		if err != nil || !follow || !running {
+		if err == nil && follow && running {
+			err = screen.Wait(ctx, t.C)
+		}
+		if err != nil || !follow || !running || ctx.Err() != nil {
 			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
 		}
 	}
 }
@@ -148,6 +153,16 @@ func live(ctx context.Context, c client.Client, id string, r *study.ExperimentRe
 	}
 }
 
+// preflightLines are the table of checks if one has failed.
+func preflightLines(rows []preflight.Row) []string {
+	var b strings.Builder
+	_ = writePreflight(&b, rows) // a string takes everything
+	if b.Len() == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimRight(b.String(), "\n"), "\n")
+}
+
 // writePreflight prints the table of checks if one has failed.
 func writePreflight(w io.Writer, rows []preflight.Row) error {
 	t := preflight.Table{OK: true}
@@ -157,21 +172,48 @@ func writePreflight(w io.Writer, rows []preflight.Row) error {
 	return t.Write(w)
 }
 
-func writeStatus(w io.Writer, st study.SweepResult) error {
-	fmt.Fprintf(w, "%s: %s, %d of %d done", st.Sweep, st.Status, st.Done, len(st.Experiments))
+// statusLines are what `status` prints of a sweep; width is that of the terminal, 0 = none.
+func statusLines(st study.SweepResult, width int) []string {
+	head := fmt.Sprintf("%s: %s, %d of %d done", st.Sweep, st.Status, st.Done, len(st.Experiments))
 	if st.Failed > 0 {
-		fmt.Fprintf(w, ", %d failed", st.Failed)
+		head += fmt.Sprintf(", %d failed", st.Failed)
 	}
 	if st.Stage != "" {
-		fmt.Fprintf(w, "; now: %s", st.Stage)
+		head += "; now: " + st.Stage
 	}
 	if left := st.TimeLeft(); left != "" {
-		fmt.Fprint(w, "; time left: ", left)
+		head += "; time left: " + left
 	}
-	fmt.Fprintln(w)
-	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(tw, "EXPERIMENT\tPHASE\tSTATUS\tSTEP\tLOSS\tBEST EXACT\tPREEMPTIONS\tETA\tHOST")
+	lines := append([]string{head}, statusTable(st.Experiments).Lines(width)...)
+	for _, n := range st.Notes {
+		lines = append(lines, "note: "+n)
+	}
+	lines = append(lines, preflightLines(st.Preflight)...)
 	for _, r := range st.Experiments {
+		if why := r.Error + r.Reason; why != "" {
+			lines = append(lines, r.Item.ID+": "+why)
+		}
+	}
+	for _, k := range st.Reports {
+		lines = append(lines, "report: "+k)
+	}
+	return lines
+}
+
+// statusTable has a row for each experiment. A narrow terminal shows the name, the status and the time left at least.
+func statusTable(rows []study.ExperimentResult) terminal.Table {
+	t := terminal.Table{Columns: []terminal.Column{
+		{Name: "EXPERIMENT"},
+		{Name: "PHASE", Drop: 2},
+		{Name: "STATUS"},
+		{Name: "STEP", Drop: 6},
+		{Name: "LOSS", Drop: 4},
+		{Name: "BEST EXACT", Drop: 5},
+		{Name: "PREEMPTIONS", Drop: 3},
+		{Name: "ETA"},
+		{Name: "HOST", Drop: 1},
+	}}
+	for _, r := range rows {
 		p := r.Progress
 		left, host := "", ""
 		if r.Status == study.StatusRunning {
@@ -180,25 +222,17 @@ func writeStatus(w io.Writer, st study.SweepResult) error {
 		if p.ETASeconds > 0 {
 			left = (time.Duration(p.ETASeconds) * time.Second).String()
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%d/%d\t%s\t%s\t%d\t%s\t%s\n",
-			r.Item.ID, r.Item.Phase, r.Status, p.Step, r.Item.TotalSteps, p.LossText(), p.BestText(), r.Preemptions, left, host)
+		t.Rows = append(t.Rows, []string{
+			r.Item.ID,
+			r.Item.Phase,
+			r.Status,
+			fmt.Sprintf("%d/%d", p.Step, r.Item.TotalSteps),
+			p.LossText(),
+			p.BestText(),
+			strconv.Itoa(r.Preemptions),
+			left,
+			host,
+		})
 	}
-	if err := tw.Flush(); err != nil {
-		return err
-	}
-	for _, n := range st.Notes {
-		fmt.Fprintln(w, "note:", n)
-	}
-	if err := writePreflight(w, st.Preflight); err != nil {
-		return err
-	}
-	for _, r := range st.Experiments {
-		if why := r.Error + r.Reason; why != "" {
-			fmt.Fprintf(w, "%s: %s\n", r.Item.ID, why)
-		}
-	}
-	for _, k := range st.Reports {
-		fmt.Fprintln(w, "report:", k)
-	}
-	return nil
+	return t
 }

@@ -3,18 +3,16 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"time"
-	"unicode/utf8"
 
-	"golang.org/x/sys/unix"
+	"trmsweep/internal/terminal"
 )
 
 // liveLine shows one changing line: rewritten in place on a terminal, and
 // elsewhere a new line when it changed and the last one is some seconds old.
 type liveLine struct {
 	w     io.Writer
-	width int // of the terminal, 0 = not a terminal
+	width func() int // of the terminal now, 0 = not a terminal
 	last  string
 	at    time.Time
 	now   func() time.Time
@@ -24,27 +22,16 @@ type liveLine struct {
 const plainGap = 5 * time.Second
 
 func newLiveLine(w io.Writer) *liveLine {
-	l := &liveLine{w: w, now: time.Now}
-	if o, ok := w.(*output); ok {
-		w = o.w
-	}
-	if f, ok := w.(*os.File); ok {
-		if ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil {
-			l.width = int(ws.Col)
-		}
-	}
-	return l
+	t := terminal.Of(w)
+	return &liveLine{w: w, width: func() int { return t.Size().Width }, now: time.Now}
 }
 
 // show replaces the line; final keeps it for good.
 func (l *liveLine) show(line string, final bool) {
+	width := l.width()
 	switch {
-	case l.width > 0:
-		shown := line
-		if utf8.RuneCountInString(shown) >= l.width {
-			shown = string([]rune(shown)[:l.width-1])
-		}
-		fmt.Fprintf(l.w, "\r\x1b[K%s", shown)
+	case width > 0:
+		fmt.Fprintf(l.w, "\r\x1b[K%s", terminal.Cut(line, max(width-1, 1))) // a full line would move the cursor to the next one
 		if final {
 			fmt.Fprintln(l.w)
 		}

@@ -149,6 +149,9 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// Unwrap returns the writer behind it, which may be a terminal.
+func (o *output) Unwrap() io.Writer { return o.w }
+
 // failed is the first error of a write, nil if nobody needs to read.
 func (o *output) failed() error {
 	o.mu.Lock()

@@ -163,6 +163,7 @@ var rules = []rule{
 		never: join(gomlx, storage, server),
 		why:   "keeps processes; what they do is theirs",
 	},
+	{pkg: "internal/terminal", deny: ours, never: join(temporal, gomlx, storage), why: "lines and widths, whatever they show"},
 	{
 		pkg:   "internal/endpoint",
 		deny:  ours,
