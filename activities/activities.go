@@ -230,8 +230,8 @@ func (a *Activities) ensureDataset(ctx context.Context, s experiment.Spec, progr
 	}
 	o := dataset.OptionsOf(s)
 	o.Opener = a.Opener
-	_, hash, built, err = dataset.Ensure(ctx, a.Bucket, o, a.CacheDir, func(p dataset.Progress) { progress(p) })
-	return hash, built, err
+	d, err := dataset.Ensure(ctx, a.Bucket, o, a.CacheDir, func(p dataset.Progress) { progress(p) })
+	return d.Hash, d.Built, err
 }
 
 // localDataset is the content hash of the dataset that the spec's file makes now, empty if the source is no file of this host.

@@ -209,11 +209,11 @@ func TestDatasetFromObjectStorage(t *testing.T) {
 		a := &app{stateDir: filepath.Join(dir, host)}
 		o := dataset.OptionsOf(spec)
 		o.Opener = open.Bucket
-		_, hash, built, err := dataset.Ensure(ctx, b, o, a.path("cache"), nil)
-		if err != nil || built != (i == 0) {
-			t.Fatalf("host %s: built %v, %v", host, built, err)
+		d, err := dataset.Ensure(ctx, b, o, a.path("cache"), nil)
+		if err != nil || d.Built != (i == 0) {
+			t.Fatalf("host %s: built %v, %v", host, d.Built, err)
 		}
-		if _, err := os.Stat(a.path("cache", "datasets", hash, "test", "dataset.json")); err != nil {
+		if _, err := os.Stat(a.path("cache", "datasets", d.Hash, "test", "dataset.json")); err != nil {
 			t.Error(err)
 		}
 		if _, err := os.Stat(a.path("cache", "sources")); (err == nil) != (i == 0) {

@@ -73,14 +73,14 @@ func trial(ctx context.Context, a *app, f trainFlags, spec experiment.Spec) (det
 	}
 	o := dataset.OptionsOf(spec)
 	o.Opener = open.Bucket
-	dir, _, _, err := dataset.Ensure(ctx, b, o, cache, nil)
+	data, err := dataset.Ensure(ctx, b, o, cache, nil)
 	if err != nil {
 		return "", fmt.Errorf("dataset: %w", err)
 	}
 	host, _ := os.Hostname()
 	prefix := layout.TrialStore(host, fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano()))
 	defer func() { err = errors.Join(err, removeAll(context.WithoutCancel(ctx), b, prefix)) }()
-	res, err := train.Trial(ctx, train.Options{Spec: spec, Bucket: blob.Prefix(b, prefix), CacheDir: cache, DataDir: dir,
+	res, err := train.Trial(ctx, train.Options{Spec: spec, Bucket: blob.Prefix(b, prefix), CacheDir: cache, DataDir: data.Dir,
 		Backend: f.backend, Threads: f.threads,
 		Patience: time.Minute, Logger: quietLogger()}, trialSteps)
 	if err != nil {

@@ -83,7 +83,7 @@ func currentHead(ctx context.Context, b blob.Bucket) (foundHead, error) {
 		}
 		generation = attr.Generation
 	}
-	h, _, seen, err := rebuild(ctx, b, 0)
+	r, err := rebuild(ctx, b, 0)
 	if err != nil {
 		return foundHead{}, err
 	}
@@ -92,11 +92,12 @@ func currentHead(ctx context.Context, b blob.Bucket) (foundHead, error) {
 	if now, _, err := readHead(ctx, b); err == nil {
 		return foundHead{Head: now}, nil
 	}
+	h = r.Head
 	h.Generation = generation
 	switch {
 	case len(h.Entries) > 0:
 		return foundHead{h, why.Error()}, nil
-	case absent && !seen:
+	case absent && !r.anyObject:
 		return foundHead{Head: h}, nil
 	}
 	return foundHead{}, fmt.Errorf("%w: %w, and no valid manifest was found under ckpt/; "+
@@ -129,7 +130,7 @@ func supported(ctx context.Context, b blob.Bucket, h Head) (foundHead, error) {
 	if !older && !listsNone && !later {
 		return foundHead{Head: h}, nil
 	}
-	found, newest, _, err := rebuild(ctx, b, h.Forgotten)
+	found, err := rebuild(ctx, b, h.Forgotten)
 	if err != nil {
 		return foundHead{}, err
 	}
@@ -141,12 +142,13 @@ func supported(ctx context.Context, b blob.Bucket, h Head) (foundHead, error) {
 	if err == nil && now.Generation != h.Generation { // it has been written meanwhile
 		return foundHead{Head: now}, nil
 	}
-	return corrected(h, found, newest, pruned), nil
+	return corrected(h, found, pruned), nil
 }
 
-// corrected is h as the manifests that were found beside it correct it. newest is the newest of
-// them (nil: none can be read); pruned: some that h lists are gone, as after a later commit.
-func corrected(h, found Head, newest *Manifest, pruned bool) foundHead {
+// corrected is h as the manifests that were found beside it correct it. pruned: some that h
+// lists are gone, as after a later commit.
+func corrected(h Head, found rebuiltHead, pruned bool) foundHead {
+	newest := found.newest
 	listsNone := len(h.Entries) == 0
 	term := h.Term
 	h.Term = max(term, found.Term)
@@ -244,14 +246,14 @@ func manifestOf(key string) (step, term int64, ok bool) {
 	if !isManifest {
 		return 0, 0, false
 	}
-	step, term, _, err := parseID(id)
-	return step, term, err == nil
+	name, err := parseID(id)
+	return name.step, name.term, err == nil
 }
 
 // unlisted are the checkpoints with a valid manifest that h does not list, oldest
 // first, as a reconstruction of HEAD would list them.
 func unlisted(ctx context.Context, b blob.Bucket, h Head) ([]Entry, error) {
-	found, _, _, err := rebuild(ctx, b, h.Forgotten)
+	found, err := rebuild(ctx, b, h.Forgotten)
 	if err != nil {
 		return nil, err
 	}
@@ -260,24 +262,30 @@ func unlisted(ctx context.Context, b blob.Bucket, h Head) ([]Entry, error) {
 	}), nil
 }
 
-// look is currentHead and the newest of its checkpoints whose manifest can be read (nil: there
-// is none). If no manifest that HEAD lists can be read, the entries are those that lie beside it.
-func look(ctx context.Context, b blob.Bucket) (foundHead, *Manifest, Entry, error) {
-	h, err := currentHead(ctx, b)
-	if err != nil {
-		return h, nil, Entry{}, err
+// foundRun is HEAD with the newest of its checkpoints whose manifest can be read.
+type foundRun struct {
+	foundHead
+	newest *Manifest // nil: there is none
+	entry  Entry     // of newest
+}
+
+// look is currentHead and its newest checkpoint. If no manifest that HEAD lists can be read,
+// the entries are those that lie beside it.
+func look(ctx context.Context, b blob.Bucket) (r foundRun, err error) {
+	if r.foundHead, err = currentHead(ctx, b); err != nil {
+		return r, err
 	}
-	m, e, err := newestManifest(ctx, b, h.Entries)
-	if m != nil || err != nil || len(h.Entries) == 0 {
-		return h, m, e, err
+	r.newest, r.entry, err = newestManifest(ctx, b, r.Entries)
+	if r.newest != nil || err != nil || len(r.Entries) == 0 {
+		return r, err
 	}
-	lying, err := unlisted(ctx, b, h.Head)
+	lying, err := unlisted(ctx, b, r.Head)
 	if err != nil || len(lying) == 0 {
-		return h, nil, Entry{}, err
+		return r, err
 	}
-	h.Entries, h.rebuilt = lying, noneWhole
-	m, e, err = newestManifest(ctx, b, lying)
-	return h, m, e, err
+	r.Entries, r.rebuilt = lying, noneWhole
+	r.newest, r.entry, err = newestManifest(ctx, b, lying)
+	return r, err
 }
 
 // noneWhole is why HEAD is rebuilt though it can be read.
@@ -308,8 +316,8 @@ func newestManifest(ctx context.Context, b blob.Bucket, entries []Entry) (*Manif
 // changing nothing: nil if nothing is committed or no manifest can be read. ErrAllBad
 // and ErrFormat as from Acquire.
 func Newest(ctx context.Context, b blob.Bucket) (*Manifest, Entry, error) {
-	_, m, e, err := look(ctx, b)
-	return m, e, err
+	r, err := look(ctx, b)
+	return r.newest, r.entry, err
 }
 
 // ErrTooFast: a run that goes on has deleted every checkpoint while it was read.
@@ -323,7 +331,7 @@ const lookAgain = 10
 // checkpoints, Load starts over. blob.ErrNotExist if there is no such run; choose's errors are Load's.
 func Load(ctx context.Context, b blob.Bucket, choose func(Head) (Entry, error)) (*Checkpoint, error) {
 	for try := 1; ; try++ {
-		h, _, _, err := look(ctx, b)
+		h, err := look(ctx, b)
 		if err != nil {
 			return nil, err
 		}
@@ -350,19 +358,26 @@ func Load(ctx context.Context, b blob.Bucket, choose func(Head) (Entry, error)) 
 	}
 }
 
+// rebuiltHead is a HEAD that was made from manifests.
+type rebuiltHead struct {
+	Head
+	newest    *Manifest // nil: there is none
+	anyObject bool      // there was an object of a checkpoint, whole or not
+}
+
 // rebuild makes a HEAD from the manifests of terms after the given one: the highest valid
-// (term, step), which is newest (nil: there is none), and the commits that it continues. seen
-// reports whether there was any checkpoint object.
-func rebuild(ctx context.Context, b blob.Bucket, after int64) (h Head, newest *Manifest, seen bool, err error) {
+// (term, step), which is the newest, and the commits that it continues.
+func rebuild(ctx context.Context, b blob.Bucket, after int64) (rebuiltHead, error) {
+	var h rebuiltHead
 	found := map[string]Entry{}
 	parents := map[string]string{}
 	var all []Entry
 	var last Entry
 	for attr, err := range b.List(ctx, "ckpt/") {
 		if err != nil {
-			return Head{}, nil, false, fmt.Errorf("list manifests: %w", err)
+			return rebuiltHead{}, fmt.Errorf("list manifests: %w", err)
 		}
-		seen = true
+		h.anyObject = true
 		_, term, ok := manifestOf(attr.Key)
 		h.Term = max(h.Term, term)
 		if !ok || term <= after {
@@ -375,17 +390,17 @@ func rebuild(ctx context.Context, b blob.Bucket, after int64) (h Head, newest *M
 			continue
 		}
 		if err != nil {
-			return Head{}, nil, false, err
+			return rebuiltHead{}, err
 		}
 		e = entryOf(m, attr.Generation, sum)
 		found[e.Manifest], parents[e.Manifest] = e, m.Parent
 		all = append(all, e)
-		if newest == nil || m.after(newest) {
-			newest, last = &m, e
+		if h.newest == nil || m.after(h.newest) {
+			h.newest, last = &m, e
 		}
 	}
-	if newest == nil {
-		return h, nil, seen, nil
+	if h.newest == nil {
+		return h, nil
 	}
 	for key := last.Manifest; key != ""; key = parents[key] {
 		e, ok := found[key]
@@ -397,8 +412,8 @@ func rebuild(ctx context.Context, b blob.Bucket, after int64) (h Head, newest *M
 		h.Entries = append(h.Entries, e)
 	}
 	slices.Reverse(h.Entries)
-	markBest(h.Entries, newest.Meta.BestStep)
-	return h, newest, seen, nil
+	markBest(h.Entries, h.newest.Meta.BestStep)
+	return h, nil
 }
 
 // after reports whether m is a later checkpoint than o; two of one term and step were made by one process, whose clock tells.

@@ -31,15 +31,21 @@ func checkpointID(step, term int64, nonce string) string {
 
 var idPattern = regexp.MustCompile(`^(\d{12,})-(\d{6,})-([0-9a-z]+)$`)
 
+// commitName holds the parts of a commit's name.
+type commitName struct {
+	step, term int64
+	nonce      string
+}
+
 // parseID takes a commit's name apart.
-func parseID(id string) (step, term int64, nonce string, err error) {
+func parseID(id string) (commitName, error) {
 	m := idPattern.FindStringSubmatch(id)
 	if m == nil {
-		return 0, 0, "", fmt.Errorf("%q is not a checkpoint name", id)
+		return commitName{}, fmt.Errorf("%q is not a checkpoint name", id)
 	}
-	step, serr := strconv.ParseInt(m[1], 10, 64)
-	term, eerr := strconv.ParseInt(m[2], 10, 64)
-	return step, term, m[3], errors.Join(serr, eerr)
+	step, stepErr := strconv.ParseInt(m[1], 10, 64)
+	term, termErr := strconv.ParseInt(m[2], 10, 64)
+	return commitName{step, term, m[3]}, errors.Join(stepErr, termErr)
 }
 
 // stateName is the name of a rank's state file.
@@ -108,10 +114,10 @@ func readManifest(ctx context.Context, b blob.Bucket, e Entry) (m Manifest, sum 
 		return m, "", fmt.Errorf("manifest %s has version %d, this program reads up to %d; use a newer one: %w",
 			e.Manifest, m.Format, Format, ErrFormat)
 	}
-	step, term, _, err := parseID(m.Commit)
+	name, err := parseID(m.Commit)
 	asListed := e.Step == m.Step && e.Term == m.Term
 	switch {
-	case m.Format < 1 || err != nil || step != m.Step || term != m.Term || e.Manifest != "ckpt/"+m.Commit+"/"+manifestName:
+	case m.Format < 1 || err != nil || name.step != m.Step || name.term != m.Term || e.Manifest != "ckpt/"+m.Commit+"/"+manifestName:
 		return m, "", badf("manifest %s names itself %q, step %d, term %d", e.Manifest, m.Commit, m.Step, m.Term)
 	case e.SHA256 != "" && !asListed:
 		return m, "", badf("manifest %s is of step %d, term %d, HEAD says step %d, term %d", e.Manifest, m.Step, m.Term, e.Step, e.Term)

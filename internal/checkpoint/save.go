@@ -168,17 +168,18 @@ func (w *Writer) putFiles(ctx context.Context, a *commitTry, t Ticket, s Snapsho
 // putLogs stores what was logged since the last commit.
 func (w *Writer) putLogs(ctx context.Context, a *commitTry, s Snapshot, m *Manifest) (int64, error) {
 	var n int64
-	step, term, nonce, err := parseID(a.id)
+	name, err := parseID(a.id)
 	if err != nil {
 		return 0, err
 	}
+	events := fmt.Sprintf("tb/events.out.tfevents.%012d.%06d-%s", name.step, name.term, name.nonce)
 	for _, l := range []struct {
 		key  string
 		data []byte
 		list *[]Chunk
 	}{
 		{"metrics/" + a.id + ".jsonl", slices.Concat(w.pending.metrics, s.MetricsJSONL), &m.Metrics},
-		{fmt.Sprintf("tb/events.out.tfevents.%012d.%06d-%s", step, term, nonce), slices.Concat(w.pending.tfevents, s.TFEvents), &m.TFEvents},
+		{events, slices.Concat(w.pending.tfevents, s.TFEvents), &m.TFEvents},
 	} {
 		if len(l.data) == 0 {
 			continue

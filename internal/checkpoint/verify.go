@@ -34,7 +34,7 @@ type Verified struct {
 // recorded. It changes nothing. An error means that it could not finish
 // (blob.ErrNotExist: there is no run; ErrAllBad: no HEAD, and none can be rebuilt); damage is in the report.
 func Verify(ctx context.Context, b blob.Bucket) (Report, error) {
-	found, _, _, err := look(ctx, b)
+	found, err := look(ctx, b)
 	if err != nil {
 		return Report{}, fmt.Errorf("verify: %w", err)
 	}

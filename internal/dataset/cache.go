@@ -37,49 +37,53 @@ type fileInfo struct {
 	SHA256 string `json:"sha256"`
 }
 
+// Ensured is a dataset that is in the cache and in the bucket.
+type Ensured struct {
+	Dir   string // the local folder
+	Hash  string
+	Built bool // by this call
+}
+
 // Ensure returns a local folder with the dataset and its hash. It takes the first of these
 // that succeeds: the verified folder in cacheDir, a copy from the bucket's
-// datasets/<hash>/, a new build, which it also stores there. built says whether the dataset
-// was built by this call. Processes that share cacheDir wait for each other. A source that
-// was downloaded once for this bucket is not read again: see record.
-func Ensure(
-	ctx context.Context, bucket blob.Bucket, o Options, cacheDir string, progress func(Progress),
-) (dir, hash string, built bool, err error) {
+// datasets/<hash>/, a new build, which it also stores there. Processes that share cacheDir
+// wait for each other. A source that was downloaded once for this bucket is not read again: see record.
+func Ensure(ctx context.Context, bucket blob.Bucket, o Options, cacheDir string, progress func(Progress)) (Ensured, error) {
 	if progress == nil {
 		progress = func(Progress) {}
 	}
 	o, end, err := o.begin()
 	defer end()
 	if err != nil {
-		return "", "", false, err
+		return Ensured{}, err
 	}
 	if o.CacheDir == "" {
 		o.CacheDir = cacheDir
 	}
 	name, err := o.recordName(ctx)
 	if err != nil {
-		return "", "", false, err
+		return Ensured{}, err
 	}
 	if known, ok := readRecord(ctx, bucket, name); ok {
 		dir, err := obtain(ctx, bucket, known, cacheDir, progress, func(string) error { return blob.ErrNotExist })
 		if !errors.Is(err, blob.ErrNotExist) && !errors.Is(err, blob.ErrCorrupt) {
-			return dir, known, false, err
+			return Ensured{Dir: dir, Hash: known}, err
 		}
 	}
 	src, err := resolve(ctx, o, progress)
 	if err != nil {
-		return "", "", false, err
+		return Ensured{}, err
 	}
-	hash = o.identity(src)
-	dir, err = obtain(ctx, bucket, hash, cacheDir, progress, func(dir string) error {
-		built = true
+	d := Ensured{Hash: o.identity(src)}
+	d.Dir, err = obtain(ctx, bucket, d.Hash, cacheDir, progress, func(dir string) error {
+		d.Built = true
 		_, err := Build(ctx, o, dir, progress)
 		return err
 	})
 	if err != nil {
-		return "", hash, built, err
+		return Ensured{Hash: d.Hash, Built: d.Built}, err
 	}
-	return dir, hash, built, writeRecord(ctx, bucket, name, o.Source, hash)
+	return d, writeRecord(ctx, bucket, name, o.Source, d.Hash)
 }
 
 // LocalHash computes the hash of the dataset that o would make of files of this host,

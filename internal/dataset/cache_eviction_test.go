@@ -26,11 +26,11 @@ func TestEviction(t *testing.T) {
 	for i := range 4 {
 		o := smoke
 		o.Seed = int64(100 + i)
-		dir, _, _, err := Ensure(ctx, b, o, cache, nil)
+		d, err := Ensure(ctx, b, o, cache, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		dirs = append(dirs, dir)
+		dirs = append(dirs, d.Dir)
 	}
 	open, err := Open(dirs[1], "train")
 	if err != nil {
@@ -76,8 +76,8 @@ func TestEviction(t *testing.T) {
 	}
 	o := smoke
 	o.Seed = 101
-	if dir, _, built, err := Ensure(ctx, b, o, cache, nil); err != nil || built || dir != dirs[1] {
-		t.Errorf("the evicted set comes from the bucket: built %v, %v", built, err)
+	if d, err := Ensure(ctx, b, o, cache, nil); err != nil || d.Built || d.Dir != dirs[1] {
+		t.Errorf("the evicted set comes from the bucket: built %v, %v", d.Built, err)
 	}
 }
 

@@ -30,9 +30,9 @@ var errNoHeader = errors.New("no header")
 // known name. Other errors mention known columns only and never quote the file.
 func parseHeader(line []byte) (columns, error) {
 	c := columns{question: -1, answer: -1, rating: -1}
-	rec, _, fault, _ := csvRecord(line, nil)
+	rec := csvRecord(line, nil)
 	known, strange := 0, 0
-	for i, field := range rec {
+	for i, field := range rec.fields {
 		use, ok := columnNames[strings.ToLower(string(bytes.TrimSpace(field)))]
 		if !ok {
 			if strange == 0 {
@@ -50,12 +50,12 @@ func parseHeader(line []byte) (columns, error) {
 		}
 		*at = i
 	}
-	c.n = len(rec)
+	c.n = len(rec.fields)
 	switch {
 	case known == 0:
 		return c, errNoHeader
-	case fault != "":
-		return c, fmt.Errorf("the header cannot be read: %s", fault)
+	case rec.fault != "":
+		return c, fmt.Errorf("the header cannot be read: %s", rec.fault)
 	case strange > 0:
 		return c, fmt.Errorf("column %d of the header has no name that is known here, which are %s", strange, knownColumns())
 	case c.question < 0:
@@ -73,11 +73,17 @@ func knownColumns() string {
 	return strings.Join(names, ", ")
 }
 
+// csvLine is the first record of a text.
+type csvLine struct {
+	fields [][]byte // parts of the text unless quotes had to be removed
+	n      int      // length in the text
+	fault  string   // the message of encoding/csv about it
+	ended  bool     // false if the text ends inside the record
+}
+
 // csvRecord parses the first record of b by the rules of encoding/csv, which has no limit
-// of its own on the length of a record. n is the record's length and fault the message of
-// encoding/csv about it. ended is false if b ends inside the record. Fields are parts of b
-// unless quotes must be removed.
-func csvRecord(b []byte, fields [][]byte) (rec [][]byte, n int, fault string, ended bool) {
+// of its own on the length of a record. It appends the fields to those that are given.
+func csvRecord(b []byte, fields [][]byte) csvLine {
 	rest := b
 	endOfLine := func() int { // index in b
 		if i := bytes.IndexByte(rest, '\n'); i >= 0 {
@@ -85,16 +91,16 @@ func csvRecord(b []byte, fields [][]byte) (rec [][]byte, n int, fault string, en
 		}
 		return len(b)
 	}
-	bad := func(err error) ([][]byte, int, string, bool) {
+	bad := func(err error) csvLine {
 		n := endOfLine()
-		return fields, n, err.Error(), n > 0 && b[n-1] == '\n'
+		return csvLine{fields: fields, n: n, fault: err.Error(), ended: n > 0 && b[n-1] == '\n'}
 	}
 	for {
 		var field []byte
 		if len(rest) > 0 && rest[0] == '"' {
 			var closed bool
 			if field, rest, closed = quoted(rest[1:]); !closed {
-				return fields, len(b), csv.ErrQuote.Error(), false
+				return csvLine{fields: fields, n: len(b), fault: csv.ErrQuote.Error()}
 			}
 			if end := bytes.TrimPrefix(rest, []byte{'\r'}); len(end) == 0 || end[0] == '\n' {
 				rest = end
@@ -118,12 +124,12 @@ func csvRecord(b []byte, fields [][]byte) (rec [][]byte, n int, fault string, en
 		}
 		fields = append(fields, field)
 		if len(rest) == 0 {
-			return fields, len(b), "", false
+			return csvLine{fields: fields, n: len(b)}
 		}
 		last := rest[0] == '\n'
 		rest = rest[1:]
 		if last {
-			return fields, len(b) - len(rest), "", true
+			return csvLine{fields: fields, n: len(b) - len(rest), ended: true}
 		}
 	}
 }

@@ -356,18 +356,18 @@ func TestEnsure(t *testing.T) {
 	ctx := context.Background()
 	b := mem.New(nil)
 	cache := t.TempDir()
-	dir, hash, built, err := Ensure(ctx, b, smoke, cache, nil)
-	if err != nil || !built {
-		t.Fatalf("first: built %v, %v", built, err)
+	first, err := Ensure(ctx, b, smoke, cache, nil)
+	if err != nil || !first.Built {
+		t.Fatalf("first: built %v, %v", first.Built, err)
 	}
-	want := mustHash(t, dir)
-	if h, err := smoke.Hash(ctx); err != nil || h != hash {
-		t.Errorf("Hash is %s (%v), Ensure says %s", h, err, hash)
+	want := mustHash(t, first.Dir)
+	if h, err := smoke.Hash(ctx); err != nil || h != first.Hash {
+		t.Errorf("Hash is %s (%v), Ensure says %s", h, err, first.Hash)
 	}
-	if _, _, built, err := Ensure(ctx, b, smoke, cache, nil); err != nil || built {
-		t.Errorf("second: built %v, %v", built, err)
+	if d, err := Ensure(ctx, b, smoke, cache, nil); err != nil || d.Built {
+		t.Errorf("second: built %v, %v", d.Built, err)
 	}
-	p := filepath.Join(dir, "train", "all__labels.npy")
+	p := filepath.Join(first.Dir, "train", "all__labels.npy")
 	data, err := os.ReadFile(p)
 	if err != nil {
 		t.Fatal(err)
@@ -376,14 +376,14 @@ func TestEnsure(t *testing.T) {
 	if err := os.WriteFile(p, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if dir, _, built, err := Ensure(ctx, b, smoke, cache, nil); err != nil || built || mustHash(t, dir) != want {
-		t.Errorf("corrupt cache: built %v, %v", built, err)
+	if d, err := Ensure(ctx, b, smoke, cache, nil); err != nil || d.Built || mustHash(t, d.Dir) != want {
+		t.Errorf("corrupt cache: built %v, %v", d.Built, err)
 	}
-	if dir, _, built, err := Ensure(ctx, b, smoke, t.TempDir(), nil); err != nil || built || mustHash(t, dir) != want {
-		t.Errorf("another machine: built %v, %v", built, err)
+	if d, err := Ensure(ctx, b, smoke, t.TempDir(), nil); err != nil || d.Built || mustHash(t, d.Dir) != want {
+		t.Errorf("another machine: built %v, %v", d.Built, err)
 	}
-	if dir, _, built, err := Ensure(ctx, mem.New(nil), smoke, t.TempDir(), nil); err != nil || !built || mustHash(t, dir) != want {
-		t.Errorf("another bucket: built %v, %v", built, err)
+	if d, err := Ensure(ctx, mem.New(nil), smoke, t.TempDir(), nil); err != nil || !d.Built || mustHash(t, d.Dir) != want {
+		t.Errorf("another bucket: built %v, %v", d.Built, err)
 	}
 }
 

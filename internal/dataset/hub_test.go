@@ -208,23 +208,23 @@ func TestEnsureNeedsTheHubOnce(t *testing.T) {
 	ctx := context.Background()
 	b := mem.New(nil)
 	o := Options{Source: "hf:o/n", NumAug: 2, Seed: 5}
-	dir, hash, built, err := Ensure(ctx, b, o, t.TempDir(), nil)
-	if err != nil || !built {
-		t.Fatalf("built %v, %v", built, err)
+	first, err := Ensure(ctx, b, o, t.TempDir(), nil)
+	if err != nil || !first.Built {
+		t.Fatalf("built %v, %v", first.Built, err)
 	}
-	want := mustHash(t, dir)
-	sum, err := Provenance(ctx, b, hash)
+	want := mustHash(t, first.Dir)
+	sum, err := Provenance(ctx, b, first.Hash)
 	if err != nil || sum.Revision != hubRevision || sum.Train.Ratings[3] != 1 {
 		t.Errorf("provenance %+v, %v", sum, err)
 	}
 	srv.Close()
 	before := h.asked
-	dir, again, built, err := Ensure(ctx, b, o, t.TempDir(), nil)
-	if err != nil || built || again != hash || mustHash(t, dir) != want || h.asked != before {
-		t.Errorf("another host without network: built %v, hash %s, %v", built, again, err)
+	again, err := Ensure(ctx, b, o, t.TempDir(), nil)
+	if err != nil || again.Built || again.Hash != first.Hash || mustHash(t, again.Dir) != want || h.asked != before {
+		t.Errorf("another host without network: built %v, hash %s, %v", again.Built, again.Hash, err)
 	}
 	o.Seed++
-	if _, _, _, err := Ensure(ctx, b, o, t.TempDir(), nil); err == nil {
+	if _, err := Ensure(ctx, b, o, t.TempDir(), nil); err == nil {
 		t.Error("another dataset came from the record")
 	}
 }

@@ -121,11 +121,12 @@ func TestArrayThatChangesWhileItIsRead(t *testing.T) {
 func TestSameDatasetByTwoNames(t *testing.T) {
 	ctx := context.Background()
 	store, other := mem.New(nil), mem.New(nil)
-	dir, hash, _, err := Ensure(ctx, store, smoke, t.TempDir(), nil)
+	d, err := Ensure(ctx, store, smoke, t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := Load(dir)
+	hash := d.Hash
+	f, err := Load(d.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,11 +29,11 @@ func TestHelper(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 3 {
-			dir, hash, built, err := Ensure(ctx, b, smoke, filepath.Join(arg, "cache"), nil)
+			d, err := Ensure(ctx, b, smoke, filepath.Join(arg, "cache"), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			fmt.Println("built", built, hash, mustHash(t, dir))
+			fmt.Println("built", d.Built, d.Hash, mustHash(t, d.Dir))
 		}
 	case "hang": // in the middle of a split, until killed
 		stage, out, _ := strings.Cut(arg, ":")

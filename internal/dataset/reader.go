@@ -235,39 +235,40 @@ func (d reader) wholeRows(b []byte) int {
 	at := 0
 	var fields [][]byte
 	for at < len(b) {
-		_, n, _, ended := d.record(b[at:], fields[:0])
-		if !ended {
+		rec := d.record(b[at:], fields[:0])
+		if !rec.ended {
 			break
 		}
-		at += n
+		at += rec.n
 	}
 	return at
 }
 
 // record is csvRecord, but returns no fields for a line that is not a row.
-func (d reader) record(b []byte, fields [][]byte) (rec [][]byte, n int, fault string, ended bool) {
-	line, n := b, len(b)
+func (d reader) record(b []byte, fields [][]byte) csvLine {
+	line := b
+	rec := csvLine{n: len(b)}
 	if i := bytes.IndexByte(b, '\n'); i >= 0 {
-		line, n, ended = b[:i], i+1, true
+		line, rec.n, rec.ended = b[:i], i+1, true
 	}
 	line = bytes.TrimSuffix(line, []byte{'\r'})
 	if bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte{'#'}) && d.isComment(line) {
-		return nil, n, "", ended
+		return rec
 	}
 	if bytes.IndexByte(line, '"') >= 0 {
-		rec, n, fault, ended = csvRecord(b, fields)
+		rec = csvRecord(b, fields)
 	} else {
-		rec = fields
+		rec.fields = fields
 		for more := true; more; {
 			var f []byte
 			f, line, more = bytes.Cut(line, comma)
-			rec = append(rec, f)
+			rec.fields = append(rec.fields, f)
 		}
 	}
-	if fault == "" && len(rec) == 1 && len(bytes.TrimSpace(rec[0])) == 0 {
-		rec = nil
+	if rec.fault == "" && len(rec.fields) == 1 && len(bytes.TrimSpace(rec.fields[0])) == 0 {
+		rec.fields = nil
 	}
-	return rec, n, fault, ended
+	return rec
 }
 
 // isComment says whether a line that begins with '#' is a comment. It may also be a row

@@ -48,10 +48,10 @@ func (d reader) check(ctx context.Context, b *block, s *sudoku.Solver) {
 				there, msg = true, p.parseList(line)
 			}
 		} else {
-			var fault string
-			fields, n, fault, _ = d.record(text, fields[:0])
-			if there = fault != "" || len(fields) > 0; there {
-				if msg = fault; msg == "" {
+			rec := d.record(text, fields[:0])
+			fields, n = rec.fields, rec.n
+			if there = rec.fault != "" || len(fields) > 0; there {
+				if msg = rec.fault; msg == "" {
 					msg = d.parseRow(&p, fields)
 				}
 			}

@@ -327,8 +327,9 @@ func TestObjectsAreCachedByContents(t *testing.T) {
 	for _, wantBuilt := range []bool{true, false} {
 		host := o
 		host.CacheDir = ""
-		if dir, _, built, err := Ensure(ctx, store, host, t.TempDir(), nil); err != nil || built != wantBuilt || mustHash(t, dir) != want || gets != 2 {
-			t.Errorf("a host: built %v, fetched %d times, %v", built, gets, err)
+		d, err := Ensure(ctx, store, host, t.TempDir(), nil)
+		if err != nil || d.Built != wantBuilt || mustHash(t, d.Dir) != want || gets != 2 {
+			t.Errorf("a host: built %v, fetched %d times, %v", d.Built, gets, err)
 		}
 	}
 	dir := filepath.Join(o.CacheDir, "sources", "objects")

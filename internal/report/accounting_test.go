@@ -61,12 +61,12 @@ func TestDataTableDescribesTheDatasets(t *testing.T) {
 	}
 	var entries []report.Entry
 	for i, o := range []dataset.Options{{Source: "generate:nearly-solved", Count: 2, TestCount: 2, Seed: 1}, {Source: list, TestSource: list}} {
-		_, hash, _, err := dataset.Ensure(ctx, b, o, dir, nil)
+		d, err := dataset.Ensure(ctx, b, o, dir, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r := result(specs[i], []bool{true})
-		r.DatasetHash = hash
+		r.DatasetHash = d.Hash
 		entries = append(entries, report.Entry{Spec: specs[i], Result: r})
 	}
 	if _, err := report.Write(ctx, b, "x", entries); err != nil {

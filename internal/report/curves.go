@@ -103,8 +103,8 @@ func curvePanels(rows []Row, x, y string, points bool, read curve) []*panel {
 
 // faint returns a transparent version of c for lines in the background.
 func faint(c color.Color) color.Color {
-	r, g, b, _ := c.RGBA()
-	return color.NRGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), 56}
+	opaque := color.RGBAModel.Convert(c).(color.RGBA)
+	return color.NRGBA{opaque.R, opaque.G, opaque.B, 56}
 }
 
 // period returns the length of the smoothing window in steps: about a twentieth of the

@@ -21,13 +21,17 @@ func TestDatasetsOfResults(t *testing.T) {
 	solved := []bool{true, false, true}
 	csv := t.TempDir()
 	var results []protocol.RunResult
-	for i, o := range []dataset.Options{{Source: "generate", Count: 4, TestCount: 3, Seed: 1}, {Source: "generate", Count: 4, TestCount: 3, Seed: 1, NumAug: 2}, {Source: "generate", Count: 4, TestCount: 3, Seed: 2}} {
-		_, hash, _, err := dataset.Ensure(ctx, b, o, csv, nil)
+	for i, o := range []dataset.Options{
+		{Source: "generate", Count: 4, TestCount: 3, Seed: 1},
+		{Source: "generate", Count: 4, TestCount: 3, Seed: 1, NumAug: 2},
+		{Source: "generate", Count: 4, TestCount: 3, Seed: 2},
+	} {
+		d, err := dataset.Ensure(ctx, b, o, csv, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r := result(specs[i], solved)
-		r.DatasetHash = hash
+		r.DatasetHash = d.Hash
 		results = append(results, *r)
 	}
 	sets, err := report.ReadDatasets(ctx, b, results...)

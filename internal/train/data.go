@@ -33,12 +33,12 @@ func (r *run) openData(ctx context.Context) error {
 	}
 	opts := dataset.OptionsOf(r.spec)
 	opts.Opener = r.o.Opener
-	dir, hash, _, err := dataset.Ensure(ctx, r.bucket, opts, r.o.CacheDir, nil)
+	d, err := dataset.Ensure(ctx, r.bucket, opts, r.o.CacheDir, nil)
 	if err != nil {
 		return fmt.Errorf("dataset of %s: %w", r.spec.Name, err)
 	}
-	r.meta.DatasetHash = hash
-	return r.openSplits(dir, inCache(dir))
+	r.meta.DatasetHash = d.Hash
+	return r.openSplits(d.Dir, inCache(d.Dir))
 }
 
 // openDataOf is openData for a run of the store, whose source is not needed.
@@ -102,6 +102,6 @@ func findData(ctx context.Context, bucket blob.Bucket, dataDir, cacheDir string,
 	if hash, err = opts.Hash(ctx); err != nil || hash != want {
 		return nil, hash, err
 	}
-	dir, hash, _, err = dataset.Ensure(ctx, readOnly{bucket}, opts, cacheDir, nil)
-	return inCache(dir), hash, err
+	d, err := dataset.Ensure(ctx, readOnly{bucket}, opts, cacheDir, nil)
+	return inCache(d.Dir), d.Hash, err
 }
