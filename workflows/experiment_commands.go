@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -37,15 +38,23 @@ func (x *experimentState) handlers(ctx workflow.Context) error {
 	return nil
 }
 
-// handleCommands obeys the commands that the sweep sends.
+// handleCommands obeys the commands that the sweep, or a user of the Web UI, sends. The page says why one was refused.
 func (x *experimentState) handleCommands(ctx workflow.Context) {
 	ch := workflow.GetSignalChannel(ctx, SignalControl)
 	for {
-		var c study.Command
-		ch.Receive(ctx, &c)
-		if c.Validate() == nil && c.ForExperiment(x.res, x.paused) == nil {
-			x.obey(c)
+		var raw json.RawMessage
+		ch.Receive(ctx, &raw)
+		c, err := study.DecodeCommand(raw)
+		if err == nil {
+			err = c.ForExperiment(x.res, x.paused)
 		}
+		if err != nil {
+			x.refused = fmt.Sprintf("the signal %s %s was refused: %s", SignalControl, raw, err)
+			x.publish(ctx)
+			continue
+		}
+		x.refused = ""
+		x.obey(c)
 	}
 }
 

@@ -42,6 +42,9 @@ func (x *experimentState) publish(ctx workflow.Context) {
 	if r.Error != "" {
 		page += "\n" + r.Error + "\n"
 	}
+	if x.refused != "" {
+		page += "\n" + x.refused + "\n"
+	}
 	workflow.SetCurrentDetails(ctx, page)
 	x.sendRow(ctx)
 }

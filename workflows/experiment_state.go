@@ -60,6 +60,7 @@ type experimentState struct {
 
 	command string // the last command that ends an attempt or a wait and is not obeyed yet: skip, stop or retry
 	paused  bool
+	refused string // why the last signal with a command changed nothing
 
 	attempt     *attempt  // the one that is asked for or runs; nil between attempts
 	lastAttempt time.Time // when the last attempt that has ended began, by the clock of its host

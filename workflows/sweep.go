@@ -103,7 +103,7 @@ func (s *sweepState) run(ctx workflow.Context, name string) error {
 		}
 		s.enterStage(ctx, "report")
 		s.report(ctx, "all phases", true)
-		if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
+		if err := workflow.Await(ctx, func() bool { return s.handled(ctx) }); err != nil {
 			return nil
 		}
 		addedMeanwhile := len(s.deferred) > 0 || len(s.pending()) > 0

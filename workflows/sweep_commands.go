@@ -30,7 +30,49 @@ func (s *sweepState) handlers(ctx workflow.Context) error {
 		return err
 	}
 	workflow.Go(ctx, s.handleRows)
+	workflow.Go(ctx, s.handleSignals)
 	return nil
+}
+
+// handleSignals obeys commands that come as signals, which is all that the Web UI can send. They do what updates do. Nobody
+// waits for an answer: the sweep's notes say why a command was refused.
+func (s *sweepState) handleSignals(ctx workflow.Context) {
+	ch := workflow.GetSignalChannel(ctx, SignalControl)
+	for {
+		var raw json.RawMessage
+		ch.Receive(ctx, &raw)
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			if workflow.Await(ctx, func() bool { return len(s.rows) > 0 }) != nil {
+				return // cancelled while it planned
+			}
+			s.signals++
+			defer func() { s.signals-- }()
+			if err := s.obeySignal(ctx, raw); err != nil {
+				s.note(fmt.Sprintf("the signal %s %s was refused: %s", SignalControl, raw, rootMessage(err)))
+				s.show(ctx)
+			}
+		})
+	}
+}
+
+func (s *sweepState) obeySignal(ctx workflow.Context, raw json.RawMessage) error {
+	if err := s.validate(raw); err != nil {
+		return err
+	}
+	c, err := study.DecodeCommand(raw)
+	if err != nil {
+		return err
+	}
+	reached, err := s.obey(ctx, c)
+	if err == nil && len(reached) == 0 {
+		err = fmt.Errorf("no experiment is where %s changes anything", c.Action)
+	}
+	return err
+}
+
+// handled says whether no command is being obeyed.
+func (s *sweepState) handled(ctx workflow.Context) bool {
+	return s.signals == 0 && workflow.AllHandlersFinished(ctx)
 }
 
 // handleRows takes in the rows that experiments and phases send.

@@ -174,7 +174,7 @@ func (s *sweepState) runPhase(ctx workflow.Context, id string, in PhaseInput, ro
 // continueAsNew goes on with a new history once nothing is running: an update that
 // is still answered may start something, or end the sweep.
 func (s *sweepState) continueAsNew(ctx workflow.Context) error {
-	idle := func() bool { return workflow.AllHandlersFinished(ctx) && s.open == s.extending() }
+	idle := func() bool { return s.handled(ctx) && s.open == s.extending() }
 	if err := workflow.Await(ctx, idle); err != nil || s.closed {
 		return err
 	}
