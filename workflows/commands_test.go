@@ -261,8 +261,20 @@ func TestPriorityOfWhatWaits(t *testing.T) {
 }
 
 // A pause that is taken back while the attempt still saves is no failure: it counts
-// towards no limit and nothing is waited for.
+// towards no limit and nothing is waited for. An attempt that no host had taken is none.
 func TestResumedWhileSaving(t *testing.T) {
+	for name, c := range map[string]struct {
+		began    bool
+		attempts int
+	}{
+		"attempts that train": {true, workflows.MaxFailures + 2},
+		"attempts that wait":  {false, 1},
+	} {
+		t.Run(name, func(t *testing.T) { resumeWhileSaving(t, c.began, c.attempts) })
+	}
+}
+
+func resumeWhileSaving(t *testing.T, began bool, attempts int) {
 	w := newWorld()
 	env := w.env(t)
 	takeTime(env, planned(t, w, "e1_1_baseline"), func(study.Item) time.Duration { return time.Hour },
@@ -276,6 +288,9 @@ func TestResumedWhileSaving(t *testing.T) {
 			return done(in), nil
 		})
 	for i := range workflows.MaxFailures + 1 {
+		if began {
+			sendProgress(env, time.Duration(i)*time.Hour+30*time.Second, "default-test-workflow-id", study.Progress{Step: 5})
+		}
 		env.RegisterDelayedCallback(func() {
 			for _, action := range []string{study.ActionPause, study.ActionResume} {
 				send(t, env, study.Command{Action: action})
@@ -289,7 +304,7 @@ func TestResumedWhileSaving(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := r
-	want.Failures, want.WithoutCommit, want.Status, want.Attempts = 0, 0, study.StatusDone, workflows.MaxFailures+2
+	want.Failures, want.WithoutCommit, want.Status, want.Attempts = 0, 0, study.StatusDone, attempts
 	if diff := cmp.Diff(want, r); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
 	}

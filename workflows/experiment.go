@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"trmsweep/activities"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/study"
 )
 
@@ -116,9 +117,6 @@ func (x *experimentState) train(ctx workflow.Context) error {
 			return ctx.Err()
 		}
 		if a.requeue {
-			if !a.began {
-				x.res.Attempts--
-			}
 			continue
 		}
 		endedByCommand := a.cancelled && temporal.IsCanceledError(err) // even if it was taken back since: a pause, resumed while it saved
@@ -163,7 +161,7 @@ func (x *experimentState) reuse(ctx workflow.Context) (bool, error) {
 func (x *experimentState) awaitResume(ctx workflow.Context) error {
 	if x.paused {
 		x.res.Status = study.StatusPaused
-		x.publish(ctx)
+		x.holdUp(ctx, protocol.HoldupPaused, "")
 	}
 	if err := workflow.Await(ctx, func() bool { return !x.paused }); err != nil {
 		x.res.Status = study.StatusStopped

@@ -8,38 +8,44 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"trmsweep/activities"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/study"
 )
 
 // runAttempt is one training activity from the queue to its end, with its accounting.
 func (x *experimentState) runAttempt(ctx workflow.Context) (*attempt, error) {
-	x.res.Attempts++
 	x.res.Status = study.StatusQueued
-	x.publish(ctx)
-	summary := fmt.Sprintf("%s, attempt %d from step %d of %d", x.in.Item.ID, x.res.Attempts, x.res.CommittedStep, x.in.Item.TotalSteps)
+	x.holdUp(ctx, protocol.HoldupNoSlot, "")
+	number := x.res.Attempts + 1
+	summary := fmt.Sprintf("%s, attempt %d from step %d of %d", x.in.Item.ID, number, x.res.CommittedStep, x.in.Item.TotalSteps)
 	actx, cancel := workflow.WithCancel(trainActivity(ctx, x.in.Timeouts.Heartbeat, x.in.Priority, summary))
-	a := &attempt{cancel: cancel}
+	a := &attempt{cancel: cancel, number: number}
 	x.attempt = a
 	asked := workflow.Now(ctx)
-	in := activities.TrainInput{Item: *x.in.Item, Attempt: x.res.Attempts, Forget: x.res.ToForget}
+	in := activities.TrainInput{Item: *x.in.Item, Attempt: number, Forget: x.res.ToForget}
 	var out activities.TrainResult
 	err := workflow.ExecuteActivity(actx, acts.Train, in).Get(ctx, &out)
 	x.attempt = nil
+	x.res.Holdup = protocol.Holdup{}
 	p := out.Progress
 	if err != nil {
 		p = progressOf(err)
 	} else {
 		x.res.StateSHA256 = out.StateSHA256
 	}
-	a.began = !p.StartedAt.IsZero()
+	saysWhenItBegan := !p.StartedAt.IsZero()
+	if saysWhenItBegan || !temporal.IsCanceledError(err) { // a cancelled one without progress was never taken by a host
+		x.res.Attempts = number
+	}
 	x.lastAttempt = x.res.Progress.StartedAt
-	if a.began {
+	if saysWhenItBegan {
 		x.lastAttempt = p.StartedAt
 	}
 	x.res.ToForget = x.res.ToForget && !p.Forgotten && err != nil
 	if p.Step > 0 || p.CommittedStep > 0 {
 		x.res.Progress = p
 	}
+	x.res.Progress.Holdup = protocol.Holdup{} // its process has ended
 	x.res.CommittedStep = max(x.res.CommittedStep, p.CommittedStep)
 	x.res.Account(p, asked, workflow.Now(ctx), err == nil)
 	return a, err

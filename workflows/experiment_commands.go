@@ -6,6 +6,7 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/study"
 )
 
@@ -69,6 +70,10 @@ func (x *experimentState) handleProgress(ctx workflow.Context) {
 			continue
 		}
 		x.res.Progress = p
+		x.res.Holdup = protocol.Holdup{} // p says what holds the attempt up
+		if x.attempt != nil {
+			x.res.Attempts = x.attempt.number
+		}
 		if x.res.Status == study.StatusQueued {
 			x.res.Status = study.StatusRunning
 		}

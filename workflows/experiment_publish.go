@@ -6,6 +6,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"trmsweep/internal/metrics"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/study"
 )
 
@@ -13,11 +14,19 @@ import (
 // tenth, so that thousands of preemptions fit into its history.
 const fewAttempts = 20
 
+// holdUp shows what the experiment waits for from now on: a kind of protocol.Holdup, and what there is to
+// say beside it. It lasts until the next attempt, whose progress says the rest, or the next hold-up.
+func (x *experimentState) holdUp(ctx workflow.Context, kind, detail string) {
+	x.res.Holdup = protocol.Holdup{Kind: kind, Since: workflow.Now(ctx), Detail: detail}
+	x.publish(ctx)
+}
+
 // publish shows the experiment's state: search attributes, metrics, the page in the Web UI and the sweep's row.
 func (x *experimentState) publish(ctx workflow.Context) {
 	r := &x.res
 	now := searchAttributes{
 		status:      r.Status,
+		holdup:      r.HeldUp().Kind,
 		step:        r.Progress.Step,
 		preemptions: int64(r.Preemptions),
 		best:        r.Progress.BestExactAccuracy,
@@ -38,7 +47,11 @@ func (x *experimentState) publish(ctx workflow.Context) {
 			Preemptions: r.Preemptions,
 		}.Publish(workflow.GetMetricsHandler(ctx))
 	}
-	page := study.Table([]study.ExperimentResult{*r})
+	rows := []study.ExperimentResult{*r}
+	page := study.Table(rows)
+	for _, line := range study.Holdups(rows) {
+		page += "\n" + line + "\n"
+	}
 	if r.Error != "" {
 		page += "\n" + r.Error + "\n"
 	}
@@ -55,7 +68,7 @@ func (x *experimentState) sendRow(ctx workflow.Context) {
 	if x.in.Sweep == "" {
 		return
 	}
-	state := fmt.Sprint(r.Status, r.Attempts)
+	state := fmt.Sprint(r.Status, r.Attempts, r.HeldUp().Kind)
 	betweenAttempts := r.Status == study.StatusQueued || r.Status == study.StatusRunning
 	if r.Attempts > fewAttempts && betweenAttempts {
 		if r.Status == study.StatusQueued {

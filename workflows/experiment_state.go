@@ -74,7 +74,7 @@ type attempt struct {
 	cancel    workflow.CancelFunc
 	cancelled bool // by a command; it saves and ends
 	requeue   bool // it was cancelled only to get another place in the hosts' queue
-	began     bool // a host has taken it
+	number    int  // from 1, of those that a host has taken
 }
 
 // hasCommand says whether the user wants something that the loop over attempts must answer.

@@ -15,6 +15,7 @@ var (
 	attrPhase       = temporal.NewSearchAttributeKeyKeyword(queues.AttrPhase)
 	attrExperiment  = temporal.NewSearchAttributeKeyKeyword(queues.AttrExperiment)
 	attrStatus      = temporal.NewSearchAttributeKeyKeyword(queues.AttrStatus)
+	attrHoldup      = temporal.NewSearchAttributeKeyKeyword(queues.AttrHoldup)
 	attrStep        = temporal.NewSearchAttributeKeyInt64(queues.AttrStep)
 	attrPreemptions = temporal.NewSearchAttributeKeyInt64(queues.AttrPreemptions)
 	attrBest        = temporal.NewSearchAttributeKeyFloat64(queues.AttrBest)
@@ -24,6 +25,7 @@ var (
 // searchAttributes are those that change while a sweep or an experiment runs.
 type searchAttributes struct {
 	status      string
+	holdup      string
 	step        int64
 	preemptions int64
 	best        float64
@@ -39,6 +41,7 @@ func (a *searchAttributes) update(ctx workflow.Context, now searchAttributes, fi
 	*a = now
 	upsertSearchAttributes(ctx, append(fixed,
 		attrStatus.ValueSet(now.status),
+		attrHoldup.ValueSet(now.holdup),
 		attrStep.ValueSet(now.step),
 		attrPreemptions.ValueSet(now.preemptions),
 		attrBest.ValueSet(now.best),

@@ -12,7 +12,7 @@ func (s *sweepState) show(ctx workflow.Context) {
 	res := s.result()
 	s.head.Hosts = res.Hosts // a maximum over time
 	workflow.SetCurrentDetails(ctx, res.Markdown())
-	now := searchAttributes{status: res.Status, goodput: res.Goodput.Share(res.WallSeconds)}
+	now := searchAttributes{status: res.Status, holdup: res.HeldUp().Kind, goodput: res.Goodput.Share(res.WallSeconds)}
 	for _, r := range res.Experiments {
 		now.best = max(now.best, r.Progress.BestExactAccuracy)
 		if r.Item.SameAs == "" {

@@ -30,7 +30,7 @@ func defaultAttributes() attributeList {
 		double  = enumspb.INDEXED_VALUE_TYPE_DOUBLE
 	)
 	return attributeList{
-		{"TrmSweep", keyword}, {"TrmPhase", keyword}, {"TrmExperiment", keyword}, {"TrmStatus", keyword},
+		{"TrmSweep", keyword}, {"TrmPhase", keyword}, {"TrmExperiment", keyword}, {"TrmStatus", keyword}, {"TrmHoldup", keyword},
 		{"TrmStep", integer}, {"TrmPreemptions", integer},
 		{"TrmBestExactAccuracy", double}, {"TrmGoodput", double},
 	}

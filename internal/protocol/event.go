@@ -55,6 +55,7 @@ type Event struct {
 	Seconds float64 `json:"seconds,omitempty"`
 	Bytes   int64   `json:"bytes,omitempty"`
 	Message string  `json:"message,omitempty"`
+	Holdup  Holdup  `json:"holdup,omitzero"` // of EventProgress: what keeps the process from going on now
 
 	ExitCode int `json:"exit_code,omitempty"` // of EventError
 

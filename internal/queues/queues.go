@@ -20,6 +20,7 @@ const (
 	AttrPhase       = "TrmPhase"             // Keyword
 	AttrExperiment  = "TrmExperiment"        // Keyword
 	AttrStatus      = "TrmStatus"            // Keyword
+	AttrHoldup      = "TrmHoldup"            // Keyword: what keeps an experiment from going on, a kind of protocol.Holdup; empty: nothing
 	AttrStep        = "TrmStep"              // Int
 	AttrPreemptions = "TrmPreemptions"       // Int
 	AttrBest        = "TrmBestExactAccuracy" // Double, fraction
@@ -29,6 +30,6 @@ const (
 // SearchAttributes are the types under which a namespace must know them:
 // devstack and docker-compose.yml register the same.
 var SearchAttributes = map[string]string{
-	AttrSweep: "Keyword", AttrPhase: "Keyword", AttrExperiment: "Keyword", AttrStatus: "Keyword",
+	AttrSweep: "Keyword", AttrPhase: "Keyword", AttrExperiment: "Keyword", AttrStatus: "Keyword", AttrHoldup: "Keyword",
 	AttrStep: "Int", AttrPreemptions: "Int", AttrBest: "Double", AttrGoodput: "Double",
 }

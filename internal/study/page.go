@@ -30,6 +30,9 @@ func (s *SweepResult) Markdown() string {
 	if t.Add(s.Preflight...); !t.OK {
 		b.WriteString("\n\nPreflight:\n\n" + t.Markdown())
 	}
+	for _, line := range Holdups(s.Experiments) {
+		b.WriteString("\n- held up: " + line)
+	}
 	for _, n := range s.Notes {
 		b.WriteString("\n- note: " + n)
 	}
@@ -50,8 +53,8 @@ func Table(rows []ExperimentResult) string {
 			fmt.Fprintf(&b, "\n%d more: `trmsweep status`\n", len(rows)-i)
 			break
 		}
-		fmt.Fprintf(&b, "| %s | %s | %d/%d | %s | %s | %d | %s |\n", r.Item.ID, r.Status, r.Progress.Step, r.Item.TotalSteps,
-			r.Progress.LossText(), r.Progress.BestText(), r.Preemptions, eta(r.Progress.ETASeconds))
+		fmt.Fprintf(&b, "| %s | %s | %d/%d | %s | %s | %d | %s |\n", r.Item.ID, r.StatusText(), r.Progress.Step, r.Item.TotalSteps,
+			r.Progress.LossText(), r.Progress.BestText(), r.Preemptions, r.TimeLeft())
 	}
 	return b.String()
 }

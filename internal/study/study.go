@@ -135,6 +135,7 @@ type Progress struct {
 	StartedAt         time.Time        `json:"started_at"`
 	Host              string           `json:"host"`
 	Note              string           `json:"note,omitempty"`      // storage trouble and notices
+	Holdup            protocol.Holdup  `json:"holdup,omitzero"`     // what keeps the attempt from going on
 	Forgotten         bool             `json:"forgotten,omitempty"` // this attempt has emptied the run before it began
 }
 
@@ -186,6 +187,7 @@ type ExperimentResult struct {
 	Reused        bool             `json:"reused,omitempty"`    // was finished before
 	ToForget      bool             `json:"to_forget,omitempty"` // forced, and what the store has of the run is still the old one's
 	Progress      Progress         `json:"progress"`
+	Holdup        protocol.Holdup  `json:"holdup,omitzero"` // what keeps it from going on, beside what the running attempt says; read HeldUp
 	StateSHA256   string           `json:"state_sha256,omitempty"`
 	Goodput       protocol.Goodput `json:"goodput,omitempty"` // seconds in each bucket; they add up to WallSeconds
 	WallSeconds   float64          `json:"wall_seconds"`      // of the slot, from asking for it

@@ -1,0 +1,82 @@
+package protocol
+
+import (
+	"fmt"
+	"time"
+)
+
+// Kinds of a hold-up. They are values of the search attribute TrmHoldup too.
+const (
+	HoldupNoWorker       = "no-worker"       // nobody takes the task: no worker polls the queue
+	HoldupNoSlot         = "no-slot"         // every slot that may be used is taken
+	HoldupBackoff        = "backoff"         // an attempt has failed, the next one waits a while
+	HoldupOtherRun       = "other-run"       // another experiment trains the same run, or the one to go on from
+	HoldupFenced         = "fenced"          // another attempt has taken the run
+	HoldupPaused         = "paused"          // by a command
+	HoldupActivityPaused = "activity-paused" // the Train activity, in the Web UI or by `temporal activity pause`
+	HoldupDiskFull       = "disk-full"       // the store or the host's disk has no room
+	HoldupStorageAway    = "storage-away"    // the store does not answer
+	HoldupDeviceBusy     = "device-busy"     // another process holds the device
+)
+
+// holdups says of each kind what the user sees and what there is to do.
+var holdups = map[string]struct{ what, advice string }{
+	HoldupNoWorker:       {"no worker listens", "start `trmsweep worker` against the same server and namespace"},
+	HoldupNoSlot:         {"waits for a free slot", ""},
+	HoldupBackoff:        {"waits after an attempt that failed", ""},
+	HoldupOtherRun:       {"waits for another run", ""},
+	HoldupFenced:         {"another attempt has taken the run", ""},
+	HoldupPaused:         {"paused by a command", "`trmsweep resume` lets it go on"},
+	HoldupActivityPaused: {"its activity is paused in Temporal", "unpause it in the Web UI's activity menu, or `trmsweep pause` and `resume` it"},
+	HoldupDiskFull:       {"no space left", "free some, and it goes on by itself"},
+	HoldupStorageAway:    {"the store does not answer", "it goes on by itself when the store is back"},
+	HoldupDeviceBusy:     {"another process holds the device", "stop that process, or wait for its end"},
+}
+
+// Holdup is what keeps a run from going on. The zero value is: nothing.
+type Holdup struct {
+	Kind   string    `json:"kind"`             // one of the constants
+	Since  time.Time `json:"since,omitzero"`   // by the clock of whoever noticed it
+	Where  string    `json:"where,omitempty"`  // the host, if it is about one
+	Detail string    `json:"detail,omitempty"` // what is known beyond the kind, as the error of the store
+}
+
+// None says whether nothing holds the run up.
+func (h Holdup) None() bool { return h.Kind == "" }
+
+// Passes says whether the hold-up ends by itself as the study goes on, so that a forecast may count on it.
+func (h Holdup) Passes() bool {
+	switch h.Kind {
+	case "", HoldupNoSlot, HoldupBackoff, HoldupOtherRun:
+		return true
+	}
+	return false
+}
+
+// Same says whether two hold-ups are one that lasts, perhaps with other words.
+func (h Holdup) Same(other Holdup) bool { return h.Kind == other.Kind && h.Where == other.Where }
+
+// String is the hold-up in a sentence for people: what it is, where, since when and what to do.
+func (h Holdup) String() string {
+	if h.None() {
+		return ""
+	}
+	words, known := holdups[h.Kind]
+	if !known { // of a newer version
+		words.what = h.Kind
+	}
+	text := words.what
+	if h.Where != "" {
+		text += " on " + h.Where
+	}
+	if !h.Since.IsZero() {
+		text += h.Since.UTC().Format(" since Jan 2 15:04 UTC")
+	}
+	if h.Detail != "" {
+		text += fmt.Sprintf(": %.300s", h.Detail)
+	}
+	if words.advice != "" {
+		text += "; " + words.advice
+	}
+	return text
+}

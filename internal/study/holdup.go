@@ -1,0 +1,104 @@
+package study
+
+import (
+	"fmt"
+	"strings"
+
+	"trmsweep/internal/protocol"
+)
+
+// HeldUp is what keeps the experiment from going on, as far as whoever has the row knows: the
+// running attempt knows of its own hold-up, everybody else fills in Holdup. One that is over
+// is not held up.
+func (r *ExperimentResult) HeldUp() protocol.Holdup {
+	switch {
+	case Over(r.Status):
+		return protocol.Holdup{}
+	case !r.Holdup.None():
+		return r.Holdup
+	case r.Status == StatusRunning:
+		return r.Progress.Holdup
+	}
+	return protocol.Holdup{}
+}
+
+// HeldUp is what keeps the whole sweep from going on: the hold-up of its first experiment that
+// has one, while none trains.
+func (s *SweepResult) HeldUp() protocol.Holdup {
+	var first protocol.Holdup
+	for i := range s.Experiments {
+		r := &s.Experiments[i]
+		held := r.HeldUp()
+		if r.Status == StatusRunning && held.None() {
+			return protocol.Holdup{}
+		}
+		if first.None() {
+			first = held
+		}
+	}
+	return first
+}
+
+// StatusText is the status for people, with the kind of what holds the experiment up.
+func (r *ExperimentResult) StatusText() string {
+	held := r.HeldUp()
+	if held.None() || held.Kind == r.Status {
+		return r.Status
+	}
+	return r.Status + " (" + held.Kind + ")"
+}
+
+// TimeLeft is how long a running attempt expects to take, for people. It is empty if that is unknown:
+// one that is held up does not know.
+func (r *ExperimentResult) TimeLeft() string {
+	if Over(r.Status) || !r.HeldUp().None() {
+		return ""
+	}
+	return eta(r.Progress.ETASeconds)
+}
+
+// Holdups says in sentences what keeps experiments from going on: one for all that are held up by
+// the same. That an experiment waits for its turn needs no sentence: its status says it.
+func Holdups(rows []ExperimentResult) []string {
+	type cause struct {
+		held  protocol.Holdup // since the earliest
+		names []string
+	}
+	var causes []*cause
+	for i := range rows {
+		r := &rows[i]
+		held := r.HeldUp()
+		itsTurn := held.Kind == protocol.HoldupNoSlot && held.Detail == ""
+		if held.None() || itsTurn || r.Item.SameAs != "" {
+			continue
+		}
+		var c *cause
+		for _, known := range causes {
+			if known.held.Same(held) && known.held.Detail == held.Detail {
+				c = known
+			}
+		}
+		if c == nil {
+			c = &cause{held: held}
+			causes = append(causes, c)
+		}
+		if held.Since.Before(c.held.Since) {
+			c.held.Since = held.Since
+		}
+		c.names = append(c.names, r.Item.ID)
+	}
+	var lines []string
+	for _, c := range causes {
+		lines = append(lines, someOf(c.names)+": "+c.held.String())
+	}
+	return lines
+}
+
+// someOf lists names, at most three of them.
+func someOf(names []string) string {
+	const most = 3
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
