@@ -120,10 +120,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fault, at := p.draw(r)
 	switch fault {
 	case Unavailable:
-		http.Error(w, "injected", http.StatusServiceUnavailable)
+		refuse(w, r, http.StatusServiceUnavailable)
 		return
 	case TooMany:
-		http.Error(w, "injected", http.StatusTooManyRequests)
+		refuse(w, r, http.StatusTooManyRequests)
 		return
 	case Hang:
 		select {
@@ -142,6 +142,13 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.Body = &slow{r.Body, p.o.SlowPause}
 	}
 	p.proxy.ServeHTTP(&answer{ResponseWriter: w, fault: fault, at: at, pause: p.o.SlowPause}, r)
+}
+
+// refuse answers with a status. It reads the body first: a client that still sends when the connection is closed may
+// see a broken connection instead of the answer, which is another fault.
+func refuse(w http.ResponseWriter, r *http.Request, status int) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	http.Error(w, "injected", status)
 }
 
 type discard struct{ header http.Header }
