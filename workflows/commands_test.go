@@ -304,7 +304,10 @@ func resumeWhileSaving(t *testing.T, began bool, attempts int) {
 		t.Fatal(err)
 	}
 	want := r
-	want.Failures, want.WithoutCommit, want.Status, want.Attempts = 0, 0, study.StatusDone, attempts
+	want.Failures = 0
+	want.WithoutCommit = 0
+	want.Status = study.StatusDone
+	want.Attempts = attempts
 	if diff := cmp.Diff(want, r); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
 	}

@@ -34,7 +34,10 @@ func TestPlanJSON(t *testing.T) {
 		t.Fatalf("%d rows, want 18", len(rows))
 	}
 	want := rows[0]
-	want.Experiment, want.Params, want.TotalSteps, want.SameAs = "e1_1_baseline", 5_028_866, 195_312, nil
+	want.Experiment = "e1_1_baseline"
+	want.Params = 5_028_866
+	want.TotalSteps = 195_312
+	want.SameAs = nil
 	if diff := cmp.Diff(want, rows[0]); diff != "" {
 		t.Errorf("first row (-want +got):\n%s", diff)
 	}

@@ -183,7 +183,10 @@ func TestSweepReportBooks(t *testing.T) {
 		t.Fatalf("%d rows, %v", len(rows), err)
 	}
 	want := rows[0]
-	want.WallSeconds, want.Goodput, want.Preemptions, want.LostSteps = 20, 0.8, 2, 4
+	want.WallSeconds = 20
+	want.Goodput = 0.8
+	want.Preemptions = 2
+	want.LostSteps = 4
 	want.Seconds = maps.Clone(rows[0].Seconds)
 	want.Seconds["queued"], want.Seconds["lost"] = 5, 3
 	if diff := cmp.Diff(want, rows[0], cmpopts.IgnoreUnexported(report.Row{})); diff != "" {

@@ -44,7 +44,8 @@ func TestSudokuSolveAndDatasetExitCodes(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			code := execute(context.Background(), c.args, &stdout, &stderr)
-			if code != c.code || (c.stdout != "" && stdout.String() != c.stdout) || !strings.Contains(stderr.String(), c.stderr) {
+			wrong := c.stdout != "" && stdout.String() != c.stdout
+			if code != c.code || wrong || !strings.Contains(stderr.String(), c.stderr) {
 				t.Errorf("exit %d, stdout %q, stderr %q", code, stdout.String(), stderr.String())
 			}
 		})

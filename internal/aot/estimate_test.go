@@ -78,7 +78,10 @@ func TestEstimateOfMemory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			compiled := map[string]Compiled{gradients: {Code: 1}, apply: {Code: 2}, evaluate: {Code: 4}}
 			c := compiled[name]
-			c.Arguments, c.Outputs, c.Aliases, c.Temporary = 1<<30, 1<<29, 1<<28, 1<<27
+			c.Arguments = 1 << 30
+			c.Outputs = 1 << 29
+			c.Aliases = 1 << 28
+			c.Temporary = 1 << 27
 			compiled[name] = c
 			want := rest + 7 + 1<<30 + 1<<29 - 1<<28 + 1<<27
 			if e := estimate(j, v4(t), "libtpu", compiled); e.HBMNeeded != want || !e.Fits || e.HBMAvailable != gib(30.75) {

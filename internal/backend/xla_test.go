@@ -357,7 +357,8 @@ func TestProgramThatKillsItsProcess(t *testing.T) {
 				dies := from == pjrt.FromFolder && crash != ""
 				died := err != nil && bytes.Contains(out, []byte("SIGILL"))
 				lines := bytes.Count(out, []byte("a process died while it loaded or first executed it"))
-				if dies != died || !dies && err != nil || !bytes.Contains(out, []byte("program from "+from)) || lines != dropped {
+				failed := !dies && err != nil
+				if dies != died || failed || !bytes.Contains(out, []byte("program from "+from)) || lines != dropped {
 					t.Errorf("died %v, want %v; want the program from %s, %d dropped\n%s", died, dies, from, dropped, out)
 				}
 			}

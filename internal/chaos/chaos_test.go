@@ -76,10 +76,16 @@ func report(t *testing.T, o Options, out Outcome, err error) {
 func TestChaos(t *testing.T) {
 	o := options(t)
 	if *kills == 0 {
-		o.Experiments, o.Kills, o.GapLeast, o.GapMost = []string{"e2_2_t2_n2", "e2_2_t2_n6"}, 5, 1500*time.Millisecond, 3*time.Second
+		o.Experiments = []string{"e2_2_t2_n2", "e2_2_t2_n6"}
+		o.Kills = 5
+		o.GapLeast = 1500 * time.Millisecond
+		o.GapMost = 3 * time.Second
 		o.Overrides = append(o.Overrides, "epochs=48", "eval_interval_epochs=16")
 	} else {
-		o.Sweep, o.Kills, o.GapLeast, o.GapMost = "TNSweep", *kills, 2*time.Second, 8*time.Second
+		o.Sweep = "TNSweep"
+		o.Kills = *kills
+		o.GapLeast = 2 * time.Second
+		o.GapMost = 8 * time.Second
 		o.Experiments = []string{"e2_2_t2_n2", "e2_2_t2_n6", "e2_2_t3_n4", "e2_2_t4_n6"}
 		o.Overrides = append(o.Overrides, "epochs=96", "eval_interval_epochs=24")
 	}

@@ -65,7 +65,10 @@ func TestWrongHead(t *testing.T) {
 
 			got := verified(t, b)
 			want := got
-			want.OK, want.Rebuilt, want.Newest, want.Orphans = false, true, 4, ""
+			want.OK = false
+			want.Rebuilt = true
+			want.Newest = 4
+			want.Orphans = ""
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Fatalf("verification (-want +got):\n%s", diff)
 			}

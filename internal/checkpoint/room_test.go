@@ -93,9 +93,12 @@ func TestFullStoreMakesRoom(t *testing.T) {
 			if _, err := w.Restore(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			_, err := w.Save(t.Context(), with(5))
-			if errors.Is(err, blob.ErrFull) != c.full || err != nil && !c.full {
-				t.Fatal(err)
+			var want error
+			if c.full {
+				want = blob.ErrFull
+			}
+			if _, err := w.Save(t.Context(), with(5)); !errors.Is(err, want) {
+				t.Fatalf("error %v, want %v", err, want)
 			}
 			if got := steps(w); got != c.want || (waits > 0) != c.full {
 				t.Errorf("kept %s, want %s; waited %d times", got, c.want, waits)

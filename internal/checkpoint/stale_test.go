@@ -196,7 +196,8 @@ func TestRacesForARun(t *testing.T) {
 				floor = raceOnce(t, b, rng, floor)
 				w := acquire(t, b, WithGrace(-1))
 				c, err := w.Restore(t.Context())
-				if err != nil || c == nil && floor > 0 {
+				lost := c == nil && floor > 0
+				if err != nil || lost {
 					t.Fatalf("restored %+v after step %d, %v", c, floor, err)
 				}
 				if c != nil {

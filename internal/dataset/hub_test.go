@@ -267,9 +267,12 @@ func TestNamesOfTheHub(t *testing.T) {
 		"hf:a/b@/x": false, "hf:a/b@x//y": false, "hf:a/b@a/../b": false, "hf:a/b@x..y": false, "hf:a/b@.git": false, "hf:a/b@x\x00": false, "hf:a/b@x%2f..": false, "hf:a/b@x?y": false,
 		"hf:a/b@x\\..": false, "hf:a/b@" + strings.Repeat("x", 300): false,
 	} {
-		_, err := Options{Source: source}.normal()
-		if ok && err != nil || !ok && !errors.Is(err, ErrOptions) {
-			t.Errorf("%q: %v", source, err)
+		var want error
+		if !ok {
+			want = ErrOptions
+		}
+		if _, err := (Options{Source: source}).normal(); !errors.Is(err, want) {
+			t.Errorf("%q: %v, want %v", source, err, want)
 		}
 	}
 	dir := t.TempDir()

@@ -109,7 +109,10 @@ func TestSourcesGiveTheSameBytes(t *testing.T) {
 		{"local and gs", Options{Source: plain, TestSource: "gs://bucket/d/train.csv"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			c.o.NumAug, c.o.Seed, c.o.Opener, c.o.CacheDir = 2, 4, opener, filepath.Join(dir, "cache")
+			c.o.NumAug = 2
+			c.o.Seed = 4
+			c.o.Opener = opener
+			c.o.CacheDir = filepath.Join(dir, "cache")
 			out, sum := mustBuild(t, c.o)
 			type counts struct{ Train, Test, Ratings int }
 			if diff := cmp.Diff(counts{8, 8, 8}, counts{sum.Train.Groups, sum.Test.Groups, len(sum.Train.Ratings)}); diff != "" {

@@ -128,11 +128,15 @@ func TestProfilesKeepWhatExperimentsChange(t *testing.T) {
 				ratio("hidden_size", float64(s.HiddenSize), float64(base.HiddenSize), float64(p.HiddenSize), float64(b.HiddenSize))
 				ratio("l_cycles", float64(s.LCycles), float64(base.LCycles), float64(p.LCycles), float64(b.LCycles))
 				ratio("halt_max_steps", float64(s.HaltMaxSteps), float64(base.HaltMaxSteps), float64(p.HaltMaxSteps), float64(b.HaltMaxSteps))
-				if profile == "laptop" && (s.LCycles != p.LCycles || s.HaltMaxSteps != p.HaltMaxSteps) {
+				fewer := s.LCycles != p.LCycles || s.HaltMaxSteps != p.HaltMaxSteps
+				if profile == "laptop" && fewer {
 					t.Errorf("%s: n %d and %d supervision steps, at full size %d and %d", s.Name, s.LCycles, s.HaltMaxSteps, p.LCycles, p.HaltMaxSteps)
 				}
 				structure := s
-				structure.HCycles, structure.MLPT, structure.EMA, structure.LLayers = p.HCycles, p.MLPT, p.EMA, p.LLayers
+				structure.HCycles = p.HCycles
+				structure.MLPT = p.MLPT
+				structure.EMA = p.EMA
+				structure.LLayers = p.LLayers
 				if diff := cmp.Diff(structure, s); diff != "" {
 					t.Errorf("%s: the profile changed the model's structure (-want +got):\n%s", s.Name, diff)
 				}
@@ -155,7 +159,9 @@ func TestPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := s
-	want.EvalBatchSize, want.Epochs, want.LR, want.PuzzleEmbLR = 9, 40, 0.25, 0.25 // --set, environment, and what no profile scales
+	want.EvalBatchSize, want.LR = 9, 0.25 // --set
+	want.Epochs = 40                      // the environment
+	want.PuzzleEmbLR = 0.25               // what no profile scales
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("spec (-want +got):\n%s", diff)
 	}

@@ -96,8 +96,11 @@ func TestFaults(t *testing.T) {
 			}
 			e.mu.Lock()
 			defer e.mu.Unlock()
-			if len(e.seen) > 0 != c.seen || c.seen && flipped(body, e.seen[0]) != c.bits {
-				t.Errorf("the server saw %d requests", len(e.seen))
+			if len(e.seen) > 0 != c.seen {
+				t.Fatalf("the server saw %d requests", len(e.seen))
+			}
+			if c.seen && flipped(body, e.seen[0]) != c.bits {
+				t.Errorf("%d bits differ at the server, want %d", flipped(body, e.seen[0]), c.bits)
 			}
 			if c.fault != "" && p.Counts()[c.fault] == 0 {
 				t.Error("not counted")

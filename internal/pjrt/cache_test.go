@@ -222,10 +222,13 @@ func (s *fakeStore) Get(_ context.Context, name string) ([]byte, error) {
 func (s *fakeStore) Put(_ context.Context, name string, data []byte, replace bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fail == nil && (replace || s.m[name] == nil) {
+	if s.fail != nil {
+		return s.fail
+	}
+	if replace || s.m[name] == nil {
 		s.m[name] = data
 	}
-	return s.fail
+	return nil
 }
 
 func (s *fakeStore) Has(_ context.Context, name string) (bool, error) {

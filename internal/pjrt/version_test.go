@@ -18,8 +18,13 @@ func TestCheckVersion(t *testing.T) {
 		"another major":      {1, 0, "its PJRT API is 1.0 and this program speaks 0.83"},
 	} {
 		err := checkVersion(c.major, c.minor)
-		if (err == nil) != (c.message == "") || err != nil && !strings.Contains(err.Error(), c.message) {
-			t.Errorf("%s: %v; want %q", name, err, c.message)
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		refused := got != ""
+		if refused != (c.message != "") || !strings.Contains(got, c.message) {
+			t.Errorf("%s: %q; want %q", name, got, c.message)
 		}
 	}
 }

@@ -145,15 +145,17 @@ func TestInstall(t *testing.T) {
 func TestNothingHalfInstalled(t *testing.T) {
 	p, wheel := plugin(t)
 	_, other := wheelOf(t, "y", member{"y", "other", 0o644})
-	elsewhere, twice, out, link, without := p, p, p, p, p
+	elsewhere := p
 	elsewhere.Platform = "plan9/mips"
 	more, _ := wheelOf(t, "y", member{"y", "second", 0o644})
-	twice.Wheels = append(twice.Wheels[:1:1], more)
+	twice := p
+	twice.Wheels = append(p.Wheels[:1:1], more)
 	bad := func(p *Plugin, keep string, m member) string {
 		w, path := wheelOf(t, keep, m)
 		p.Wheels = []Wheel{w}
 		return path
 	}
+	out, link, without := p, p, p
 	outFile := bad(&out, "../*/evil", member{"../../evil", "x", 0o644})
 	linkFile := bad(&link, "x/*.so", member{"x/lib.so", "/etc/passwd", 0o777 | fs.ModeSymlink})
 	withoutFile := bad(&without, "x/*.so", member{"x/lib.txt", "x", 0o644})

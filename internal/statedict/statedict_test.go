@@ -101,7 +101,12 @@ func TestPrefixes(t *testing.T) {
 
 // All that is wrong is said at once, in the order of the names and with the names of the file.
 func TestAllFaultsAtOnce(t *testing.T) {
-	const one, nan, inf, minusInf = 0x3f800000, 0x7fc00001, 0x7f800000, 0xff800000
+	const (
+		one      = 0x3f800000
+		nan      = 0x7fc00001
+		inf      = 0x7f800000
+		minusInf = 0xff800000
+	)
 	for name, c := range map[string]struct {
 		weights map[string][]uint32
 		faults  []string

@@ -33,7 +33,9 @@ func TestHalvingKeepsTheBetterHalf(t *testing.T) {
 		{"b", 400, 0.6, false},
 	} {
 		why := at(c.id, c.step, c.accuracy)
-		if (why != "") != c.stops || c.stops && !strings.Contains(why, "were better") {
+		stops := strings.Contains(why, "were better")
+		silent := why != "" && !stops
+		if stops != c.stops || silent {
 			t.Errorf("%s at step %d: %q, want it to stop: %v", c.id, c.step, why, c.stops)
 		}
 	}

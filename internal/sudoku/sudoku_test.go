@@ -121,6 +121,12 @@ func TestRatingsAreFrozen(t *testing.T) {
 	}
 }
 
+// together says whether two cells lie in one row, column or box.
+func together(i, j int) bool {
+	box := i/27 == j/27 && i%9/3 == j%9/3
+	return box || i/9 == j/9 || i%9 == j%9
+}
+
 func plainCount(g *Grid, limit int) int {
 	best, bestMask, fewest := -1, uint16(0), 10
 	for i, d := range g {
@@ -129,7 +135,7 @@ func plainCount(g *Grid, limit int) int {
 		}
 		var used uint16
 		for j := range 81 {
-			if i/9 == j/9 || i%9 == j%9 || (i/27 == j/27 && i%9/3 == j%9/3) {
+			if together(i, j) {
 				used |= 1 << g[j]
 			}
 		}
@@ -383,7 +389,9 @@ func FuzzSolve(f *testing.F) {
 		const limit = 3
 		n := s.Count(&q, limit)
 		first := s.First()
-		if n < 0 || n > limit || n > 0 && (!first.Complete() || !first.Extends(&q)) {
+		solved := first.Complete() && first.Extends(&q)
+		wrong := n > 0 && !solved
+		if n < 0 || n > limit || wrong {
 			t.Fatalf("%s: %d solutions, first %s", q, n, first)
 		}
 		r := NewRand(seed)
@@ -407,7 +415,7 @@ func FuzzSolve(f *testing.F) {
 func consistent(q *Grid) bool {
 	for i, d := range q {
 		for j := range i {
-			if d != 0 && q[j] == d && (i/9 == j/9 || i%9 == j%9 || (i/27 == j/27 && i%9/3 == j%9/3)) {
+			if d != 0 && q[j] == d && together(i, j) {
 				return false
 			}
 		}

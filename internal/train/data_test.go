@@ -73,7 +73,11 @@ func TestDatasetOfARunIsFoundWithoutItsSource(t *testing.T) {
 				}
 			}
 			v, err := Verify(t.Context(), VerifyOptions{Bucket: readOnly{b}, Run: "r", DataDir: c.data, CacheDir: t.TempDir()})
-			if c.want == nil && (err != nil || !v.OK) || c.want != nil && !errors.Is(err, ErrNeedData) {
+			right := err == nil && v.OK
+			if c.want != nil {
+				right = errors.Is(err, ErrNeedData)
+			}
+			if !right {
 				t.Errorf("verify: %v %v", v.Faults, err)
 			}
 			if again := attempt(t, b, tiny(t, "data_source="+source), func(o *Options) { o.DataDir, o.CacheDir = c.data, cache }); !errors.Is(again.err, c.want) {

@@ -85,7 +85,11 @@ func TestImportKilledAnywhere(t *testing.T) {
 					t.Fatalf("write %d, lost %v: verify: %v", at, lost, v.Faults)
 				}
 			}
-			if err := Import(t.Context(), weights(t, b)); errors.Is(err, ErrRunExists) != done || err != nil && !done {
+			var want error
+			if done {
+				want = ErrRunExists
+			}
+			if err := Import(t.Context(), weights(t, b)); !errors.Is(err, want) {
 				t.Fatalf("write %d, lost %v, HEAD there %v: again: %v", at, lost, serr == nil, err)
 			}
 			a := attempt(t, b, tiny(t))
@@ -235,11 +239,13 @@ func TestImportsOfOneRun(t *testing.T) {
 			if both {
 				t.Fatalf("before %s, write %d: both have made the run", key, left)
 			}
-			if err != nil && (!errors.Is(err, ErrRunExists) || !strings.Contains(err.Error(), "another process (second)")) {
-				t.Errorf("before %s, write %d: the first: %v", key, left, err)
-			}
-			if err != nil && strings.Contains(err.Error(), "makes it anew") {
-				t.Errorf("before %s, write %d: the first promises: %v", key, left, err)
+			if err != nil {
+				if !errors.Is(err, ErrRunExists) || !strings.Contains(err.Error(), "another process (second)") {
+					t.Errorf("before %s, write %d: the first: %v", key, left, err)
+				}
+				if strings.Contains(err.Error(), "makes it anew") {
+					t.Errorf("before %s, write %d: the first promises: %v", key, left, err)
+				}
 			}
 			a := attempt(t, b, tiny(t), func(o *Options) { o.MaxSteps = 1 })
 			made := err == nil || second == nil

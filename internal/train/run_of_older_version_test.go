@@ -59,7 +59,10 @@ func oldStore(t *testing.T) (blob.Bucket, experiment.Spec) {
 func TestRunOfAnOlderVersionGoesOn(t *testing.T) {
 	b, s := oldStore(t)
 	unnamed := func(o *Options) {
-		o.Run, o.DataDir, o.CacheDir, o.Backend = "", "", t.TempDir(), "go"
+		o.Run = ""
+		o.DataDir = ""
+		o.CacheDir = t.TempDir()
+		o.Backend = "go"
 	}
 	a := attempt(t, b, s, unnamed)
 	if a.err != nil {

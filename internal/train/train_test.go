@@ -182,7 +182,10 @@ func same(t testing.TB, b blob.Bucket, a *tried) {
 	}
 	r := result(t, b)
 	w := u.result
-	r.Spec, r.GoodputSeconds, r.WallSeconds, r.Preemptions = w.Spec, w.GoodputSeconds, w.WallSeconds, w.Preemptions
+	r.Spec = w.Spec
+	r.GoodputSeconds = w.GoodputSeconds
+	r.WallSeconds = w.WallSeconds
+	r.Preemptions = w.Preemptions
 	if diff := cmp.Diff(w, r); diff != "" {
 		t.Errorf("result.json (-undisturbed +got):\n%s", diff)
 	}
@@ -202,7 +205,10 @@ func TestFreshRun(t *testing.T) {
 	a := attempt(t, b, tiny(t, "keep_checkpoints=1"))
 	same(t, b, a)
 	wantRes := a.res
-	wantRes.Step, wantRes.Total, wantRes.Finished, wantRes.Result = 24, 24, true, "runs/r/result.json"
+	wantRes.Step = 24
+	wantRes.Total = 24
+	wantRes.Finished = true
+	wantRes.Result = "runs/r/result.json"
 	if diff := cmp.Diff(wantRes, a.res); diff != "" {
 		t.Errorf("result of the attempt (-want +got):\n%s", diff)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,7 +42,10 @@ func TestVerifyWholeRuns(t *testing.T) {
 			step = 24
 		}
 		want := v
-		want.OK, want.Total, want.Finished, want.Orphans = true, 24, step == 24, nil
+		want.OK = true
+		want.Total = 24
+		want.Finished = step == 24
+		want.Orphans = nil
 		want.Step, want.BatchSteps, want.LoggedSteps = step, step, step
 		if diff := cmp.Diff(want, v, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("verification at step %d (-want +got):\n%s", step, diff)
@@ -116,10 +120,9 @@ func TestVerifyFindsDamage(t *testing.T) {
 					t.Fatal(err)
 				}
 				v := verify(t, b)
-				named := false
-				for _, f := range v.Faults {
-					named = named || strings.HasPrefix(f, c.fault) && strings.Contains(f, strings.TrimPrefix(last, "runs/r/"))
-				}
+				named := slices.ContainsFunc(v.Faults, func(f string) bool {
+					return strings.HasPrefix(f, c.fault) && strings.Contains(f, strings.TrimPrefix(last, "runs/r/"))
+				})
 				if v.OK || !named {
 					t.Errorf("%s: %v", last, v.Faults)
 				}

@@ -63,7 +63,10 @@ func TestLearnsFixedPuzzles(t *testing.T) {
 		sum += lastMetrics(t, m).LMLoss / float64(c.BatchSize*window)
 		if (s+1)%window == 0 {
 			e, ce, qe := accuracies(t, m, in)
-			loss, exact, cells, q = append(loss, sum), append(exact, e), append(cells, ce), append(q, qe)
+			loss = append(loss, sum)
+			exact = append(exact, e)
+			cells = append(cells, ce)
+			q = append(q, qe)
 			t.Logf("step %3d: loss %.3f, exact %.3f, cells %.3f, q %.2f", s+1, sum, e, ce, qe)
 			sum = 0
 		}

@@ -161,8 +161,11 @@ func (o *oracle) embed(t *tape, inputs []uint8, local *mat) *mat {
 	return t.scale(x, math.Sqrt(float64(d)))
 }
 
+// oracleForward is what one supervision step of one row gives.
+type oracleForward struct{ zH, zL, logits, q *mat }
+
 // forward is one supervision step of one row. Only its last cycle is on the tape.
-func (o *oracle) forward(t *tape, zH, zL, x *mat) (newH, newL, logits, q *mat) {
+func (o *oracle) forward(t *tape, zH, zL, x *mat) oracleForward {
 	for cycle := range o.c.HCycles {
 		on := t
 		if cycle < o.c.HCycles-1 {
@@ -173,9 +176,9 @@ func (o *oracle) forward(t *tape, zH, zL, x *mat) (newH, newL, logits, q *mat) {
 		}
 		zH = o.blocks(on, on.plus(zH, zL))
 	}
-	logits = t.mulT(t.rows(zH, o.prefix, zH.r), o.w["lm_head.weight"])
-	q = t.plus(t.mulT(t.rows(zH, 0, 1), o.w["q_head.weight"]), o.w["q_head.bias"])
-	return zH, zL, logits, q
+	logits := t.mulT(t.rows(zH, o.prefix, zH.r), o.w["lm_head.weight"])
+	q := t.plus(t.mulT(t.rows(zH, 0, 1), o.w["q_head.weight"]), o.w["q_head.bias"])
+	return oracleForward{zH, zL, logits, q}
 }
 
 // oracleStep is what one training step gave, before the update of the weights.
@@ -225,7 +228,9 @@ func (o *oracle) row(s *oracleSlot, out *oracleStep) {
 		copy(local.v, o.puzzles.v[s.id*c.PuzzleEmbNDim:])
 	}
 	x := o.embed(t, s.inputs, local)
-	zH, zL, logits, q := o.forward(t, s.zH, s.zL, x)
+	f := o.forward(t, s.zH, s.zL, x)
+	zH, zL := f.zH, f.zL
+	logits, q := f.logits, f.q
 	qHalt, qContinue := q.v[0], q.v[1]
 	out.logits = append(out.logits, logits.v)
 	out.qHalt, out.qContinue = append(out.qHalt, qHalt), append(out.qContinue, qContinue)
@@ -281,7 +286,7 @@ func (o *oracle) row(s *oracleSlot, out *oracleStep) {
 		}
 	}
 	if !c.NoACTContinue && c.HaltMaxSteps > 1 {
-		_, _, _, next := o.forward(nil, zH, zL, x)
+		next := o.forward(nil, zH, zL, x).q
 		target := sigmoid(next.v[0])
 		if !last {
 			target = sigmoid(max(next.v[0], next.v[1]))
@@ -355,7 +360,10 @@ func (o *oracle) update(local []float64) {
 	}
 	b1, b2 := 1-math.Pow(c.Beta1, float64(o.steps)), 1-math.Pow(c.Beta2, float64(o.steps))
 	for _, name := range o.names {
-		w, m, v, ema := o.w[name], o.m[name], o.v[name], o.ema[name]
+		w := o.w[name]
+		m := o.m[name]
+		v := o.v[name]
+		ema := o.ema[name]
 		for i, g := range w.g {
 			m[i] += (1 - c.Beta1) * (g - m[i])
 			v[i] += (1 - c.Beta2) * (g*g - v[i])

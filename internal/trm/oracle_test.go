@@ -21,18 +21,27 @@ func oracleConfig() Config {
 // computed for other settings: nothing may stand in the tests as a constant.
 func TestFoldersOfOtherSizes(t *testing.T) {
 	for name, change := range map[string]func(*Config){
-		"learned positions":     func(*Config) {},
-		"no positions":          func(c *Config) { c.PosEncodings, c.LCycles, c.HCycles, c.HiddenSize = "none", 2, 1, 48 },
-		"rope, 2 layers":        func(c *Config) { c.PosEncodings, c.LLayers, c.HCycles, c.SeqLen = "rope", 2, 2, 13 },
+		"learned positions": func(*Config) {},
+		"no positions": func(c *Config) {
+			c.PosEncodings, c.HiddenSize = "none", 48
+			c.LCycles, c.HCycles = 2, 1
+		},
+		"rope, 2 layers": func(c *Config) {
+			c.PosEncodings, c.SeqLen = "rope", 13
+			c.LLayers, c.HCycles = 2, 2
+		},
 		"mlp":                   func(c *Config) { c.MLPT, c.PosEncodings = true, "none" },
 		"mlp and learned":       func(c *Config) { c.MLPT = true },
 		"puzzle length by size": func(c *Config) { c.PuzzleEmbLen, c.PuzzleEmbNDim = 0, 40 },
 		"no puzzles":            func(c *Config) { c.PuzzleEmbLen, c.PuzzleEmbNDim, c.NumPuzzleIdentifiers = 0, 0, 1 },
-		"no puzzles, mlp":       func(c *Config) { c.MLPT, c.PuzzleEmbLen, c.PuzzleEmbNDim, c.NumPuzzleIdentifiers = true, 0, 0, 1 },
-		"softmax":               func(c *Config) { c.LossType = "softmax_cross_entropy" },
-		"target Q":              func(c *Config) { c.NoACTContinue = false },
-		"one step per puzzle":   func(c *Config) { c.HaltMaxSteps, c.NoACTContinue = 1, false },
-		"batch of one":          func(c *Config) { c.BatchSize, c.GlobalBatchSize, c.VocabSize = 1, 1, 5 },
+		"no puzzles, mlp": func(c *Config) {
+			c.MLPT = true
+			c.PuzzleEmbLen, c.PuzzleEmbNDim, c.NumPuzzleIdentifiers = 0, 0, 1
+		},
+		"softmax":             func(c *Config) { c.LossType = "softmax_cross_entropy" },
+		"target Q":            func(c *Config) { c.NoACTContinue = false },
+		"one step per puzzle": func(c *Config) { c.HaltMaxSteps, c.NoACTContinue = 1, false },
+		"batch of one":        func(c *Config) { c.BatchSize, c.GlobalBatchSize, c.VocabSize = 1, 1, 5 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := oracleConfig()

@@ -48,7 +48,13 @@ func (f *folder) layer(name string, x *mat, block int, weights map[string]*mat, 
 }
 
 func (f *folder) units() map[string]any {
-	const width, heads, positions, classes, ignore = 24, 3, 7, 6, -7
+	const (
+		width     = 24
+		heads     = 3
+		positions = 7
+		classes   = 6
+		ignore    = -7
+	)
 	o := &oracle{c: Config{HiddenSize: width, NumHeads: heads, PosEncodings: "rope", RoPETheta: 500,
 		LossType: "stablemax_cross_entropy"}, w: map[string]*mat{}}
 	use := func(prefix string, shapes map[string][2]int) map[string]*mat {
@@ -104,7 +110,10 @@ func (f *folder) ropeUnit(positions, size int, base float64) map[string]any {
 func (f *folder) stablemaxUnit(o *oracle, classes int, ignore float64) map[string]any {
 	const rows = 9
 	x := f.drawMat(rows, classes, 3)
-	labels, loss, grad, logs := make([]float64, rows), make([]float64, rows), make([]float64, rows*classes), make([]float64, rows*classes)
+	labels := make([]float64, rows)
+	loss := make([]float64, rows)
+	grad := make([]float64, rows*classes)
+	logs := make([]float64, rows*classes)
 	for i := range rows {
 		row := x.v[i*classes : (i+1)*classes]
 		for k := range classes {

@@ -111,7 +111,10 @@ func crossEntropyRows(dt tensor.DType, bound float64) (rows [][]float64, labels 
 
 // stableLoss is a loss of one cell, its gradient, and the size of the terms that cancel in it.
 func stableLoss(loss string, row []float64, label int) (value float64, grad, scale []float64) {
-	s, slope, total, most := make([]float64, len(row)), make([]float64, len(row)), 0.0, slices.Max(row)
+	s := make([]float64, len(row))
+	slope := make([]float64, len(row))
+	total := 0.0
+	most := slices.Max(row)
 	for k, x := range row {
 		switch {
 		case loss == "softmax_cross_entropy":
@@ -275,7 +278,10 @@ func TestSpecialSoftmax(t *testing.T) {
 				}
 				for k := range row {
 					p := want[len(want)-width+k]
-					in, outer, grads, scale = append(in, row[k]), append(outer, dy[k]), append(grads, p*(dy[k]-dot)), append(scale, 4*p)
+					in = append(in, row[k])
+					outer = append(outer, dy[k])
+					grads = append(grads, p*(dy[k]-dot))
+					scale = append(scale, 4*p)
 				}
 			}
 		}
@@ -293,12 +299,22 @@ func TestSpecialSoftmax(t *testing.T) {
 
 // TestSpecialAdamATan2: a gradient whose square float32 does not hold moves a weight by pi/2 of the rate at most, as the reference does.
 func TestSpecialAdamATan2(t *testing.T) {
-	const beta1, beta2, keep, rate, root2, heldSquare = 0.9, 0.95, 0.99, 0.01, 0.25, 1e-16
+	const (
+		beta1      = 0.9
+		beta2      = 0.95
+		keep       = 0.99
+		rate       = 0.01
+		root2      = 0.25
+		heldSquare = 1e-16
+	)
 	onEach(t, func(t *testing.T) {
 		var p, m, v, g []float64
 		for _, x := range specials(tensor.F32, huge) {
 			for _, before := range [][2]float64{{0, 0}, {x, 1}, {-0.5, 0.25}, {0, 1e-30}} {
-				p, m, v, g = append(p, 0.5), append(m, before[0]), append(v, before[1]), append(g, x)
+				p = append(p, 0.5)
+				m = append(m, before[0])
+				v = append(v, before[1])
+				g = append(g, x)
 			}
 		}
 		one := func(x float64) tensor.Array { return fromFloats([]float64{x}, []int{}) }

@@ -95,7 +95,12 @@ func near64(t *testing.T, g Gemm, got []float32) {
 
 // TestGemmBF16Specials states what the product of denormals, infinities and NaN is.
 func TestGemmBF16Specials(t *testing.T) {
-	const one, tiny, inf, nan = 0x3f80, 0x0001, 0x7f80, 0x7fc0
+	const (
+		one  = 0x3f80
+		tiny = 0x0001
+		inf  = 0x7f80
+		nan  = 0x7fc0
+	)
 	everyLevel(t, func(t *testing.T) {
 		for _, c := range []struct {
 			name string

@@ -20,7 +20,12 @@ func normals(r *rand.Rand, n int) []float32 {
 // stay unread.
 func randomGemm(r *rand.Rand, m, n, k, batch int, acc bool) Gemm {
 	g := Gemm{M: m, N: n, K: k, Batch: batch, Accumulate: acc}
-	layout := func(rows, cols int) (rs, cs, bs int, data []float32) {
+	type operand struct {
+		row, col, batch int // strides
+		data            []float32
+	}
+	layout := func(rows, cols int) operand {
+		var rs, cs int
 		pad := r.IntN(3)
 		step := 1
 		if r.IntN(5) == 0 {
@@ -31,8 +36,8 @@ func randomGemm(r *rand.Rand, m, n, k, batch int, acc bool) Gemm {
 		} else {
 			rs, cs = step, rows*step+pad
 		}
-		bs = rows*rs + cols*cs
-		data = make([]float32, bs*batch+1)
+		bs := rows*rs + cols*cs
+		data := make([]float32, bs*batch+1)
 		for i := range data {
 			data[i] = float32(math.NaN())
 		}
@@ -46,10 +51,14 @@ func randomGemm(r *rand.Rand, m, n, k, batch int, acc bool) Gemm {
 				}
 			}
 		}
-		return
+		return operand{rs, cs, bs, data}
 	}
-	g.ARow, g.ACol, g.ABatch, g.A = layout(m, k)
-	g.BRow, g.BCol, g.BBatch, g.B = layout(k, n)
+	a := layout(m, k)
+	g.ARow, g.ACol, g.ABatch = a.row, a.col, a.batch
+	g.A = a.data
+	b := layout(k, n)
+	g.BRow, g.BCol, g.BBatch = b.row, b.col, b.batch
+	g.B = b.data
 	g.CRow = n + r.IntN(3)
 	g.CBatch = m*g.CRow + r.IntN(3)
 	g.C = normals(r, batch*g.CBatch+1)
