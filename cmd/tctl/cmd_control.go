@@ -10,9 +10,10 @@ import (
 	"github.com/spf13/viper"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"google.golang.org/protobuf/encoding/protojson"
+
+	"trmsweep/internal/ask"
 )
 
 func newShowCmd(v *viper.Viper) *cobra.Command {
@@ -73,7 +74,7 @@ func newMessageCmd(v *viper.Viper, use, short, nameFlag string, m *message, f ac
 func newQueryCmd(v *viper.Viper) *cobra.Command {
 	var m message
 	return newMessageCmd(v, "query", "Query a workflow", "type", &m, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
-		val, err := c.QueryWorkflow(ctx, m.id, m.run, m.name, m.args...)
+		val, err := ask.Query(ctx, c, m.workflow(), ask.Patience{}, m.name, m.args...)
 		if err != nil {
 			return err
 		}
@@ -104,13 +105,16 @@ func newSignalCmd(v *viper.Viper) *cobra.Command {
 func newUpdateCmd(v *viper.Viper) *cobra.Command {
 	var m message
 	update := func(ctx context.Context, cmd *cobra.Command, c *connection) error {
-		h, err := c.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{WorkflowID: m.id, RunID: m.run, UpdateName: m.name, Args: m.args,
-			WaitForStage: client.WorkflowUpdateStageCompleted})
+		h, err := ask.Update(ctx, c, m.workflow(), ask.Patience{}, m.name, m.args...)
 		if err != nil {
 			return err
 		}
 		var result converter.RawValue
-		if err := h.Get(ctx, &result); err != nil {
+		err = h.Get(ctx, &result)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return fmt.Errorf("a worker has accepted it, but it is not finished; --timeout waits longer: %w", err)
+		case err != nil:
 			return err
 		}
 		return printAnswer(cmd, result)

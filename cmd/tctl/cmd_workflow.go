@@ -18,7 +18,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/viper"
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
@@ -26,6 +25,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"trmsweep/internal/ask"
 	"trmsweep/internal/queues"
 )
 
@@ -50,6 +50,8 @@ type action func(ctx context.Context, cmd *cobra.Command, c *connection) error
 
 // target holds the flags that name a workflow.
 type target struct{ id, run string }
+
+func (t target) workflow() ask.Workflow { return ask.Workflow{ID: t.id, Run: t.run} }
 
 func newWorkflowCmd(v *viper.Viper) *cobra.Command {
 	cmd := &cobra.Command{Use: "workflow", Aliases: []string{"wf"}, Short: "Work with workflows", Args: noArgs,
@@ -92,7 +94,7 @@ func targeted(v *viper.Viper, use, short string, t *target, f action) *cobra.Com
 			return nil
 		}
 		if t.id == "" && len(args) == 0 {
-			return usagef("%s needs --workflow-id; %s shows the ids", cmd.CommandPath(), here(cmd, "tctl workflow list"))
+			return usagef("%s needs --workflow-id; `tctl workflow list` shows the ids", cmd.CommandPath())
 		}
 		return noArgs(cmd, args)
 	}, RunE: connected(v, func(ctx context.Context, cmd *cobra.Command, c *connection) error {
@@ -189,11 +191,15 @@ func newStartCmd(v *viper.Viper) *cobra.Command {
 
 // warnNoPollers warns if no worker polls the task queue of a workflow that was just started.
 func warnNoPollers(ctx context.Context, cmd *cobra.Command, c *connection, queue string) {
-	d, err := c.DescribeTaskQueue(ctx, queue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
-	if err == nil && len(d.GetPollers()) == 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(),
-			"tctl: no worker listens on task queue %q: the workflow waits until one starts (`make up`, or `trmsweep worker`)\n", queue)
+	l, err := ask.Listening(ctx, c, queue)
+	if err != nil || l.Count > 0 {
+		return
 	}
+	text := fmt.Sprintf("no worker listens on task queue %q: the workflow waits until one starts", queue)
+	if queue == queues.Workflows {
+		text += " (`make up`, or `trmsweep worker`)"
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "tctl: %s\n", given(cmd).Complete(text))
 }
 
 // mostListed is the largest number of workflows that a server returns in one answer.
@@ -250,7 +256,10 @@ func named(cmd *cobra.Command, id string, err error) error {
 	}
 	var missing *serviceerror.NotFound
 	if errors.As(err, &missing) {
-		return fmt.Errorf("%s: no workflow %q here: %w; %s shows the ids", cmd.Name(), id, err, here(cmd, "tctl workflow list"))
+		return fmt.Errorf("%s: no workflow %q here: %w; `tctl workflow list` shows the ids", cmd.Name(), id, err)
+	}
+	if errors.Is(err, ask.ErrNobody) {
+		err = fmt.Errorf("%w; `trmsweep worker` starts one", err)
 	}
 	return fmt.Errorf("%s %s: %w", cmd.Name(), id, err)
 }

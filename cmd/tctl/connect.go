@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/log"
 
 	"trmsweep/internal/endpoint"
+	"trmsweep/internal/hint"
 )
 
 const defaultTimeout = 15 * time.Second
@@ -61,14 +62,15 @@ func connect(ctx context.Context, cmd *cobra.Command, v *viper.Viper) (*connecti
 	return conn, nil
 }
 
-// here returns a command line of tctl that reaches the same server as this connection.
-func here(cmd *cobra.Command, command string) string {
-	for _, name := range []string{"address", "namespace", "profile", "state"} {
+// given returns the settings that commands in hints need too, to reach the same server as this one.
+func given(cmd *cobra.Command) hint.Settings {
+	value := func(name string) string {
 		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
-			command += fmt.Sprintf(" --%s %s", name, f.Value)
+			return f.Value.String()
 		}
+		return ""
 	}
-	return "`" + command + "`"
+	return hint.Settings{Address: value("address"), Namespace: value("namespace"), Profile: value("profile"), State: value("state")}
 }
 
 // link returns the address of the workflow's page in the Web UI. It is empty if no UI is known.

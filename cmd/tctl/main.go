@@ -44,14 +44,14 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	out := &output{w: stdout}
 	root.SetOut(out)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil && out.err != nil {
 		err = fmt.Errorf("write output: %w", out.err)
 	}
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(stderr, "tctl: %v\n", err)
+	fmt.Fprintf(stderr, "tctl: %s\n", given(cmd).Complete(err.Error()))
 	if u := (usageError{}); errors.As(err, &u) {
 		return 2
 	}

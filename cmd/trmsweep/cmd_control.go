@@ -14,6 +14,8 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"trmsweep/internal/ask"
+	"trmsweep/internal/hint"
 	"trmsweep/internal/study"
 	"trmsweep/workflows"
 )
@@ -133,31 +135,31 @@ func reason(err error) error {
 	return err
 }
 
-// controlWait is how long an update may take: a worker answers within a second, or is busy with a long history.
+// controlWait is how long a command that a worker has accepted may take: some plan or copy first.
 const controlWait = time.Minute
 
-var errNobodyAnswers = errors.New("no worker answered")
+var errUnfinished = errors.New("a worker has accepted it, but it was not finished")
 
 // control sends an update and returns the experiments it reached. A sweep that has ended takes none.
 func control(ctx context.Context, c client.Client, id string, u study.Command) ([]string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, controlWait, errNobodyAnswers)
-	defer cancel()
-	h, err := c.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{WorkflowID: id, UpdateName: workflows.UpdateControl,
-		WaitForStage: client.WorkflowUpdateStageCompleted, Args: []any{u}})
-	var answer any
-	if err == nil {
-		err = h.Get(ctx, &answer)
-	}
-	var gone *serviceerror.NotFound
-	if errors.As(err, &gone) {
+	h, err := ask.Update(ctx, c, ask.Workflow{ID: id}, ask.Patience{}, workflows.UpdateControl, u)
+	var missing *serviceerror.NotFound
+	if errors.As(err, &missing) || errors.Is(err, ask.ErrEnded) {
 		return nil, fmt.Errorf("%s %s: no sweep of this id is running (%w); starting it again trains what is missing or failed", u.Action, id,
 			err)
 	}
-	if err != nil && errors.Is(context.Cause(ctx), errNobodyAnswers) {
-		return nil, fmt.Errorf("%s %s: %w within %s; the server may still hand it on when a worker comes", u.Action, id, errNobodyAnswers,
-			controlWait)
-	}
 	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", u.Action, id, unanswered(reason(err)))
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, controlWait, errUnfinished)
+	defer cancel()
+	var answer any
+	err = h.Get(ctx, &answer)
+	switch {
+	case err != nil && errors.Is(context.Cause(ctx), errUnfinished):
+		return nil, fmt.Errorf("%s %s: %w within %s; `trmsweep status %s` shows what becomes of it", u.Action, id, errUnfinished, controlWait,
+			hint.Word(id))
+	case err != nil:
 		return nil, fmt.Errorf("%s %s: %w", u.Action, id, reason(err))
 	}
 	if _, alone := answer.(string); alone { // a single experiment says how it stands
@@ -183,7 +185,7 @@ func newCancelCmd(a *app) *cobra.Command {
 				err := c.CancelWorkflow(ctx, id, "")
 				var gone *serviceerror.NotFound
 				if errors.As(err, &gone) {
-					return fmt.Errorf("cancel %s: no sweep of this id is running (%w); %s shows what there is", id, err, a.quoted("tctl workflow list"))
+					return fmt.Errorf("cancel %s: no sweep of this id is running (%w); `tctl workflow list` shows what there is", id, err)
 				}
 				if err != nil {
 					return fmt.Errorf("cancel %s: %w", id, err)
@@ -207,7 +209,7 @@ func withSweep(ctx context.Context, a *app, id string, do func(client.Client, st
 	}
 	defer c.Close()
 	if id == "" {
-		if id, err = newestSweep(ctx, a, c); err != nil {
+		if id, err = newestSweep(ctx, c); err != nil {
 			return err
 		}
 	}

@@ -55,8 +55,8 @@ Exit code 1 where a check fails. Sweeps do the same as their first step.`,
 			}
 			named := cmd.Flags().Changed("store") || os.Getenv("TRMSWEEP_STORE") != ""
 			if !named && os.Getenv("STORAGE_EMULATOR_HOST") == "" {
-				return usagef("preflight: no stack runs on %s, and no store was named: start one with %s, "+
-					"or name the store with --store or TRMSWEEP_STORE", a.stateDir, a.quoted("trmsweep up"))
+				return usagef("preflight: no stack runs on %s, and no store was named: start one with `trmsweep up`, "+
+					"or name the store with --store or TRMSWEEP_STORE", a.stateDir)
 			}
 			ctx := cmd.Context()
 			shapes := preflight.Shapes(specs)

@@ -129,8 +129,8 @@ func hintOtherRuns(ctx context.Context, a *app, b blob.Bucket, rows []report.Row
 		}
 	}
 	if len(profiles) == 0 && unusable > 0 {
-		fmt.Fprintf(a.stderr, "trmsweep: the report is empty: the store has %d results, all damaged or another run's; "+
-			"`trmsweep verify RUN` says why\n", unusable)
+		fmt.Fprintf(a.stderr, "trmsweep: the report is empty: the store has %d results, all damaged or another run's; %s says why\n",
+			unusable, a.given().Complete("`trmsweep verify --run RUN`"))
 		return nil
 	}
 	if len(profiles) == 0 {

@@ -38,8 +38,8 @@ experiments have saved; the same command continues where it stopped.`,
 				return err
 			}
 			if !slices.Contains(sweepTypes, sweep) {
-				return usagef("run takes a sweep (%s), not %s; start that with %s on the stack of `trmsweep up`",
-					strings.Join(sweepTypes, ", "), sweep, a.quoted("trmsweep start "+sweep))
+				return usagef("run takes a sweep (%s), not %s; start that with `trmsweep start %s` on the stack of `trmsweep up`",
+					strings.Join(sweepTypes, ", "), sweep, sweep)
 			}
 			if err := f.check(a); err != nil {
 				return err
@@ -179,8 +179,8 @@ func sweepOutcome(a *app, id string, st study.SweepResult) error {
 	switch {
 	case len(st.Reports) == 0:
 		return fmt.Errorf("sweep %s ended (%s) %s, but without a report: see the notes above; "+
-			"`trmsweep report %s --profile %s --state %s` writes it from the results",
-			id, st.Status, tally, strings.TrimSuffix(id, "-"+st.Profile), st.Profile, a.stateDir)
+			"`trmsweep report %s --profile %s` writes it from the results",
+			id, st.Status, tally, strings.TrimSuffix(id, "-"+st.Profile), st.Profile)
 	case st.Failed > 0:
 		return fmt.Errorf("%d of %d experiments failed; what results there are is in the report%s", st.Failed, len(st.Experiments),
 			failures(st.Experiments))

@@ -13,7 +13,9 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
+	"trmsweep/internal/ask"
 	"trmsweep/internal/blob"
+	"trmsweep/internal/hint"
 	"trmsweep/internal/queues"
 	"trmsweep/internal/study"
 	"trmsweep/worker"
@@ -118,6 +120,9 @@ func start(ctx context.Context, a *app, name, id string, in study.SweepInput, as
 	if err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
+	if !a.embedded { // the worker of `run` is only just starting
+		warnNoWorker(ctx, a, c)
+	}
 	if asJSON {
 		return json.NewEncoder(a.stdout).Encode(struct {
 			ID      string `json:"workflow_id"`
@@ -130,9 +135,17 @@ func start(ctx context.Context, a *app, name, id string, in study.SweepInput, as
 	if already {
 		what = "runs already, with what it was started with,"
 	}
-	fmt.Fprintf(a.stdout, "%s %s as %s (run %s); follow it with %s\n", name, what, run.GetID(), run.GetRunID(),
-		a.quoted("trmsweep status "+shellWord(run.GetID())+" --follow"))
+	fmt.Fprintf(a.stdout, "%s %s as %s (run %s); follow it with `%s`\n", name, what, run.GetID(), run.GetRunID(),
+		a.given().Command("trmsweep status "+hint.Word(run.GetID())+" --follow"))
 	return nil
+}
+
+// warnNoWorker warns if nobody would run what was started.
+func warnNoWorker(ctx context.Context, a *app, c client.Client) {
+	if l, err := ask.Listening(ctx, c, queues.Workflows); err == nil && l.Count == 0 {
+		fmt.Fprintf(a.stderr, "trmsweep: no worker listens on task queue %q: the workflow waits until one starts (%s)\n", l.Queue,
+			a.given().Complete("`trmsweep worker`"))
+	}
 }
 
 // sameType is an error if the running workflow of this id is of another type.
@@ -162,7 +175,7 @@ func checkID(id string) error {
 var sweepTypes = []string{workflows.AllAblationsType, workflows.TNSweepType, workflows.BatchSweepType}
 
 // newestSweep is the id of the sweep that started last.
-func newestSweep(ctx context.Context, a *app, c client.Client) (string, error) {
+func newestSweep(ctx context.Context, c client.Client) (string, error) {
 	types := "'" + strings.Join(sweepTypes, "','") + "'"
 	for _, state := range []string{" AND ExecutionStatus = 'Running'", ""} {
 		resp, err := c.ListWorkflow(ctx, listRequest("WorkflowType IN ("+types+")"+state))
@@ -173,5 +186,5 @@ func newestSweep(ctx context.Context, a *app, c client.Client) (string, error) {
 			return resp.Executions[0].Execution.WorkflowId, nil
 		}
 	}
-	return "", fmt.Errorf("no sweep was started yet; %s starts one", a.quoted("trmsweep start AllAblations"))
+	return "", fmt.Errorf("no sweep was started yet; `trmsweep start AllAblations` starts one")
 }

@@ -18,6 +18,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
+	"trmsweep/internal/ask"
 	"trmsweep/internal/preflight"
 	"trmsweep/internal/study"
 	"trmsweep/internal/terminal"
@@ -46,7 +47,7 @@ func newStatusCmd(a *app) *cobra.Command {
 			var id string
 			if len(args) > 0 {
 				id = args[0]
-			} else if id, err = newestSweep(ctx, a, c); err != nil {
+			} else if id, err = newestSweep(ctx, c); err != nil {
 				return err
 			}
 			return showStatus(ctx, a, c, id, asJSON, follow)
@@ -74,7 +75,7 @@ func showStatus(ctx context.Context, a *app, c client.Client, id string, asJSON,
 		if asJSON {
 			err = json.NewEncoder(a.stdout).Encode(st)
 		} else {
-			err = screen.Show(func(width int) []string { return statusLines(st, width) })
+			err = screen.Show(func(width int) []string { return a.completeLines(statusLines(st, width)) })
 		}
 		if err == nil && follow && running {
 			err = screen.Wait(ctx, t.C)
@@ -91,15 +92,21 @@ func sweepStatus(ctx context.Context, a *app, c client.Client, id string) (study
 	d, err := c.DescribeWorkflowExecution(ctx, id, "")
 	var missing *serviceerror.NotFound
 	if errors.As(err, &missing) {
-		return st, false, fmt.Errorf("no sweep %q; %s shows what there is", id, a.quoted("tctl workflow list"))
+		return st, false, fmt.Errorf("no sweep %q; `tctl workflow list` shows what there is", id)
 	}
 	if err != nil {
 		return st, false, fmt.Errorf("describe %s: %w", id, err)
 	}
 	running := d.WorkflowExecutionInfo.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
-	v, err := c.QueryWorkflow(ctx, id, "", workflows.QueryProgress)
+	v, err := ask.Query(ctx, c, ask.Workflow{ID: id}, ask.Patience{Worker: time.Second}, workflows.QueryProgress)
+	if errors.Is(err, ask.ErrNobody) {
+		nobody := err
+		st, err = serverStatus(ctx, c, d.WorkflowExecutionInfo)
+		st.Notes = append(st.Notes, fmt.Sprintf("%s; this is what the server itself knows", unanswered(nobody)))
+		return st, running, err
+	}
 	if err != nil {
-		return st, running, fmt.Errorf("ask %s for its progress (is a worker running?): %w", id, err)
+		return st, running, fmt.Errorf("ask %s for its progress: %w", id, err)
 	}
 	if d.WorkflowExecutionInfo.Type.Name == workflows.ExperimentType {
 		var r study.ExperimentResult
@@ -200,6 +207,14 @@ func statusLines(st study.SweepResult, width int) []string {
 	return lines
 }
 
+// stepText is how far an experiment is. The server alone does not know how many steps there are.
+func stepText(r study.ExperimentResult) string {
+	if r.Item.TotalSteps == 0 {
+		return strconv.FormatInt(r.Progress.Step, 10)
+	}
+	return fmt.Sprintf("%d/%d", r.Progress.Step, r.Item.TotalSteps)
+}
+
 // statusTable has a row for each experiment. A narrow terminal shows the name, the status and the time left at least.
 func statusTable(rows []study.ExperimentResult) terminal.Table {
 	t := terminal.Table{Columns: []terminal.Column{
@@ -226,7 +241,7 @@ func statusTable(rows []study.ExperimentResult) terminal.Table {
 			r.Item.ID,
 			r.Item.Phase,
 			r.Status,
-			fmt.Sprintf("%d/%d", p.Step, r.Item.TotalSteps),
+			stepText(r),
 			p.LossText(),
 			p.BestText(),
 			strconv.Itoa(r.Preemptions),

@@ -50,7 +50,7 @@ func newUpCmd(a *app) *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(a.stdout, "Web UI %s   Temporal %s   storage %s\nStart the study in another terminal: %s\nCtrl-C stops.\n",
-				s.UI, s.Temporal, s.GCS, a.here("bin/tctl workflow start --type AllAblations"))
+				s.UI, s.Temporal, s.GCS, a.given().Command("bin/tctl workflow start --type AllAblations"))
 			select {
 			case <-ctx.Done():
 			case err = <-s.Failed:
@@ -87,7 +87,7 @@ func newDownCmd(a *app) *cobra.Command {
 			lock, err := localstack.LockState(a.stateDir)
 			switch {
 			case errors.Is(err, localstack.ErrLocked):
-				return fmt.Errorf("a stack runs on %s%s that `trmsweep up` does not keep: press Ctrl-C where `trmsweep run` or the stack was started; "+
+				return fmt.Errorf("a stack runs on %s%s that no `up` keeps: press Ctrl-C where `run` or the stack was started; "+
 					"if its `up` was killed it ends by itself within seconds", a.stateDir, localstack.Description(a.stateDir))
 			case err == nil:
 				_ = lock.Close()

@@ -119,7 +119,7 @@ func TestDownNamesTheRunThatKeepsTheStack(t *testing.T) {
 			}
 			defer done()
 		}
-		if code, out := down(t, dir); code != exitFailed || !strings.Contains(out, "press Ctrl-C where `trmsweep run`") || !strings.Contains(out, "pid 4711, Web UI http://127.0.0.1:2") {
+		if code, out := down(t, dir); code != exitFailed || !strings.Contains(out, "press Ctrl-C where `run`") || !strings.Contains(out, "pid 4711, Web UI http://127.0.0.1:2") {
 			t.Errorf("run %v: exit code %d: %s", runs, code, out)
 		}
 	}

@@ -15,7 +15,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"trmsweep/configs"
+	"trmsweep/internal/ask"
 	"trmsweep/internal/endpoint"
+	"trmsweep/internal/hint"
 	"trmsweep/internal/version"
 )
 
@@ -26,6 +28,7 @@ type app struct {
 	stateDir       string  // --state
 	stateFlag      bool    // --state was given
 	configDir      string  // --configs, empty = the ones built in
+	configFlag     bool    // --configs was given
 	embedded       bool    // only the stack on the state folder will do: run, up and their worker
 	ownState       bool    // the state folder is this host's, wherever the server is: worker, preflight
 }
@@ -41,26 +44,51 @@ func (a *app) server() endpoint.Choice {
 	}
 }
 
-// here is a command line that acts on the same state folder.
-func (a *app) here(command string) string {
+// given are the settings that commands in hints need too.
+func (a *app) given() hint.Settings {
+	var s hint.Settings
 	if a.stateFlag {
-		command += " --state " + shellWord(a.stateDir)
+		s.State = a.stateDir
 	}
-	return command
+	if a.configFlag {
+		s.Configs = a.configDir
+	}
+	return s
 }
 
-// quoted is here(command) between backquotes, for hints.
-func (a *app) quoted(command string) string { return "`" + a.here(command) + "`" }
-
-// shellWord quotes what a shell would take apart.
-func shellWord(s string) string {
-	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !strings.ContainsRune(plainRunes, r) }) < 0 {
-		return s
+// completeLines completes the commands in lines of output.
+func (a *app) completeLines(lines []string) []string {
+	given := a.given()
+	for i, line := range lines {
+		lines[i] = given.Complete(line)
 	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	return lines
 }
 
-const plainRunes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@%+=,"
+// completed is an error whose text names commands that act on the same state folder.
+func (a *app) completed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return completedError{error: err, text: a.given().Complete(err.Error())}
+}
+
+// completedError is an error with another text.
+type completedError struct {
+	error
+	text string
+}
+
+func (e completedError) Error() string { return e.text }
+func (e completedError) Unwrap() error { return e.error }
+
+// unanswered adds what to do to the error that no worker answers.
+func unanswered(err error) error {
+	if !errors.Is(err, ask.ErrNobody) {
+		return err
+	}
+	return fmt.Errorf("%w; `trmsweep worker` starts one", err)
+}
 
 // configs are the configuration files: the built-in ones or those of --configs.
 func (a *app) configs() (fs.FS, error) {
@@ -95,7 +123,10 @@ func newRootCmd(a *app) *cobra.Command {
 		"TRMSWEEP_STATE)")
 	root.PersistentFlags().StringVar(&a.configDir, "configs", os.Getenv("TRMSWEEP_CONFIGS"), "folder of configuration files instead of "+
 		"the built-in ones (environment TRMSWEEP_CONFIGS)")
-	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { a.stateFlag = cmd.Flags().Changed("state") }
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
+		a.stateFlag = cmd.Flags().Changed("state")
+		a.configFlag = cmd.Flags().Changed("configs")
+	}
 	addCommands(root, a)
 	addCompletion(root, a)
 	return root
@@ -127,7 +158,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		err = out.failed()
 	}
-	return exitCode(err, stderr)
+	return exitCode(a.completed(err), stderr)
 }
 
 // output is standard output. A command whose output was lost has failed, however it

@@ -62,18 +62,21 @@ func TestEmbeddedIgnoresTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestHintsRepeatTheState(t *testing.T) {
+// Commands that messages name act on the folders that were given, wherever the message comes from.
+func TestHintsRepeatTheFlags(t *testing.T) {
 	for _, c := range []struct {
-		app  app
+		name string
+		args []string
 		want string
 	}{
-		{app{stateDir: ".trmsweep"}, "`trmsweep status x`"},
-		{app{stateDir: "b", stateFlag: true}, "`trmsweep status x --state b`"},
-		{app{stateDir: "my state", stateFlag: true}, "`trmsweep status x --state 'my state'`"},
-		{app{stateDir: "it's", stateFlag: true}, "`trmsweep status x --state 'it'\\''s'`"},
+		{"of a command", []string{"run", "--sweep", "e1_1_baseline", "--state", "b"}, "`trmsweep start e1_1_baseline --state b`"},
+		{"of a package", []string{"status", "--state", "my state"}, "`trmsweep up --state 'my state'`"},
+		{"not given", []string{"verify"}, "`trmsweep status`"},
+		{"configuration", []string{"dataset", "build", "--configs", "c"}, "`trmsweep dataset build --help --configs c`"},
 	} {
-		if got := c.app.quoted("trmsweep status x"); got != c.want {
-			t.Errorf("%s, want %s", got, c.want)
+		var out, errs bytes.Buffer
+		if code := execute(t.Context(), c.args, &out, &errs); code == exitOK || !strings.Contains(errs.String(), c.want) {
+			t.Errorf("%s: exit code %d, want %s in %s", c.name, code, c.want, errs.String())
 		}
 	}
 }

@@ -163,6 +163,8 @@ var rules = []rule{
 		never: join(gomlx, storage, server),
 		why:   "keeps processes; what they do is theirs",
 	},
+	{pkg: "internal/ask", deny: ours, never: join(gomlx, storage, server), why: "sends messages, whatever they say; every client shares it"},
+	{pkg: "internal/hint", deny: join(ours, libraries), why: "the standard library only: texts"},
 	{pkg: "internal/terminal", deny: ours, never: join(temporal, gomlx, storage), why: "lines and widths, whatever they show"},
 	{
 		pkg:   "internal/endpoint",

@@ -150,11 +150,11 @@ func (c Choice) stack(opts client.Options) (Endpoint, error) {
 	s, err := ReadStack(c.State)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return Endpoint{}, fmt.Errorf("%w %s: %w; `trmsweep up --state %s` starts one", ErrNoStack, c.State, fs.ErrNotExist, c.State)
+		return Endpoint{}, fmt.Errorf("%w %s: %w; `trmsweep up` starts one", ErrNoStack, c.State, fs.ErrNotExist)
 	case err != nil:
 		return Endpoint{}, err
 	case s.gone():
-		return Endpoint{}, fmt.Errorf("%w %s: its process %d has ended; `trmsweep up --state %s` starts one", ErrNoStack, c.State, s.PID, c.State)
+		return Endpoint{}, fmt.Errorf("%w %s: its process %d has ended; `trmsweep up` starts one", ErrNoStack, c.State, s.PID)
 	case s.Temporal == "":
 		return Endpoint{}, fmt.Errorf("%w %s: its devstack.json names no Temporal server", ErrNoStack, c.State)
 	}

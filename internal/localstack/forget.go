@@ -56,8 +56,7 @@ func Forget(dir string) (int64, error) {
 		lock, err = LockState(dir)
 	}
 	if kept || errors.Is(err, ErrLocked) {
-		return 0, fmt.Errorf("forget %s: a stack runs on it: stop it first (`trmsweep down --state %s`, or Ctrl-C where it was started)",
-			dir, dir)
+		return 0, fmt.Errorf("forget %s: a stack runs on it: stop it first (`trmsweep down`, or Ctrl-C where it was started)", dir)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("forget %s: %w", dir, err)

@@ -90,8 +90,8 @@ func Description(state string) string {
 // errRunning refuses a second stack on a state folder.
 func errRunning(state string) error {
 	return fmt.Errorf("a stack already runs on %s%s: use that one, "+
-		"stop it (`trmsweep down --state %s`, or Ctrl-C where it was started), or give this one another --state",
-		state, Description(state), state)
+		"stop it (`trmsweep down`, or Ctrl-C where it was started), or give this one another --state",
+		state, Description(state))
 }
 
 // removeAddresses removes what a stack that is gone has left, so that nobody
