@@ -93,15 +93,13 @@ func (a *Activities) status(ctx context.Context, it Item) (RunStatus, error) {
 		if err := a.sameData(ctx, it, r.DatasetHash); err != nil {
 			return st, err
 		}
+		outcome := r.Outcome()
 		st = RunStatus{
-			Finished:          true,
-			Steps:             r.Steps,
-			CommittedStep:     r.Steps,
-			BestExactAccuracy: r.Best.ExactAccuracy,
-			StateSHA256:       r.StateSHA256,
-		}
-		if n := len(r.Curve); n > 0 {
-			st.Loss = r.Curve[n-1][1]
+			Finished:      true,
+			Steps:         r.Steps,
+			CommittedStep: r.Steps,
+			Outcome:       &outcome,
+			StateSHA256:   r.StateSHA256,
 		}
 	case errors.Is(err, protocol.ErrNewer):
 		return st, temporal.NewNonRetryableApplicationError(err.Error(), ErrConfig, nil)

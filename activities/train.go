@@ -166,7 +166,10 @@ func (t *tracker) apply(e protocol.Event) bool {
 		p.Total = e.Total
 	}
 	p.CommittedStep = max(p.CommittedStep, e.CommittedStep)
-	p.BestExactAccuracy = max(p.BestExactAccuracy, e.BestExactAccuracy)
+	if e.BestPuzzles > 0 {
+		p.BestExactAccuracy = e.BestExactAccuracy
+		p.BestPuzzles = e.BestPuzzles
+	}
 	if e.Goodput != nil {
 		p.Goodput = e.Goodput
 	}
@@ -236,7 +239,12 @@ func (t *tracker) result(e exit) (TrainResult, error) {
 	}
 	saved := fmt.Sprintf(" (last checkpoint: step %d of %d)", p.CommittedStep, p.Total)
 	if e.code == protocol.ExitDone && t.last.Result != nil {
-		return TrainResult{Progress: p, StateSHA256: t.last.Result.StateSHA256, BatchSHA256: t.last.Result.BatchSHA256}, nil
+		return TrainResult{
+			Progress:    p,
+			Outcome:     t.last.Result.Outcome,
+			StateSHA256: t.last.Result.StateSHA256,
+			BatchSHA256: t.last.Result.BatchSHA256,
+		}, nil
 	}
 	if t.cancelled.Load() {
 		return TrainResult{}, temporal.NewCanceledError(p)

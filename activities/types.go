@@ -41,9 +41,10 @@ type TrainInput struct {
 
 // TrainResult is an attempt that finished its run.
 type TrainResult struct {
-	Progress    Progress `json:"progress"`
-	StateSHA256 string   `json:"state_sha256"`
-	BatchSHA256 string   `json:"ledger_sha256"`
+	Progress    Progress          `json:"progress"`
+	Outcome     *protocol.Outcome `json:"outcome,omitempty"`
+	StateSHA256 string            `json:"state_sha256"`
+	BatchSHA256 string            `json:"ledger_sha256"`
 }
 
 // DatasetInput names the specs whose datasets must exist.

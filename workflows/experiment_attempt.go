@@ -32,6 +32,7 @@ func (x *experimentState) runAttempt(ctx workflow.Context) (*attempt, error) {
 		p = progressOf(err)
 	} else {
 		x.res.StateSHA256 = out.StateSHA256
+		x.res.Outcome = out.Outcome
 	}
 	saysWhenItBegan := !p.StartedAt.IsZero()
 	if saysWhenItBegan || !temporal.IsCanceledError(err) { // a cancelled one without progress was never taken by a host

@@ -29,9 +29,9 @@ func (x *experimentState) publish(ctx workflow.Context) {
 		holdup:      r.HeldUp().Kind,
 		step:        r.Progress.Step,
 		preemptions: int64(r.Preemptions),
-		best:        r.Progress.BestExactAccuracy,
 		goodput:     r.GoodputShare(),
 	}
+	now.take(r.Outcome)
 	changed := x.attributes.update(ctx, now,
 		attrSweep.ValueSet(x.in.Sweep),
 		attrPhase.ValueSet(r.Item.Phase),

@@ -65,12 +65,12 @@ func TestHistoriesAreVisible(t *testing.T) {
 			switch start.WorkflowType.Name {
 			case workflows.ExperimentType:
 				wantMemo = []string{"spec_hash", "run", "code"}
-				wantAttrs = []string{queues.AttrSweep, queues.AttrPhase, queues.AttrExperiment, queues.AttrStatus, queues.AttrStep, queues.AttrBest, queues.AttrPreemptions, queues.AttrGoodput}
+				wantAttrs = []string{queues.AttrSweep, queues.AttrPhase, queues.AttrExperiment, queues.AttrStatus, queues.AttrStep, queues.AttrPreemptions, queues.AttrGoodput}
 			case workflows.PhaseType:
 				wantAttrs = []string{queues.AttrSweep, queues.AttrPhase, queues.AttrStatus}
 			case workflows.AllAblationsType, workflows.TNSweepType, workflows.BatchSweepType:
 				wantMemo = []string{"code", "profile"}
-				wantAttrs = []string{queues.AttrSweep, queues.AttrStatus, queues.AttrStep, queues.AttrBest, queues.AttrPreemptions, queues.AttrGoodput}
+				wantAttrs = []string{queues.AttrSweep, queues.AttrStatus, queues.AttrStep, queues.AttrPreemptions, queues.AttrGoodput}
 			}
 			for _, k := range wantMemo {
 				if text(t, memo[k]) == "" {

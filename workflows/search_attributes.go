@@ -6,6 +6,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/queues"
 )
 
@@ -28,7 +29,8 @@ type searchAttributes struct {
 	holdup      string
 	step        int64
 	preemptions int64
-	best        float64
+	finished    bool    // best is known
+	best        float64 // best exact accuracy of what is finished, never of a part of the test puzzles
 	goodput     float64
 }
 
@@ -39,14 +41,25 @@ func (a *searchAttributes) update(ctx workflow.Context, now searchAttributes, fi
 		return false
 	}
 	*a = now
-	upsertSearchAttributes(ctx, append(fixed,
+	updates := append(fixed,
 		attrStatus.ValueSet(now.status),
 		attrHoldup.ValueSet(now.holdup),
 		attrStep.ValueSet(now.step),
 		attrPreemptions.ValueSet(now.preemptions),
-		attrBest.ValueSet(now.best),
-		attrGoodput.ValueSet(now.goodput))...)
+		attrGoodput.ValueSet(now.goodput))
+	if now.finished {
+		updates = append(updates, attrBest.ValueSet(now.best))
+	}
+	upsertSearchAttributes(ctx, updates...)
 	return true
+}
+
+// take takes in the outcome of a run, if it is finished.
+func (a *searchAttributes) take(outcome *protocol.Outcome) {
+	if outcome != nil {
+		a.finished = true
+		a.best = max(a.best, outcome.BestExactAccuracy)
+	}
 }
 
 // upsertSearchAttributes sets search attributes. That it cannot is no reason to stop.

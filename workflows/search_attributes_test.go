@@ -8,11 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/workflow"
 
 	"trmsweep/activities"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/queues"
 	"trmsweep/internal/study"
 	"trmsweep/workflows"
@@ -32,8 +34,10 @@ func watchAttributes(env *testsuite.TestWorkflowEnvironment) map[string]map[stri
 				got[key] = append(got[key], v)
 			}
 		}
-		if v, ok := values.GetFloat64(temporal.NewSearchAttributeKeyFloat64(queues.AttrGoodput)); ok {
-			got[queues.AttrGoodput] = append(got[queues.AttrGoodput], v)
+		for _, key := range []string{queues.AttrGoodput, queues.AttrBest} {
+			if v, ok := values.GetFloat64(temporal.NewSearchAttributeKeyFloat64(key)); ok {
+				got[key] = append(got[key], v)
+			}
 		}
 	}}
 	c.watch(env)
@@ -79,5 +83,44 @@ func TestSearchAttributes(t *testing.T) {
 	}
 	if long == 0 {
 		t.Error("no goodput was shown")
+	}
+}
+
+// The best exact accuracy of a sweep and of an experiment is that of finished runs over all puzzles, whether they
+// were trained by this sweep or found: an evaluation of a part of the puzzles, although higher, never shows.
+func TestSearchAttributeOfTheBestAccuracy(t *testing.T) {
+	w := newWorld()
+	items := planned(t, w, workflows.TNSweepType)
+	w.finished[items[0].Run] = study.RunStatus{Finished: true, Steps: 5, Outcome: &protocol.Outcome{BestExactAccuracy: 0.1, BestPuzzles: 128}}
+	w.train = func(_ int, in activities.TrainInput) (activities.TrainResult, error) {
+		r := done(in)
+		r.Progress.BestExactAccuracy, r.Progress.BestPuzzles, r.Progress.EvalStep = 0.9, 64, 1
+		r.Outcome = &protocol.Outcome{BestExactAccuracy: 0.2, Puzzles: 128, BestPuzzles: 128}
+		return r, nil
+	}
+	env := w.env(t)
+	all := watchAttributes(env)
+	env.ExecuteWorkflow(workflows.TNSweepType)
+	result := sweepResult(t, env)
+	for name, want := range map[string]map[any]bool{
+		workflows.TNSweepType:    {0.1: true, 0.2: true},
+		workflows.ExperimentType: {0.2: true},
+	} {
+		got := map[any]bool{}
+		for _, v := range all[name][queues.AttrBest] {
+			got[v] = true
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s shows other accuracies (-want +got):\n%s", name, diff)
+		}
+	}
+	for i, r := range result.Experiments {
+		want := "20.00%"
+		if i == 0 {
+			want = "10.00%"
+		}
+		if got := r.BestText(); got != want {
+			t.Errorf("%s shows %s, want %s", r.Item.ID, got, want)
+		}
 	}
 }

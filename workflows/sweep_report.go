@@ -14,7 +14,7 @@ func (s *sweepState) show(ctx workflow.Context) {
 	workflow.SetCurrentDetails(ctx, res.Markdown())
 	now := searchAttributes{status: res.Status, holdup: res.HeldUp().Kind, goodput: res.Goodput.Share(res.WallSeconds)}
 	for _, r := range res.Experiments {
-		now.best = max(now.best, r.Progress.BestExactAccuracy)
+		now.take(r.Outcome)
 		if r.Item.SameAs == "" {
 			now.step += r.Progress.Step
 			now.preemptions += int64(r.Preemptions)

@@ -13,6 +13,7 @@ import (
 
 	"trmsweep/activities"
 	"trmsweep/internal/preflight"
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/study"
 	"trmsweep/workflows"
 )
@@ -213,7 +214,7 @@ func TestSecondSweepTrainsOnlyWhatIsMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, it := range p.Items[1:] {
-		w.finished[it.Run] = study.RunStatus{Finished: true, Steps: it.TotalSteps, StateSHA256: "old", BestExactAccuracy: float64(i)}
+		w.finished[it.Run] = study.RunStatus{Finished: true, Steps: it.TotalSteps, StateSHA256: "old", Outcome: &protocol.Outcome{BestExactAccuracy: float64(i)}}
 	}
 	env := w.env(t)
 	env.ExecuteWorkflow(workflows.TNSweepType)

@@ -112,8 +112,8 @@ func progressLine(st study.SweepResult) string {
 	}
 	for _, r := range st.Experiments {
 		if p := r.Progress; r.Status == study.StatusRunning && p.Total > 0 && p.Step < p.Total {
-			line += fmt.Sprintf(" | %s/%s %s %d/%d loss %s best exact %s", r.Item.Phase, r.Item.ID, p.State, p.Step, p.Total, p.LossText(),
-				p.BestText())
+			line += fmt.Sprintf(" | %s/%s %s %d/%d loss %s best exact %s", r.Item.Phase, r.Item.ID, p.State, p.Step, p.Total, r.LossText(),
+				r.BestText())
 		}
 	}
 	return line

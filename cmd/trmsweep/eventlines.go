@@ -29,7 +29,7 @@ func (l *eventLines) send(e protocol.Event) { l.line(e.JSON()) }
 // res says how far it has come; what it does not know is 0.
 func (l *eventLines) failure(code int, err error, res protocol.AttemptResult) {
 	l.send(protocol.Event{Type: protocol.EventError, Message: err.Error(), ExitCode: code,
-		Step: res.Step, Total: res.Total, CommittedStep: res.CommittedStep, BestExactAccuracy: res.BestExactAccuracy})
+		Step: res.Step, Total: res.Total, CommittedStep: res.CommittedStep})
 }
 
 // result is the last line of a process that ended well.

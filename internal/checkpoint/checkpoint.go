@@ -82,8 +82,8 @@ type Meta struct {
 	Seed              int64                      `json:"seed"`
 	DataStep          int64                      `json:"data_step"` // batches consumed
 	BatchSHA256       string                     `json:"ledger_sha256"`
-	BestExactAccuracy float64                    `json:"best_exact_accuracy"`
-	BestStep          int64                      `json:"best_step"` // 0: not evaluated yet
+	BestExactAccuracy float64                    `json:"best_exact_accuracy"` // of Evals
+	BestStep          int64                      `json:"best_step"`           // 0: not evaluated yet
 	Evals             []protocol.Eval            `json:"evals,omitempty"`
 	Final             bool                       `json:"final,omitempty"` // the run is complete
 	Extra             map[string]json.RawMessage `json:"extra,omitempty"`

@@ -43,7 +43,8 @@ type Event struct {
 	Accuracy          float64 `json:"accuracy,omitempty"`
 	ExactAccuracy     float64 `json:"exact_accuracy,omitempty"`
 	CellAccuracy      float64 `json:"cell_accuracy,omitempty"`
-	BestExactAccuracy float64 `json:"best_exact_accuracy"`
+	BestExactAccuracy float64 `json:"best_exact_accuracy"`    // of the evaluations while training
+	BestPuzzles       int     `json:"best_puzzles,omitempty"` // that it was measured on; 0: there was no evaluation yet
 	LR                float64 `json:"lr,omitempty"`
 	Puzzles           int     `json:"puzzles,omitempty"`
 	DonePuzzles       int     `json:"done_puzzles,omitempty"`
@@ -66,22 +67,21 @@ type Event struct {
 // AttemptResult is where a training process that trained to the end or was preempted
 // has left the run. Its last line is this with the type EventResult.
 type AttemptResult struct {
-	Run               string  `json:"run"`
-	Step              int64   `json:"step"`
-	Total             int64   `json:"total"`
-	CommittedStep     int64   `json:"committed_step"` // what the store holds
-	Finished          bool    `json:"finished"`
-	StateSHA256       string  `json:"state_sha256"`  // of all training state at Step
-	BatchSHA256       string  `json:"ledger_sha256"` // of all batches fed so far
-	BestExactAccuracy float64 `json:"best_exact_accuracy"`
-	BestStep          int64   `json:"best_step"`
-	RestoredFromStep  int64   `json:"restored_from_step"`
-	SpecHash          string  `json:"spec_hash"`
-	Seed              int64   `json:"seed"`
-	DatasetHash       string  `json:"dataset_hash"`
-	Backend           string  `json:"backend"`
-	Preempted         string  `json:"preempted,omitempty"` // the notice's reason
-	Result            string  `json:"result,omitempty"`    // key of result.json
+	Run              string   `json:"run"`
+	Step             int64    `json:"step"`
+	Total            int64    `json:"total"`
+	CommittedStep    int64    `json:"committed_step"` // what the store holds
+	Finished         bool     `json:"finished"`
+	StateSHA256      string   `json:"state_sha256"`  // of all training state at Step
+	BatchSHA256      string   `json:"ledger_sha256"` // of all batches fed so far
+	RestoredFromStep int64    `json:"restored_from_step"`
+	SpecHash         string   `json:"spec_hash"`
+	Seed             int64    `json:"seed"`
+	DatasetHash      string   `json:"dataset_hash"`
+	Backend          string   `json:"backend"`
+	Preempted        string   `json:"preempted,omitempty"` // the notice's reason
+	Result           string   `json:"result,omitempty"`    // key of result.json
+	Outcome          *Outcome `json:"outcome,omitempty"`   // what result.json says; nil if there is none yet
 }
 
 // JSON is the result as one line without its line break.

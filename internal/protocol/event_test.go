@@ -9,9 +9,9 @@ import (
 // What a training process prints, its parent reads.
 func TestEventLinesAreReadAsTheyWereWritten(t *testing.T) {
 	progress := Event{Type: EventProgress, State: StateTraining, Step: 7, Total: 10, CommittedStep: 5, RestoredFrom: 2,
-		Loss: 1.5, ExactAccuracy: 0.25, BestExactAccuracy: 0.5, StepsPerSecond: 3, ETASeconds: 1, Goodput: Goodput{BucketTraining: 2}}
+		Loss: 1.5, ExactAccuracy: 0.25, BestExactAccuracy: 0.5, BestPuzzles: 64, StepsPerSecond: 3, ETASeconds: 1, Goodput: Goodput{BucketTraining: 2}}
 	result := AttemptResult{Run: "r", Step: 10, Total: 10, CommittedStep: 10, Finished: true, StateSHA256: "ab", BatchSHA256: "cd",
-		BestExactAccuracy: 0.5, RestoredFromStep: 5, Backend: "cpu"}
+		RestoredFromStep: 5, Backend: "cpu", Outcome: &Outcome{FinalExactAccuracy: 0.25, BestExactAccuracy: 0.5, Puzzles: 128, BestPuzzles: 128}}
 	resultLine, err := result.JSON()
 	if err != nil {
 		t.Fatal(err)
@@ -25,7 +25,7 @@ func TestEventLinesAreReadAsTheyWereWritten(t *testing.T) {
 		{"progress", string(progress.JSON()), progress, true},
 		{"error", string(Event{Type: EventError, ExitCode: ExitFinal, Message: "loss is not finite"}.JSON()),
 			Event{Type: EventError, ExitCode: ExitFinal, Message: "loss is not finite"}, true},
-		{"result", string(resultLine), Event{Type: EventResult, Step: 10, Total: 10, CommittedStep: 10, BestExactAccuracy: 0.5, RestoredFrom: 5, Result: &result}, true},
+		{"result", string(resultLine), Event{Type: EventResult, Step: 10, Total: 10, CommittedStep: 10, RestoredFrom: 5, Result: &result}, true},
 		{"a field that this version does not know", `{"type":"progress","step":1,"new":2}`, Event{Type: EventProgress, Step: 1}, true},
 		{"not JSON", "panic: index out of range", Event{}, false},
 		{"JSON without a type", `{"step":1}`, Event{}, false},

@@ -29,10 +29,10 @@ type RunResult struct {
 	Params      int64           `json:"params"`
 	Steps       int64           `json:"steps"` // optimizer steps trained
 
-	Best  Eval   `json:"best"`  // of Evals and Final, by exact accuracy
+	Best  Eval   `json:"best"`  // see BestEval
 	Final Eval   `json:"final"` // over final_eval_puzzles, after the last step
-	Evals []Eval `json:"evals"`
-	// BestFull is the best checkpoint's evaluation over the same puzzles as Final; nil when it was not made.
+	Evals []Eval `json:"evals"` // while training, over eval_puzzles
+	// BestFull is the evaluation of the best checkpoint of Evals over the same puzzles as Final; nil when it was not made.
 	BestFull *Eval        `json:"best_full,omitempty"`
 	Curve    [][2]float64 `json:"curve"` // [step, training loss per example], thinned out
 
@@ -81,6 +81,60 @@ type Eval struct {
 	QHaltAccuracy float64 `json:"q_halt_accuracy"`
 	MeanSteps     float64 `json:"mean_steps"` // supervision steps per puzzle: halt_max_steps, no puzzle of an evaluation halts earlier
 	Puzzles       int     `json:"puzzles"`
+}
+
+// BestEval is the evaluation that gives the best exact accuracy, and the bitmap of the puzzles that were
+// solved in it. Evaluations while training choose the best checkpoint by a part of the test puzzles; over all
+// puzzles of the final evaluation, the better one of its weights and the last ones counts. If that
+// checkpoint could not be read any more, the accuracy is of the part: Eval.Puzzles says of how many.
+func (r RunResult) BestEval() (Eval, string) {
+	switch {
+	case r.BestFull != nil && r.BestFull.ExactAccuracy > r.Final.ExactAccuracy:
+		return *r.BestFull, r.BestCorrect
+	case r.BestFull != nil || r.Best.Step == r.Final.Step:
+		return r.Final, r.FinalCorrect
+	}
+	return r.Best, r.BestCorrect
+}
+
+// Outcome holds the figures that rows of sweeps, search attributes and reports show of a finished
+// run. All take them from here, so that a figure of one name has one value.
+type Outcome struct {
+	FinalExactAccuracy float64 `json:"final_exact_accuracy"` // of the weights after the last step
+	BestExactAccuracy  float64 `json:"best_exact_accuracy"`  // see RunResult.BestEval
+	BestStep           int64   `json:"best_step"`
+	Puzzles            int     `json:"puzzles"`        // of the final evaluation
+	BestPuzzles        int     `json:"best_puzzles"`   // that BestExactAccuracy was measured on; fewer only if the best checkpoint was lost
+	Loss               float64 `json:"loss,omitempty"` // end of the curve of the training loss
+}
+
+// Outcome returns the figures to show of the run.
+func (r RunResult) Outcome() Outcome {
+	best, _ := r.BestEval()
+	o := Outcome{
+		FinalExactAccuracy: r.Final.ExactAccuracy,
+		BestExactAccuracy:  best.ExactAccuracy,
+		BestStep:           best.Step,
+		Puzzles:            r.Final.Puzzles,
+		BestPuzzles:        best.Puzzles,
+	}
+	if n := len(r.Curve); n > 0 {
+		o.Loss = r.Curve[n-1][1]
+	}
+	return o
+}
+
+// BestText is the best exact accuracy for people. A figure of a part of the puzzles says so.
+func (o Outcome) BestText() string {
+	if o.BestPuzzles < o.Puzzles {
+		return PartText(o.BestExactAccuracy, o.BestPuzzles)
+	}
+	return fmt.Sprintf("%.2f%%", 100*o.BestExactAccuracy)
+}
+
+// PartText is an exact accuracy over a part of the test puzzles for people.
+func PartText(accuracy float64, puzzles int) string {
+	return fmt.Sprintf("%.2f%% of %d", 100*accuracy, puzzles)
 }
 
 // Encode is the bytes of result.json.

@@ -23,7 +23,7 @@ const (
 	AttrHoldup      = "TrmHoldup"            // Keyword: what keeps an experiment from going on, a kind of protocol.Holdup; empty: nothing
 	AttrStep        = "TrmStep"              // Int
 	AttrPreemptions = "TrmPreemptions"       // Int
-	AttrBest        = "TrmBestExactAccuracy" // Double, fraction
+	AttrBest        = "TrmBestExactAccuracy" // Double, fraction; of finished runs, over all puzzles of the final evaluation
 	AttrGoodput     = "TrmGoodput"           // Double, training seconds per second of the slot
 )
 

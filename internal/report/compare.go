@@ -103,7 +103,7 @@ func (r Row) seed(seed int64) *protocol.RunResult {
 func finalFlags(r protocol.RunResult) string { return r.FinalCorrect }
 
 func bestFlags(r protocol.RunResult) string {
-	_, bitmap := bestOf(r)
+	_, bitmap := r.BestEval()
 	return bitmap
 }
 
@@ -151,8 +151,8 @@ var ErrTestSets = errors.New("different test puzzles")
 // test puzzles, and the specification keys in which they differ. It returns
 // ErrTestSets if they were not evaluated on the same test puzzles.
 func Compare(a, b protocol.RunResult, sets Datasets) (Comparison, error) {
-	bestA, _ := bestOf(a)
-	bestB, _ := bestOf(b)
+	bestA, _ := a.BestEval()
+	bestB, _ := b.BestEval()
 	c := Comparison{
 		RunA:        a.Run,
 		RunB:        b.Run,

@@ -208,7 +208,7 @@ func (r *Row) summarize() {
 	planned := r.PredictedHours
 	r.PredictedHours = 0
 	for _, x := range r.results {
-		b, _ := bestOf(x)
+		b, _ := x.BestEval()
 		if r.bestPuzzles == 0 || b.Puzzles < r.bestPuzzles {
 			r.bestPuzzles = b.Puzzles
 		}
@@ -233,7 +233,7 @@ func (r *Row) summarize() {
 		}
 	}
 	first := r.results[0]
-	firstBest, _ := bestOf(first)
+	firstBest, _ := first.BestEval()
 	r.Steps = first.Steps
 	r.BestStep = firstBest.Step
 	r.Puzzles = first.Final.Puzzles
@@ -270,4 +270,13 @@ func (r Row) accounting(x protocol.RunResult) protocol.Accounting {
 		return accountingOf(x, &slot)
 	}
 	return accountingOf(x, nil)
+}
+
+// accountingOf returns the accounting of a run: that of its slot if the sweep recorded
+// it, else that of its training processes, which count neither time in a queue nor lost steps.
+func accountingOf(r protocol.RunResult, slot *protocol.Accounting) protocol.Accounting {
+	if slot != nil && slot.WallSeconds > 0 {
+		return *slot
+	}
+	return protocol.Accounting{WallSeconds: r.WallSeconds, Goodput: r.GoodputSeconds, Preemptions: r.Preemptions}
 }

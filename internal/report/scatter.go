@@ -48,7 +48,7 @@ func computePanel(rows []Row) ([]*panel, error) {
 	}
 	p := newPanel("", "work of the run, "+unit+" (log)", "best exact accuracy, %")
 	xys := scatterRows(p, rows, func(r Row, res protocol.RunResult) (plotter.XY, bool) {
-		best, _ := bestOf(res)
+		best, _ := res.BestEval()
 		return plotter.XY{X: r.TotalFLOPs / size, Y: 100 * best.ExactAccuracy}, r.TotalFLOPs > 0
 	})
 	if len(xys) == 0 {

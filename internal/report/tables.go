@@ -103,7 +103,7 @@ func resultCells(r Row) []cell {
 func (r Row) bestSteps() string {
 	low, high := r.BestStep, r.BestStep
 	for _, x := range r.results {
-		b, _ := bestOf(x)
+		b, _ := x.BestEval()
 		low, high = min(low, b.Step), max(high, b.Step)
 	}
 	if low == high {

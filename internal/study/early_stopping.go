@@ -3,6 +3,8 @@ package study
 import (
 	"fmt"
 	"math"
+
+	"trmsweep/internal/protocol"
 )
 
 // Thresholds of a collapse.
@@ -17,19 +19,19 @@ func (r *ExperimentResult) Evaluated(p Progress) string {
 	if p.EvalStep == 0 {
 		return ""
 	}
-	if p.EvalExact > r.Best || r.BestStep == 0 {
-		r.Best = p.EvalExact
-		r.BestStep = p.EvalStep
+	if p.EvalExact > r.EvalBest || r.EvalBestStep == 0 {
+		r.EvalBest = p.EvalExact
+		r.EvalBestStep = p.EvalStep
 		return ""
 	}
-	learnt := r.Best >= collapseFrom
-	fallen := p.EvalExact < collapseTo*r.Best
-	longPast := float64(p.EvalStep-r.BestStep) >= collapseAfter*float64(r.Item.TotalSteps)
+	learnt := r.EvalBest >= collapseFrom
+	fallen := p.EvalExact < collapseTo*r.EvalBest
+	longPast := float64(p.EvalStep-r.EvalBestStep) >= collapseAfter*float64(r.Item.TotalSteps)
 	if !learnt || !fallen || !longPast {
 		return ""
 	}
-	return fmt.Sprintf("stopped early: exact accuracy has fallen from %.2f%% at step %d to %.2f%% at step %d",
-		100*r.Best, r.BestStep, 100*p.EvalExact, p.EvalStep)
+	return fmt.Sprintf("stopped early: exact accuracy has fallen from %.2f%% at step %d to %s at step %d",
+		100*r.EvalBest, r.EvalBestStep, protocol.PartText(p.EvalExact, p.BestPuzzles), p.EvalStep)
 }
 
 // rungs are the shares of a run at which successive halving decides.
@@ -79,7 +81,8 @@ func (h *Halving) Reached(r ExperimentResult) string {
 		n := len(h.Accuracies[rung])
 		keep := int(math.Ceil(float64(n) / float64(h.Factor)))
 		if n >= h.Factor && better >= keep {
-			return fmt.Sprintf("stopped early: %.2f%% at %g of its steps, %d of %d were better", 100*accuracy, share, better, n-1)
+			return fmt.Sprintf("stopped early: %s at %g of its steps, %d of %d were better",
+				protocol.PartText(accuracy, r.Progress.BestPuzzles), share, better, n-1)
 		}
 	}
 	return ""

@@ -54,7 +54,7 @@ func Table(rows []ExperimentResult) string {
 			break
 		}
 		fmt.Fprintf(&b, "| %s | %s | %d/%d | %s | %s | %d | %s |\n", r.Item.ID, r.StatusText(), r.Progress.Step, r.Item.TotalSteps,
-			r.Progress.LossText(), r.Progress.BestText(), r.Preemptions, r.TimeLeft())
+			r.LossText(), r.BestText(), r.Preemptions, r.TimeLeft())
 	}
 	return b.String()
 }

@@ -124,9 +124,10 @@ type Progress struct {
 	CommittedStep     int64            `json:"committed_step"`
 	RestoredFrom      int64            `json:"restored_from_step"`
 	Loss              float64          `json:"loss"`
-	ExactAccuracy     float64          `json:"exact_accuracy"` // of training batches
-	BestExactAccuracy float64          `json:"best_exact_accuracy"`
-	EvalStep          int64            `json:"eval_step,omitempty"` // of the last evaluation
+	ExactAccuracy     float64          `json:"exact_accuracy"`         // of training batches
+	BestExactAccuracy float64          `json:"best_exact_accuracy"`    // of the evaluations while training
+	BestPuzzles       int              `json:"best_puzzles,omitempty"` // that it was measured on; 0: there was no evaluation yet
+	EvalStep          int64            `json:"eval_step,omitempty"`    // of the last evaluation
 	EvalExact         float64          `json:"eval_exact_accuracy,omitempty"`
 	StepsPerSecond    float64          `json:"steps_per_second,omitempty"`
 	ETASeconds        float64          `json:"eta_seconds,omitempty"`
@@ -139,58 +140,41 @@ type Progress struct {
 	Forgotten         bool             `json:"forgotten,omitempty"` // this attempt has emptied the run before it began
 }
 
-// LossText is the loss for people: "-" before there is one.
-func (p Progress) LossText() string {
-	if p.Loss == 0 {
-		return "-"
-	}
-	return fmt.Sprintf("%.3f", p.Loss)
-}
-
-// BestText is the best exact accuracy in percent: "-" before there is an evaluation. A run
-// that was finished before the sweep has State "done" and was evaluated, though EvalStep is 0.
-func (p Progress) BestText() string {
-	if p.EvalStep == 0 && p.BestExactAccuracy == 0 && p.State != StatusDone {
-		return "-"
-	}
-	return fmt.Sprintf("%.2f%%", 100*p.BestExactAccuracy)
-}
-
 // RunStatus is what the store knows of a run.
 type RunStatus struct {
-	Finished          bool    `json:"finished"` // result.json is there and belongs to the spec
-	CommittedStep     int64   `json:"committed_step"`
-	Term              int64   `json:"epoch"`           // fence
-	Owner             string  `json:"owner,omitempty"` // workflow id of the attempt that took the fence last
-	Steps             int64   `json:"steps"`
-	BestExactAccuracy float64 `json:"best_exact_accuracy"`
-	Loss              float64 `json:"loss,omitempty"` // end of the loss curve
-	StateSHA256       string  `json:"state_sha256,omitempty"`
-	Error             string  `json:"error,omitempty"` // why the run cannot be used, in StatusAll
+	Finished      bool              `json:"finished"` // result.json is there and belongs to the spec
+	CommittedStep int64             `json:"committed_step"`
+	Term          int64             `json:"epoch"`           // fence
+	Owner         string            `json:"owner,omitempty"` // workflow id of the attempt that took the fence last
+	Steps         int64             `json:"steps"`
+	Outcome       *protocol.Outcome `json:"outcome,omitempty"` // what result.json says
+	StateSHA256   string            `json:"state_sha256,omitempty"`
+	Error         string            `json:"error,omitempty"` // why the run cannot be used, in StatusAll
 }
 
 // ExperimentResult is where an experiment stands or how it ended.
 type ExperimentResult struct {
-	Item          Item             `json:"item"`
-	Status        string           `json:"status"`
-	Error         string           `json:"error,omitempty"`
-	Reason        string           `json:"reason,omitempty"`    // why the sweep itself stopped it
-	BestStep      int64            `json:"best_step,omitempty"` // evaluation with the best accuracy that this sweep has seen
-	Best          float64          `json:"best,omitempty"`
-	Attempts      int              `json:"attempts"`
-	Preemptions   int              `json:"preemptions"`
-	Failures      int              `json:"failures"`
-	WithoutCommit int              `json:"without_commit"`       // attempts in a row
-	StartStep     int64            `json:"start_step,omitempty"` // committed before this sweep
-	CommittedStep int64            `json:"committed_step"`
-	LostSteps     int64            `json:"lost_steps"`
-	Reused        bool             `json:"reused,omitempty"`    // was finished before
-	ToForget      bool             `json:"to_forget,omitempty"` // forced, and what the store has of the run is still the old one's
-	Progress      Progress         `json:"progress"`
-	Holdup        protocol.Holdup  `json:"holdup,omitzero"` // what keeps it from going on, beside what the running attempt says; read HeldUp
-	StateSHA256   string           `json:"state_sha256,omitempty"`
-	Goodput       protocol.Goodput `json:"goodput,omitempty"` // seconds in each bucket; they add up to WallSeconds
-	WallSeconds   float64          `json:"wall_seconds"`      // of the slot, from asking for it
+	Item          Item              `json:"item"`
+	Status        string            `json:"status"`
+	Error         string            `json:"error,omitempty"`
+	Reason        string            `json:"reason,omitempty"`         // why the sweep itself stopped it
+	EvalBestStep  int64             `json:"eval_best_step,omitempty"` // best evaluation while training that this sweep has seen
+	EvalBest      float64           `json:"eval_best_exact_accuracy,omitempty"`
+	Attempts      int               `json:"attempts"`
+	Preemptions   int               `json:"preemptions"`
+	Failures      int               `json:"failures"`
+	WithoutCommit int               `json:"without_commit"`       // attempts in a row
+	StartStep     int64             `json:"start_step,omitempty"` // committed before this sweep
+	CommittedStep int64             `json:"committed_step"`
+	LostSteps     int64             `json:"lost_steps"`
+	Reused        bool              `json:"reused,omitempty"`    // was finished before
+	ToForget      bool              `json:"to_forget,omitempty"` // forced, and what the store has of the run is still the old one's
+	Progress      Progress          `json:"progress"`
+	Outcome       *protocol.Outcome `json:"outcome,omitempty"` // of the finished run; nil before
+	Holdup        protocol.Holdup   `json:"holdup,omitzero"`   // what keeps it from going on, beside what the running attempt says; read HeldUp
+	StateSHA256   string            `json:"state_sha256,omitempty"`
+	Goodput       protocol.Goodput  `json:"goodput,omitempty"` // seconds in each bucket; they add up to WallSeconds
+	WallSeconds   float64           `json:"wall_seconds"`      // of the slot, from asking for it
 }
 
 // Reuse fills the row with what the store knows of the run. It is true if the run is finished.
@@ -201,16 +185,39 @@ func (r *ExperimentResult) Reuse(st RunStatus) bool {
 		r.Status = StatusDone
 		r.Reused = true
 		r.StateSHA256 = st.StateSHA256
+		r.Outcome = st.Outcome
 		r.Progress = Progress{
-			Step:              st.Steps,
-			Total:             r.Item.TotalSteps,
-			CommittedStep:     st.Steps,
-			BestExactAccuracy: st.BestExactAccuracy,
-			Loss:              st.Loss,
-			State:             StatusDone,
+			Step:          st.Steps,
+			Total:         r.Item.TotalSteps,
+			CommittedStep: st.Steps,
+			State:         StatusDone,
 		}
 	}
 	return st.Finished
+}
+
+// LossText is the training loss for people: "-" before there is one.
+func (r *ExperimentResult) LossText() string {
+	loss := r.Progress.Loss
+	if r.Outcome != nil {
+		loss = r.Outcome.Loss
+	}
+	if loss == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.3f", loss)
+}
+
+// BestText is the best exact accuracy for people: "-" before there is an evaluation. That of a
+// run that trains is of a part of the test puzzles and says so, as in "14.06% of 64".
+func (r *ExperimentResult) BestText() string {
+	switch {
+	case r.Outcome != nil:
+		return r.Outcome.BestText()
+	case r.Progress.BestPuzzles == 0:
+		return "-"
+	}
+	return protocol.PartText(r.Progress.BestExactAccuracy, r.Progress.BestPuzzles)
 }
 
 // EndedEarly says why an experiment ended before its last step without a failure; it is empty if it did not.

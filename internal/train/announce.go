@@ -43,9 +43,7 @@ func (a *announcer) event(e protocol.Event) {
 		e.Step = a.last.Step
 	}
 	e.Total, e.CommittedStep = a.last.Total, a.last.CommittedStep
-	if e.BestExactAccuracy == 0 {
-		e.BestExactAccuracy = a.last.BestExactAccuracy
-	}
+	e.BestExactAccuracy, e.BestPuzzles = a.last.BestExactAccuracy, a.last.BestPuzzles
 	a.send(e)
 }
 

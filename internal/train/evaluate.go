@@ -51,9 +51,9 @@ func (r *run) evalStep(ctx context.Context) error {
 		tfevents.Scalar{Tag: "test/exact_accuracy", Value: rows.ExactAccuracy},
 		tfevents.Scalar{Tag: "test/accuracy", Value: rows.CellAccuracy},
 		tfevents.Scalar{Tag: "test/q_halt_accuracy", Value: rows.QHaltAccuracy})
-	r.events.progress(func(e *protocol.Event) { e.BestExactAccuracy = r.meta.BestExactAccuracy })
+	r.events.progress(r.tellBest)
 	r.events.event(protocol.Event{Type: protocol.EventEval, Step: r.step, ExactAccuracy: rows.ExactAccuracy, CellAccuracy: rows.CellAccuracy,
-		BestExactAccuracy: r.meta.BestExactAccuracy, Puzzles: rows.Puzzles})
+		Puzzles: rows.Puzzles})
 	r.state(protocol.StateTraining)
 	if !best {
 		return nil
@@ -64,6 +64,16 @@ func (r *run) evalStep(ctx context.Context) error {
 		return err
 	}
 	return r.startSave()
+}
+
+// tellBest puts the best evaluation so far into an event.
+func (r *run) tellBest(e *protocol.Event) {
+	for _, eval := range r.meta.Evals {
+		if eval.Step == r.meta.BestStep {
+			e.BestExactAccuracy = eval.ExactAccuracy
+			e.BestPuzzles = eval.Puzzles
+		}
+	}
 }
 
 // evalSubset is the fixed choice of n test puzzles: evenly spaced, all of them for n = 0.

@@ -41,36 +41,40 @@ func (r *run) finish(ctx context.Context) (protocol.AttemptResult, error) {
 		return res(), err
 	}
 	if old != nil && !r.o.Force {
-		out := res()
-		out.Result = layout.RunKey(r.o.Run, layout.ResultFile)
-		return out, nil
+		return withResult(res(), *old), nil
 	}
 	// Before the result: whoever finds that leaves the run alone.
 	if _, err := r.writer.CleanAll(ctx); err != nil {
 		return res(), fmt.Errorf("clean up run %s: %w", r.o.Run, err)
 	}
-	key, err := r.writeResult(ctx, digest)
+	result, err := r.writeResult(ctx, digest)
 	if err != nil {
 		return res(), err
 	}
-	out := res()
-	out.Result = key
-	return out, nil
+	return withResult(res(), result), nil
+}
+
+// withResult adds what the run's result.json says to the last line of a process.
+func withResult(line protocol.AttemptResult, result protocol.RunResult) protocol.AttemptResult {
+	line.Result = layout.RunKey(line.Run, layout.ResultFile)
+	outcome := result.Outcome()
+	line.Outcome = &outcome
+	return line
 }
 
 // writeResult evaluates the final and the best weights on the whole test set and stores result.json.
-func (r *run) writeResult(ctx context.Context, digest string) (string, error) {
+func (r *run) writeResult(ctx context.Context, digest string) (protocol.RunResult, error) {
 	final, err := r.evaluate(ctx, r.model, r.step, r.spec.FinalEvalPuzzles)
 	if err != nil {
-		return "", err
+		return protocol.RunResult{}, err
 	}
 	best, err := r.evaluateBest(ctx, final)
 	if err != nil {
-		return "", err
+		return protocol.RunResult{}, err
 	}
 	curve, err := r.curve(ctx)
 	if err != nil {
-		return "", err
+		return protocol.RunResult{}, err
 	}
 	goodput := r.watch.withPrior(r.prior)
 	result := protocol.RunResult{
@@ -86,14 +90,15 @@ func (r *run) writeResult(ctx context.Context, digest string) (string, error) {
 	if best != nil {
 		result.BestFull, result.BestCorrect = &best.Eval, protocol.Bitmap(best.exact)
 	}
+	result.Best, _ = result.BestEval()
 	data, err := result.Encode()
 	if err != nil {
-		return "", err
+		return protocol.RunResult{}, err
 	}
 	if err := r.putResult(ctx, data); err != nil {
-		return "", fmt.Errorf("write result of run %s: %w", r.o.Run, err)
+		return protocol.RunResult{}, fmt.Errorf("write result of run %s: %w", r.o.Run, err)
 	}
-	return layout.RunKey(r.o.Run, layout.ResultFile), nil
+	return result, nil
 }
 
 // putResult stores result.json in the place of what is there. Only the owner of the

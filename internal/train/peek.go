@@ -10,7 +10,6 @@ import (
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
-	"trmsweep/internal/layout"
 	"trmsweep/internal/protocol"
 )
 
@@ -117,11 +116,11 @@ func (r *run) complete(ctx context.Context, m *checkpoint.Manifest) (protocol.At
 		e.Step = r.step
 		e.Total = r.total
 		e.CommittedStep = r.step
-		e.BestExactAccuracy = r.meta.BestExactAccuracy
+		r.tellBest(e)
 	})
 	res := r.result()
-	res.Backend, res.StateSHA256, res.Result = old.Backend, m.StateSHA256, layout.RunKey(r.o.Run, layout.ResultFile)
-	return res, true, nil
+	res.Backend, res.StateSHA256 = old.Backend, m.StateSHA256
+	return withResult(res, *old), true, nil
 }
 
 // oldResult is the run's result as an earlier attempt has written it of a state; nil if it

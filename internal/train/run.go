@@ -272,18 +272,16 @@ func (r *run) state(s string) {
 
 func (r *run) result() protocol.AttemptResult {
 	res := protocol.AttemptResult{
-		Run:               r.o.Run,
-		Step:              r.step,
-		Total:             r.total,
-		Finished:          r.meta.Final,
-		SpecHash:          r.spec.Hash(),
-		Seed:              r.spec.Seed,
-		DatasetHash:       r.meta.DatasetHash,
-		BestExactAccuracy: r.meta.BestExactAccuracy,
-		BestStep:          r.meta.BestStep,
-		RestoredFromStep:  r.restoredFrom,
-		Backend:           r.info.Name,
-		CommittedStep:     r.newest.Step,
+		Run:              r.o.Run,
+		Step:             r.step,
+		Total:            r.total,
+		Finished:         r.meta.Final,
+		SpecHash:         r.spec.Hash(),
+		Seed:             r.spec.Seed,
+		DatasetHash:      r.meta.DatasetHash,
+		RestoredFromStep: r.restoredFrom,
+		Backend:          r.info.Name,
+		CommittedStep:    r.newest.Step,
 	}
 	if r.writer != nil {
 		res.CommittedStep = r.committed()

@@ -188,7 +188,7 @@ func (r *run) ready() {
 		e.Step = r.step
 		e.Total = r.total
 		e.CommittedStep = r.step
-		e.BestExactAccuracy = r.meta.BestExactAccuracy
+		r.tellBest(e)
 	})
 }
 
