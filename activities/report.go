@@ -68,6 +68,17 @@ func writeReport(ctx context.Context, b blob.Bucket, in ReportInput) ([]string, 
 		e.Stopped = in.Stopped[it.ID]
 		entries = append(entries, e)
 	}
-	w, err := report.Write(ctx, b, in.Sweep, entries)
+	w, err := report.Write(ctx, b, in.Sweep, entries, stateOf(in)...)
 	return w.Keys, err
+}
+
+// stateOf says in the report's first lines if not all has been tried that the sweep was to train.
+func stateOf(in ReportInput) []string {
+	switch {
+	case in.Ended != "":
+		return []string{"The sweep " + in.Ended + "."}
+	case !in.Final:
+		return []string{"The sweep was still running when this report was written; its next one takes the place of this."}
+	}
+	return nil
 }

@@ -67,6 +67,7 @@ type ReportInput struct {
 	Goodput    protocol.Goodput               `json:"goodput,omitempty"`
 	Accounting map[string]protocol.Accounting `json:"accounting,omitempty"` // item ID -> where its slot's time went
 	Final      bool                           `json:"final"`
+	Ended      string                         `json:"ended,omitempty"` // how the sweep ended, unless with its last experiment: "was cancelled"
 }
 
 // ReportResult says where the report lies in the store.

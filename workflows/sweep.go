@@ -46,9 +46,12 @@ func runSweep(ctx workflow.Context, name string, raw json.RawMessage) (study.Swe
 	case ctx.Err() != nil:
 		s.head.Status = study.StatusStopped
 		err = ctx.Err()
+		s.reportBrokenOff(ctx, "was cancelled")
 	case err != nil:
 		s.head.Status = study.StatusFailed
-		s.note(s.head.Stage + ": " + rootMessage(err))
+		why := s.head.Stage + ": " + rootMessage(err)
+		s.note(why)
+		s.reportBrokenOff(ctx, "failed in its stage "+why)
 	}
 	s.head.Stage = ""
 	s.show(ctx)
@@ -94,15 +97,16 @@ func (s *sweepState) run(ctx workflow.Context, name string) error {
 		if err := s.train(ctx); err != nil {
 			return err
 		}
-		status := study.StatusDone
+		status, ended := study.StatusDone, ""
 		if s.closed {
 			status = study.StatusStopped
+			ended = "was stopped before all of it was trained"
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
 		s.enterStage(ctx, "report")
-		s.report(ctx, "all phases", true)
+		s.finalReport(ctx, ended)
 		if err := workflow.Await(ctx, func() bool { return s.handled(ctx) }); err != nil {
 			return nil
 		}

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"time"
+
 	"go.temporal.io/sdk/workflow"
 
 	"trmsweep/activities"
@@ -24,7 +26,35 @@ func (s *sweepState) show(ctx workflow.Context) {
 }
 
 // report writes the report of what is finished so far.
-func (s *sweepState) report(ctx workflow.Context, what string, final bool) {
+func (s *sweepState) report(ctx workflow.Context, what string) {
+	in := s.reportInput()
+	s.writeReport(lightActivity(ctx, "report after "+what), in)
+}
+
+// finalReport writes the last report. ended says how the sweep ended, unless it ended with its last experiment.
+func (s *sweepState) finalReport(ctx workflow.Context, ended string) {
+	in := s.reportInput()
+	in.Final = true
+	in.Ended = ended[:min(len(ended), 2000)]
+	s.writeReport(lightActivity(ctx, "report after all phases"), in)
+}
+
+// brokenOff is how long the report of a sweep that was cancelled or has failed may take.
+const brokenOff = 2 * time.Minute
+
+// reportBrokenOff writes the report of a sweep that ended before its time: the one that is there, of an
+// earlier phase or an earlier sweep, would say what is no longer so.
+func (s *sweepState) reportBrokenOff(ctx workflow.Context, ended string) {
+	if len(s.rows) == 0 { // nothing was planned
+		return
+	}
+	connected, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	s.finalReport(workflow.WithScheduleToCloseTimeout(connected, brokenOff), ended)
+}
+
+// reportInput is what a report is made of.
+func (s *sweepState) reportInput() activities.ReportInput {
 	res := s.result()
 	in := activities.ReportInput{
 		Sweep:      res.Sweep,
@@ -32,7 +62,6 @@ func (s *sweepState) report(ctx workflow.Context, what string, final bool) {
 		Failures:   map[string]string{},
 		Stopped:    map[string]string{},
 		Accounting: map[string]protocol.Accounting{},
-		Final:      final,
 	}
 	for _, r := range res.Experiments {
 		in.Items = append(in.Items, r.Item)
@@ -52,8 +81,12 @@ func (s *sweepState) report(ctx workflow.Context, what string, final bool) {
 			in.Stopped[r.Item.ID] = why[:min(len(why), 300)]
 		}
 	}
+	return in
+}
+
+func (s *sweepState) writeReport(ctx workflow.Context, in activities.ReportInput) {
 	var out activities.ReportResult
-	if err := workflow.ExecuteActivity(lightActivity(ctx, "report after "+what), acts.Report, in).Get(ctx, &out); err != nil {
+	if err := workflow.ExecuteActivity(ctx, acts.Report, in).Get(ctx, &out); err != nil {
 		s.note("report: " + rootMessage(err))
 		return
 	}

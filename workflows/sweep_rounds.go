@@ -167,7 +167,7 @@ func (s *sweepState) runPhase(ctx workflow.Context, id string, in PhaseInput, ro
 	}
 	s.show(ctx)
 	if ctx.Err() == nil && trained {
-		s.report(ctx, in.Phase, false)
+		s.report(ctx, in.Phase)
 	}
 }
 

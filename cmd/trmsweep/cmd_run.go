@@ -121,19 +121,30 @@ func progressLine(st study.SweepResult) string {
 
 // finishSweep copies the reports out of the store and prints where they are.
 func finishSweep(ctx context.Context, a *app, c client.Client, s *localstack.Stack, id string, st study.SweepResult) error {
-	if err := c.GetWorkflow(ctx, id, "").Get(ctx, nil); err != nil {
+	ended := c.GetWorkflow(ctx, id, "").Get(ctx, nil)
+	if ended == nil {
+		for _, note := range st.Notes {
+			fmt.Fprintln(a.stdout, "note:", note)
+		}
+	}
+	if err := copyReports(ctx, a, s, st); err != nil {
+		return errors.Join(ended, err)
+	}
+	if ended != nil {
 		if perr := writePreflight(a.stderr, st.Preflight); perr != nil {
 			return perr
 		}
-		if temporal.IsCanceledError(err) {
+		if temporal.IsCanceledError(ended) {
 			return fmt.Errorf("sweep %s was cancelled with %d of %d experiments done; the same command continues it", id, st.Done,
 				len(st.Experiments))
 		}
-		return fmt.Errorf("sweep %s: %w", id, reason(err))
+		return fmt.Errorf("sweep %s: %w", id, reason(ended))
 	}
-	for _, note := range st.Notes {
-		fmt.Fprintln(a.stdout, "note:", note)
-	}
+	return sweepOutcome(a, id, st)
+}
+
+// copyReports copies the newest reports out of the store and prints where they are.
+func copyReports(ctx context.Context, a *app, s *localstack.Stack, st study.SweepResult) error {
 	if err := os.Setenv("STORAGE_EMULATOR_HOST", s.GCS); err != nil {
 		return err
 	}
@@ -146,10 +157,7 @@ func finishSweep(ctx context.Context, a *app, c client.Client, s *localstack.Sta
 	for _, f := range files {
 		fmt.Fprintln(a.stdout, f)
 	}
-	if err != nil {
-		return err
-	}
-	return sweepOutcome(a, id, st)
+	return err
 }
 
 // failures are the first ten experiments that failed, each on a line with its reason.

@@ -44,8 +44,8 @@ type Written struct {
 // Write makes the report of a sweep and stores it below sweeps/<id>/: report.md,
 // report.html (self-contained), figures as SVG and PNG, results.json. It
 // overwrites an earlier report and may be repeated. If only storing fails, the
-// result still has the rows.
-func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) (Written, error) {
+// result still has the rows. The report begins with the sentences of first.
+func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry, first ...string) (Written, error) {
 	var results []protocol.RunResult
 	for _, e := range entries {
 		if e.Result != nil {
@@ -61,8 +61,14 @@ func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry) 
 	if err != nil {
 		return Written{}, err
 	}
-	doc := document{Title: "Sweep " + sweepID, Summary: summary(rows), Method: method, Results: resultTables(rows), Figures: figs,
-		Details: append([]table{timeTable(rows)}, reproTables(rows, sets)...)}
+	doc := document{
+		Title:   "Sweep " + sweepID,
+		Summary: append(slices.Clone(first), summary(rows)...),
+		Method:  method,
+		Results: resultTables(rows),
+		Figures: figs,
+		Details: append([]table{timeTable(rows)}, reproTables(rows, sets)...),
+	}
 	html, err := doc.html()
 	if err != nil {
 		return Written{}, err

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/mem"
 	"trmsweep/internal/checkpoint"
@@ -185,5 +187,42 @@ func TestDamagedLogEnds(t *testing.T) {
 				t.Errorf("verify: %+v, %v", r, err)
 			}
 		})
+	}
+}
+
+// The last line of a process that finishes a run has the figures of result.json, whether it made that or found it, and
+// best is of all puzzles although evaluations of five of the six have chosen the checkpoint.
+func TestLastLineHasTheFiguresOfTheResult(t *testing.T) {
+	b := mem.New(nil)
+	for _, name := range []string{"trained", "found"} {
+		a := attempt(t, b, tiny(t))
+		if a.err != nil {
+			t.Fatal(name, a.err)
+		}
+		r := result(t, b)
+		want := r.Outcome()
+		if diff := cmp.Diff(&want, a.res.Outcome); diff != "" {
+			t.Errorf("%s (-result.json +last line):\n%s", name, diff)
+		}
+		if want.Puzzles != 6 || want.BestPuzzles != 6 || r.Best.Puzzles != 6 {
+			t.Errorf("%s: final of %d puzzles, best of %d and %d, want all 6", name, want.Puzzles, want.BestPuzzles, r.Best.Puzzles)
+		}
+	}
+}
+
+// While a run trains, events say how many puzzles the best accuracy was measured on.
+func TestEventsSayHowManyPuzzlesTheBestIsOf(t *testing.T) {
+	a := attempt(t, mem.New(nil), tiny(t))
+	if a.err != nil {
+		t.Fatal(a.err)
+	}
+	evaluations := a.of(protocol.EventEval)
+	if len(evaluations) != 3 {
+		t.Errorf("%d evaluations, want 3", len(evaluations))
+	}
+	for _, e := range evaluations {
+		if e.BestPuzzles != 5 {
+			t.Errorf("step %d: best of %d puzzles, want 5", e.Step, e.BestPuzzles)
+		}
 	}
 }
