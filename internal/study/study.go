@@ -171,7 +171,7 @@ type ExperimentResult struct {
 	ToForget      bool              `json:"to_forget,omitempty"` // forced, and what the store has of the run is still the old one's
 	Progress      Progress          `json:"progress"`
 	Outcome       *protocol.Outcome `json:"outcome,omitempty"` // of the finished run; nil before
-	Holdup        protocol.Holdup   `json:"holdup,omitzero"`   // what keeps it from going on, beside what the running attempt says; read HeldUp
+	Holdup        protocol.Holdup   `json:"holdup,omitzero"`   // what holds it up, beside what the running attempt says; read HeldUp
 	StateSHA256   string            `json:"state_sha256,omitempty"`
 	Goodput       protocol.Goodput  `json:"goodput,omitempty"` // seconds in each bucket; they add up to WallSeconds
 	WallSeconds   float64           `json:"wall_seconds"`      // of the slot, from asking for it
