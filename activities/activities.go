@@ -10,6 +10,8 @@
 //	Preflight   specs -> table of checks of this host; Trial trains one spec for ten steps; Pollers asks who listens
 //	Train       one attempt of one run, in a child process
 //	Extend      Item and epochs -> Item of a longer run; Fork gives that run the checkpoint of the shorter
+//	Ends        experiments of a phase that has ended without them -> what became of each
+//	Heartbeats  experiments -> the progress of their running attempts
 //	Report      finished Items -> report of the sweep in the store
 //
 // A training attempt (train.go, heartbeat.go, child.go):
@@ -43,6 +45,7 @@ import (
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/preflight"
 	"trmsweep/internal/protocol"
+	"trmsweep/internal/study"
 )
 
 // Activities are all activities. Every field is a dependency, set once by worker.
@@ -56,7 +59,7 @@ type Activities struct {
 	Child     Child
 	Host      string
 	// Notify sends progress to the workflow of the activity; nil = do not.
-	Notify func(ctx context.Context, p Progress)
+	Notify func(ctx context.Context, p Progress) error
 	// Heartbeat tells the server once that an activity goes on. temporal.CanceledError: the
 	// workflow wants it to end; serviceerror.NotFound: the server has given it up.
 	Heartbeat      func(ctx context.Context, taskToken []byte, details any) error
@@ -66,6 +69,10 @@ type Activities struct {
 	Opener   dataset.Opener
 	// Checks are what this host must pass before it trains the specs, with env added to the environment of what opens a device.
 	Checks func(specs []experiment.Spec, env []string) []preflight.Check
+	// AwaitEnd waits for the end of an experiment that the run of a phase has begun.
+	AwaitEnd func(ctx context.Context, workflowID, phaseRun string) (study.End, error)
+	// LastHeartbeat is the progress of an experiment's running attempt, or nil.
+	LastHeartbeat func(ctx context.Context, workflowID string) *Progress
 	// ListPollers says which workers listen, or which task queue has none.
 	ListPollers func(ctx context.Context) (string, error)
 

@@ -29,8 +29,11 @@ func (a *Activities) Train(ctx context.Context, in TrainInput) (TrainResult, err
 	stop, done := make(chan struct{}), make(chan struct{})
 	var heartbeats sync.WaitGroup
 	heartbeats.Go(func() { a.heartbeatAttempt(ctx, tr, stop, done) })
+	telling, stopTelling := context.WithCancel(ctx)
+	heartbeats.Go(func() { a.tellWorkflow(telling, in, tr) })
 	e, err := a.attempt(ctx, in, tr, stop)
 	close(done)
+	stopTelling()
 	heartbeats.Wait()
 	if err != nil {
 		return TrainResult{}, tr.fault(err)
@@ -59,11 +62,7 @@ func (a *Activities) attempt(ctx context.Context, in TrainInput, tr *tracker, st
 	defer release()
 	tr.setHost(slot.on(a.Host))
 	args := append([]string{"--spec", "-", "--run", in.Item.Run, "--owner", string(own)}, a.Child.Args...)
-	return a.Child.run(stop, in.Item.Run, spec, slot.Env, args, func(ev protocol.Event) {
-		if tr.apply(ev) && a.Notify != nil {
-			a.Notify(ctx, tr.snapshot())
-		}
-	})
+	return a.Child.run(stop, in.Item.Run, spec, slot.Env, args, tr.apply)
 }
 
 // prepare reads the spec and empties an old run if that is asked for.
@@ -127,8 +126,6 @@ type tracker struct {
 	failed string // message of the last error event
 
 	cancelled atomic.Bool // the workflow wants the attempt to end
-	sent      time.Time
-	mark      int64
 }
 
 func (t *tracker) snapshot() Progress {
@@ -150,16 +147,15 @@ func (t *tracker) setForgotten() {
 	t.p.Forgotten = true
 }
 
-// apply updates the progress by one event. It returns true if the workflow should be
-// told: of an evaluation, a restore, or every fiftieth of the run, at most every 10 s.
-func (t *tracker) apply(e protocol.Event) bool {
+// apply updates the progress by one event.
+func (t *tracker) apply(e protocol.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.last = e
 	p := &t.p
 	if e.Type == protocol.EventError {
 		t.failed = e.Message
-		return false
+		return
 	}
 	p.Step = max(p.Step, e.Step)
 	if e.Total > 0 {
@@ -189,13 +185,6 @@ func (t *tracker) apply(e protocol.Event) bool {
 	case protocol.EventStorage, protocol.EventNotice:
 		p.Note = e.Message
 	}
-	fiftieth := p.Step * 50 / max(p.Total, 1)
-	worthTelling := e.Type == protocol.EventEval || e.Type == protocol.EventRestored || fiftieth != t.mark
-	if !worthTelling || time.Since(t.sent) < 10*time.Second {
-		return false
-	}
-	t.sent, t.mark = time.Now(), fiftieth
-	return true
 }
 
 // fault turns an error before or beside the training process into the activity's.

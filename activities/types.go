@@ -37,6 +37,8 @@ type TrainInput struct {
 	Attempt int  `json:"attempt"`
 	// Forget: no attempt has said yet that it has forgotten what the store has of the run.
 	Forget bool `json:"forget,omitempty"`
+	// Evaluations: the workflow decides by them and wants to be told of each.
+	Evaluations bool `json:"evaluations,omitempty"`
 }
 
 // TrainResult is an attempt that finished its run.

@@ -34,6 +34,8 @@ func registerLight(w worker.Worker, a *activities.Activities) {
 	w.RegisterActivity(a.Status)
 	w.RegisterActivity(a.StatusAll)
 	w.RegisterActivity(a.Dataset)
+	w.RegisterActivity(a.Ends)
+	w.RegisterActivity(a.Heartbeats)
 	w.RegisterActivity(a.Report)
 	w.RegisterActivity(a.Pollers)
 	w.RegisterActivity(a.Extend)

@@ -28,6 +28,7 @@ import (
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/preflight"
 	"trmsweep/internal/queues"
+	"trmsweep/internal/standing"
 	"trmsweep/internal/study"
 	"trmsweep/internal/tpu"
 	"trmsweep/internal/wait"
@@ -102,6 +103,13 @@ func wire(c client.Client, b blob.Bucket, host string, o Options) *activities.Ac
 	a := &activities.Activities{
 		Configs: o.Configs, Environ: o.Environ, Profile: o.Profile, DataRoots: o.DataRoots, Bucket: b, Host: host, Checks: o.Checks,
 		CacheDir: cache, Opener: open.Bucket,
+		AwaitEnd: func(ctx context.Context, workflowID, phaseRun string) (study.End, error) {
+			return standing.AwaitEnd(ctx, c, workflowID, phaseRun)
+		},
+		LastHeartbeat: func(ctx context.Context, workflowID string) *study.Progress {
+			seen, _ := standing.Look(ctx, c, workflowID) // a page without it is only older
+			return seen.Heartbeat
+		},
 		ListPollers: func(ctx context.Context) (string, error) { return CheckPollers(ctx, c) },
 		Child: activities.Child{
 			Command: o.Command,
@@ -112,15 +120,11 @@ func wire(c client.Client, b blob.Bucket, host string, o Options) *activities.Ac
 		Heartbeat: func(ctx context.Context, taskToken []byte, details any) error {
 			return c.RecordActivityHeartbeat(ctx, taskToken, details)
 		},
-		Notify: func(ctx context.Context, p study.Progress) {
+		Notify: func(ctx context.Context, p study.Progress) error {
 			info := activity.GetInfo(ctx)
-			go func() { // the pipe from the child must not wait for the server
-				sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-				defer cancel()
-				if err := c.SignalWorkflow(sctx, info.WorkflowExecution.ID, info.WorkflowExecution.RunID, workflows.SignalProgress, p); err != nil {
-					o.Logger.Debug("progress signal", "error", err)
-				}
-			}()
+			sctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+			defer cancel()
+			return c.SignalWorkflow(sctx, info.WorkflowExecution.ID, info.WorkflowExecution.RunID, workflows.SignalProgress, p)
 		},
 	}
 	if o.Chips > 0 {

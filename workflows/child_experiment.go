@@ -1,24 +1,23 @@
 package workflows
 
 import (
-	"errors"
-
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/queues"
+	"trmsweep/internal/standing"
 	"trmsweep/internal/study"
 )
 
 // PhaseInput is one phase of a sweep, or a part of a long one.
 type PhaseInput struct {
-	Sweep      string           `json:"sweep"`
-	Phase      string           `json:"phase"`
-	Rows       []PhaseRow       `json:"rows"`
-	Input      study.SweepInput `json:"input"`
-	Code       string           `json:"code,omitempty"` // version that planned the sweep
-	StatusOnly bool             `json:"status_only,omitempty"`
+	Sweep string           `json:"sweep"`
+	Phase string           `json:"phase"`
+	Rows  []PhaseRow       `json:"rows"`
+	Input study.SweepInput `json:"input"`
+	Code  string           `json:"code,omitempty"` // version that planned the sweep
 }
 
 // PhaseRow is one experiment of a phase.
@@ -27,10 +26,27 @@ type PhaseRow struct {
 	Known    *study.RunStatus `json:"known,omitempty"`    // what the store had when the sweep looked
 	Paused   bool             `json:"paused,omitempty"`   // it begins with a pause
 	Priority int              `json:"priority,omitempty"` // of its own; 0 = the sweep's
+	Restarts int              `json:"restarts,omitempty"` // see study.Standing
 }
 
 // experimentID is the workflow id of a sweep's experiment.
 func experimentID(sweep string, it study.Item) string { return sweep + "/" + it.Phase + "/" + it.ID }
+
+// statusAtStart is the status of an experiment that has not begun.
+func statusAtStart(paused bool) string {
+	if paused {
+		return study.StatusPaused
+	}
+	return study.StatusQueued
+}
+
+// holdupAtStart is what an experiment waits for that has not begun.
+func holdupAtStart(paused bool) string {
+	if paused {
+		return protocol.HoldupPaused
+	}
+	return protocol.HoldupNoSlot
+}
 
 // startExperiment runs one experiment as a child. One that is started again gets what came before.
 func startExperiment(ctx workflow.Context, in PhaseInput, start PhaseRow, before *study.ExperimentResult) workflow.ChildWorkflowFuture {
@@ -46,6 +62,11 @@ func startExperiment(ctx workflow.Context, in PhaseInput, start PhaseRow, before
 		ParentClosePolicy:   enumspb.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
 		Memo:                map[string]any{"spec_hash": it.SpecHash, "run": it.Run, "code": in.Code},
 		StaticSummary:       it.Experiment,
+		// The list shows an experiment as what it is before it has said so, also without a worker.
+		TypedSearchAttributes: temporal.NewSearchAttributes(
+			attrSweep.ValueSet(in.Sweep), attrPhase.ValueSet(it.Phase), attrExperiment.ValueSet(it.Experiment),
+			attrStatus.ValueSet(statusAtStart(start.Paused)), attrHoldup.ValueSet(holdupAtStart(start.Paused)),
+		),
 	})
 	return workflow.ExecuteChildWorkflow(child, ExperimentType, ExperimentInput{
 		Item:            &it,
@@ -56,32 +77,14 @@ func startExperiment(ctx workflow.Context, in PhaseInput, start PhaseRow, before
 		Priority:        priority,
 		Force:           in.Input.Force && before == nil,
 		StopOnCollapse:  in.Input.StopOnCollapse,
-		StatusOnly:      in.StatusOnly,
+		Restarts:        start.Restarts,
 		EveryEvaluation: in.Input.Halving > 0,
 	})
 }
 
-// awaitExperiment waits for an experiment and returns its result, whatever became of it.
+// awaitExperiment waits for an experiment and returns its row, whatever became of it.
 func awaitExperiment(ctx workflow.Context, child workflow.ChildWorkflowFuture, result study.ExperimentResult) study.ExperimentResult {
-	it := result.Item
 	var out study.ExperimentResult
 	err := child.Get(ctx, &out)
-	if err == nil {
-		return out
-	}
-	var app *temporal.ApplicationError
-	var cancelled *temporal.CanceledError
-	switch {
-	case errors.As(err, &app) && app.HasDetails():
-		_ = app.Details(&result)
-	case errors.As(err, &cancelled) && cancelled.HasDetails():
-		_ = cancelled.Details(&result)
-	}
-	result.Item = it
-	result.Status = study.StatusStopped
-	if ctx.Err() == nil && !temporal.IsCanceledError(err) {
-		result.Status = study.StatusFailed
-		result.Error = rootMessage(err)
-	}
-	return result
+	return result.After(standing.EndOf(&out, err))
 }

@@ -27,7 +27,7 @@ func DatasetGeneration(ctx workflow.Context, raw json.RawMessage) (activities.Da
 	var in DatasetGenerationInput
 	var out activities.DatasetResult
 	faults := append(study.DecodeStrict(raw, &in), activities.SpecKeyFaults(in.SpecKeys)...)
-	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (activities.DatasetResult, error) { return out, nil }); err != nil {
+	if err := answerProgress(ctx, func() (activities.DatasetResult, error) { return out, nil }); err != nil {
 		return out, err
 	}
 	if len(in.SpecKeys) == 0 || len(faults) > 0 {

@@ -36,8 +36,11 @@
 // attempt that must end saves first, so a command is answered between two attempts, at once
 // when an experiment waits.
 //
-// What goes back up: attempts signal study.Progress to their experiment, experiments and phases
-// signal their rows to the sweep. Everybody answers the query "progress".
+// What goes back up is only what somebody decides by, since every signal makes a history longer:
+// an attempt signals study.Progress to its experiment when it begins, at evaluations that decide
+// something, and at a checkpoint every few minutes; experiments and phases signal study.Standing
+// to the sweep. How far an attempt has come is in its heartbeats, which are no events: the
+// command status reads them. Everybody answers the query "progress".
 //
 // Replay tests hold the code against recorded histories in testdata; docs/ARCHITECTURE.md says
 // how to change a workflow of which executions may be running.

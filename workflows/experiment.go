@@ -25,6 +25,11 @@ func Experiment(ctx workflow.Context, raw json.RawMessage) (study.ExperimentResu
 	}
 	x.faults = append(x.faults, x.in.Timeouts.faults()...)
 	x.paused = x.in.Paused
+	x.told.Status = statusAtStart(x.paused)
+	if x.in.Sweep != "" {
+		x.attributes.status = x.told.Status // see startExperiment
+		x.attributes.holdup = holdupAtStart(x.paused)
+	}
 	if x.in.Carried != nil {
 		x.res = *x.in.Carried
 		x.lastAttempt = x.res.Progress.StartedAt
@@ -40,13 +45,6 @@ func Experiment(ctx workflow.Context, raw json.RawMessage) (study.ExperimentResu
 		return x.res, err
 	}
 	x.publish(ctx)
-	if x.lastRowSent != nil {
-		// The server drops signals of a workflow that has closed: wait for the last
-		// one. Its failure does not matter: a sweep that has ended needs no row.
-		connected, cancel := workflow.NewDisconnectedContext(ctx)
-		defer cancel()
-		_ = x.lastRowSent.Get(connected, nil)
-	}
 	return x.res, x.withResult(err)
 }
 

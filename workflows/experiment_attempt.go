@@ -19,10 +19,14 @@ func (x *experimentState) runAttempt(ctx workflow.Context) (*attempt, error) {
 	number := x.res.Attempts + 1
 	summary := fmt.Sprintf("%s, attempt %d from step %d of %d", x.in.Item.ID, number, x.res.CommittedStep, x.in.Item.TotalSteps)
 	actx, cancel := workflow.WithCancel(trainActivity(ctx, x.in.Timeouts.Heartbeat, x.in.Priority, summary))
-	a := &attempt{cancel: cancel, number: number}
+	a := &attempt{cancel: cancel, number: number, asked: workflow.Now(ctx)}
 	x.attempt = a
-	asked := workflow.Now(ctx)
-	in := activities.TrainInput{Item: *x.in.Item, Attempt: number, Forget: x.res.ToForget}
+	in := activities.TrainInput{
+		Item:        *x.in.Item,
+		Attempt:     number,
+		Forget:      x.res.ToForget,
+		Evaluations: x.in.StopOnCollapse || x.in.EveryEvaluation,
+	}
 	var out activities.TrainResult
 	err := workflow.ExecuteActivity(actx, acts.Train, in).Get(ctx, &out)
 	x.attempt = nil
@@ -48,7 +52,7 @@ func (x *experimentState) runAttempt(ctx workflow.Context) (*attempt, error) {
 	}
 	x.res.Progress.Holdup = protocol.Holdup{} // its process has ended
 	x.res.CommittedStep = max(x.res.CommittedStep, p.CommittedStep)
-	x.res.Account(p, asked, workflow.Now(ctx), err == nil)
+	x.res.Account(p, a.asked, workflow.Now(ctx), err == nil)
 	return a, err
 }
 

@@ -12,7 +12,7 @@ import (
 
 // handlers registers the query and the update, and starts the signal handlers.
 func (x *experimentState) handlers(ctx workflow.Context) error {
-	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (study.ExperimentResult, error) { return x.res, nil }); err != nil {
+	if err := answerProgress(ctx, func() (study.ExperimentResult, error) { return x.res, nil }); err != nil {
 		return err
 	}
 	update := func(_ workflow.Context, raw json.RawMessage) (string, error) {
@@ -30,7 +30,7 @@ func (x *experimentState) handlers(ctx workflow.Context) error {
 		}
 		return c.ForExperiment(x.res, x.paused)
 	}
-	options := workflow.UpdateHandlerOptions{Validator: validate}
+	options := workflow.UpdateHandlerOptions{Description: controlText, Validator: validate}
 	if err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateControl, update, options); err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (x *experimentState) handlers(ctx workflow.Context) error {
 
 // handleCommands obeys the commands that the sweep, or a user of the Web UI, sends. The page says why one was refused.
 func (x *experimentState) handleCommands(ctx workflow.Context) {
-	ch := workflow.GetSignalChannel(ctx, SignalControl)
+	ch := workflow.GetSignalChannelWithOptions(ctx, SignalControl, aboutControl)
 	for {
 		var raw json.RawMessage
 		ch.Receive(ctx, &raw)
@@ -59,9 +59,10 @@ func (x *experimentState) handleCommands(ctx workflow.Context) {
 	}
 }
 
-// handleProgress takes in what the running attempt reports.
+// handleProgress takes in what the running attempt tells: that it has begun, evaluations if something is
+// decided by them, and now and then a checkpoint. It is no stream of progress: that is in the heartbeats.
 func (x *experimentState) handleProgress(ctx workflow.Context) {
-	ch := workflow.GetSignalChannel(ctx, SignalProgress)
+	ch := workflow.GetSignalChannelWithOptions(ctx, SignalProgress, aboutAttempts)
 	for {
 		var p study.Progress
 		ch.Receive(ctx, &p)
@@ -69,7 +70,8 @@ func (x *experimentState) handleProgress(ctx workflow.Context) {
 		if x.outdated(p) {
 			continue
 		}
-		x.res.Progress = p
+		x.lastStep = p.Step
+		x.res.Take(p)
 		x.res.Holdup = protocol.Holdup{} // p says what holds the attempt up
 		if x.attempt != nil {
 			x.res.Attempts = x.attempt.number
@@ -77,7 +79,6 @@ func (x *experimentState) handleProgress(ctx workflow.Context) {
 		if x.res.Status == study.StatusQueued {
 			x.res.Status = study.StatusRunning
 		}
-		x.res.CommittedStep = max(x.res.CommittedStep, p.CommittedStep)
 		collapse := x.res.Evaluated(p)
 		if collapse != "" && x.in.StopOnCollapse && x.attempt != nil {
 			x.obey(study.Command{Action: study.ActionStop, Reason: collapse})
@@ -97,7 +98,7 @@ func (x *experimentState) outdated(p study.Progress) bool {
 	case p.StartedAt.Equal(x.lastAttempt):
 		return true
 	case p.StartedAt.Equal(x.res.Progress.StartedAt):
-		return p.Step < x.res.Progress.Step
+		return p.Step < x.lastStep
 	}
 	return false
 }

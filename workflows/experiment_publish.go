@@ -1,18 +1,12 @@
 package workflows
 
 import (
-	"fmt"
-
 	"go.temporal.io/sdk/workflow"
 
 	"trmsweep/internal/metrics"
 	"trmsweep/internal/protocol"
 	"trmsweep/internal/study"
 )
-
-// fewAttempts is how many attempts a sweep gets to know one by one. Of more it gets every
-// tenth, so that thousands of preemptions fit into its history.
-const fewAttempts = 20
 
 // holdUp shows what the experiment waits for from now on: a kind of protocol.Holdup, and what there is to
 // say beside it. It lasts until the next attempt, whose progress says the rest, or the next hold-up.
@@ -23,7 +17,10 @@ func (x *experimentState) holdUp(ctx workflow.Context, kind, detail string) {
 
 // publish shows the experiment's state: search attributes, metrics, the page in the Web UI and the sweep's row.
 func (x *experimentState) publish(ctx workflow.Context) {
-	r := &x.res
+	r := x.res
+	if x.attempt != nil && r.Status == study.StatusRunning {
+		r = r.During(x.attempt.asked, workflow.Now(ctx))
+	}
 	now := searchAttributes{
 		status:      r.Status,
 		holdup:      r.HeldUp().Kind,
@@ -47,7 +44,7 @@ func (x *experimentState) publish(ctx workflow.Context) {
 			Preemptions: r.Preemptions,
 		}.Publish(workflow.GetMetricsHandler(ctx))
 	}
-	rows := []study.ExperimentResult{*r}
+	rows := []study.ExperimentResult{r}
 	page := study.Table(rows)
 	for _, line := range study.Holdups(rows) {
 		page += "\n" + line + "\n"
@@ -59,32 +56,15 @@ func (x *experimentState) publish(ctx workflow.Context) {
 		page += "\n" + x.refused + "\n"
 	}
 	workflow.SetCurrentDetails(ctx, page)
-	x.sendRow(ctx)
+	x.tellSweep(ctx)
 }
 
-// sendRow sends the experiment's row to its sweep if the sweep should know what has changed.
-func (x *experimentState) sendRow(ctx workflow.Context) {
-	r := &x.res
-	if x.in.Sweep == "" {
+// tellSweep tells the sweep how the experiment stands, if that changes something for it.
+func (x *experimentState) tellSweep(ctx workflow.Context) {
+	now := x.res.ToTell(x.told, x.in.EveryEvaluation)
+	if x.in.Sweep == "" || now == x.told {
 		return
 	}
-	state := fmt.Sprint(r.Status, r.Attempts, r.HeldUp().Kind)
-	betweenAttempts := r.Status == study.StatusQueued || r.Status == study.StatusRunning
-	if r.Attempts > fewAttempts && betweenAttempts {
-		if r.Status == study.StatusQueued {
-			return
-		}
-		state = fmt.Sprint(r.Status, " ", r.Attempts/10*10)
-	}
-	if !x.in.StatusOnly {
-		state += fmt.Sprint(r.Progress.Step * 10 / max(r.Item.TotalSteps, 1))
-	}
-	if x.in.EveryEvaluation {
-		state += fmt.Sprint(" ", r.Progress.EvalStep)
-	}
-	if state == x.lastRow {
-		return
-	}
-	x.lastRow = state
-	x.lastRowSent = workflow.SignalExternalWorkflow(ctx, x.in.Sweep, "", SignalRows, []study.ExperimentResult{*r})
+	x.told = now
+	_ = workflow.SignalExternalWorkflow(ctx, x.in.Sweep, "", SignalStanding, study.Standing{Restarts: x.in.Restarts, Result: x.res})
 }

@@ -25,14 +25,12 @@ type ExperimentInput struct {
 	Timeouts       Timeouts    `json:"timeouts,omitzero"`
 	Paused         bool        `json:"paused,omitempty"` // begin with a pause
 	Item           *study.Item `json:"item,omitempty"`
-	Sweep          string      `json:"sweep,omitempty"` // workflow id of the sweep that gets rows of this experiment
+	Sweep          string      `json:"sweep,omitempty"` // workflow id of the sweep that hears of it: see study.Standing
 
-	// The sweep gets a row at every change of status; without StatusOnly at every tenth of the
-	// run too, and with EveryEvaluation at every evaluation.
-	StatusOnly      bool                    `json:"status_only,omitempty"`
-	EveryEvaluation bool                    `json:"every_evaluation,omitempty"`
-	Known           *study.RunStatus        `json:"known,omitempty"`   // what the store had when the sweep looked
-	Carried         *study.ExperimentResult `json:"carried,omitempty"` // what came before a continue-as-new, or before a retry by the sweep
+	Restarts        int                     `json:"restarts,omitempty"`         // see study.Standing
+	EveryEvaluation bool                    `json:"every_evaluation,omitempty"` // the sweep hears of evaluations too
+	Known           *study.RunStatus        `json:"known,omitempty"`            // what the store had when the sweep looked
+	Carried         *study.ExperimentResult `json:"carried,omitempty"`          // what came before a continue-as-new, or before a retry by the sweep
 }
 
 // Timeouts of the training activity; zero values mean the defaults.
@@ -64,13 +62,14 @@ type experimentState struct {
 
 	attempt     *attempt  // the one that is asked for or runs; nil between attempts
 	lastAttempt time.Time // when the last attempt that has ended began, by the clock of its host
+	lastStep    int64     // of the running attempt, as it said last
 	attributes  searchAttributes
-	lastRow     string          // identifies the last row that was sent to the sweep
-	lastRowSent workflow.Future // of its signal
+	told        study.Told // what the sweep knows
 }
 
 // attempt is one training activity.
 type attempt struct {
+	asked     time.Time // for a host
 	cancel    workflow.CancelFunc
 	cancelled bool // by a command; it saves and ends
 	requeue   bool // it was cancelled only to get another place in the hosts' queue

@@ -27,13 +27,10 @@ type phaseRow struct {
 func Phase(ctx workflow.Context, in PhaseInput) ([]study.ExperimentResult, error) {
 	p := &phaseState{in: in}
 	for _, r := range in.Rows {
-		result := study.ExperimentResult{Item: r.Item, Status: study.StatusQueued}
-		if r.Paused {
-			result.Status = study.StatusPaused
-		}
+		result := study.ExperimentResult{Item: r.Item, Status: statusAtStart(r.Paused)}
 		p.rows = append(p.rows, &phaseRow{PhaseRow: r, result: result})
 	}
-	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() ([]study.ExperimentResult, error) { return p.results(), nil }); err != nil {
+	if err := answerProgress(ctx, func() ([]study.ExperimentResult, error) { return p.results(), nil }); err != nil {
 		return nil, err
 	}
 	p.show(ctx, study.StatusRunning)
@@ -42,7 +39,7 @@ func Phase(ctx workflow.Context, in PhaseInput) ([]study.ExperimentResult, error
 	experiments := workflow.NewWaitGroup(ctx)
 	for _, r := range p.rows {
 		if err := slots.Acquire(ctx, 1); err != nil {
-			r.result.Status = study.StatusStopped
+			r.result.Interrupt("the phase was cancelled")
 			continue
 		}
 		experiments.Add(1)
@@ -89,12 +86,22 @@ func (p *phaseState) run(ctx workflow.Context, r *phaseRow) {
 	}
 	r.child = startExperiment(ctx, p.in, r.PhaseRow, nil)
 	r.result = awaitExperiment(ctx, r.child, r.result)
+	if ctx.Err() != nil {
+		r.result.Because("the phase was cancelled")
+	}
+	p.tellSweep(ctx, r)
+}
+
+// tellSweep tells the sweep how an experiment stands that cannot say it itself: it has ended, or it has not begun.
+func (p *phaseState) tellSweep(ctx workflow.Context, r *phaseRow) {
+	connected, _ := workflow.NewDisconnectedContext(ctx)
+	_ = workflow.SignalExternalWorkflow(connected, p.in.Sweep, "", SignalStanding, study.Standing{Restarts: r.Restarts, Result: r.result})
 }
 
 // handleCommands obeys commands for experiments that have not begun. It hands on what came
 // while one began.
 func (p *phaseState) handleCommands(ctx workflow.Context) {
-	ch := workflow.GetSignalChannel(ctx, SignalControl)
+	ch := workflow.GetSignalChannelWithOptions(ctx, SignalControl, aboutControl)
 	for {
 		var c study.Command
 		ch.Receive(ctx, &c)
@@ -119,5 +126,5 @@ func (p *phaseState) obey(ctx workflow.Context, r *phaseRow, c study.Command) {
 	}
 	r.result.Status = c.StatusBeforeStart(r.result.Status)
 	r.result.Reason = c.Reason
-	_ = workflow.SignalExternalWorkflow(ctx, p.in.Sweep, "", SignalRows, []study.ExperimentResult{r.result})
+	p.tellSweep(ctx, r)
 }

@@ -34,7 +34,7 @@ func Preflight(ctx workflow.Context, raw json.RawMessage) (preflight.Table, erro
 	if !slices.Contains([]string{"", study.PreflightFull, study.PreflightChecks}, in.Preflight) {
 		faults = append(faults, fmt.Sprintf("input: preflight %q (full, checks)", in.Preflight))
 	}
-	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (preflight.Table, error) { return t, nil }); err != nil {
+	if err := answerProgress(ctx, func() (preflight.Table, error) { return t, nil }); err != nil {
 		return t, err
 	}
 	si := study.SweepInput{Profile: in.Profile, Overrides: in.Overrides, Preflight: in.Preflight}

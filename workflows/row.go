@@ -117,13 +117,14 @@ func (r *row) reset() {
 	r.result.Status = study.StatusQueued
 	r.result.Error = ""
 	r.result.Reason = ""
+	r.result.Interrupted = false
 	r.result.WithoutCommit = 0
 	r.result.Failures = 0
 }
 
 // forPhase is the row as a phase or a child workflow begins with it.
 func (r *row) forPhase() PhaseRow {
-	return PhaseRow{Item: r.result.Item, Known: r.known, Paused: r.paused, Priority: r.priority}
+	return PhaseRow{Item: r.result.Item, Known: r.known, Paused: r.paused, Priority: r.priority, Restarts: r.restarts}
 }
 
 // carriedRow is what a continue-as-new keeps of a row beside its result.

@@ -97,13 +97,13 @@ func (s *sweepState) run(ctx workflow.Context, name string) error {
 		if err := s.train(ctx); err != nil {
 			return err
 		}
-		status, ended := study.StatusDone, ""
-		if s.closed {
-			status = study.StatusStopped
-			ended = "was stopped before all of it was trained"
-		}
 		if ctx.Err() != nil {
 			return nil
+		}
+		status := s.statusAtEnd()
+		ended := ""
+		if s.closed {
+			ended = "was stopped before all of it was trained"
 		}
 		s.enterStage(ctx, "report")
 		s.finalReport(ctx, ended)
@@ -116,6 +116,15 @@ func (s *sweepState) run(ctx workflow.Context, name string) error {
 			return nil
 		}
 	}
+}
+
+// statusAtEnd is the status of the sweep if nothing else is asked of it.
+func (s *sweepState) statusAtEnd() string {
+	if s.closed {
+		return study.StatusStopped
+	}
+	res := s.result()
+	return res.Ended()
 }
 
 // enterStage shows what the sweep does now.

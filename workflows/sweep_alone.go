@@ -7,17 +7,13 @@ import (
 	"trmsweep/internal/study"
 )
 
-// statusOnlyAbove experiments, a sweep gets a row at changes of status only, not at every tenth of a run.
-const statusOnlyAbove = 50
-
 // phaseInput is a phase without rows.
 func (s *sweepState) phaseInput(phase string) PhaseInput {
 	return PhaseInput{
-		Sweep:      s.head.Sweep,
-		Phase:      phase,
-		Input:      s.in.SweepInput,
-		Code:       s.head.Code,
-		StatusOnly: len(s.rows) > statusOnlyAbove,
+		Sweep: s.head.Sweep,
+		Phase: phase,
+		Input: s.in.SweepInput,
+		Code:  s.head.Code,
 	}
 }
 
@@ -84,6 +80,7 @@ func (s *sweepState) runAlone(ctx workflow.Context, r *row, before *study.Experi
 	r.stage = stageAlone
 	child := startExperiment(ctx, s.phaseInput(r.result.Item.Phase), r.forPhase(), before)
 	result := awaitExperiment(ctx, child, r.result)
+	s.explain(ctx, &result)
 	if r.restarts == restarts {
 		r.result = result
 		r.leave(restarts)
@@ -105,7 +102,8 @@ func (s *sweepState) runExtension(ctx workflow.Context, from, to *row) {
 		return
 	}
 	if err != nil && !to.over() {
-		to.result.Status = study.StatusStopped
+		to.result.Interrupt("")
+		s.explain(ctx, &to.result)
 	}
 	if to.over() {
 		to.leave(restarts)

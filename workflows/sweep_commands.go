@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -13,9 +14,9 @@ import (
 	"trmsweep/internal/study"
 )
 
-// handlers registers the query and the update, and starts the handler of the experiments' rows.
+// handlers registers the query and the update, and starts the handler of what experiments tell.
 func (s *sweepState) handlers(ctx workflow.Context) error {
-	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (study.SweepResult, error) { return s.result(), nil }); err != nil {
+	if err := answerProgress(ctx, func() (study.SweepResult, error) { return s.result(), nil }); err != nil {
 		return err
 	}
 	update := func(ctx workflow.Context, raw json.RawMessage) ([]string, error) {
@@ -25,11 +26,11 @@ func (s *sweepState) handlers(ctx workflow.Context) error {
 		}
 		return s.obey(ctx, c)
 	}
-	options := workflow.UpdateHandlerOptions{Validator: s.validate}
+	options := workflow.UpdateHandlerOptions{Description: controlText, Validator: s.validate}
 	if err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateControl, update, options); err != nil {
 		return err
 	}
-	workflow.Go(ctx, s.handleRows)
+	workflow.Go(ctx, s.handleStandings)
 	workflow.Go(ctx, s.handleSignals)
 	return nil
 }
@@ -37,7 +38,7 @@ func (s *sweepState) handlers(ctx workflow.Context) error {
 // handleSignals obeys commands that come as signals, which is all that the Web UI can send. They do what updates do. Nobody
 // waits for an answer: the sweep's notes say why a command was refused.
 func (s *sweepState) handleSignals(ctx workflow.Context) {
-	ch := workflow.GetSignalChannel(ctx, SignalControl)
+	ch := workflow.GetSignalChannelWithOptions(ctx, SignalControl, aboutControl)
 	for {
 		var raw json.RawMessage
 		ch.Receive(ctx, &raw)
@@ -75,22 +76,19 @@ func (s *sweepState) handled(ctx workflow.Context) bool {
 	return s.signals == 0 && workflow.AllHandlersFinished(ctx)
 }
 
-// handleRows takes in the rows that experiments and phases send.
-func (s *sweepState) handleRows(ctx workflow.Context) {
-	ch := workflow.GetSignalChannel(ctx, SignalRows)
+// handleStandings takes in what experiments and phases tell.
+func (s *sweepState) handleStandings(ctx workflow.Context) {
+	ch := workflow.GetSignalChannelWithOptions(ctx, SignalStanding, aboutStandings)
 	for {
-		var results []study.ExperimentResult
-		ch.Receive(ctx, &results)
-		for more := true; more; more = ch.ReceiveAsync(&results) {
-			for _, result := range results {
-				r := s.byID[result.Item.ID]
-				if r == nil || r.result.Status == study.StatusDone {
-					continue
-				}
-				r.result = result
+		var told study.Standing
+		ch.Receive(ctx, &told)
+		for more := true; more; more = ch.ReceiveAsync(&told) {
+			r := s.byID[told.Result.Item.ID]
+			if r != nil && told.Supersedes(r.result, r.restarts) {
+				r.result = told.Result
 				s.stopEarly(ctx, r)
 			}
-			results = nil
+			told = study.Standing{}
 		}
 		s.show(ctx)
 	}
@@ -181,16 +179,23 @@ func (s *sweepState) send(ctx workflow.Context, r *row, c study.Command) bool {
 		return true
 	}
 	c.Experiments = []string{r.id()}
-	receivers := []string{experimentID(s.head.Sweep, r.result.Item)}
-	if r.stage == stagePhase {
-		receivers = append(receivers, r.phase)
+	signal := func(id string) bool {
+		return workflow.SignalExternalWorkflow(ctx, id, "", SignalControl, c).Get(ctx, nil) == nil
 	}
-	for _, id := range receivers {
-		if workflow.SignalExternalWorkflow(ctx, id, "", SignalControl, c).Get(ctx, nil) == nil {
-			return true
-		}
+	switch {
+	case signal(experimentID(s.head.Sweep, r.result.Item)):
+		return true
+	case c.Action == study.ActionRetry:
+		return s.restartWhenOver(ctx, r)
 	}
-	return false
+	return r.stage == stagePhase && signal(r.phase)
+}
+
+// restartWhenOver starts an experiment again that has ended but for the news of it, which is on its way to the sweep.
+func (s *sweepState) restartWhenOver(ctx workflow.Context, r *row) bool {
+	const onItsWay = 10 * time.Second
+	over, err := workflow.AwaitWithTimeout(ctx, onItsWay, r.over)
+	return err == nil && over && s.restart(r)
 }
 
 // addSeeds plans experiments with more seeds and starts them.

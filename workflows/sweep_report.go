@@ -7,13 +7,14 @@ import (
 
 	"trmsweep/activities"
 	"trmsweep/internal/protocol"
+	"trmsweep/internal/study"
 )
 
 // show publishes the sweep's page in the Web UI and its search attributes.
 func (s *sweepState) show(ctx workflow.Context) {
 	res := s.result()
 	s.head.Hosts = res.Hosts // a maximum over time
-	workflow.SetCurrentDetails(ctx, res.Markdown())
+	workflow.SetCurrentDetails(ctx, res.Markdown(workflow.Now(ctx)))
 	now := searchAttributes{status: res.Status, holdup: res.HeldUp().Kind, goodput: res.Goodput.Share(res.WallSeconds)}
 	for _, r := range res.Experiments {
 		now.take(r.Outcome)
@@ -23,6 +24,39 @@ func (s *sweepState) show(ctx workflow.Context) {
 		}
 	}
 	s.attributes.update(ctx, now, attrSweep.ValueSet(res.Sweep))
+}
+
+// refreshEvery is the time between two looks at what is training: the page of a sweep in which nothing else happens
+// is not older. A look makes the history a dozen events longer.
+const refreshEvery = time.Hour
+
+// refresh keeps the sweep's page from becoming too old while its experiments do nothing but train.
+func (s *sweepState) refresh(ctx workflow.Context) {
+	options := workflow.TimerOptions{Summary: "until the page is refreshed"}
+	for workflow.NewTimerWithOptions(ctx, refreshEvery, options).Get(ctx, nil) == nil {
+		var rows []*row
+		var ids []string
+		for _, r := range s.rows {
+			if r.trains() && r.result.Status == study.StatusRunning {
+				rows = append(rows, r)
+				ids = append(ids, experimentID(s.head.Sweep, r.result.Item))
+			}
+		}
+		if len(rows) == 0 {
+			continue
+		}
+		var progress []*study.Progress
+		err := workflow.ExecuteActivity(lightActivity(ctx, "progress for the page"), acts.Heartbeats, ids).Get(ctx, &progress)
+		if err != nil || len(progress) != len(rows) {
+			continue // the page says how old it is
+		}
+		for i, r := range rows {
+			if progress[i] != nil && r.result.Status == study.StatusRunning {
+				r.result.Take(*progress[i])
+			}
+		}
+		s.show(ctx)
+	}
 }
 
 // report writes the report of what is finished so far.

@@ -8,8 +8,10 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/workflow"
 
+	"trmsweep/activities"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/queues"
+	"trmsweep/internal/standing"
 	"trmsweep/internal/study"
 )
 
@@ -52,6 +54,7 @@ func (s *sweepState) train(ctx workflow.Context) error {
 		cancel()
 	}()
 	s.watchBudget(training, cancel)
+	workflow.Go(training, s.refresh)
 	if s.in.Parallelism == 0 {
 		s.launchDeferred()
 	}
@@ -80,10 +83,26 @@ func (s *sweepState) watchBudget(ctx workflow.Context, cancel workflow.CancelFun
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		if workflow.Sleep(ctx, left) == nil {
 			s.closed = true
-			s.note(fmt.Sprintf("stopped: the budget of %g hours is used up", s.in.BudgetHours))
+			s.outOfBudget = true
+			s.note("stopped: " + s.whyCancelled())
 			cancel()
 		}
 	})
+}
+
+// whyCancelled is why the sweep has cancelled what trains.
+func (s *sweepState) whyCancelled() string {
+	if s.outOfBudget {
+		return fmt.Sprintf("the budget of %g hours is used up", s.in.BudgetHours)
+	}
+	return "the sweep was cancelled"
+}
+
+// explain gives the reason to a row that has ended because the sweep has cancelled what trains.
+func (s *sweepState) explain(ctx workflow.Context, r *study.ExperimentResult) {
+	if ctx.Err() != nil {
+		r.Because(s.whyCancelled())
+	}
 }
 
 // awaitEnd waits until nothing is under way, also when the sweep was cancelled and its experiments still save.
@@ -150,13 +169,15 @@ func (s *sweepState) runPhase(ctx workflow.Context, id string, in PhaseInput, ro
 		WaitForCancellation: true,
 		ParentClosePolicy:   enumspb.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
 	})
+	future := workflow.ExecuteChildWorkflow(child, PhaseType, in)
 	var results []study.ExperimentResult
-	if err := workflow.ExecuteChildWorkflow(child, PhaseType, in).Get(ctx, &results); err != nil && ctx.Err() == nil {
-		s.note("phase " + in.Phase + ": " + rootMessage(err))
+	if err := future.Get(ctx, &results); err != nil {
+		results = s.endsWithoutPhase(ctx, future, err, rows)
 	}
 	trained := false
 	for _, result := range results {
 		r := s.byID[result.Item.ID]
+		s.explain(ctx, &result)
 		if r.restarts == restarts[r.id()] {
 			r.result = result
 		}
@@ -169,6 +190,44 @@ func (s *sweepState) runPhase(ctx workflow.Context, id string, in PhaseInput, ro
 	if ctx.Err() == nil && trained {
 		s.report(ctx, in.Phase)
 	}
+}
+
+// endsWithoutPhase is what became of the rows of a phase that has ended without a result: it was terminated, for
+// example. The server has asked its experiments to end, which save first.
+func (s *sweepState) endsWithoutPhase(
+	ctx workflow.Context, phase workflow.ChildWorkflowFuture, err error, rows []*row,
+) []study.ExperimentResult {
+	why := "the phase " + standing.EndOf(nil, err).Phrase()
+	if ctx.Err() == nil {
+		s.note(rows[0].result.Item.Phase + ": " + why)
+	}
+	s.show(ctx)
+	connected, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	var execution workflow.Execution
+	_ = phase.GetChildWorkflowExecution().Get(connected, &execution) // none: it never began, nor did its experiments
+	in := activities.EndsInput{PhaseRun: execution.RunID}
+	for _, r := range rows {
+		in.Workflows = append(in.Workflows, experimentID(s.head.Sweep, r.result.Item))
+	}
+	ends := make([]study.End, len(rows))
+	var answer []study.End
+	summary := fmt.Sprintf("what became of %d experiments: %s", len(rows), why)
+	err = workflow.ExecuteActivity(lightActivity(connected, summary), acts.Ends, in).Get(connected, &answer)
+	if err != nil {
+		s.note("what became of the experiments is not known: " + rootMessage(err))
+	}
+	copy(ends, answer)
+	var results []study.ExperimentResult
+	for i, r := range rows {
+		result := r.result
+		if !r.over() {
+			result = result.After(ends[i])
+			result.Because(why)
+		}
+		results = append(results, result)
+	}
+	return results
 }
 
 // continueAsNew goes on with a new history once nothing is running: an update that

@@ -24,8 +24,10 @@ type sweepState struct {
 	rows    []*row
 	byID    map[string]*row
 	halving study.Halving
-	closed  bool // nothing new is started: stopped, or out of budget
-	signals int  // commands that came as signals and are being obeyed
+
+	closed      bool // nothing new is started: stopped, or out of budget
+	outOfBudget bool
+	signals     int // commands that came as signals and are being obeyed
 
 	training workflow.Context         // of everything that trains; nil outside of the stage training
 	deferred []func(workflow.Context) // wait for training

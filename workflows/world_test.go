@@ -37,6 +37,8 @@ type world struct {
 	trials   []string
 	unfit    string // the experiment whose trial fails
 	forks    []activities.ForkInput
+	ends     map[string]study.End // workflow id -> how an experiment has ended whose phase had before
+	looks    int                  // at heartbeats
 }
 
 func newWorld() *world {
@@ -84,6 +86,19 @@ func (w *world) env(t *testing.T) *testsuite.TestWorkflowEnvironment {
 		defer w.mu.Unlock()
 		w.reports = append(w.reports, in)
 		return activities.ReportResult{Keys: []string{"sweeps/x/report.md"}}, nil
+	})
+	reg("Ends", func(in activities.EndsInput) ([]study.End, error) {
+		ends := make([]study.End, len(in.Workflows))
+		for i, id := range in.Workflows {
+			ends[i] = w.ends[id]
+		}
+		return ends, nil
+	})
+	reg("Heartbeats", func(ids []string) ([]*study.Progress, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.looks++
+		return make([]*study.Progress, len(ids)), nil
 	})
 	reg("Pollers", func() (preflight.Row, error) { return preflight.Row{Check: "workers", OK: true}, nil })
 	reg("Preflight", func(activities.PreflightInput) (preflight.Table, error) { return w.checks, nil })

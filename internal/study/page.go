@@ -9,8 +9,8 @@ import (
 	"trmsweep/internal/preflight"
 )
 
-// Markdown is the page of a sweep in the Web UI.
-func (s *SweepResult) Markdown() string {
+// Markdown is the page of a sweep in the Web UI, as it was at a time.
+func (s *SweepResult) Markdown(at time.Time) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "**%s**, profile %s: %d of %d done", s.Status, s.Profile, s.Done, len(s.Experiments))
 	if s.Failed > 0 {
@@ -24,6 +24,9 @@ func (s *SweepResult) Markdown() string {
 	}
 	if g := s.Goodput.Share(s.WallSeconds); g > 0 {
 		fmt.Fprintf(&b, "; goodput %.0f%%", 100*g)
+	}
+	if s.Status == StatusRunning {
+		fmt.Fprintf(&b, "; as of %s, `trmsweep status` knows the present", at.UTC().Format("2006-01-02 15:04 MST"))
 	}
 	b.WriteString("\n\n" + Table(s.Experiments))
 	t := preflight.Table{OK: true}

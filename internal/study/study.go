@@ -17,7 +17,7 @@ import (
 	"trmsweep/internal/protocol"
 )
 
-// Statuses of an experiment. A sweep has StatusRunning, StatusDone, StatusFailed or StatusStopped.
+// Statuses of an experiment. A sweep has StatusRunning, StatusDone, StatusIncomplete, StatusFailed or StatusStopped.
 const (
 	StatusQueued  = "queued"
 	StatusRunning = "running"
@@ -26,6 +26,9 @@ const (
 	StatusFailed  = "failed"
 	StatusSkipped = "skipped"
 	StatusStopped = "stopped"
+
+	// StatusIncomplete is a sweep that has ended by itself with experiments that should have been trained and are not.
+	StatusIncomplete = "incomplete"
 )
 
 // Over says whether nothing more will happen to an experiment of this status by itself.
@@ -157,7 +160,8 @@ type ExperimentResult struct {
 	Item          Item              `json:"item"`
 	Status        string            `json:"status"`
 	Error         string            `json:"error,omitempty"`
-	Reason        string            `json:"reason,omitempty"`         // why the sweep itself stopped it
+	Reason        string            `json:"reason,omitempty"`         // why it was stopped, if no user's command did
+	Interrupted   bool              `json:"interrupted,omitempty"`    // neither a command nor a rule stopped it: it should have been trained
 	EvalBestStep  int64             `json:"eval_best_step,omitempty"` // best evaluation while training that this sweep has seen
 	EvalBest      float64           `json:"eval_best_exact_accuracy,omitempty"`
 	Attempts      int               `json:"attempts"`
@@ -225,6 +229,8 @@ func (r *ExperimentResult) EndedEarly() string {
 	switch {
 	case r.Status == StatusSkipped:
 		return "skipped"
+	case r.Status == StatusStopped && r.Interrupted:
+		return fmt.Sprintf("%s, with step %d of %d saved", r.Reason, r.CommittedStep, r.Item.TotalSteps)
 	case r.Status == StatusStopped && r.Reason != "":
 		return r.Reason
 	case r.Status == StatusStopped:

@@ -1,0 +1,130 @@
+// Package standing asks the Temporal server how experiments and sweeps stand. What a workflow said last may be
+// long outdated, or it could not say its end: then the server knows better. Only clients and activities ask; a
+// workflow uses EndOf, which asks nobody.
+package standing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+
+	"trmsweep/internal/study"
+)
+
+// EndOf is the end of an experiment or a phase of which a parent or a client got this result and this error.
+func EndOf(result *study.ExperimentResult, err error) study.End {
+	var app *temporal.ApplicationError
+	var cancelled *temporal.CanceledError
+	var terminated *temporal.TerminatedError
+	var timeout *temporal.TimeoutError
+	switch {
+	case err == nil:
+		return study.End{How: study.ServerCompleted, Result: result}
+	case errors.As(err, &terminated):
+		return study.End{How: study.ServerTerminated}
+	case errors.As(err, &timeout):
+		return study.End{How: study.ServerTimedOut}
+	case errors.As(err, &app):
+		return study.End{How: study.ServerFailed, Message: app.Message(), Result: said(app)}
+	case errors.As(err, &cancelled):
+		return study.End{How: study.ServerCancelled, Result: said(cancelled)}
+	}
+	return study.End{How: study.ServerFailed, Message: err.Error()}
+}
+
+// detailed is an error of the SDK that may carry values.
+type detailed interface {
+	HasDetails() bool
+	Details(d ...any) error
+}
+
+// said is the row that an experiment put into its error, or nil.
+func said(err detailed) *study.ExperimentResult {
+	var r study.ExperimentResult
+	if !err.HasDetails() || err.Details(&r) != nil || r.Status == "" {
+		return nil
+	}
+	return &r
+}
+
+// Status is how the server says that a workflow stands: study.ServerRunning and so on. A paused one runs.
+func Status(s enumspb.WorkflowExecutionStatus) string {
+	switch s {
+	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+		return study.ServerCompleted
+	case enumspb.WORKFLOW_EXECUTION_STATUS_FAILED:
+		return study.ServerFailed
+	case enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED:
+		return study.ServerCancelled
+	case enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED:
+		return study.ServerTerminated
+	case enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
+		return study.ServerTimedOut
+	}
+	return study.ServerRunning
+}
+
+// Seen is what the server knows of an experiment's workflow.
+type Seen struct {
+	Status    string                            // study.ServerRunning ...; empty: there is none
+	Info      *workflowpb.WorkflowExecutionInfo // nil: there is none
+	Waits     bool                              // an attempt waits for a host
+	Heartbeat *study.Progress                   // of the running attempt; nil before the first
+}
+
+// Look asks for the newest workflow of this id.
+func Look(ctx context.Context, c client.Client, id string) (Seen, error) {
+	d, err := c.DescribeWorkflowExecution(ctx, id, "")
+	var missing *serviceerror.NotFound
+	if errors.As(err, &missing) {
+		return Seen{}, nil
+	}
+	if err != nil {
+		return Seen{}, fmt.Errorf("describe %s: %w", id, err)
+	}
+	seen := Seen{Status: Status(d.WorkflowExecutionInfo.Status), Info: d.WorkflowExecutionInfo}
+	for _, a := range d.PendingActivities {
+		if a.ActivityType.Name != "Train" {
+			continue
+		}
+		seen.Waits = a.State == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED
+		var p study.Progress
+		told := a.HeartbeatDetails != nil && converter.GetDefaultDataConverter().FromPayloads(a.HeartbeatDetails, &p) == nil
+		if told {
+			seen.Heartbeat = &p
+		}
+	}
+	return seen, nil
+}
+
+// AwaitEnd waits for the end of an experiment that the run of a phase has begun. An error means that ctx has
+// ended, or that the server cannot be asked.
+func AwaitEnd(ctx context.Context, c client.Client, id, phaseRun string) (study.End, error) {
+	seen, err := Look(ctx, c, id)
+	if err != nil {
+		return study.End{}, err
+	}
+	begun := seen.Info.GetParentExecution().GetRunId() == phaseRun
+	if seen.Info == nil || !begun { // an experiment of this id may be left from another sweep
+		return study.End{}, nil
+	}
+	return end(ctx, c, id)
+}
+
+// end waits for the end of the newest workflow of this id.
+func end(ctx context.Context, c client.Client, id string) (study.End, error) {
+	var r study.ExperimentResult
+	err := c.GetWorkflow(ctx, id, "").Get(ctx, &r)
+	var ended *temporal.WorkflowExecutionError
+	if err != nil && !errors.As(err, &ended) {
+		return study.End{}, fmt.Errorf("wait for the end of %s: %w", id, err)
+	}
+	return EndOf(&r, err), nil
+}
