@@ -30,7 +30,7 @@ type ExperimentInput struct {
 	Restarts        int                     `json:"restarts,omitempty"`         // see study.Standing
 	EveryEvaluation bool                    `json:"every_evaluation,omitempty"` // the sweep hears of evaluations too
 	Known           *study.RunStatus        `json:"known,omitempty"`            // what the store had when the sweep looked
-	Carried         *study.ExperimentResult `json:"carried,omitempty"`          // what came before a continue-as-new, or before a retry by the sweep
+	Carried         *study.ExperimentResult `json:"carried,omitempty"`          // from before a continue-as-new, or a retry by the sweep
 }
 
 // Timeouts of the training activity; zero values mean the defaults.

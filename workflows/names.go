@@ -25,5 +25,6 @@ const controlText = "Pause, resume, skip, retry, stop, priority; of sweeps also 
 
 // answerProgress registers the query that everybody answers.
 func answerProgress(ctx workflow.Context, answer any) error {
-	return workflow.SetQueryHandlerWithOptions(ctx, QueryProgress, answer, workflow.QueryHandlerOptions{Description: "Where it stands, as JSON"})
+	options := workflow.QueryHandlerOptions{Description: "Where it stands, as JSON"}
+	return workflow.SetQueryHandlerWithOptions(ctx, QueryProgress, answer, options)
 }

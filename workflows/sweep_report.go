@@ -26,14 +26,19 @@ func (s *sweepState) show(ctx workflow.Context) {
 	s.attributes.update(ctx, now, attrSweep.ValueSet(res.Sweep))
 }
 
-// refreshEvery is the time between two looks at what is training: the page of a sweep in which nothing else happens
-// is not older. A look makes the history a dozen events longer.
-const refreshEvery = time.Hour
+// Looks at what is training: the first gives a young sweep its time left, and the page of one in which nothing else
+// happens is not older than the time between two. A look makes the history a dozen events longer.
+const (
+	firstRefresh = 2 * time.Minute
+	refreshEvery = time.Hour
+)
 
 // refresh keeps the sweep's page from becoming too old while its experiments do nothing but train.
 func (s *sweepState) refresh(ctx workflow.Context) {
 	options := workflow.TimerOptions{Summary: "until the page is refreshed"}
-	for workflow.NewTimerWithOptions(ctx, refreshEvery, options).Get(ctx, nil) == nil {
+	wait := firstRefresh
+	for workflow.NewTimerWithOptions(ctx, wait, options).Get(ctx, nil) == nil {
+		wait = refreshEvery
 		var rows []*row
 		var ids []string
 		for _, r := range s.rows {

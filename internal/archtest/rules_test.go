@@ -145,6 +145,13 @@ var rules = []rule{
 		never: join(temporal, gomlx, storage, plots),
 		why:   "what workflows decide by can be tested without Temporal",
 	},
+	{
+		pkg:   "internal/standing",
+		deny:  ours,
+		allow: []string{"trmsweep/internal/study"},
+		never: join(gomlx, storage, plots),
+		why:   "it asks the Temporal server, for commands and activities",
+	},
 	{pkg: "internal/tensor", deny: ours, never: join(temporal, gomlx, storage), why: "the type in which the other packages exchange arrays"},
 	{pkg: "internal/tfevents", deny: ours, never: join(temporal, gomlx, storage), why: "a file format"},
 	{
