@@ -28,10 +28,12 @@ func TestExitsOfTheTrainingProcess(t *testing.T) {
 		{"crash of the Go runtime", nil, exit{code: 2, tail: "fatal error: runtime: out of memory"}, ErrFinal, true, "out of memory"},
 		{"another crash of the Go runtime", nil, exit{code: 2, tail: "panic: index out of range"}, ErrFailed, false, "index out of range"},
 		{"told to stop", nil, exit{code: 3}, ErrPreempted, false, "exit code 3"},
-		{"fenced", []protocol.Event{{Type: "error", Message: "fenced: another attempt owns this run"}}, exit{code: 4}, ErrFenced, false, "another attempt"},
+		{"fenced", []protocol.Event{{Type: "error", Message: "fenced: another attempt owns this run"}}, exit{code: 4}, ErrFenced, false,
+			"another attempt"},
 		{"storage away", []protocol.Event{{Type: "error", Message: "gave up after 10m0s"}}, exit{code: 1}, ErrFailed, false, "gave up after"},
 		{"wrong spec", []protocol.Event{{Type: "error", Message: "lr is negative"}}, exit{code: 2}, ErrConfig, true, "lr is negative"},
-		{"busy device", []protocol.Event{{Type: "error", Message: "process 7 holds /dev/accel0"}}, exit{code: 6}, ErrBusy, false, "process 7 holds"},
+		{"busy device", []protocol.Event{{Type: "error", Message: "process 7 holds /dev/accel0"}}, exit{code: 6}, ErrBusy, false,
+			"process 7 holds"},
 		{"diverged", []protocol.Event{{Type: "error", Message: "loss is not finite"}}, exit{code: 5}, ErrFinal, true, "loss is not finite"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -44,7 +46,8 @@ func TestExitsOfTheTrainingProcess(t *testing.T) {
 			if !errors.As(err, &app) {
 				t.Fatal(err)
 			}
-			if app.Type() != c.kind || app.NonRetryable() != c.final || !strings.Contains(app.Message(), c.says) || !strings.Contains(app.Message(), "last checkpoint: step 60 of 100") {
+			if app.Type() != c.kind || app.NonRetryable() != c.final || !strings.Contains(app.Message(), c.says) ||
+				!strings.Contains(app.Message(), "last checkpoint: step 60 of 100") {
 				t.Errorf("%s, final %v: %s", app.Type(), app.NonRetryable(), app.Message())
 			}
 			var p Progress

@@ -19,7 +19,11 @@ func TestForgetTrainsAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := checkpoint.Snapshot{Step: 9, State: tensor.State{"a": {DType: tensor.U8, Shape: []int{1}, Data: []byte{1}}}, Meta: checkpoint.Meta{Final: true}}
+	s := checkpoint.Snapshot{
+		Step:  9,
+		State: tensor.State{"a": {DType: tensor.U8, Shape: []int{1}, Data: []byte{1}}},
+		Meta:  checkpoint.Meta{Final: true},
+	}
 	if _, err := w.Save(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}

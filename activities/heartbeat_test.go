@@ -45,15 +45,16 @@ func TestHeartbeats(t *testing.T) {
 			writeFile(t, script, saves)
 			env := testEnvironment(t)
 			var n atomic.Int64
-			a := &Activities{Bucket: mem.New(time.Now), Child: Child{Command: []string{"sh", script}}, HeartbeatEvery: 100 * time.Millisecond, Heartbeat: func(_ context.Context, _ []byte, details any) error {
-				if p, _ := details.(Progress); p.Step == 0 {
-					return nil
-				}
-				if n.Add(1) == c.ends {
-					writeFile(t, script+".done", "")
-				}
-				return c.answer
-			}}
+			a := &Activities{Bucket: mem.New(time.Now), Child: Child{Command: []string{"sh", script}}, HeartbeatEvery: 100 * time.Millisecond,
+				Heartbeat: func(_ context.Context, _ []byte, details any) error {
+					if p, _ := details.(Progress); p.Step == 0 {
+						return nil
+					}
+					if n.Add(1) == c.ends {
+						writeFile(t, script+".done", "")
+					}
+					return c.answer
+				}}
 			if _, err := blob.PutBytes(t.Context(), a.Bucket, "specs/x.json", []byte("{}"), blob.Any); err != nil {
 				t.Fatal(err)
 			}
@@ -112,14 +113,15 @@ func TestHeartbeatsBeforeTheProcess(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			env := testEnvironment(t)
 			b := held{mem.New(time.Now), make(chan struct{})}
-			a := &Activities{Bucket: b, Child: Child{Command: []string{"false"}}, HeartbeatEvery: 10 * time.Millisecond, Heartbeat: func(context.Context, []byte, any) error {
-				select {
-				case <-b.asked:
-					return c.answer
-				default:
-					return nil
-				}
-			}}
+			a := &Activities{Bucket: b, Child: Child{Command: []string{"false"}}, HeartbeatEvery: 10 * time.Millisecond,
+				Heartbeat: func(context.Context, []byte, any) error {
+					select {
+					case <-b.asked:
+						return c.answer
+					default:
+						return nil
+					}
+				}}
 			env.RegisterActivity(a.Train)
 			_, err := env.ExecuteActivity(a.Train, TrainInput{Item: Item{Run: "x", SpecKey: "specs/x.json", TotalSteps: 9}})
 			var p Progress
@@ -148,9 +150,10 @@ func TestGivenUpAttemptForgetsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	a := &Activities{Bucket: b, Child: Child{Command: []string{"false"}}, HeartbeatEvery: time.Hour, Heartbeat: func(context.Context, []byte, any) error {
-		return serviceerror.NewNotFound("activity not found")
-	}}
+	a := &Activities{Bucket: b, Child: Child{Command: []string{"false"}}, HeartbeatEvery: time.Hour,
+		Heartbeat: func(context.Context, []byte, any) error {
+			return serviceerror.NewNotFound("activity not found")
+		}}
 	env.RegisterActivity(a.Train)
 	_, err := env.ExecuteActivity(a.Train, TrainInput{Item: Item{Run: "x", SpecKey: "specs/x.json"}, Attempt: 1, Forget: true})
 	var app *temporal.ApplicationError
@@ -179,15 +182,16 @@ func TestForgottenIsSaidAtOnce(t *testing.T) {
 				}
 			}
 			var said []bool
-			a := &Activities{Bucket: b, Child: Child{Command: []string{"false"}}, HeartbeatEvery: time.Hour, Heartbeat: func(_ context.Context, _ []byte, details any) error {
-				p, _ := details.(Progress)
-				_, err := b.Stat(t.Context(), "runs/x/result.json")
-				if there := err == nil; there == p.Forgotten {
-					t.Errorf("the heartbeat says forgotten %v, the result is there: %v", p.Forgotten, there)
-				}
-				said = append(said, p.Forgotten)
-				return nil
-			}}
+			a := &Activities{Bucket: b, Child: Child{Command: []string{"false"}}, HeartbeatEvery: time.Hour,
+				Heartbeat: func(_ context.Context, _ []byte, details any) error {
+					p, _ := details.(Progress)
+					_, err := b.Stat(t.Context(), "runs/x/result.json")
+					if there := err == nil; there == p.Forgotten {
+						t.Errorf("the heartbeat says forgotten %v, the result is there: %v", p.Forgotten, there)
+					}
+					said = append(said, p.Forgotten)
+					return nil
+				}}
 			env.RegisterActivity(a.Train)
 			in.Item = Item{Run: "x", SpecKey: "specs/x.json"}
 			_, err := env.ExecuteActivity(a.Train, in)

@@ -31,7 +31,14 @@ func TestSourcesOfWorkflows(t *testing.T) {
 		source string
 		roots  []string
 		ok     bool
-	}{{"generate", nil, true}, {"hf:a/b", nil, true}, {file, []string{root}, true}, {file, nil, false}, {"/proc/self/environ", []string{root}, false}, {"/dev/zero", []string{root}, false}} {
+	}{
+		{"generate", nil, true},
+		{"hf:a/b", nil, true},
+		{file, []string{root}, true},
+		{file, nil, false},
+		{"/proc/self/environ", []string{root}, false},
+		{"/dev/zero", []string{root}, false},
+	} {
 		used := 0
 		a := &Activities{Configs: configs.FS, Profile: "smoke", Bucket: mem.New(time.Now), DataRoots: c.roots,
 			ensure: func(context.Context, experiment.Spec, func(any)) (string, bool, error) {

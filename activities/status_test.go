@@ -34,7 +34,8 @@ func committed(t *testing.T, run blob.Bucket) (old []byte, newest checkpoint.Com
 
 // The step that status tells is the one that the next attempt would go on from, whatever HEAD.json says.
 func TestStatusTellsWhatIsThere(t *testing.T) {
-	const elsewhere = `{"format":1,"epoch":1,"lease":"x","entries":[{"step":99,"epoch":1,"manifest":"ckpt/000000000099-000001-aaaaaaaaaaaaaaaa/MANIFEST.json"}]}`
+	const elsewhere = `{"format":1,"epoch":1,"lease":"x",` +
+		`"entries":[{"step":99,"epoch":1,"manifest":"ckpt/000000000099-000001-aaaaaaaaaaaaaaaa/MANIFEST.json"}]}`
 	for _, c := range []struct {
 		name     string
 		head     func(old []byte) string // what HEAD.json is replaced by; nil: it stays, "": it is deleted

@@ -40,7 +40,12 @@ func TestCache(t *testing.T) {
 		}
 	})
 	path := c.path("program", "libtpu", "v4:2x2x1")
-	for name, text := range map[string]string{"empty": "", "cut": `{"format": 1, "top`, "format": `{"format": 0}`, "another's": `{"format": 1, "program": "other"}`} {
+	for name, text := range map[string]string{
+		"empty":     "",
+		"cut":       `{"format": 1, "top`,
+		"format":    `{"format": 0}`,
+		"another's": `{"format": 1, "program": "other"}`,
+	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

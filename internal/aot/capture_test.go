@@ -56,7 +56,8 @@ func TestCaptureAnswersWithErrors(t *testing.T) {
 	mine := errors.New("mine")
 	_, err := Capture(func(b backends.Backend) error {
 		twice(b, "left over")
-		if _, err := b.BufferFromFlatData(0, []float32{1, 2, 3}, shapes.Make(dtypes.Float32, 3)); err == nil || !strings.Contains(err.Error(), "only keeps programs") {
+		_, err := b.BufferFromFlatData(0, []float32{1, 2, 3}, shapes.Make(dtypes.Float32, 3))
+		if err == nil || !strings.Contains(err.Error(), "only keeps programs") {
 			t.Errorf("a buffer: %v", err)
 		}
 		return mine

@@ -13,11 +13,13 @@ import (
 // job is a small experiment without programs of its own: 100 steps, and 3 evaluations of 2 batches of 4 supervision steps.
 func job(rows int) Job {
 	s := experiment.Spec{
-		Name: "small", HiddenSize: 64, NumHeads: 1, LLayers: 1, HCycles: 1, LCycles: 1, Expansion: 4, MLPT: true, PuzzleEmbNDim: 64, HaltMaxSteps: 4,
+		Name: "small", HiddenSize: 64, NumHeads: 1, LLayers: 1, HCycles: 1, LCycles: 1, Expansion: 4, MLPT: true, PuzzleEmbNDim: 64,
+		HaltMaxSteps: 4,
 		ForwardDType: "bfloat16", EMA: true, GlobalBatchSize: 64, DataPuzzles: 640, DataTestPuzzles: 100, Epochs: 10, EvalIntervalEpochs: 5,
 		EvalPuzzles: 50, FinalEvalPuzzles: 50, EvalBatchSize: 32,
 	}
-	return Job{Spec: s, Rows: rows, EvalRows: 32, Programs: map[string]Program{gradients: {Code: []byte("g")}, apply: {Code: []byte("a")}, evaluate: {Code: []byte("e")}}}
+	return Job{Spec: s, Rows: rows, EvalRows: 32,
+		Programs: map[string]Program{gradients: {Code: []byte("g")}, apply: {Code: []byte("a")}, evaluate: {Code: []byte("e")}}}
 }
 
 func v4(t *testing.T) Topology {
@@ -96,7 +98,8 @@ func TestEstimateOfWhatDoesNotFit(t *testing.T) {
 		compiled map[string]Compiled
 		want     []string
 	}{
-		"refused": {map[string]Compiled{gradients: {Refused: &TooBig{Need: gib(36.63), Have: gib(15.25)}}}, []string{`"gradients" at 64 rows`, "36.63 GiB", "15.25 GiB"}},
+		"refused": {map[string]Compiled{gradients: {Refused: &TooBig{Need: gib(36.63), Have: gib(15.25)}}},
+			[]string{`"gradients" at 64 rows`, "36.63 GiB", "15.25 GiB"}},
 		"together": {map[string]Compiled{gradients: {}, apply: {Temporary: gib(30), Arguments: gib(2)}, evaluate: {}},
 			[]string{`"apply" at 64 rows`, "32.00 GiB", "30.75 GiB"}},
 	} {

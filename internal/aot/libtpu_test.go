@@ -40,8 +40,8 @@ func TestLibtpuKnowsTheTopologies(t *testing.T) {
 		kind    string
 		devices int
 	}{
-		"v4:2x2x1": {"TPU v4", 4}, "v4:1x1x1": {"TPU v4", 1}, "v4:2x4x4": {"TPU v4", 32}, "v5e:2x2": {"TPU v5 lite", 4}, "v5e:1x1": {"TPU v5 lite", 1},
-		"v5p:2x2x1": {"TPU v5", 4}, "v6e:2x4": {"TPU v6 lite", 8},
+		"v4:2x2x1": {"TPU v4", 4}, "v4:1x1x1": {"TPU v4", 1}, "v4:2x4x4": {"TPU v4", 32}, "v5e:2x2": {"TPU v5 lite", 4},
+		"v5e:1x1": {"TPU v5 lite", 1}, "v5p:2x2x1": {"TPU v5", 4}, "v6e:2x4": {"TPU v6 lite", 8},
 	} {
 		t.Run(topology, func(t *testing.T) {
 			got, err := libtpu(t, topology).Compile(t.Context(), Program{})

@@ -79,7 +79,10 @@ func TestPlannerCompilesEachProgramOnce(t *testing.T) {
 	if got := compiled(); got[0] != "" {
 		t.Errorf("compiled %q again", got)
 	}
-	known := p.Cache.Known(p.Compiler.Topology, []Job{other, {Spec: other.Spec, Rows: 1, EvalRows: 1, Programs: map[string]Program{gradients: {Code: []byte("new")}}}})
+	known := p.Cache.Known(p.Compiler.Topology, []Job{
+		other,
+		{Spec: other.Spec, Rows: 1, EvalRows: 1, Programs: map[string]Program{gradients: {Code: []byte("new")}}},
+	})
 	if known[0] == nil || known[0].FLOPsPerStep != 3 || known[1] != nil {
 		t.Errorf("known %+v", known)
 	}

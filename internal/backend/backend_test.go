@@ -131,7 +131,9 @@ func TestBadConstructors(t *testing.T) {
 }
 
 func TestPluginNames(t *testing.T) {
-	for path, want := range map[string]string{"/x/pjrt_c_api_cuda_plugin.so": "cuda", "/x/pjrt-plugin-tpu.so": "tpu", "pjrt_plugin_cpu.so": "cpu"} {
+	for path, want := range map[string]string{
+		"/x/pjrt_c_api_cuda_plugin.so": "cuda", "/x/pjrt-plugin-tpu.so": "tpu", "pjrt_plugin_cpu.so": "cpu",
+	} {
 		if got := pluginName(path); got != want {
 			t.Errorf("%s is %q, want %q", path, got, want)
 		}

@@ -53,7 +53,8 @@ func TestOpenTPU(_ *testing.T) {
 func fakeHost(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
-	err := errors.Join(os.Mkdir(filepath.Join(root, "dev"), 0o700), os.Mkdir(filepath.Join(root, "tmp"), 0o700), os.Mkdir(filepath.Join(root, "proc"), 0o700))
+	err := errors.Join(os.Mkdir(filepath.Join(root, "dev"), 0o700), os.Mkdir(filepath.Join(root, "tmp"), 0o700),
+		os.Mkdir(filepath.Join(root, "proc"), 0o700))
 	for _, name := range []string{"accel0", "accel1", "accel2", "accel3"} {
 		err = errors.Join(err, os.WriteFile(filepath.Join(root, "dev", name), nil, 0o600))
 	}
@@ -93,11 +94,14 @@ func TestTPUPlacement(t *testing.T) {
 		devices   int
 		message   []string // of the error; empty: it opens
 	}{
-		"the whole host":                {[]string{"FAKE_PJRT_SLICE=1", "FAKE_PJRT_DEVICES=4"}, "1,1,1 2,2,1 0,1,2,3", 4, nil},
-		"eight devices":                 {[]string{"FAKE_PJRT_DEVICES=8"}, "1,1,1 2,2,1 0,1,2,3", 8, nil},
-		"one chip, by the worker":       {[]string{"FAKE_PJRT_SLICE=1", "TPU_PROCESS_BOUNDS=1,1,1", "TPU_CHIPS_PER_PROCESS_BOUNDS=1,1,1", "TPU_VISIBLE_CHIPS=2"}, "1,1,1 1,1,1 2", 1, nil},
-		"a slice, by the user":          {[]string{"FAKE_PJRT_SLICE=1", "TPU_PROCESS_BOUNDS=2,2,2", "PATIENCE=300ms"}, "2,2,2  ", 0, []string{"TPU_PROCESS_BOUNDS=2,2,2", "wait for 8 processes", "unset it"}},
-		"no chip to be seen":            {[]string{"FAKE_PJRT_SLICE=1", "TPU_ROOT=" + t.TempDir(), "PATIENCE=300ms"}, "  ", 0, []string{"waits for the other hosts", "TPU_PROCESS_BOUNDS=1,1,1"}},
+		"the whole host": {[]string{"FAKE_PJRT_SLICE=1", "FAKE_PJRT_DEVICES=4"}, "1,1,1 2,2,1 0,1,2,3", 4, nil},
+		"eight devices":  {[]string{"FAKE_PJRT_DEVICES=8"}, "1,1,1 2,2,1 0,1,2,3", 8, nil},
+		"one chip, by the worker": {[]string{"FAKE_PJRT_SLICE=1", "TPU_PROCESS_BOUNDS=1,1,1", "TPU_CHIPS_PER_PROCESS_BOUNDS=1,1,1",
+			"TPU_VISIBLE_CHIPS=2"}, "1,1,1 1,1,1 2", 1, nil},
+		"a slice, by the user": {[]string{"FAKE_PJRT_SLICE=1", "TPU_PROCESS_BOUNDS=2,2,2", "PATIENCE=300ms"}, "2,2,2  ", 0,
+			[]string{"TPU_PROCESS_BOUNDS=2,2,2", "wait for 8 processes", "unset it"}},
+		"no chip to be seen": {[]string{"FAKE_PJRT_SLICE=1", "TPU_ROOT=" + t.TempDir(), "PATIENCE=300ms"}, "  ", 0,
+			[]string{"waits for the other hosts", "TPU_PROCESS_BOUNDS=1,1,1"}},
 		"something set, nothing added":  {[]string{"TPU_VISIBLE_CHIPS=1"}, "  1", 1, nil},
 		"a library that speaks of more": {[]string{"FAKE_PJRT_MINOR=200"}, "1,1,1 2,2,1 0,1,2,3", 1, nil},
 	} {
@@ -119,7 +123,8 @@ func TestTPUPlacement(t *testing.T) {
 	}
 }
 
-// TestTPUBusy: a device of another process is waited for; of one that has died too, until it is free; after a bound the error names the process.
+// TestTPUBusy: a device of another process is waited for; of one that has died too, until it is free; after a bound the error names the
+// process.
 func TestTPUBusy(t *testing.T) {
 	plugins, root := backendtest.FakePlugin(t, "tpu"), fakeHost(t)
 	lock := filepath.Join(t.TempDir(), "lock")

@@ -313,13 +313,17 @@ func TestCompiledOnce(t *testing.T) {
 // TestPluginThatCannotSerialize compiles everything and says once why.
 func TestPluginThatCannotSerialize(t *testing.T) {
 	var said bytes.Buffer
-	cache, err := pjrt.OpenCache(pjrt.CacheOptions{Dir: filepath.Join(t.TempDir(), "compiled"), Logger: slog.New(slog.NewTextHandler(&said, nil))})
+	cache, err := pjrt.OpenCache(pjrt.CacheOptions{Dir: filepath.Join(t.TempDir(), "compiled"),
+		Logger: slog.New(slog.NewTextHandler(&said, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	plugin := filepath.Join(backendtest.FakePlugin(t, "dumb"), "pjrt_c_api_dumb_plugin.so")
 	var from []string
-	b, _, err := backend.Open(t.Context(), "xla:"+plugin, backend.Options{Cache: cache, Compiled: func(c pjrt.Compiled) { from = append(from, c.From) }})
+	b, _, err := backend.Open(t.Context(), "xla:"+plugin, backend.Options{
+		Cache:    cache,
+		Compiled: func(c pjrt.Compiled) { from = append(from, c.From) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,7 +356,8 @@ func TestProgramThatKillsItsProcess(t *testing.T) {
 			process := func(crash, from string, dropped int) {
 				t.Helper()
 				cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProgramThatKillsItsProcess$", "-test.v")
-				cmd.Env = append(os.Environ(), executeEnv+"="+dir, "FAKE_PJRT_PLUGIN="+plugin, "FAKE_PJRT_SERIALIZE=1", "FAKE_PJRT_EXECUTE_LOADED="+crash)
+				cmd.Env = append(os.Environ(), executeEnv+"="+dir, "FAKE_PJRT_PLUGIN="+plugin, "FAKE_PJRT_SERIALIZE=1",
+					"FAKE_PJRT_EXECUTE_LOADED="+crash)
 				out, err := cmd.CombinedOutput()
 				dies := from == pjrt.FromFolder && crash != ""
 				died := err != nil && bytes.Contains(out, []byte("SIGILL"))

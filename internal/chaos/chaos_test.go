@@ -18,9 +18,9 @@ var (
 
 // tiny is a run of a few seconds with a checkpoint every second.
 var tiny = []string{
-	"hidden_size=32", "num_heads=2", "puzzle_emb_ndim=32", "puzzle_emb_len=2", "expansion=1", "l_layers=1", "halt_max_steps=4", "global_batch_size=4",
-	"data_puzzles=32", "data_augmentations=3", "data_test_puzzles=8", "eval_puzzles=4", "final_eval_puzzles=8", "eval_batch_size=4",
-	"lr_warmup_steps=10", "checkpoint_every_steps=10", "keep_checkpoints=3", "log_every_steps=5",
+	"hidden_size=32", "num_heads=2", "puzzle_emb_ndim=32", "puzzle_emb_len=2", "expansion=1", "l_layers=1", "halt_max_steps=4",
+	"global_batch_size=4", "data_puzzles=32", "data_augmentations=3", "data_test_puzzles=8", "eval_puzzles=4", "final_eval_puzzles=8",
+	"eval_batch_size=4", "lr_warmup_steps=10", "checkpoint_every_steps=10", "keep_checkpoints=3", "log_every_steps=5",
 }
 
 // binaries builds what is to be killed, once.

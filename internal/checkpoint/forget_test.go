@@ -124,7 +124,8 @@ func TestForgetTooLate(t *testing.T) {
 				result(t, b)
 			}
 			late.before[c.when] = comes
-			if c.damaged || c.when == "list ckpt/" { // not yet where it tries to take the run, but where it has taken it, or found that there is nothing to take
+			// not yet where it tries to take the run, but where it has taken it, or found that there is nothing to take
+			if c.damaged || c.when == "list ckpt/" {
 				late.before[c.when] = func() { late.before[c.when] = comes }
 			}
 			err := Forget(t.Context(), late, first, []string{"result.json"}, quiet)

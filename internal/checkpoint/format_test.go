@@ -32,7 +32,8 @@ func frozen(version int) string { return filepath.Join("testdata", fmt.Sprintf("
 func everything(step int64) Snapshot {
 	s := snap(step)
 	s.Meta = Meta{
-		ConfigHash: "c0", DatasetHash: "da", CodeVersion: "v0", WorldSize: 1, Seed: 42, DataStep: step, BatchSHA256: "1e", BestExactAccuracy: 0.25, BestStep: 1,
+		ConfigHash: "c0", DatasetHash: "da", CodeVersion: "v0", WorldSize: 1, Seed: 42, DataStep: step, BatchSHA256: "1e",
+		BestExactAccuracy: 0.25, BestStep: 1,
 		Evals: []protocol.Eval{{Step: 1, ExactAccuracy: 0.25, CellAccuracy: 0.5, QHaltAccuracy: 0.75, MeanSteps: 16, Puzzles: 8}},
 		Final: step == 3, Extra: map[string]json.RawMessage{"goodput": json.RawMessage(`{"training":1.5}`)},
 	}
@@ -44,7 +45,8 @@ func writeRun(t *testing.T) *mem.Bucket {
 	t.Helper()
 	b := mem.New(nil)
 	at := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	w, err := Acquire(t.Context(), b, Owner{WorkflowID: "w", RunID: "r", ActivityID: "1", Attempt: 2, Host: "h", PID: 7}, quiet, WithClock(func() time.Time { return at }))
+	w, err := Acquire(t.Context(), b, Owner{WorkflowID: "w", RunID: "r", ActivityID: "1", Attempt: 2, Host: "h", PID: 7}, quiet,
+		WithClock(func() time.Time { return at }))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -245,7 +245,8 @@ func TestDeletedHeadIsSaidWell(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := w.Save(t.Context(), snap(2))
-	if !errors.Is(err, ErrFenced) || !strings.Contains(err.Error(), "HEAD.json of this run was deleted") || strings.Contains(err.Error(), "another attempt") {
+	if !errors.Is(err, ErrFenced) || !strings.Contains(err.Error(), "HEAD.json of this run was deleted") ||
+		strings.Contains(err.Error(), "another attempt") {
 		t.Errorf("%v", err)
 	}
 	restored(t, b, 1)

@@ -111,7 +111,8 @@ func TestFullStoreMakesRoom(t *testing.T) {
 			}
 			if !c.full {
 				_, ck := restored(t, b, 5)
-				if log, err := ReadMetrics(t.Context(), b, ck.Manifest); err != nil || string(log) != "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n{\"step\":4}\n{\"step\":5}\n" {
+				log, err := ReadMetrics(t.Context(), b, ck.Manifest)
+				if err != nil || string(log) != "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n{\"step\":4}\n{\"step\":5}\n" {
 					t.Errorf("%q %v", log, err)
 				}
 			}

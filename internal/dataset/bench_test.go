@@ -49,7 +49,9 @@ func BenchmarkBatch1024(b *testing.B) {
 				b.Skip("writes gigabytes")
 			}
 			out := filepath.Join(b.TempDir(), "set")
-			if _, err := Build(context.Background(), Options{Source: SourceGenerate, Count: 1000, TestCount: 1, NumAug: c.numAug, Compact: c.compact}, out, nil); err != nil {
+			_, err := Build(context.Background(), Options{Source: SourceGenerate, Count: 1000, TestCount: 1, NumAug: c.numAug, Compact: c.compact},
+				out, nil)
+			if err != nil {
 				b.Fatal(err)
 			}
 			inCache(b, out)

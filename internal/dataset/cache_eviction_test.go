@@ -83,7 +83,10 @@ func TestEviction(t *testing.T) {
 
 func TestEvictFiles(t *testing.T) {
 	dir := t.TempDir()
-	for name, age := range map[string]time.Duration{"old": 5 * time.Hour, "older": 6 * time.Hour, "new": time.Minute, ".x.lock": 9 * time.Hour, ".part-1": 25 * time.Hour, ".part-2": time.Hour} {
+	for name, age := range map[string]time.Duration{
+		"old": 5 * time.Hour, "older": 6 * time.Hour, "new": time.Minute, ".x.lock": 9 * time.Hour, ".part-1": 25 * time.Hour,
+		".part-2": time.Hour,
+	} {
 		p := filepath.Join(dir, name)
 		if err := os.WriteFile(p, make([]byte, 100), 0o644); err != nil {
 			t.Fatal(err)

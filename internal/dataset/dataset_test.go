@@ -215,7 +215,8 @@ func TestSubsampleDrawsWithoutReplacement(t *testing.T) {
 			t.Errorf("rating %d is below the minimum", r)
 		}
 	}
-	if _, err := Build(context.Background(), Options{Source: path, Subsample: 21}, filepath.Join(t.TempDir(), "s"), nil); !errors.Is(err, ErrInput) {
+	_, err := Build(context.Background(), Options{Source: path, Subsample: 21}, filepath.Join(t.TempDir(), "s"), nil)
+	if !errors.Is(err, ErrInput) {
 		t.Errorf("more puzzles than the source has: %v", err)
 	}
 }
@@ -236,7 +237,8 @@ func TestOpenFaults(t *testing.T) {
 	}{
 		{"truncated", "all__inputs.npy", func(b []byte) []byte { return b[:len(b)-5] }, "truncated"},
 		{"empty", "all__labels.npy", func([]byte) []byte { return nil }, "empty"},
-		{"dtype", "all__group_indices.npy", func(b []byte) []byte { return []byte(strings.Replace(string(b), "<i4", "<f4", 1)) }, "dtype <f4, want |u1, <i4 or <i8"},
+		{"dtype", "all__group_indices.npy", func(b []byte) []byte { return []byte(strings.Replace(string(b), "<i4", "<f4", 1)) },
+			"dtype <f4, want |u1, <i4 or <i8"},
 		{"another dtype", "all__puzzle_identifiers.npy", func(b []byte) []byte {
 			return append(npyHeader("|u1", 96), make([]byte, 96)...)
 		}, "dtype |u1, want <i4"},
@@ -248,14 +250,19 @@ func TestOpenFaults(t *testing.T) {
 		}, "has 95 rows, all__inputs.npy 96"},
 		{"groups that fall", "all__group_indices.npy", func(b []byte) []byte { b[len(b)-8] = 255; return b }, "does not rise at group 23"},
 		{"no JSON", "dataset.json", func([]byte) []byte { return []byte("{") }, "unexpected end of JSON"},
-		{"another game", "dataset.json", func(b []byte) []byte { return []byte(strings.Replace(string(b), `"seq_len": 81`, `"seq_len": 900`, 1)) }, "want 81 and 11"},
+		{"another game", "dataset.json",
+			func(b []byte) []byte { return []byte(strings.Replace(string(b), `"seq_len": 81`, `"seq_len": 900`, 1)) }, "want 81 and 11"},
 		{"no npy", "all__labels.npy", func([]byte) []byte { return []byte("hello, world") }, "no .npy"},
-		{"groups", "dataset.json", func(b []byte) []byte { return []byte(strings.Replace(string(b), `groups": 24`, `groups": 23`, 1)) }, "inconsistent"},
+		{"groups", "dataset.json", func(b []byte) []byte { return []byte(strings.Replace(string(b), `groups": 24`, `groups": 23`, 1)) },
+			"inconsistent"},
 		{"missing", "all__puzzle_indices.npy", nil, "all__puzzle_indices.npy"},
 		{"no description", "dataset.json", nil, "dataset.json"},
-		{"a byte that is no cell", "all__inputs.npy", func(b []byte) []byte { return withCell(b, "|u1", 81*7+4, 11) }, "a value outside 0 to 10 in row 7"},
-		{"a negative int64", "all__labels.npy", func(b []byte) []byte { return withCell(b, "<i8", 81*7+4, -5) }, "a value outside 0 to 10 in row 7"},
-		{"an int64 whose last byte is a cell", "all__inputs.npy", func(b []byte) []byte { return withCell(b, "<i8", 81*95+80, 1<<40) }, "a value outside 0 to 10 in row 95"},
+		{"a byte that is no cell", "all__inputs.npy", func(b []byte) []byte { return withCell(b, "|u1", 81*7+4, 11) },
+			"a value outside 0 to 10 in row 7"},
+		{"a negative int64", "all__labels.npy", func(b []byte) []byte { return withCell(b, "<i8", 81*7+4, -5) },
+			"a value outside 0 to 10 in row 7"},
+		{"an int64 whose last byte is a cell", "all__inputs.npy", func(b []byte) []byte { return withCell(b, "<i8", 81*95+80, 1<<40) },
+			"a value outside 0 to 10 in row 95"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir, _ := mustBuild(t, smoke)

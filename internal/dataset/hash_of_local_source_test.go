@@ -11,7 +11,9 @@ import (
 // LocalHash is what Ensure says, follows the file's contents, and has nothing to say of other sources.
 func TestLocalHash(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "x.csv")
-	const row = "source,question,answer,rating\nx,53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79,534678912672195348198342567859761423426853791713924856961537284287419635345286179,0\n"
+	const row = "source,question,answer,rating\n" +
+		"x,53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79," +
+		"534678912672195348198342567859761423426853791713924856961537284287419635345286179,0\n"
 	write := func(text string) {
 		t.Helper()
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

@@ -96,7 +96,10 @@ func TestCancelInsideAGroup(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		o    Options
-	}{{"int64", Options{Source: path, NumAug: 1 << 29}}, {"uint8, one worker", Options{Source: path, NumAug: 1 << 29, Compact: true, Workers: 1}}} {
+	}{
+		{"int64", Options{Source: path, NumAug: 1 << 29}},
+		{"uint8, one worker", Options{Source: path, NumAug: 1 << 29, Compact: true, Workers: 1}},
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 			defer cancel()

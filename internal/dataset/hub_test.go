@@ -249,7 +249,8 @@ func TestDownloadEnds(t *testing.T) {
 	hubStall = 10 * time.Millisecond
 	defer func() { hubStall = stall }()
 	d.url = silent.URL
-	if err := d.download(context.Background(), filepath.Join(t.TempDir(), "part"), 9); err == nil || !strings.Contains(err.Error(), "nothing came") {
+	err = d.download(context.Background(), filepath.Join(t.TempDir(), "part"), 9)
+	if err == nil || !strings.Contains(err.Error(), "nothing came") {
 		t.Errorf("a silent Hub: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -262,9 +263,10 @@ func TestDownloadEnds(t *testing.T) {
 // Names and revisions become paths: none leads out of the cache, and none is asked for.
 func TestNamesOfTheHub(t *testing.T) {
 	for source, ok := range map[string]bool{
-		"hf:sapientinc/sudoku-extreme": true, "hf:a/b.c_d-e@main": true, "hf:a/b@refs/pr/1": true, "hf:a/b@v1.0+x": true, "hf:a/b@0123456789abcdef0123456789abcdef01234567": true,
-		"hf:": false, "hf:a": false, "hf:a/b/c": false, "hf:a/..": false, "hf:../b": false, "hf:/b": false, "hf:a/": false, "hf:a/b@": false, "hf:a/b@../../x": false,
-		"hf:a/b@/x": false, "hf:a/b@x//y": false, "hf:a/b@a/../b": false, "hf:a/b@x..y": false, "hf:a/b@.git": false, "hf:a/b@x\x00": false, "hf:a/b@x%2f..": false, "hf:a/b@x?y": false,
+		"hf:sapientinc/sudoku-extreme": true, "hf:a/b.c_d-e@main": true, "hf:a/b@refs/pr/1": true, "hf:a/b@v1.0+x": true,
+		"hf:a/b@0123456789abcdef0123456789abcdef01234567": true, "hf:": false, "hf:a": false, "hf:a/b/c": false, "hf:a/..": false,
+		"hf:../b": false, "hf:/b": false, "hf:a/": false, "hf:a/b@": false, "hf:a/b@../../x": false, "hf:a/b@/x": false, "hf:a/b@x//y": false,
+		"hf:a/b@a/../b": false, "hf:a/b@x..y": false, "hf:a/b@.git": false, "hf:a/b@x\x00": false, "hf:a/b@x%2f..": false, "hf:a/b@x?y": false,
 		"hf:a/b@x\\..": false, "hf:a/b@" + strings.Repeat("x", 300): false,
 	} {
 		var want error

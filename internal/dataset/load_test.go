@@ -112,7 +112,8 @@ func TestArrayThatChangesWhileItIsRead(t *testing.T) {
 	for name, b := range map[string][]byte{"shorter": whole[:200], "longer": append(slices.Clone(whole), 1)} {
 		l := &loading{set: &Set{}}
 		defer l.set.Close()
-		if err := l.readRows(bufio.NewReader(bytes.NewReader(b)), "x", 0, int64(len(whole))); err == nil || !strings.Contains(err.Error(), "changed while it was read") {
+		err := l.readRows(bufio.NewReader(bytes.NewReader(b)), "x", 0, int64(len(whole)))
+		if err == nil || !strings.Contains(err.Error(), "changed while it was read") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

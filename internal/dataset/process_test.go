@@ -176,7 +176,8 @@ func TestNoRoom(t *testing.T) {
 			t.Errorf("limit %d leaves %v", limit, names)
 		}
 	}
-	if err := diskError(&os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}); !strings.Contains(err.Error(), "disk full") || !strings.Contains(err.Error(), "free some space") {
+	err := diskError(&os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC})
+	if !strings.Contains(err.Error(), "disk full") || !strings.Contains(err.Error(), "free some space") {
 		t.Errorf("%v", err)
 	}
 }

@@ -21,7 +21,8 @@ func TestRatingsOutOfRangeAreFaults(t *testing.T) {
 	for _, c := range []struct{ rating, want string }{
 		{"0", ""}, {"7", ""}, {" 7  ", ""}, {"2147483647", ""},
 		{"-1", "rating is not in 0 to 2147483647"}, {"2147483648", "rating is not in 0"}, {"4611686018427387904", "rating is not in 0"},
-		{"92233720368547758080", "rating is not in 0"}, {"x", "rating is no whole number"}, {"1.5", "rating is no whole number"}, {"", "rating is no whole number"},
+		{"92233720368547758080", "rating is not in 0"}, {"x", "rating is no whole number"}, {"1.5", "rating is no whole number"},
+		{"", "rating is no whole number"},
 	} {
 		var p row
 		msg := reader{cols: cols}.parseRow(&p, [][]byte{[]byte("s"), []byte(g.String()), []byte(g.String()), []byte(c.rating)})

@@ -160,9 +160,11 @@ func (r errorReader) Read([]byte) (int, error) { return 0, r.err }
 
 func TestListOfPuzzles(t *testing.T) {
 	p, two, none := threePuzzles()
-	text := fmt.Sprintf("%s\n%s # a note\n%s\r\n%s\n%s\n\nxyz\n%s", p.Question, strings.ReplaceAll(p.Question.String(), ".", "0"), p.Question, two, none, p.Question)
+	text := fmt.Sprintf("%s\n%s # a note\n%s\r\n%s\n%s\n\nxyz\n%s", p.Question, strings.ReplaceAll(p.Question.String(), ".", "0"), p.Question,
+		two, none, p.Question)
 	good := func(line int) string { return fmt.Sprint(line, line-1, p.Question, p.Answer, p.Rating) }
-	want := []string{good(1), good(2), good(3), "line 4: has several solutions", "line 5: has no solution", "line 7: puzzle has 3 characters, want 81", good(8)}
+	want := []string{good(1), good(2), good(3), "line 4: has several solutions", "line 5: has no solution",
+		"line 7: puzzle has 3 characters, want 81", good(8)}
 	if got := described(reader{rate: true}, text); !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
@@ -204,30 +206,39 @@ func TestFormatsOfPublicLists(t *testing.T) {
 		{"empty lines", "\n \n<q>\n\n<q>\n\n\r\n  \n", reader{}, []string{"3 2 <q> <a> <r>", "5 4 <q> <a> <r>"}},
 		{"byte order mark", "\ufeff<q>\n", reader{}, []string{"1 0 <q> <a> <r>"}},
 		{"byte order mark and a comment", "\ufeff# x\n<q>\n", reader{}, []string{"2 1 <q> <a> <r>"}},
-		{"blanks", "<stars>\n<zeros>\n<lines>\n<q>", reader{}, []string{"1 0 <q> <a> <r>", "2 1 <q> <a> <r>", "3 2 <q> <a> <r>", "4 3 <q> <a> <r>"}},
+		{"blanks", "<stars>\n<zeros>\n<lines>\n<q>", reader{},
+			[]string{"1 0 <q> <a> <r>", "2 1 <q> <a> <r>", "3 2 <q> <a> <r>", "4 3 <q> <a> <r>"}},
 		{"number of solutions and solution", "<q>:1:<a>\n<q>:1:<a>\n", reader{}, []string{"1 0 <q> <a> <r>", "2 1 <q> <a> <r>"}},
-		{"solution and rating behind", "<q>,<a>,5\n<q>;<a>\n<q>\tx\n", reader{}, []string{"1 0 <q> <a> <r>", "2 1 <q> <a> <r>", "3 2 <q> <a> <r>"}},
+		{"solution and rating behind", "<q>,<a>,5\n<q>;<a>\n<q>\tx\n", reader{},
+			[]string{"1 0 <q> <a> <r>", "2 1 <q> <a> <r>", "3 2 <q> <a> <r>"}},
 		{"how many", "2\n<q>\n<q>\n", reader{}, []string{"2 1 <q> <a> <r>", "3 2 <q> <a> <r>"}},
-		{"how many, wrongly", "# x\n3\n<q>\n<q>\n", reader{}, []string{"3 2 <q> <a> <r>", "4 3 <q> <a> <r>", "line 2 says that 3 puzzles follow, and 2 do: the file was cut, or that line is no count"}},
-		{"how many twice", "2\n2\n<q>\n", reader{}, []string{"line 2 is neither a puzzle nor a header: it has 1 characters in 1 columns; a list has a puzzle of 81 characters a line, " +
-			"a CSV a header such as source,question,answer,rating or quizzes,solutions"}},
+		{"how many, wrongly", "# x\n3\n<q>\n<q>\n", reader{}, []string{"3 2 <q> <a> <r>", "4 3 <q> <a> <r>",
+			"line 2 says that 3 puzzles follow, and 2 do: the file was cut, or that line is no count"}},
+		{"how many twice", "2\n2\n<q>\n", reader{},
+			[]string{"line 2 is neither a puzzle nor a header: it has 1 characters in 1 columns; a list has a puzzle of 81 characters a line, " +
+				"a CSV a header such as source,question,answer,rating or quizzes,solutions"}},
 		{"a CSV of our own", "source,question,answer,rating\nx,<q>,<a>,7\n", reader{}, []string{"2 0 <q> <a> 7"}},
 		{"quizzes and solutions", "quizzes,solutions\n<zeros>,<a>\n", reader{}, []string{"2 0 <q> <a> <r>"}},
 		{"Puzzle and Solution", "Puzzle,Solution\r\n<stars>,<a>\r\n", reader{}, []string{"2 0 <q> <a> <r>"}},
 		{"other order, case and spaces", "\ufeff# x\n Rating , ANSWER,\"Question\"\n 3 , <a> , <q> \n", reader{}, []string{"3 0 <q> <a> 3"}},
 		{"columns of no use", "id,puzzle,solution,clues,difficulty\n1,<q>,<a>,22,0.5\n", reader{}, []string{"2 0 <q> <a> <r>"}},
 		{"no answers", "puzzle\n<q>\n", reader{}, []string{"2 0 <q> <a> <r>"}},
-		{"comments and empty lines in a CSV", "puzzle,solution\n# x\n\n<q>,<a>\n  \n#\n<q>,<a>\n\n", reader{}, []string{"4 0 <q> <a> <r>", "7 1 <q> <a> <r>"}},
+		{"comments and empty lines in a CSV", "puzzle,solution\n# x\n\n<q>,<a>\n  \n#\n<q>,<a>\n\n", reader{},
+			[]string{"4 0 <q> <a> <r>", "7 1 <q> <a> <r>"}},
 		{"comments in a CSV of one column", "puzzle\n# x\n  # y\n<q>\n#z", reader{}, []string{"4 0 <q> <a> <r>"}},
 		{"comments with the columns of a row", "puzzle,solution\n# well, yes\n<q>,<a>\n", reader{}, []string{"3 0 <q> <a> <r>"}},
 		{"a source that looks like a comment", "source,puzzle,solution\n#1,<q>,<a>\n", reader{}, []string{"2 0 <q> <a> <r>"}},
-		{"quoted rows, and lines inside", "source,puzzle,solution\n\"a\nb\",\"<q>\",<a>\n\"# x\"\"\",<q>,\"<a>\"\n", reader{}, []string{"2 0 <q> <a> <r>", "4 1 <q> <a> <r>"}},
+		{"quoted rows, and lines inside", "source,puzzle,solution\n\"a\nb\",\"<q>\",<a>\n\"# x\"\"\",<q>,\"<a>\"\n", reader{},
+			[]string{"2 0 <q> <a> <r>", "4 1 <q> <a> <r>"}},
 		{"a column twice", "puzzle,question\n", reader{}, []string{"line 1: the header has two columns for the question: 1 and 2"}},
-		{"no question", "source,solution\n", reader{}, []string{"line 1: the header has no column for the question; known names are answer, clues, difficulty, id, puzzle, puzzles, " +
-			"question, quiz, quizzes, rating, solution, solutions, source"}},
+		{"no question", "source,solution\n", reader{},
+			[]string{"line 1: the header has no column for the question; known names are answer, clues, difficulty, id, puzzle, puzzles, " +
+				"question, quiz, quizzes, rating, solution, solutions, source"}},
 		{"no puzzle", "# x\n\n", reader{}, []string{"there is no puzzle in the file"}},
-		{"a first line that is bad", "1........\n<q>\n", reader{skipBad: true}, []string{"line 1: puzzle has 9 characters, want 81", "2 1 <q> <a> <r>"}},
-		{"a puzzle of another size", "1234123412341234\n<q>\n", reader{skipBad: true}, []string{"2 1 <q> <a> <r>", "line 1 says that 1234123412341234 puzzles follow, and 1 do: the file was cut, or that line is no count"}},
+		{"a first line that is bad", "1........\n<q>\n", reader{skipBad: true},
+			[]string{"line 1: puzzle has 9 characters, want 81", "2 1 <q> <a> <r>"}},
+		{"a puzzle of another size", "1234123412341234\n<q>\n", reader{skipBad: true},
+			[]string{"2 1 <q> <a> <r>", "line 1 says that 1234123412341234 puzzles follow, and 1 do: the file was cut, or that line is no count"}},
 		{"how many solutions", "<q>\n", reader{limit: 2}, []string{"1 0 <q> <a> <r>"}},
 		{"a CSV to solve", "quizzes,solutions\n<q>,\n", reader{limit: 2}, []string{"2 0 <q> <a> <r>"}},
 	} {
@@ -250,7 +261,8 @@ func TestFaultsDoNotRepeatContents(t *testing.T) {
 	padded := secret + strings.Repeat("x", 81-len(secret))
 	for _, text := range []string{
 		secret, "TOKEN=" + secret + "\x00SHELL=/bin/sh", secret + "," + secret, "question," + secret, "question,answer," + secret + "\n", padded,
-		p.Question.String() + "\n" + padded + "\n", "puzzle,solution\n" + secret + "," + padded, "puzzle,solution,rating\n" + fmt.Sprintf("%s,%s,%s", p.Question, p.Answer, secret),
+		p.Question.String() + "\n" + padded + "\n", "puzzle,solution\n" + secret + "," + padded,
+		"puzzle,solution,rating\n" + fmt.Sprintf("%s,%s,%s", p.Question, p.Answer, secret),
 		"puzzle,solution\n\"" + secret, "\"question\",\"" + secret, "7\n" + secret,
 	} {
 		for _, skip := range []bool{false, true} {
@@ -282,7 +294,8 @@ func FuzzReader(f *testing.F) {
 	p, _, _ := threePuzzles()
 	for _, text := range []string{
 		"source,question,answer,rating\na,b,c,1\n", "source,question,answer,rating\n\"a,b\n", "source,question,answer,rating\n\r\na\r,\"\n\"",
-		strings.Repeat("1", 81), "\ufeff# x\n2\nQ\nQ:1:A\n\n", "quizzes,solutions\n\"Q\",\"A\"\n \n", "Puzzle,Solution\nQ,A\n#", "source,question,answer,rating\n\"a\r\n\"\"\",Q,A,2\r\n\"a\"b,\n\"c\"\r",
+		strings.Repeat("1", 81), "\ufeff# x\n2\nQ\nQ:1:A\n\n", "quizzes,solutions\n\"Q\",\"A\"\n \n", "Puzzle,Solution\nQ,A\n#",
+		"source,question,answer,rating\n\"a\r\n\"\"\",Q,A,2\r\n\"a\"b,\n\"c\"\r",
 		"id, Rating ,Puzzle\n1,2,Q\n",
 	} {
 		f.Add([]byte(strings.NewReplacer("Q", p.Question.String(), "A", p.Answer.String()).Replace(text)))

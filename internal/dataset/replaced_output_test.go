@@ -72,14 +72,18 @@ func TestForceReplacesDatasetsOnly(t *testing.T) {
 			writeFile(t, filepath.Join(out, "train", "cat.jpg"), []byte("photo"))
 			mkdir(filepath.Join(out, "test"))
 		}, "holds train/cat.jpg"},
-		{"empty folders of the names", func(out, _ string) { mkdir(filepath.Join(out, "train")); mkdir(filepath.Join(out, "test")) }, "is no dataset"},
+		{"empty folders of the names", func(out, _ string) { mkdir(filepath.Join(out, "train")); mkdir(filepath.Join(out, "test")) },
+			"is no dataset"},
 		{"an empty folder", func(out, _ string) { mkdir(out) }, "is no dataset"},
-		{"arrays without a description", func(out, set string) { must(os.Rename(filepath.Join(set, "train"), out)) }, "holds all__group_indices.npy"},
-		{"another's provenance", func(out, _ string) { writeFile(t, filepath.Join(out, provenanceFile), []byte(`{"hash":"x"}`)) }, "is no dataset"},
+		{"arrays without a description", func(out, set string) { must(os.Rename(filepath.Join(set, "train"), out)) },
+			"holds all__group_indices.npy"},
+		{"another's provenance", func(out, _ string) { writeFile(t, filepath.Join(out, provenanceFile), []byte(`{"hash":"x"}`)) },
+			"is no dataset"},
 		{"a dataset of another game", func(out, _ string) {
 			writeFile(t, filepath.Join(out, "train", metaFile), []byte(`{"seq_len":900,"vocab_size":12}`))
 		}, "is no dataset"},
-		{"a dataset with notes", func(out, set string) { must(os.Rename(set, out)); writeFile(t, filepath.Join(out, "notes.txt"), nil) }, "holds notes.txt"},
+		{"a dataset with notes", func(out, set string) { must(os.Rename(set, out)); writeFile(t, filepath.Join(out, "notes.txt"), nil) },
+			"holds notes.txt"},
 		{"a dataset with a file deep in it", func(out, set string) {
 			must(os.Rename(set, out))
 			writeFile(t, filepath.Join(out, "test", "a", "b"), nil)
@@ -132,7 +136,8 @@ func TestForceReplacesDatasetsOnly(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Build(context.Background(), Options{Source: SourceGenerate, Count: 2, TestCount: 1, Force: true}, "/dev/null", nil); !errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), "is a device") {
+	_, err := Build(context.Background(), Options{Source: SourceGenerate, Count: 2, TestCount: 1, Force: true}, "/dev/null", nil)
+	if !errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), "is a device") {
 		t.Errorf("a device: %v", err)
 	}
 }

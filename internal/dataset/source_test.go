@@ -84,7 +84,8 @@ func TestSourcesGiveTheSameBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	_, opener := bucketWith(t, map[string][]byte{"d/train.csv": csv, "d/train.csv.zst": zstded(t, csv), "folder/train.csv": csv, "folder/test.csv.gz": gzipped(t, csv)})
+	_, opener := bucketWith(t,
+		map[string][]byte{"d/train.csv": csv, "d/train.csv.zst": zstded(t, csv), "folder/train.csv": csv, "folder/test.csv.gz": gzipped(t, csv)})
 	write := func(name string, data []byte) string { return writeFile(t, filepath.Join(dir, name), data) }
 	for _, ext := range []string{"train.csv", "test.csv"} {
 		write("folder/"+ext, csv)
@@ -239,7 +240,8 @@ func TestSourceThatChangesIsRefused(t *testing.T) {
 	}
 	for name, text := range map[string][]byte{"appended": append(bytes.Clone(b), '\n'), "cut": b[:bytes.LastIndexByte(b[:len(b)-1], '\n')+1]} {
 		writeFile(t, path, text)
-		if _, err = build(ctx, o, src, t.TempDir(), func(Progress) {}); !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "was changed while it was read") {
+		_, err = build(ctx, o, src, t.TempDir(), func(Progress) {})
+		if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "was changed while it was read") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -279,7 +281,8 @@ func TestSourcesThatCannotBeRead(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			parent := t.TempDir()
-			o := Options{Source: c.source, TestSource: c.test, Opener: opener, CacheDir: filepath.Join(dir, "cache"), Minimal: c.name == "minimal with a file"}
+			o := Options{Source: c.source, TestSource: c.test, Opener: opener, CacheDir: filepath.Join(dir, "cache"),
+				Minimal: c.name == "minimal with a file"}
 			_, err := Build(context.Background(), o, filepath.Join(parent, "set"), nil)
 			if !errors.Is(err, ErrInput) || errors.Is(err, ErrOptions) != c.options {
 				t.Fatalf("error %v, want one of the user's, of the options: %v", err, c.options)

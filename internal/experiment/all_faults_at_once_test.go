@@ -32,7 +32,8 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	add("base.yaml", "eppochs: 3\n")
 	add("experiments/e2_1_ema_off.yaml", "hiden_size: 12\neval_batch_size: 0\nnum_heads: \"eight\"\n")
 	add("experiments/e4_4_no_warmup.yaml", "pos_encodings: ropes\n")
-	_, err := ResolveSweep(os.DirFS(dir), nil, "paper", []string{"lr=fast", "epochs=50001"}, []string{"TRMSWEEP_SET_EMA_RATE=1.5", "TRMSWEEP_SET_NUM_HEADS=7"})
+	_, err := ResolveSweep(os.DirFS(dir), nil, "paper", []string{"lr=fast", "epochs=50001"},
+		[]string{"TRMSWEEP_SET_EMA_RATE=1.5", "TRMSWEEP_SET_NUM_HEADS=7"})
 	var faults Faults
 	if !errors.As(err, &faults) {
 		t.Fatalf("%v", err)

@@ -22,7 +22,8 @@ const configIntro = `# Configuration keys
 Written by ` + "`make docs`" + ` from internal/experiment/spec.go and configs/base.yaml: do not edit.
 
 A specification is composed from base.yaml, the experiment's file, the profile's factors and values, variables of the environment
-(` + "`TRMSWEEP_SET_HIDDEN_SIZE=64`" + `) and ` + "`--set hidden_size=64`" + `, the later over the earlier. A profile scales a key by a factor or sets it.
+(` + "`TRMSWEEP_SET_HIDDEN_SIZE=64`" + `) and ` +
+	"`--set hidden_size=64`" + `, the later over the earlier. A profile scales a key by a factor or sets it.
 An unknown key, a wrong type and a value that contradicts another are errors; all of them are reported together.
 
 The default is what base.yaml says; where it is "-", an experiment's file gives the value or the key is empty.
@@ -34,10 +35,12 @@ A run is named by the hash of its specification and by its seed. "In the hash" s
 - **unless V**: at every value but V, its neutral value, which is what programs that did not know the key computed. A key that is
   added after the first release is of this kind, so that it renames no run (docs/HOWTO.md). No key is yet.
 
-The hash has a format, now %d, which is part of it. Format 1 (programs up to commit c500883) hashed ` + "`num_workers`" + ` too, which computed
+The hash has a format, now %d, which is part of it. Format 1 (programs up to commit c500883) hashed ` +
+	"`num_workers`" + ` too, which computed
 nothing and is no key any more, and so gave runs other names. A run of such a store that has a checkpoint is not trained again: it is
 found by its specification (with the number of workers that the profiles had, 8 or 1), goes on under its old name, and is in reports
-under that name; ` + "`train`" + ` says so. A run that was begun with another ` + "`--set num_workers`" + ` goes on only by ` + "`train --run OLD_NAME`" + `: without that it
+under that name; ` + "`train`" + ` says so. A run that was begun with another ` +
+	"`--set num_workers`" + ` goes on only by ` + "`train --run OLD_NAME`" + `: without that it
 stays as it is, and its specification is trained anew under the new name. What such a store's sweeps had in Temporal is not taken over:
 let them end, or cancel them, with the old program, and start the sweep again with this one.
 `
@@ -66,7 +69,8 @@ func configReference(t *testing.T) string {
 	for i, f := range spec.Fields.List {
 		for _, c := range file.Comments { // a comment that no field has opens a group
 			if c.Pos() > at && c.End() < f.Pos() && c != f.Doc {
-				fmt.Fprintf(&b, "\n## %s\n\n| key | type | default | unit | in the hash | what it is |\n|---|---|---|---|---|---|\n", strings.TrimRight(strings.TrimSpace(c.Text()), "."))
+				fmt.Fprintf(&b, "\n## %s\n\n| key | type | default | unit | in the hash | what it is |\n|---|---|---|---|---|---|\n",
+					strings.TrimRight(strings.TrimSpace(c.Text()), "."))
 			}
 		}
 		at = f.Pos()
@@ -95,7 +99,8 @@ func (f field) row(base layer, about string) string {
 	case f.hash.hashed:
 		hash = "yes"
 	}
-	typ := map[reflect.Kind]string{reflect.Bool: "true or false", reflect.Int: "whole number", reflect.Int64: "whole number", reflect.Float64: "number", reflect.String: "text"}[f.kind]
+	typ := map[reflect.Kind]string{reflect.Bool: "true or false", reflect.Int: "whole number", reflect.Int64: "whole number",
+		reflect.Float64: "number", reflect.String: "text"}[f.kind]
 	return fmt.Sprintf("| `%s` | %s | %s | %s | %s | %s |\n", f.key, typ, def, unit, hash, about)
 }
 

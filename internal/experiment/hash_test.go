@@ -14,10 +14,14 @@ import (
 // the hash's format version. formatOne are the hashes that commit c500883 made.
 func TestFrozenHashes(t *testing.T) {
 	for _, tc := range []struct{ name, want, formatOne string }{
-		{"e1_1_baseline", "a961207de85a4a80f3ad784b15027645627f7aa87a6af08d2a965ebf49e169cd", "458338cf6ef054ec839ed7d8786dc5dcb5783bd02d1b5594354f004d3ccc93ac"},
-		{"e1_3_batch_1024", "52b699b1f4b3ac421dbed86ae1e9745eeabb6ded61ec6dc7df5339104f58f9ac", "e4bfc6296b226d9f8c9f5dbb650fc6880c4ca2c8ae410d63ef9f2b389c6ad909"},
-		{"e2_2_t3_n6", "52b699b1f4b3ac421dbed86ae1e9745eeabb6ded61ec6dc7df5339104f58f9ac", "e4bfc6296b226d9f8c9f5dbb650fc6880c4ca2c8ae410d63ef9f2b389c6ad909"},
-		{"e2_3_attention", "d3f3da8bef96f785195dc55479dd79f1c01c9f92add6284651cd5773b91eb51f", "70188a37c3d3d8afd3e49d4db580a6ba74575a8ecb911fc05e2461bf1c22ffd8"},
+		{"e1_1_baseline", "a961207de85a4a80f3ad784b15027645627f7aa87a6af08d2a965ebf49e169cd",
+			"458338cf6ef054ec839ed7d8786dc5dcb5783bd02d1b5594354f004d3ccc93ac"},
+		{"e1_3_batch_1024", "52b699b1f4b3ac421dbed86ae1e9745eeabb6ded61ec6dc7df5339104f58f9ac",
+			"e4bfc6296b226d9f8c9f5dbb650fc6880c4ca2c8ae410d63ef9f2b389c6ad909"},
+		{"e2_2_t3_n6", "52b699b1f4b3ac421dbed86ae1e9745eeabb6ded61ec6dc7df5339104f58f9ac",
+			"e4bfc6296b226d9f8c9f5dbb650fc6880c4ca2c8ae410d63ef9f2b389c6ad909"},
+		{"e2_3_attention", "d3f3da8bef96f785195dc55479dd79f1c01c9f92add6284651cd5773b91eb51f",
+			"70188a37c3d3d8afd3e49d4db580a6ba74575a8ecb911fc05e2461bf1c22ffd8"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := resolve(t, tc.name, "paper", "seed=7")

@@ -110,7 +110,8 @@ func TestGoldenParamCounts(t *testing.T) {
 	for name, c := range cases {
 		s := experiment.Spec{
 			HiddenSize: c.Config.HiddenSize, LLayers: c.Config.LLayers, NumHeads: c.Config.NumHeads, MLPT: c.Config.MLPT,
-			PosEncodings: c.Config.PosEncodings, Expansion: c.Config.Expansion, PuzzleEmbLen: c.Config.PuzzleEmbLen, PuzzleEmbNDim: c.Config.PuzzleEmbNDim,
+			PosEncodings: c.Config.PosEncodings, Expansion: c.Config.Expansion, PuzzleEmbLen: c.Config.PuzzleEmbLen,
+			PuzzleEmbNDim: c.Config.PuzzleEmbNDim,
 		}
 		if s.Params() != c.NumParams {
 			t.Errorf("%s: %d parameters, want %d", name, s.Params(), c.NumParams)

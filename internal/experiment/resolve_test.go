@@ -122,7 +122,8 @@ func TestProfilesKeepWhatExperimentsChange(t *testing.T) {
 						t.Errorf("%s: %s is %v to the base's %v, at full size %v to %v", s.Name, key, x, y, px, py)
 					}
 				}
-				ratio("global_batch_size", float64(s.GlobalBatchSize), float64(base.GlobalBatchSize), float64(p.GlobalBatchSize), float64(b.GlobalBatchSize))
+				ratio("global_batch_size", float64(s.GlobalBatchSize), float64(base.GlobalBatchSize), float64(p.GlobalBatchSize),
+					float64(b.GlobalBatchSize))
 				ratio("data_puzzles", float64(s.DataPuzzles), float64(base.DataPuzzles), float64(p.DataPuzzles), float64(b.DataPuzzles))
 				ratio("epochs", float64(s.Epochs), float64(base.Epochs), float64(p.Epochs), float64(b.Epochs))
 				ratio("hidden_size", float64(s.HiddenSize), float64(base.HiddenSize), float64(p.HiddenSize), float64(b.HiddenSize))
@@ -211,15 +212,25 @@ func TestFaultsNameTheirOrigin(t *testing.T) {
 			"profiles/p.yaml:2: global_batch_size: 256 of experiments/e1_1_baseline.yaml:12 times 0.001 is not a whole number"},
 		{"depth that rounds to another", "e2_2_t3_n4", "p", nil, map[string]string{"profiles/p.yaml": "scale:\n  l_cycles: 0.1\n"},
 			"profiles/p.yaml:2: l_cycles: 4 of experiments/e2_2_t3_n4.yaml"},
-		{"unknown reference", "e2_1_ema_off", "paper", []string{"reference=e2_2_t3n6"}, nil, `--set: reference: unknown experiment "e2_2_t3n6"; the nearest known one is e2_2_t3_n6`},
-		{"second document", "e2_1_ema_off", "paper", nil, map[string]string{"experiments/e2_1_ema_off.yaml": "phase: ablations\n---\nemma: false\n"}, "experiments/e2_1_ema_off.yaml:"},
-		{"scaled and set", "e2_1_ema_off", "p", nil, map[string]string{"profiles/p.yaml": "scale:\n  eval_puzzles: 0.5\nset:\n  eval_puzzles: 7\n"}, "profiles/p.yaml:2: eval_puzzles: is also set in profiles/p.yaml:4"},
-		{"profile overwrites", "e2_1_ema_off", "p", nil, map[string]string{"profiles/p.yaml": "set:\n  ema: true\n"}, "profiles/p.yaml:2: ema: the profile would undo what experiments/e2_1_ema_off.yaml"},
-		{"profile scales text", "e2_1_ema_off", "p", nil, map[string]string{"profiles/p.yaml": "scale:\n  ema: 2\n"}, "scale.ema: ema cannot be scaled"},
-		{"profile floor", "e2_1_ema_off", "p", nil, map[string]string{"profiles/p.yaml": "floor:\n  hidden_size: 64\n"}, "a floor would make experiments"},
-		{"floor alone", "e2_1_ema_off", "p", nil, map[string]string{"profiles/p.yaml": "floor:\n  eval_puzzles: 64\n"}, "profiles/p.yaml:2: floor.eval_puzzles: eval_puzzles is not scaled"},
-		{"profile section", "e2_1_ema_off", "p", nil, map[string]string{"profiles/p.yaml": "scales:\n  lr: 2\n"}, "unknown section; the nearest known one is scale"},
-		{"not YAML", "e2_1_ema_off", "paper", nil, map[string]string{"experiments/e2_1_ema_off.yaml": "a: b: c"}, "experiments/e2_1_ema_off.yaml"},
+		{"unknown reference", "e2_1_ema_off", "paper", []string{"reference=e2_2_t3n6"}, nil,
+			`--set: reference: unknown experiment "e2_2_t3n6"; the nearest known one is e2_2_t3_n6`},
+		{"second document", "e2_1_ema_off", "paper", nil,
+			map[string]string{"experiments/e2_1_ema_off.yaml": "phase: ablations\n---\nemma: false\n"}, "experiments/e2_1_ema_off.yaml:"},
+		{"scaled and set", "e2_1_ema_off", "p", nil,
+			map[string]string{"profiles/p.yaml": "scale:\n  eval_puzzles: 0.5\nset:\n  eval_puzzles: 7\n"},
+			"profiles/p.yaml:2: eval_puzzles: is also set in profiles/p.yaml:4"},
+		{"profile overwrites", "e2_1_ema_off", "p", nil, map[string]string{"profiles/p.yaml": "set:\n  ema: true\n"},
+			"profiles/p.yaml:2: ema: the profile would undo what experiments/e2_1_ema_off.yaml"},
+		{"profile scales text", "e2_1_ema_off", "p", nil, map[string]string{"profiles/p.yaml": "scale:\n  ema: 2\n"},
+			"scale.ema: ema cannot be scaled"},
+		{"profile floor", "e2_1_ema_off", "p", nil, map[string]string{"profiles/p.yaml": "floor:\n  hidden_size: 64\n"},
+			"a floor would make experiments"},
+		{"floor alone", "e2_1_ema_off", "p", nil, map[string]string{"profiles/p.yaml": "floor:\n  eval_puzzles: 64\n"},
+			"profiles/p.yaml:2: floor.eval_puzzles: eval_puzzles is not scaled"},
+		{"profile section", "e2_1_ema_off", "p", nil, map[string]string{"profiles/p.yaml": "scales:\n  lr: 2\n"},
+			"unknown section; the nearest known one is scale"},
+		{"not YAML", "e2_1_ema_off", "paper", nil, map[string]string{"experiments/e2_1_ema_off.yaml": "a: b: c"},
+			"experiments/e2_1_ema_off.yaml"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := experiment.Resolve(files(t, tc.files), tc.experiment, tc.profile, tc.sets, nil)
@@ -301,7 +312,9 @@ func TestEveryFileLoads(t *testing.T) {
 
 // A file that cannot be parsed is one fault; the keys that it would have set are not wrong.
 func TestUnreadableFileIsOneFault(t *testing.T) {
-	for name, text := range map[string]string{"not YAML": "a: b: c", "a list": "- 1\n", "a second document": "phase: ablations\n---\nphase: ablations\n"} {
+	for name, text := range map[string]string{
+		"not YAML": "a: b: c", "a list": "- 1\n", "a second document": "phase: ablations\n---\nphase: ablations\n",
+	} {
 		_, err := experiment.Resolve(files(t, map[string]string{"experiments/e2_1_ema_off.yaml": text}), "e2_1_ema_off", "paper", nil, nil)
 		var list experiment.Faults
 		if !errors.As(err, &list) || len(list) != 1 || !strings.HasPrefix(list[0].Origin, "experiments/e2_1_ema_off.yaml") {
@@ -312,7 +325,8 @@ func TestUnreadableFileIsOneFault(t *testing.T) {
 
 func TestAliasesOfYAML(t *testing.T) {
 	const file = "experiments/e9_alias.yaml"
-	s, err := experiment.Resolve(files(t, map[string]string{file: "phase: &p advanced\nnum_heads: &n 4\nh_cycles: *n\ndescription: *p\n"}), "e9_alias", "paper", nil, nil)
+	s, err := experiment.Resolve(files(t, map[string]string{file: "phase: &p advanced\nnum_heads: &n 4\nh_cycles: *n\ndescription: *p\n"}),
+		"e9_alias", "paper", nil, nil)
 	if err != nil {
 		t.Error(err)
 	}
@@ -321,7 +335,8 @@ func TestAliasesOfYAML(t *testing.T) {
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("spec (-want +got):\n%s", diff)
 	}
-	_, err = experiment.Resolve(files(t, map[string]string{file: "phase: advanced\nnum_heads: &n [4]\nh_cycles: *n\n"}), "e9_alias", "paper", nil, nil)
+	_, err = experiment.Resolve(files(t, map[string]string{file: "phase: advanced\nnum_heads: &n [4]\nh_cycles: *n\n"}), "e9_alias", "paper",
+		nil, nil)
 	if err == nil || !strings.Contains(err.Error(), file+":3: h_cycles: a list or mapping is not a whole number") {
 		t.Error(err)
 	}

@@ -24,9 +24,11 @@ func TestValidate(t *testing.T) {
 		{"width", func(s *experiment.Spec) { s.HiddenSize = math.MaxInt32 }, "hidden_size", "the most is 1048576"},
 		{"no machine's memory", func(s *experiment.Spec) { s.HiddenSize, s.LLayers = 1<<20, 1000 }, "hidden_size", "the most is 32768"},
 		{"one layer of the widest", func(s *experiment.Spec) { s.HiddenSize = 1 << 20 }, "hidden_size", "an experiment trains on one machine"},
-		{"a carry of no machine's memory", func(s *experiment.Spec) { s.GlobalBatchSize, s.HiddenSize = 1<<24, 1<<14 }, "hidden_size", "global_batch_size 16777216"},
+		{"a carry of no machine's memory", func(s *experiment.Spec) { s.GlobalBatchSize, s.HiddenSize = 1<<24, 1<<14 }, "hidden_size",
+			"global_batch_size 16777216"},
 		{"the largest that people train", func(s *experiment.Spec) { s.HiddenSize, s.LLayers, s.GlobalBatchSize = 1<<14, 128, 4096 }, "", ""},
-		{"rows beyond the indices", func(s *experiment.Spec) { s.DataAugmentations = 10_000_000 }, "data_augmentations", "more than 2147483646 rows"},
+		{"rows beyond the indices", func(s *experiment.Spec) { s.DataAugmentations = 10_000_000 }, "data_augmentations",
+			"more than 2147483646 rows"},
 		{"supervision without end", func(s *experiment.Spec) { s.HaltMaxSteps = 1_000_000_000 }, "halt_max_steps", "the most is 4096"},
 		{"embedding of many positions", func(s *experiment.Spec) {
 			s.HiddenSize = 1
@@ -120,7 +122,9 @@ func TestLargestModelHasCosts(t *testing.T) {
 		if p, c, kept := s.Params(), s.CheckpointBytes(), s.StoredBytes(); p < least || c < 4*p || kept < c {
 			t.Errorf("mlp_t %v: %d parameters, %d bytes, %d bytes kept", mlpT, p, c, kept)
 		}
-		for name, x := range map[string]float64{"FLOPs a step": s.FLOPsPerStep(), "FLOPs": s.TotalFLOPs(), "FLOPs of a puzzle": s.EvalFLOPs(), "steps": float64(s.TotalSteps())} {
+		for name, x := range map[string]float64{
+			"FLOPs a step": s.FLOPsPerStep(), "FLOPs": s.TotalFLOPs(), "FLOPs of a puzzle": s.EvalFLOPs(), "steps": float64(s.TotalSteps()),
+		} {
 			if !(x > 0) || math.IsInf(x, 0) {
 				t.Errorf("mlp_t %v: %s %v", mlpT, name, x)
 			}

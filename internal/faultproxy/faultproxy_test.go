@@ -155,7 +155,10 @@ func TestDrawsAreSeeded(t *testing.T) {
 }
 
 func TestDownAndOnly(t *testing.T) {
-	_, p, address := start(t, Options{Rates: map[Fault]float64{Unavailable: 1}, Only: func(r *http.Request) bool { return r.URL.Path == "/bad" }})
+	_, p, address := start(t, Options{
+		Rates: map[Fault]float64{Unavailable: 1},
+		Only:  func(r *http.Request) bool { return r.URL.Path == "/bad" },
+	})
 	try := func(path string, want int) {
 		t.Helper()
 		if s, _ := post(address+path, nil); s != want {

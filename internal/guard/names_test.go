@@ -13,7 +13,8 @@ var badObjects = []string{
 	strings.Repeat("a", 1025),
 }
 
-var goodObjects = []string{"a", "a/b", "runs/0123-s42/HEAD.json", "...", "a..b", "..a", "a/..b/c..", ".hidden", "50%", "50%25", "100% sure", "ä/é", "a b", "a?b#c&d=e;f"}
+var goodObjects = []string{"a", "a/b", "runs/0123-s42/HEAD.json", "...", "a..b", "..a", "a/..b/c..", ".hidden", "50%", "50%25", "100% sure",
+	"ä/é", "a b", "a?b#c&d=e;f"}
 
 func TestCheckObject(t *testing.T) {
 	for _, name := range badObjects {
@@ -29,7 +30,9 @@ func TestCheckObject(t *testing.T) {
 }
 
 func TestCheckBucket(t *testing.T) {
-	for _, name := range []string{"", ".", "..", "...", "a", "a/b", "../a", "a..b", "-ab", "Trmsweep", "a b", "a%2fb", "ab\n", "ä-bucket", "trmsweep.bucketMetadata"} {
+	for _, name := range []string{
+		"", ".", "..", "...", "a", "a/b", "../a", "a..b", "-ab", "Trmsweep", "a b", "a%2fb", "ab\n", "ä-bucket", "trmsweep.bucketMetadata",
+	} {
 		if CheckBucket(name) == nil {
 			t.Errorf("%q was accepted", name)
 		}

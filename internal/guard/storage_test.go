@@ -56,7 +56,8 @@ func TestWhatPasses(t *testing.T) {
 		want   string // path, query
 		body   string // where it sees another
 	}{
-		{name: "create", r: request("POST", "/storage/v1/b?project=p", nil, `{"name":"abc","location":"x"}`), want: "/storage/v1/b?project=p", body: `{"name":"abc"}`},
+		{name: "create", r: request("POST", "/storage/v1/b?project=p", nil, `{"name":"abc","location":"x"}`), want: "/storage/v1/b?project=p",
+			body: `{"name":"abc"}`},
 		{name: "bucket", r: request("GET", "/storage/v1/b/abc?alt=json", nil, ""), want: "/storage/v1/b/abc?alt=json"},
 		{name: "list", r: request("GET", "/storage/v1/b/abc/o?prefix=a%2F", nil, ""), want: "/storage/v1/b/abc/o?prefix=a%2F"},
 		{name: "read", r: request("GET", "/storage/v1/b/abc/o/a%2Fb?alt=media", nil, ""), want: "/storage/v1/b/abc/o/a%2Fb?alt=media"},
@@ -64,16 +65,21 @@ func TestWhatPasses(t *testing.T) {
 		{name: "a percent sign", r: request("GET", "/storage/v1/b/abc/o/50%25", nil, ""), want: "/storage/v1/b/abc/o/50%25?"},
 		{name: "head", r: request("HEAD", "/storage/v1/b/abc/o/a", nil, ""), want: "/storage/v1/b/abc/o/a?"},
 		{name: "delete", r: request("DELETE", "/storage/v1/b/abc/o/a%2Fb?generation=1", nil, ""), want: "/storage/v1/b/abc/o/a%2Fb?generation=1"},
-		{name: "media", r: request("POST", "/upload/storage/v1/b/abc/o?uploadType=media&name=a/b", nil, "x"), want: "/upload/storage/v1/b/abc/o?name=a%2Fb&uploadType=media"},
-		{name: "multipart", r: request("POST", "/upload/storage/v1/b/abc/o?uploadType=multipart&ifGenerationMatch=0", related, strings.Replace(multipartBody, "%", "a/b", 1)),
+		{name: "media", r: request("POST", "/upload/storage/v1/b/abc/o?uploadType=media&name=a/b", nil, "x"),
+			want: "/upload/storage/v1/b/abc/o?name=a%2Fb&uploadType=media"},
+		{name: "multipart", r: request("POST", "/upload/storage/v1/b/abc/o?uploadType=multipart&ifGenerationMatch=0", related,
+			strings.Replace(multipartBody, "%", "a/b", 1)),
 			want: "/upload/storage/v1/b/abc/o?ifGenerationMatch=0&name=a%2Fb&uploadType=multipart"},
-		{name: "resumable", r: request("POST", "/upload/storage/v1/b/abc/o?uploadType=resumable", http.Header{"Content-Type": {"application/json"}}, `{"bucket":"..","name":"a"}`),
+		{name: "resumable", r: request("POST", "/upload/storage/v1/b/abc/o?uploadType=resumable",
+			http.Header{"Content-Type": {"application/json"}}, `{"bucket":"..","name":"a"}`),
 			want: "/upload/storage/v1/b/abc/o?name=a&uploadType=resumable"},
 		{name: "resumable, named in the query", r: request("POST", "/upload/storage/v1/b/abc/o?uploadType=resumable&name=a", nil, ""),
 			want: "/upload/storage/v1/b/abc/o?name=a&uploadType=resumable"},
-		{name: "a part by POST", r: request("POST", "/upload/storage/v1/b/abc/o?uploadType=resumable&name=a&upload_id=1", http.Header{"Content-Type": {"application/json"}}, `{"bucket":"..","name":"../x"}`),
+		{name: "a part by POST", r: request("POST", "/upload/storage/v1/b/abc/o?uploadType=resumable&name=a&upload_id=1",
+			http.Header{"Content-Type": {"application/json"}}, `{"bucket":"..","name":"../x"}`),
 			method: "PUT", want: "/upload/storage/v1/b/abc/o?uploadType=resumable&upload_id=1"},
-		{name: "a part by PUT", r: request("PUT", "/upload/storage/v1/b/abc/o?upload_id=1&name=../x", nil, "x"), want: "/upload/storage/v1/b/abc/o?uploadType=resumable&upload_id=1"},
+		{name: "a part by PUT", r: request("PUT", "/upload/storage/v1/b/abc/o?upload_id=1&name=../x", nil, "x"),
+			want: "/upload/storage/v1/b/abc/o?uploadType=resumable&upload_id=1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			sent, err := io.ReadAll(c.r.Body)
@@ -120,7 +126,8 @@ func FuzzRequest(f *testing.F) {
 			f.Fatal(err)
 		}
 		f.Add("POST", "/upload/storage/v1/b/abc/o?uploadType=resumable", "application/json", `{"name":"a","NAME":`+string(quoted)+`}`)
-		f.Add("POST", "/upload/storage/v1/b/abc/o?uploadType=multipart", "multipart/related; boundary=b", strings.Replace(multipartBody, `"%"`, string(quoted), 1))
+		f.Add("POST", "/upload/storage/v1/b/abc/o?uploadType=multipart", "multipart/related; boundary=b",
+			strings.Replace(multipartBody, `"%"`, string(quoted), 1))
 	}
 	f.Fuzz(func(t *testing.T, method, target, contentType, body string) {
 		head := method + " " + target + " HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -10,11 +10,21 @@ func TestFinish(t *testing.T) {
 		aliases         [][2]int
 		signature, want string // "" for want: as it was
 	}{
-		"none":        {nil, "(%x: tensor<3xf32>) -> tensor<3xf32>", ""},
-		"one":         {[][2]int{{0, 0}}, "(%x: tensor<3xf32>) -> tensor<3xf32>", "(%x: tensor<3xf32> { tf.aliasing_output = 0 : i32 }) -> tensor<3xf32>"},
-		"no dims":     {[][2]int{{0, 0}}, "(%x: tensor<f32>) -> tensor<f32>", "(%x: tensor<f32> { tf.aliasing_output = 0 : i32 }) -> tensor<f32>"},
-		"any order":   {[][2]int{{2, 0}, {0, 1}}, "(%x: tensor<2xf32>, %y: tensor<i1>, %z: tensor<3xbf16>) -> (tensor<3xbf16>, tensor<2xf32>)", "(%x: tensor<2xf32> { tf.aliasing_output = 1 : i32 }, %y: tensor<i1>, %z: tensor<3xbf16> { tf.aliasing_output = 0 : i32 }) -> (tensor<3xbf16>, tensor<2xf32>)"},
-		"attributes":  {[][2]int{{0, 0}, {1, 1}}, `(%x: tensor<2xf32> { sdy.sharding = #sdy.sharding<@mesh, [{"a", "b"}, {}]> }, %y: tensor<2xf32>) -> (tensor<2xf32> { sdy.sharding = #sdy.sharding<@mesh, [{}]> }, tensor<2xf32>)`, `(%x: tensor<2xf32> { tf.aliasing_output = 0 : i32, sdy.sharding = #sdy.sharding<@mesh, [{"a", "b"}, {}]> }, %y: tensor<2xf32> { tf.aliasing_output = 1 : i32 }) -> (tensor<2xf32> { sdy.sharding = #sdy.sharding<@mesh, [{}]> }, tensor<2xf32>)`},
+		"none": {nil, "(%x: tensor<3xf32>) -> tensor<3xf32>", ""},
+		"one": {[][2]int{{0, 0}}, "(%x: tensor<3xf32>) -> tensor<3xf32>",
+			"(%x: tensor<3xf32> { tf.aliasing_output = 0 : i32 }) -> tensor<3xf32>"},
+		"no dims": {[][2]int{{0, 0}}, "(%x: tensor<f32>) -> tensor<f32>",
+			"(%x: tensor<f32> { tf.aliasing_output = 0 : i32 }) -> tensor<f32>"},
+		"any order": {[][2]int{{2, 0}, {0, 1}},
+			"(%x: tensor<2xf32>, %y: tensor<i1>, %z: tensor<3xbf16>) -> (tensor<3xbf16>, tensor<2xf32>)",
+			"(%x: tensor<2xf32> { tf.aliasing_output = 1 : i32 }, %y: tensor<i1>, " +
+				"%z: tensor<3xbf16> { tf.aliasing_output = 0 : i32 }) -> (tensor<3xbf16>, tensor<2xf32>)"},
+		"attributes": {[][2]int{{0, 0}, {1, 1}},
+			`(%x: tensor<2xf32> { sdy.sharding = #sdy.sharding<@mesh, [{"a", "b"}, {}]> }, %y: tensor<2xf32>) -> ` +
+				`(tensor<2xf32> { sdy.sharding = #sdy.sharding<@mesh, [{}]> }, tensor<2xf32>)`,
+			`(%x: tensor<2xf32> { tf.aliasing_output = 0 : i32, sdy.sharding = #sdy.sharding<@mesh, [{"a", "b"}, {}]> }, ` +
+				`%y: tensor<2xf32> { tf.aliasing_output = 1 : i32 }) -> ` +
+				`(tensor<2xf32> { sdy.sharding = #sdy.sharding<@mesh, [{}]> }, tensor<2xf32>)`},
 		"other types": {[][2]int{{0, 0}}, "(%x: tensor<3xf32>) -> tensor<3xbf16>", ""},
 		"no such":     {[][2]int{{1, 0}}, "(%x: tensor<3xf32>) -> tensor<3xf32>", ""},
 		"no function": {[][2]int{{0, 0}}, "", ""},

@@ -7,13 +7,15 @@ import (
 )
 
 func TestParseCPUInfo(t *testing.T) {
-	const two = "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 143\nmodel name\t: some name\nflags\t\t: fpu avx2 fma ibrs avx512f\nbugs\t\t: none\n\n" +
+	const two = "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 143\nmodel name\t: some name\n" +
+		"flags\t\t: fpu avx2 fma ibrs avx512f\nbugs\t\t: none\n\n" +
 		"processor\t: 1\nvendor_id\t: Other\nflags\t\t: nothing\n"
 	p := parseCPUInfo(strings.NewReader(two))
 	if !strings.HasSuffix(p.model, "-GenuineIntel-6-143") || p.features != "avx2 avx512f fma fpu ibrs" || p.vectors != "avx2 avx512f fma" {
 		t.Errorf("%+v", p)
 	}
-	arm := parseCPUInfo(strings.NewReader("processor\t: 0\nFeatures\t: fp asimd asimddp sve\nCPU implementer\t: 0x41\nCPU variant\t: 0x1\nCPU part\t: 0xd40\n"))
+	const one = "processor\t: 0\nFeatures\t: fp asimd asimddp sve\nCPU implementer\t: 0x41\nCPU variant\t: 0x1\nCPU part\t: 0xd40\n"
+	arm := parseCPUInfo(strings.NewReader(one))
 	if !strings.HasSuffix(arm.model, "-0x41-0x1-0xd40") || arm.vectors != "asimd asimddp sve" {
 		t.Errorf("%+v", arm)
 	}

@@ -58,7 +58,8 @@ func plugin(t *testing.T) (Plugin, string) {
 	t.Helper()
 	w, path := wheelOf(t, "x/*.so", member{"x/lib.so", strings.Repeat("library", 20_000), 0o644}, member{"x/__init__.py", "no", 0o644},
 		member{"x-1.2.dist-info/licenses/LICENSE", "MIT", 0o644}, member{"x/bin/", "", 0o755 | fs.ModeDir})
-	return Plugin{Backend: "xla:x", What: "a test", API: "0.1", Platform: runtime.GOOS + "/" + runtime.GOARCH, Library: "x/lib.so", Wheels: []Wheel{w}}, path
+	return Plugin{Backend: "xla:x", What: "a test", API: "0.1", Platform: runtime.GOOS + "/" + runtime.GOARCH, Library: "x/lib.so",
+		Wheels: []Wheel{w}}, path
 }
 
 // listed are the names in a folder, all the way down.
@@ -108,7 +109,9 @@ func TestInstall(t *testing.T) {
 		t.Errorf("installed %s\nwant      %s", got, want)
 	}
 	called, _ := os.ReadFile(filepath.Join(pip, "called"))
-	for _, words := range []string{"-m pip download --no-deps", "--implementation py --python-version 3 --abi none --platform manylinux_2_27_x86_64 x-plugin==1.2"} {
+	for _, words := range []string{
+		"-m pip download --no-deps", "--implementation py --python-version 3 --abi none --platform manylinux_2_27_x86_64 x-plugin==1.2",
+	} {
 		if !strings.Contains(string(called), words) {
 			t.Errorf("pip was called with %s; want %s", called, words)
 		}
@@ -323,8 +326,9 @@ func TestKnown(t *testing.T) {
 
 func TestTags(t *testing.T) {
 	for file, want := range map[string]string{
-		"a-1-cp311-cp311-manylinux_2_31_x86_64.whl":                   "--implementation cp --python-version 311 --abi cp311 --platform manylinux_2_31_x86_64",
-		"a-1-py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64.whl": "--implementation py --python-version 3 --abi none --platform manylinux2014_x86_64 --platform manylinux_2_17_x86_64",
+		"a-1-cp311-cp311-manylinux_2_31_x86_64.whl": "--implementation cp --python-version 311 --abi cp311 --platform manylinux_2_31_x86_64",
+		"a-1-py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64.whl": "--implementation py --python-version 3 --abi none " +
+			"--platform manylinux2014_x86_64 --platform manylinux_2_17_x86_64",
 	} {
 		got, err := Wheel{File: file}.tags()
 		if err != nil || strings.Join(got, " ") != want {

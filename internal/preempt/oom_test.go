@@ -21,8 +21,10 @@ func TestOOMKills(t *testing.T) {
 	}{
 		{"version 2", files("proc/self/cgroup", "0::/a/b\n", "sys/fs/cgroup/a/b/memory.events", events, "proc/vmstat", "oom_kill 9\n"), 2},
 		{"version 2 in a container", files("proc/self/cgroup", "0::/outside\n", "sys/fs/cgroup/memory.events", events), 2},
-		{"version 1", files("proc/self/cgroup", "5:cpu:/x\n4:memory:/x/y\n0::/\n", "sys/fs/cgroup/memory/x/y/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 7\n"), 7},
-		{"a group that does not count", files("proc/self/cgroup", "4:memory:/x\n", "sys/fs/cgroup/memory/x/memory.oom_control", "under_oom 0\n", "proc/vmstat", "oom 1\noom_kill 9\n"), 9},
+		{"version 1", files("proc/self/cgroup", "5:cpu:/x\n4:memory:/x/y\n0::/\n", "sys/fs/cgroup/memory/x/y/memory.oom_control",
+			"oom_kill_disable 0\nunder_oom 0\noom_kill 7\n"), 7},
+		{"a group that does not count", files("proc/self/cgroup", "4:memory:/x\n", "sys/fs/cgroup/memory/x/memory.oom_control", "under_oom 0\n",
+			"proc/vmstat", "oom 1\noom_kill 9\n"), 9},
 		{"no groups", files("proc/vmstat", "pgfault 3\noom_kill 0\n"), 0},
 		{"nothing", files(), -1},
 	} {

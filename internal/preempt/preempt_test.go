@@ -62,9 +62,11 @@ func TestMetadataServer(t *testing.T) {
 	}{
 		{"preempted", calm, map[string]string{"instance/preempted": "TRUE"}, Preempted},
 		{"preempted before the start", map[string]string{"instance/preempted": "TRUE", "instance/maintenance-event": "NONE"}, nil, Preempted},
-		{"maintenance that ends the machine", calm, map[string]string{"instance/maintenance-event": "TERMINATE_ON_HOST_MAINTENANCE"}, Maintenance},
+		{"maintenance that ends the machine", calm, map[string]string{"instance/maintenance-event": "TERMINATE_ON_HOST_MAINTENANCE"},
+			Maintenance},
 		{"no value of maintenance", map[string]string{"instance/preempted": "FALSE"}, map[string]string{"instance/preempted": "TRUE"}, Preempted},
-		{"maintenance that moves the machine, then the end", calm, map[string]string{"instance/maintenance-event": "MIGRATE_ON_HOST_MAINTENANCE", "instance/preempted": "TRUE"}, Preempted},
+		{"maintenance that moves the machine, then the end", calm,
+			map[string]string{"instance/maintenance-event": "MIGRATE_ON_HOST_MAINTENANCE", "instance/preempted": "TRUE"}, Preempted},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			when := make(chan struct{})

@@ -9,7 +9,8 @@ import (
 // What a training process prints, its parent reads.
 func TestEventLinesAreReadAsTheyWereWritten(t *testing.T) {
 	progress := Event{Type: EventProgress, State: StateTraining, Step: 7, Total: 10, CommittedStep: 5, RestoredFrom: 2,
-		Loss: 1.5, ExactAccuracy: 0.25, BestExactAccuracy: 0.5, BestPuzzles: 64, StepsPerSecond: 3, ETASeconds: 1, Goodput: Goodput{BucketTraining: 2}}
+		Loss: 1.5, ExactAccuracy: 0.25, BestExactAccuracy: 0.5, BestPuzzles: 64, StepsPerSecond: 3, ETASeconds: 1,
+		Goodput: Goodput{BucketTraining: 2}}
 	result := AttemptResult{Run: "r", Step: 10, Total: 10, CommittedStep: 10, Finished: true, StateSHA256: "ab", BatchSHA256: "cd",
 		RestoredFromStep: 5, Backend: "cpu", Outcome: &Outcome{FinalExactAccuracy: 0.25, BestExactAccuracy: 0.5, Puzzles: 128, BestPuzzles: 128}}
 	resultLine, err := result.JSON()

@@ -11,8 +11,9 @@ func TestAccountingsAddUp(t *testing.T) {
 	var sum Accounting
 	sum.Add(Accounting{WallSeconds: 100, Goodput: Goodput{BucketQueued: 20, BucketTraining: 60, BucketLost: 20}, Preemptions: 1, LostSteps: 7})
 	sum.Add(Accounting{WallSeconds: 10, Goodput: Goodput{BucketTraining: 10, BucketSaving: math.NaN()}})
-	want := Accounting{WallSeconds: 110, Preemptions: 1, LostSteps: 7, Goodput: Goodput{BucketQueued: 20, BucketStarting: 0, BucketCompiling: 0,
-		BucketRestoring: 0, BucketTraining: 70, BucketSaving: 0, BucketEvaluating: 0, BucketLost: 20}}
+	want := Accounting{WallSeconds: 110, Preemptions: 1, LostSteps: 7,
+		Goodput: Goodput{BucketQueued: 20, BucketStarting: 0, BucketCompiling: 0,
+			BucketRestoring: 0, BucketTraining: 70, BucketSaving: 0, BucketEvaluating: 0, BucketLost: 20}}
 	if d := cmp.Diff(want, sum); d != "" {
 		t.Error(d)
 	}

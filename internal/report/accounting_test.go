@@ -60,7 +60,10 @@ func TestDataTableDescribesTheDatasets(t *testing.T) {
 		t.Fatal(err)
 	}
 	var entries []report.Entry
-	for i, o := range []dataset.Options{{Source: "generate:nearly-solved", Count: 2, TestCount: 2, Seed: 1}, {Source: list, TestSource: list}} {
+	for i, o := range []dataset.Options{
+		{Source: "generate:nearly-solved", Count: 2, TestCount: 2, Seed: 1},
+		{Source: list, TestSource: list},
+	} {
 		d, err := dataset.Ensure(ctx, b, o, dir, nil)
 		if err != nil {
 			t.Fatal(err)

@@ -8,7 +8,8 @@ func TestHistogramAxis(t *testing.T) {
 		name                   string
 		low, high, left, right int
 	}{
-		{"all ratings are 0", 0, 0, 0, 9}, {"one number of clues", 30, 30, 26, 35}, {"few ratings", 0, 2, 0, 9}, {"few numbers of clues", 17, 20, 14, 23},
+		{"all ratings are 0", 0, 0, 0, 9}, {"one number of clues", 30, 30, 26, 35}, {"few ratings", 0, 2, 0, 9},
+		{"few numbers of clues", 17, 20, 14, 23},
 		{"near zero", 1, 1, 0, 9}, {"ten values", 20, 29, 20, 29}, {"many", 0, 299, 0, 299},
 	} {
 		t.Run(c.name, func(t *testing.T) {

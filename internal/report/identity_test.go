@@ -40,12 +40,17 @@ func TestResultOfAnotherRunIsRefused(t *testing.T) {
 		{"its own", encoded(func(*protocol.RunResult) {}), own, nil, ""},
 		{"its own, by name", encoded(func(*protocol.RunResult) {}), protocol.Identity{Run: own.Run}, nil, ""},
 		{"a run with a name of its own", encoded(func(r *protocol.RunResult) { r.Run = "mine" }), protocol.Identity{Run: "mine"}, nil, ""},
-		{"another run's", encoded(func(r *protocol.RunResult) { r.Run = "0123456789abcdef-s43" }), own, protocol.ErrResult, "it is the result of run 0123456789abcdef-s43"},
-		{"another run's, by name", encoded(func(r *protocol.RunResult) { r.Run = "0123456789abcdef-s43" }), protocol.Identity{Run: own.Run}, protocol.ErrResult, "copied there"},
-		{"another spec's", encoded(func(r *protocol.RunResult) { r.SpecHash = strings.Repeat("0", 64) }), own, protocol.ErrResult, "spec 000000000000"},
-		{"another spec's, by name", encoded(func(r *protocol.RunResult) { r.SpecHash = strings.Repeat("0", 64) }), protocol.Identity{Run: own.Run}, protocol.ErrResult, "spec 000000000000"},
+		{"another run's", encoded(func(r *protocol.RunResult) { r.Run = "0123456789abcdef-s43" }), own, protocol.ErrResult,
+			"it is the result of run 0123456789abcdef-s43"},
+		{"another run's, by name", encoded(func(r *protocol.RunResult) { r.Run = "0123456789abcdef-s43" }), protocol.Identity{Run: own.Run},
+			protocol.ErrResult, "copied there"},
+		{"another spec's", encoded(func(r *protocol.RunResult) { r.SpecHash = strings.Repeat("0", 64) }), own, protocol.ErrResult,
+			"spec 000000000000"},
+		{"another spec's, by name", encoded(func(r *protocol.RunResult) { r.SpecHash = strings.Repeat("0", 64) }),
+			protocol.Identity{Run: own.Run}, protocol.ErrResult, "spec 000000000000"},
 		{"another seed's", encoded(func(r *protocol.RunResult) { r.Seed = 7 }), own, protocol.ErrResult, "seed 7"},
-		{"another seed's, by name", encoded(func(r *protocol.RunResult) { r.Seed = 7 }), protocol.Identity{Run: own.Run}, protocol.ErrResult, "seed 7"},
+		{"another seed's, by name", encoded(func(r *protocol.RunResult) { r.Seed = 7 }), protocol.Identity{Run: own.Run}, protocol.ErrResult,
+			"seed 7"},
 		{"cut", encoded(func(*protocol.RunResult) {})[:99], own, protocol.ErrResult, "writes it anew"},
 		{"no result", []byte(`{}`), own, protocol.ErrResult, "no format"},
 		{"a newer version's", []byte(`{"format": 99}`), own, protocol.ErrNewer, "format 99"},
@@ -76,7 +81,8 @@ func TestResultOfAnotherRunIsRefused(t *testing.T) {
 	if _, err := protocol.ReadResult(t.Context(), b, own); !errors.Is(err, blob.ErrNotExist) {
 		t.Error(err)
 	}
-	b.Tamper(put(t, b, "runs/"+own.Run+"/"+layout.ResultFile, encoded(func(*protocol.RunResult) {})), func(d []byte) []byte { d[5] ^= 1; return d })
+	b.Tamper(put(t, b, "runs/"+own.Run+"/"+layout.ResultFile, encoded(func(*protocol.RunResult) {})),
+		func(d []byte) []byte { d[5] ^= 1; return d })
 	if _, err := protocol.ReadResult(t.Context(), b, own); !errors.Is(err, protocol.ErrResult) {
 		t.Errorf("a flipped bit: %v", err)
 	}

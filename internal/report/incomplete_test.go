@@ -69,7 +69,8 @@ func TestUnusableResultsAreLeftOut(t *testing.T) {
 	nan.Final.ExactAccuracy, nan.Best.ExactAccuracy = math.NaN(), math.NaN()
 	damaged.FinalCorrect = "9:AA=="
 	newer.CodeVersion = "c1"
-	newer.Computed = []protocol.Part{{Backend: "cpu", Arithmetic: "cpu avx2"}, {FromStep: 9, Backend: "cpu", Arithmetic: "cpu avx2", Code: "c1"}, {FromStep: 12, Backend: "cpu", Arithmetic: "cpu amx"}}
+	newer.Computed = []protocol.Part{{Backend: "cpu", Arithmetic: "cpu avx2"},
+		{FromStep: 9, Backend: "cpu", Arithmetic: "cpu avx2", Code: "c1"}, {FromStep: 12, Backend: "cpu", Arithmetic: "cpu amx"}}
 	newer.Curve[7][1] = math.Inf(1)
 	other := specs[3]
 	other.Seed = 7
@@ -81,8 +82,9 @@ func TestUnusableResultsAreLeftOut(t *testing.T) {
 	}
 	w, files := write(t, entries)
 	wants(t, files["report.md"], "2 done, 1 partial, 2 failed", "an accuracy that is not a number", "cannot be read: bitmap",
-		"partial, 1 of 2 seeds: preempted for ever", "results of 2 versions of the code are mixed: c1 (e2_2_t3_n4); c0 (e2_2_t3_n6, e2_2_t4_n6)", "unpaired",
-		"| cpu avx2, cpu amx |", "kinds of arithmetic are mixed: ", "cpu avx2 (e2_2_t3_n4); cpu amx (e2_2_t3_n4)", "other arithmetic than they began with, so that no undisturbed run gives their bits: "+newer.Run+".")
+		"partial, 1 of 2 seeds: preempted for ever", "results of 2 versions of the code are mixed: c1 (e2_2_t3_n4); c0 (e2_2_t3_n6, e2_2_t4_n6)",
+		"unpaired", "| cpu avx2, cpu amx |", "kinds of arithmetic are mixed: ", "cpu avx2 (e2_2_t3_n4); cpu amx (e2_2_t3_n4)",
+		"other arithmetic than they began with, so that no undisturbed run gives their bits: "+newer.Run+".")
 	type once struct {
 		Seeds            int
 		Compared, Paired bool
@@ -124,7 +126,8 @@ func TestSlotAccountingReplacesThatOfTheProcesses(t *testing.T) {
 	s := tnSweep(t)[0]
 	r := result(s, []bool{true, false})
 	slot := protocol.Accounting{WallSeconds: 100, Preemptions: 3, LostSteps: 17,
-		Goodput: map[string]float64{"queued": 20, "starting": 4, "compiling": 5, "restoring": 1, "training": 40, "saving": 2, "evaluating": 8, "lost": 20}}
+		Goodput: map[string]float64{"queued": 20, "starting": 4, "compiling": 5, "restoring": 1, "training": 40, "saving": 2, "evaluating": 8,
+			"lost": 20}}
 	ctx, b := context.Background(), mem.New(time.Now)
 	data, err := r.Encode()
 	if err != nil {
@@ -171,7 +174,8 @@ func TestSlotAccountingReplacesThatOfTheProcesses(t *testing.T) {
 	check(w)
 
 	slot.Goodput["lost"] = 10
-	if w, err = report.Write(ctx, b, "three", []report.Entry{{Spec: s, Result: r, Slot: &slot}}); err != nil || !strings.Contains(w.Rows[0].Note, "10.0% off the wall clock") {
+	w, err = report.Write(ctx, b, "three", []report.Entry{{Spec: s, Result: r, Slot: &slot}})
+	if err != nil || !strings.Contains(w.Rows[0].Note, "10.0% off the wall clock") {
 		t.Errorf("books that do not add up: %q, %v", w.Rows[0].Note, err)
 	}
 }

@@ -41,15 +41,18 @@ func result(s experiment.Spec, solved []bool) *protocol.RunResult {
 	acc, total := solvedShare(solved), s.TotalSteps()
 	final := protocol.Eval{Step: total, ExactAccuracy: acc, CellAccuracy: 0.5 + acc/2, MeanSteps: 9, Puzzles: len(solved)}
 	rate := 1 + float64(s.HCycles*s.LCycles)/10 + float64(s.Seed%7)/5
-	r := &protocol.RunResult{Run: s.RunName(), Spec: s, SpecHash: s.Hash(), Seed: s.Seed, Params: s.Params(), Steps: total, Final: final, FinalCorrect: protocol.Bitmap(solved),
-		WallSeconds: s.EstimatedHours(experiment.V4Chip) * 3600 * (1 + rate/10), Preemptions: int(s.Seed % 5), FLOPsPerStep: s.FLOPsPerStep(),
+	r := &protocol.RunResult{Run: s.RunName(), Spec: s, SpecHash: s.Hash(), Seed: s.Seed, Params: s.Params(), Steps: total, Final: final,
+		FinalCorrect: protocol.Bitmap(solved),
+		WallSeconds:  s.EstimatedHours(experiment.V4Chip) * 3600 * (1 + rate/10), Preemptions: int(s.Seed % 5), FLOPsPerStep: s.FLOPsPerStep(),
 		DatasetHash: "d0", CodeVersion: "c0", Backend: "test", StateSHA256: "s0"}
 	r.GoodputSeconds = map[string]float64{"training": 0.8 * r.WallSeconds, "saving": 0.2 * r.WallSeconds}
 	for i := range 51 {
 		x := float64(i) / 50
-		r.Curve = append(r.Curve, [2]float64{math.Round(x * float64(total)), math.Round(1000*(0.3+2.2*math.Exp(-rate*x)+0.02*math.Sin(40*x+rate))) / 1000})
+		r.Curve = append(r.Curve,
+			[2]float64{math.Round(x * float64(total)), math.Round(1000*(0.3+2.2*math.Exp(-rate*x)+0.02*math.Sin(40*x+rate))) / 1000})
 		if i%10 == 5 {
-			e := protocol.Eval{Step: int64(x * float64(total)), ExactAccuracy: math.Round(1000*acc*(1-math.Exp(-3*rate*x))) / 1000, CellAccuracy: 0.8, Puzzles: len(solved)}
+			e := protocol.Eval{Step: int64(x * float64(total)), ExactAccuracy: math.Round(1000*acc*(1-math.Exp(-3*rate*x))) / 1000,
+				CellAccuracy: 0.8, Puzzles: len(solved)}
 			r.Evals = append(r.Evals, e)
 		}
 	}
@@ -67,7 +70,8 @@ func study(t *testing.T) []report.Entry {
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	shared := flags(rng, 500, 0.85)
-	share := map[string]float64{"e1_1_baseline": 0.84, "e2_1_ema_off": 0.6, "e2_2_t2_n2": 0.7, "e2_2_t3_n4": 0.79, "e2_2_t4_n6": 0.86, "e2_3_attention": 0.74, "e3_2_more_data": 0.93}
+	share := map[string]float64{"e1_1_baseline": 0.84, "e2_1_ema_off": 0.6, "e2_2_t2_n2": 0.7, "e2_2_t3_n4": 0.79, "e2_2_t4_n6": 0.86,
+		"e2_3_attention": 0.74, "e3_2_more_data": 0.93}
 	var entries []report.Entry
 	for _, s := range specs {
 		e := report.Entry{Spec: s}
@@ -172,7 +176,9 @@ func TestPagesEqualTheGoldenFiles(t *testing.T) {
 func TestWrite(t *testing.T) {
 	w, files := write(t, study(t))
 	md, html := files["report.md"], files["report.html"]
-	for _, want := range []string{"same run as e1_3_batch_1024", `failed: out of memory \| &lt;b>`, "missing", "74.70", "79.50 (with n=3)", "![Training loss](loss.svg)"} {
+	for _, want := range []string{
+		"same run as e1_3_batch_1024", `failed: out of memory \| &lt;b>`, "missing", "74.70", "79.50 (with n=3)", "![Training loss](loss.svg)",
+	} {
 		if !strings.Contains(md, want) {
 			t.Errorf("report.md lacks %q", want)
 		}

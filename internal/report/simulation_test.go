@@ -36,7 +36,9 @@ func (w world) draw(rng *rand.Rand) (a, b [][]bool) {
 
 // repeat is the share of trials in which the interval has the true difference,
 // and in which the uncorrected p is at most level.
-func repeat(t *testing.T, w world, compare func(a, b [][]bool, draws int) (Interval, bool), trials int, level float64) (covered, significant float64) {
+func repeat(
+	t *testing.T, w world, compare func(a, b [][]bool, draws int) (Interval, bool), trials int, level float64,
+) (covered, significant float64) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(3, 4))
 	hits, found := 0, 0
@@ -136,7 +138,8 @@ func TestDetectableDifferenceIsFound(t *testing.T) {
 		a, b := w.draw(rand.New(rand.NewPCG(5, 6)))
 		iv, _ := pairedBootstrap(a, b, 400)
 		w.delta = iv.Detectable(comparisons)
-		_, found := repeat(t, w, func(a, b [][]bool, _ int) (Interval, bool) { return pairedBootstrap(a, b, 2000) }, 150, alpha/float64(comparisons))
+		_, found := repeat(t, w, func(a, b [][]bool, _ int) (Interval, bool) { return pairedBootstrap(a, b, 2000) }, 150,
+			alpha/float64(comparisons))
 		t.Logf("%d comparisons: %.4f is found in %.3f", comparisons, w.delta, found)
 		if found < 0.70 || found > 0.90 {
 			t.Errorf("%d comparisons: a difference of %.4f is found in %.3f of repetitions, want about 0.80", comparisons, w.delta, found)

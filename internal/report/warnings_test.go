@@ -42,7 +42,8 @@ func TestBestAccuracyNamesItsPuzzlesAndStep(t *testing.T) {
 	two.Seed = 7
 	second := result(two, []bool{true, true, true, false})
 	_, files := write(t, []report.Entry{{Spec: s, Result: first}, {Spec: two, Result: second}})
-	wants(t, files["report.md"], "on 2 test puzzles", fmt.Sprintf("steps 60 to %d", s.TotalSteps()), "the best accuracy of seed 42 is over 2 test puzzles, the final one over 4")
+	wants(t, files["report.md"], "on 2 test puzzles", fmt.Sprintf("steps 60 to %d", s.TotalSteps()),
+		"the best accuracy of seed 42 is over 2 test puzzles, the final one over 4")
 }
 
 // A backslash before a bar does not open another cell.

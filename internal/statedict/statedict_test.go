@@ -87,7 +87,8 @@ func file(t *testing.T, tensors map[string][]uint32) []byte {
 }
 
 func TestPrefixes(t *testing.T) {
-	for _, prefix := range []string{"", "_orig_mod.", "module.", "model.inner.", "_orig_mod.model.inner.", "module.model.inner.", "module._orig_mod.model.inner.",
+	for _, prefix := range []string{"", "_orig_mod.", "module.", "model.inner.", "_orig_mod.model.inner.", "module.model.inner.",
+		"module._orig_mod.model.inner.",
 		"_orig_mod.module.model.inner.", "_orig_mod._orig_mod.model.inner.", "model._orig_mod.inner.", "inner.", "model.inner._orig_mod."} {
 		weights := map[string][]uint32{}
 		for _, ref := range []string{"lm_head.weight", "H_init", "puzzle_emb.weights"} {
@@ -111,16 +112,21 @@ func TestAllFaultsAtOnce(t *testing.T) {
 		weights map[string][]uint32
 		faults  []string
 	}{
-		"not finite": {map[string][]uint32{"module.lm_head.weight": {one, nan}, "H_init": {inf, one}, "puzzle_emb.weights": {minusInf, nan}}, []string{
-			`"H_init" holds NaN or infinity`, `"module.lm_head.weight" holds NaN or infinity`, `"puzzle_emb.weights" holds NaN or infinity`}},
-		"each of its kind": {map[string][]uint32{"model.inner.lm_head.weight": {one}, "_orig_mod.z": {one}, "module.a": {one, one}, "puzzle_emb.weights": {nan, one}}, []string{
-			`"model.inner.lm_head.weight" is F32 [1 1], the model has F32 [1 2]`, `"puzzle_emb.weights" holds NaN or infinity`, `"model.inner.H_init" is missing`,
+		"not finite": {map[string][]uint32{"module.lm_head.weight": {one, nan}, "H_init": {inf, one}, "puzzle_emb.weights": {minusInf, nan}},
+			[]string{
+				`"H_init" holds NaN or infinity`, `"module.lm_head.weight" holds NaN or infinity`, `"puzzle_emb.weights" holds NaN or infinity`}},
+		"each of its kind": {map[string][]uint32{"model.inner.lm_head.weight": {one}, "_orig_mod.z": {one}, "module.a": {one, one},
+			"puzzle_emb.weights": {nan, one}}, []string{
+			`"model.inner.lm_head.weight" is F32 [1 1], the model has F32 [1 2]`, `"puzzle_emb.weights" holds NaN or infinity`,
+			`"model.inner.H_init" is missing`,
 			`"module.a" is not part of this model`, `"_orig_mod.z" is not part of this model`}},
-		"an unknown prefix": {map[string][]uint32{"net.lm_head.weight": {one, one}, "net.H_init": {one, one}, "net.puzzle_emb.weights": {one, one}}, []string{
+		"an unknown prefix": {map[string][]uint32{"net.lm_head.weight": {one, one}, "net.H_init": {one, one},
+			"net.puzzle_emb.weights": {one, one}}, []string{
 			`"model.inner.H_init" is missing; the file has "net.H_init", whose prefix is not known`,
 			`"model.inner.lm_head.weight" is missing; the file has "net.lm_head.weight", whose prefix is not known`,
 			`"model.inner.puzzle_emb.weights" is missing; the file has "net.puzzle_emb.weights", whose prefix is not known`}},
-		"one weight twice": {map[string][]uint32{"module.lm_head.weight": {one, one}, "lm_head.weight": {one, one}, "H_init": {one, one}, "puzzle_emb.weights": {one, one}}, []string{
+		"one weight twice": {map[string][]uint32{"module.lm_head.weight": {one, one}, "lm_head.weight": {one, one}, "H_init": {one, one},
+			"puzzle_emb.weights": {one, one}}, []string{
 			`"lm_head.weight" and "module.lm_head.weight" are one weight`}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,8 +12,10 @@ func TestTallyEstimatesTheTimeLeft(t *testing.T) {
 	}
 	s := study.SweepResult{Experiments: []study.ExperimentResult{
 		{Item: item("reused", 50), Status: study.StatusDone, Reused: true},
-		{Item: item("done", 1), Status: study.StatusDone, Attempts: 1, WallSeconds: 1000, Goodput: map[string]float64{"queued": 900, "training": 90, "starting": 10}, Progress: study.Progress{Step: 100}},
-		{Item: item("running", 2), Status: study.StatusRunning, Attempts: 1, Progress: study.Progress{Step: 50, Goodput: map[string]float64{"training": 90, "starting": 10}}},
+		{Item: item("done", 1), Status: study.StatusDone, Attempts: 1, WallSeconds: 1000,
+			Goodput: map[string]float64{"queued": 900, "training": 90, "starting": 10}, Progress: study.Progress{Step: 100}},
+		{Item: item("running", 2), Status: study.StatusRunning, Attempts: 1,
+			Progress: study.Progress{Step: 50, Goodput: map[string]float64{"training": 90, "starting": 10}}},
 		{Item: item("queued", 3), Status: study.StatusQueued},
 		{Item: study.Item{ID: "shared", SameAs: "done", EstimatedHours: 9, TotalSteps: 100}, Status: study.StatusQueued},
 	}}

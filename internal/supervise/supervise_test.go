@@ -52,7 +52,9 @@ func TestGivesUp(t *testing.T) {
 			}
 		})
 	}
-	if err := (Process{Name: "x", Path: filepath.Join(os.TempDir(), "nowhere", "x"), Log: filepath.Join(t.TempDir(), "log")}).Run(context.Background()); err == nil {
+	err := (Process{Name: "x", Path: filepath.Join(os.TempDir(), "nowhere", "x"),
+		Log: filepath.Join(t.TempDir(), "log")}).Run(context.Background())
+	if err == nil {
 		t.Error("a program that does not exist started")
 	}
 }

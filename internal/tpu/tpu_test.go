@@ -19,15 +19,22 @@ func TestIsolation(t *testing.T) {
 		chips, chip int
 		want        string
 	}{
-		"a v4 host":                   {4, AllChips, "TPU_PROCESS_BOUNDS=1,1,1 TPU_CHIPS_PER_PROCESS_BOUNDS=2,2,1 TPU_VISIBLE_CHIPS=0,1,2,3"},
-		"a v5e host":                  {8, AllChips, "TPU_PROCESS_BOUNDS=1,1,1 TPU_CHIPS_PER_PROCESS_BOUNDS=2,4,1 TPU_VISIBLE_CHIPS=0,1,2,3,4,5,6,7"},
-		"a host of one chip":          {1, AllChips, "TPU_PROCESS_BOUNDS=1,1,1 TPU_CHIPS_PER_PROCESS_BOUNDS=1,1,1 TPU_VISIBLE_CHIPS=0"},
-		"no chip":                     {0, AllChips, ""},
-		"a number that no host has":   {3, AllChips, ""},
-		"the first chip":              {4, 0, "TPU_PROCESS_BOUNDS=1,1,1 TPU_CHIPS_PER_PROCESS_BOUNDS=1,1,1 TPU_VISIBLE_CHIPS=0 TPU_PROCESS_ADDRESSES=localhost:8476 TPU_PROCESS_PORT=8476 CLOUD_TPU_TASK_ID=0"},
-		"the last chip":               {4, 3, "TPU_PROCESS_BOUNDS=1,1,1 TPU_CHIPS_PER_PROCESS_BOUNDS=1,1,1 TPU_VISIBLE_CHIPS=3 TPU_PROCESS_ADDRESSES=localhost:8479 TPU_PROCESS_PORT=8479 CLOUD_TPU_TASK_ID=0"},
-		"a chip that the host lacks":  {4, 4, ""},
-		"one chip of a host with one": {1, 0, "TPU_PROCESS_BOUNDS=1,1,1 TPU_CHIPS_PER_PROCESS_BOUNDS=1,1,1 TPU_VISIBLE_CHIPS=0 TPU_PROCESS_ADDRESSES=localhost:8476 TPU_PROCESS_PORT=8476 CLOUD_TPU_TASK_ID=0"},
+		"a v4 host": {4, AllChips, "TPU_PROCESS_BOUNDS=1,1,1 TPU_CHIPS_PER_PROCESS_BOUNDS=2,2,1 TPU_VISIBLE_CHIPS=0,1,2,3"},
+		"a v5e host": {8, AllChips,
+			"TPU_PROCESS_BOUNDS=1,1,1 TPU_CHIPS_PER_PROCESS_BOUNDS=2,4,1 TPU_VISIBLE_CHIPS=0,1,2,3,4,5,6,7"},
+		"a host of one chip":        {1, AllChips, "TPU_PROCESS_BOUNDS=1,1,1 TPU_CHIPS_PER_PROCESS_BOUNDS=1,1,1 TPU_VISIBLE_CHIPS=0"},
+		"no chip":                   {0, AllChips, ""},
+		"a number that no host has": {3, AllChips, ""},
+		"the first chip": {4, 0,
+			"TPU_PROCESS_BOUNDS=1,1,1 TPU_CHIPS_PER_PROCESS_BOUNDS=1,1,1 TPU_VISIBLE_CHIPS=0 " +
+				"TPU_PROCESS_ADDRESSES=localhost:8476 TPU_PROCESS_PORT=8476 CLOUD_TPU_TASK_ID=0"},
+		"the last chip": {4, 3,
+			"TPU_PROCESS_BOUNDS=1,1,1 TPU_CHIPS_PER_PROCESS_BOUNDS=1,1,1 TPU_VISIBLE_CHIPS=3 " +
+				"TPU_PROCESS_ADDRESSES=localhost:8479 TPU_PROCESS_PORT=8479 CLOUD_TPU_TASK_ID=0"},
+		"a chip that the host lacks": {4, 4, ""},
+		"one chip of a host with one": {1, 0,
+			"TPU_PROCESS_BOUNDS=1,1,1 TPU_CHIPS_PER_PROCESS_BOUNDS=1,1,1 TPU_VISIBLE_CHIPS=0 " +
+				"TPU_PROCESS_ADDRESSES=localhost:8476 TPU_PROCESS_PORT=8476 CLOUD_TPU_TASK_ID=0"},
 	} {
 		if got := strings.Join(Isolation(c.chips, c.chip), " "); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)

@@ -40,7 +40,8 @@ func TestAutoKeepsTheRunsBackend(t *testing.T) {
 	for _, p := range res.Computed {
 		from = append(from, p.FromStep)
 	}
-	if !slices.Equal(from, []int64{0, 8}) || !strings.HasPrefix(res.Computed[0].Arithmetic, "go ") || !strings.HasPrefix(res.Computed[1].Arithmetic, "cpu ") {
+	if !slices.Equal(from, []int64{0, 8}) || !strings.HasPrefix(res.Computed[0].Arithmetic, "go ") ||
+		!strings.HasPrefix(res.Computed[1].Arithmetic, "cpu ") {
 		t.Errorf("computed by %+v", res.Computed)
 	}
 }
@@ -58,7 +59,8 @@ func TestAutoDoesNotLeaveTheAccelerator(t *testing.T) {
 		t.Fatalf("%q, %v", name, err)
 	}
 	err = r.unopened(name, there, fmt.Errorf("%w: no plugin", backend.ErrUnavailable))
-	if !errors.Is(err, backend.ErrOpen) || IsUserError(err) || !strings.Contains(err.Error(), "run r was trained on xla:tpu up to step 7") || !strings.Contains(err.Error(), "--backend") {
+	if !errors.Is(err, backend.ErrOpen) || IsUserError(err) || !strings.Contains(err.Error(), "run r was trained on xla:tpu up to step 7") ||
+		!strings.Contains(err.Error(), "--backend") {
 		t.Error(err)
 	}
 	r.o.Backend = "xla:tpu"

@@ -58,10 +58,13 @@ func TestDatasetOfARunIsFoundWithoutItsSource(t *testing.T) {
 		name, data string
 		want       error
 	}{
-		{"from the store", "", nil}, {"its folder in the cache", own, nil}, {"a copy of it", plain, nil}, {"another dataset", dataDir(t), ErrMismatch},
+		{"from the store", "", nil}, {"its folder in the cache", own, nil}, {"a copy of it", plain, nil},
+		{"another dataset", dataDir(t), ErrMismatch},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := Evaluate(t.Context(), EvalOptions{Options: Options{Bucket: readOnly{b}, Run: "r", CacheDir: t.TempDir(), DataDir: c.data, Backend: "cpu"}})
+			got, err := Evaluate(t.Context(), EvalOptions{
+				Options: Options{Bucket: readOnly{b}, Run: "r", CacheDir: t.TempDir(), DataDir: c.data, Backend: "cpu"},
+			})
 			if !errors.Is(err, c.want) {
 				t.Errorf("eval: %v, want %v", err, c.want)
 			}
@@ -80,7 +83,8 @@ func TestDatasetOfARunIsFoundWithoutItsSource(t *testing.T) {
 			if !right {
 				t.Errorf("verify: %v %v", v.Faults, err)
 			}
-			if again := attempt(t, b, tiny(t, "data_source="+source), func(o *Options) { o.DataDir, o.CacheDir = c.data, cache }); !errors.Is(again.err, c.want) {
+			again := attempt(t, b, tiny(t, "data_source="+source), func(o *Options) { o.DataDir, o.CacheDir = c.data, cache })
+			if !errors.Is(again.err, c.want) {
 				t.Errorf("train: %v", again.err)
 			}
 		})

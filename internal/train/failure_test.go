@@ -55,10 +55,12 @@ func TestDivergenceIsFinalAndNamesTheLastGoodCheckpoint(t *testing.T) {
 
 func TestStatesThatAreNotFinite(t *testing.T) {
 	f32 := func(v float32) tensor.State {
-		return tensor.State{"param/w": {DType: tensor.F32, Shape: []int{2}, Data: binary.LittleEndian.AppendUint32(make([]byte, 4), math.Float32bits(v))}}
+		return tensor.State{"param/w": {DType: tensor.F32, Shape: []int{2},
+			Data: binary.LittleEndian.AppendUint32(make([]byte, 4), math.Float32bits(v))}}
 	}
 	bf16 := func(v float32) tensor.State {
-		return tensor.State{"carry/z": {DType: tensor.BF16, Shape: []int{2}, Data: binary.LittleEndian.AppendUint16(make([]byte, 2), uint16(math.Float32bits(v)>>16))}}
+		return tensor.State{"carry/z": {DType: tensor.BF16, Shape: []int{2},
+			Data: binary.LittleEndian.AppendUint16(make([]byte, 2), uint16(math.Float32bits(v)>>16))}}
 	}
 	for _, v := range []float32{0, -1.5, math.MaxFloat32, 1e-44, 255, -math.MaxFloat32} {
 		if err := errors.Join(finite(f32(v)), finite(bf16(v))); err != nil {
@@ -96,7 +98,9 @@ func TestMismatch(t *testing.T) {
 		change func(*Options)
 		says   string
 	}{
-		"spec":    {func(o *Options) { o.Spec = tiny(t, "lr=0.02", "ema_rate=0.9") }, "started with lr=0.01 and is now asked for 0.02, with puzzle_emb_lr=0.01 and is now asked for 0.02, with ema_rate=0.95 and is now asked for 0.9;"},
+		"spec": {func(o *Options) { o.Spec = tiny(t, "lr=0.02", "ema_rate=0.9") },
+			"started with lr=0.01 and is now asked for 0.02, with puzzle_emb_lr=0.01 and is now asked for 0.02, " +
+				"with ema_rate=0.95 and is now asked for 0.9;"},
 		"seed":    {func(o *Options) { o.Spec = tiny(t, "seed=7", "keep_checkpoints=2") }, "started with seed=42 and is now asked for 7;"},
 		"dataset": {func(o *Options) { o.DataDir = other }, "started on dataset"},
 	} {
@@ -201,7 +205,8 @@ func TestFinishedRunIsMended(t *testing.T) {
 	}
 }
 
-// spec.json is written again where it is lost, damaged or another run's: by an attempt that goes on, and by one that finds the run finished.
+// spec.json is written again where it is lost, damaged or another run's: by an attempt that goes on, and by one that finds the run
+// finished.
 func TestSpecIsWrittenAgain(t *testing.T) {
 	const key = "runs/r/spec.json"
 	other, err := json.Marshal(tiny(t, "lr=0.02"))
@@ -286,7 +291,8 @@ func TestOlderCheckpointIsUsed(t *testing.T) {
 		t.Fatal(a.err)
 	}
 	e, _ := newestGood(head(t, b))
-	b.Tamper("runs/r/"+strings.Replace(e.Manifest, "MANIFEST.json", "rank-00000-of-00001.safetensors", 1), func(d []byte) []byte { return d[:len(d)-1] })
+	b.Tamper("runs/r/"+strings.Replace(e.Manifest, "MANIFEST.json", "rank-00000-of-00001.safetensors", 1),
+		func(d []byte) []byte { return d[:len(d)-1] })
 	a := attempt(t, b, tiny(t))
 	same(t, b, a)
 	if a.res.RestoredFromStep >= 13 || len(a.of(protocol.EventStorage)) == 0 {

@@ -78,7 +78,8 @@ func TestImportKilledAnywhere(t *testing.T) {
 			}
 			begun, done := at > 1 || lost, m != nil
 			if begun && !done {
-				if a := attempt(t, b, tiny(t)); !errors.Is(a.err, ErrUnfinishedImport) || !strings.Contains(a.err.Error(), "repeat the same `trmsweep import`") {
+				a := attempt(t, b, tiny(t))
+				if !errors.Is(a.err, ErrUnfinishedImport) || !strings.Contains(a.err.Error(), "repeat the same `trmsweep import`") {
 					t.Fatalf("write %d, lost %v: train: %v", at, lost, a.err)
 				}
 				if v := verify(t, b); v.OK || !strings.Contains(strings.Join(v.Faults, "\n"), "theirs.safetensors") {

@@ -141,7 +141,8 @@ func TestNoticeEndsTheStart(t *testing.T) {
 				}
 			}
 		})
-		if !errors.Is(a.err, ErrPreempted) || !strings.Contains(a.err.Error(), "signal") || len(a.of(protocol.EventNotice)) != 1 || a.res.Step != 0 {
+		if !errors.Is(a.err, ErrPreempted) || !strings.Contains(a.err.Error(), "signal") || len(a.of(protocol.EventNotice)) != 1 ||
+			a.res.Step != 0 {
 			t.Errorf("%d operations: %+v, %v", allowed, a.res, a.err)
 		}
 	}

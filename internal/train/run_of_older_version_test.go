@@ -29,8 +29,9 @@ func oldStore(t *testing.T) (blob.Bucket, experiment.Spec) {
 	s, err := experiment.Resolve(configs.FS, "e2_3_attention", "smoke", []string{
 		"hidden_size=8", "num_heads=1", "puzzle_emb_ndim=8", "puzzle_emb_len=1", "expansion=1", "l_layers=1",
 		"h_cycles=2", "l_cycles=1", "halt_max_steps=3", "global_batch_size=4",
-		"data_source=generate:nearly-solved", "data_puzzles=8", "data_augmentations=2", "data_test_puzzles=6", "epochs=8", "eval_interval_epochs=4",
-		"eval_batch_size=4", "eval_puzzles=5", "final_eval_puzzles=0", "checkpoint_every_steps=4", "keep_checkpoints=1", "lr_warmup_steps=2",
+		"data_source=generate:nearly-solved", "data_puzzles=8", "data_augmentations=2", "data_test_puzzles=6", "epochs=8",
+		"eval_interval_epochs=4", "eval_batch_size=4", "eval_puzzles=5", "final_eval_puzzles=0", "checkpoint_every_steps=4", "keep_checkpoints=1",
+		"lr_warmup_steps=2",
 	}, nil)
 	if err != nil {
 		t.Fatal(err)

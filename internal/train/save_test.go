@@ -49,7 +49,8 @@ func TestDrainHearsOfEverySave(t *testing.T) {
 			r := &run{o: o, spec: o.Spec, events: newAnnouncer(o.Events, o.Now), writer: w, saver: checkpoint.NewSaver(t.Context(), w)}
 			save := func(step int64, line string, check func(tensor.State) error) {
 				started, err := r.saver.Start(func() (checkpoint.Snapshot, error) {
-					return checkpoint.Snapshot{Step: step, State: tensor.State{"scalar": {DType: tensor.I64, Data: make([]byte, 8)}}, MetricsJSONL: []byte(line), Check: check}, nil
+					return checkpoint.Snapshot{Step: step, State: tensor.State{"scalar": {DType: tensor.I64, Data: make([]byte, 8)}},
+						MetricsJSONL: []byte(line), Check: check}, nil
 				})
 				if !started || err != nil {
 					t.Fatal(started, err)

@@ -31,7 +31,8 @@ func tiny(t testing.TB, sets ...string) experiment.Spec {
 		"hidden_size=16", "num_heads=2", "puzzle_emb_ndim=16", "puzzle_emb_len=1", "expansion=1", "l_layers=1",
 		"h_cycles=1", "l_cycles=1", "halt_max_steps=3", "halt_exploration_prob=0.5", "global_batch_size=2",
 		"data_source=generate", "data_puzzles=8", "data_augmentations=2", "data_test_puzzles=6", "epochs=6", "eval_interval_epochs=2",
-		"eval_batch_size=4", "eval_puzzles=5", "final_eval_puzzles=0", "checkpoint_every_steps=3", "log_every_steps=4", "lr_warmup_steps=2", "lr=0.01",
+		"eval_batch_size=4", "eval_puzzles=5", "final_eval_puzzles=0", "checkpoint_every_steps=3", "log_every_steps=4", "lr_warmup_steps=2",
+		"lr=0.01",
 	}, sets...), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -206,14 +206,17 @@ func TestVerifyRecomputes(t *testing.T) {
 		{"a batch twice", func(s *checkpoint.Snapshot) { s.Meta.BatchSHA256 = chain(t, 1, 2, 3, 3) }, "batch chain of step 4"},
 		{"a batch skipped", func(s *checkpoint.Snapshot) { s.Meta.BatchSHA256 = chain(t, 1, 2, 3, 5) }, "batch chain of step 4"},
 		{"data position", func(s *checkpoint.Snapshot) { s.Meta.DataStep = 3 }, "has taken 3 batches"},
-		{"a step twice in the log", func(s *checkpoint.Snapshot) { s.MetricsJSONL = []byte("{\"step\":3}\n{\"step\":4}\n") }, "step 3 comes after step 3"},
+		{"a step twice in the log", func(s *checkpoint.Snapshot) { s.MetricsJSONL = []byte("{\"step\":3}\n{\"step\":4}\n") },
+			"step 3 comes after step 3"},
 		{"a step missing in the log", func(s *checkpoint.Snapshot) { s.MetricsJSONL = nil }, "ends at step 3"},
-		{"an evaluation that is not due", func(s *checkpoint.Snapshot) { s.MetricsJSONL = []byte("{\"step\":4}\n{\"step\":2,\"eval\":{}}\n") }, "evaluation of step 2"},
+		{"an evaluation that is not due", func(s *checkpoint.Snapshot) { s.MetricsJSONL = []byte("{\"step\":4}\n{\"step\":2,\"eval\":{}}\n") },
+			"evaluation of step 2"},
 		{"another spec", func(s *checkpoint.Snapshot) { s.Meta.ConfigHash = strings.Repeat("0", 64) }, "spec.json"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := clone(t, three)
-			w, err := checkpoint.Acquire(t.Context(), blob.Prefix(b, "runs/r/"), checkpoint.Owner{}, checkpoint.WithLogger(slog.New(slog.DiscardHandler)))
+			w, err := checkpoint.Acquire(t.Context(), blob.Prefix(b, "runs/r/"), checkpoint.Owner{},
+				checkpoint.WithLogger(slog.New(slog.DiscardHandler)))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -28,11 +28,12 @@ func TestCheckpointsThroughFaults(t *testing.T) {
 			if f == faultproxy.FlipRequest {
 				rate = 0.4
 			}
-			p := faultproxy.New(target, faultproxy.Options{Seed: 7, SlowPause: time.Millisecond, HangFor: time.Second, Only: func(r *http.Request) bool {
-				// The client cannot tell a changed envelope of an upload from a meant one; only bodies are checked.
-				body := r.Method == http.MethodPost && strings.Contains(r.URL.Path, "/upload/")
-				return f != faultproxy.FlipRequest || body
-			}})
+			p := faultproxy.New(target,
+				faultproxy.Options{Seed: 7, SlowPause: time.Millisecond, HangFor: time.Second, Only: func(r *http.Request) bool {
+					// The client cannot tell a changed envelope of an upload from a meant one; only bodies are checked.
+					body := r.Method == http.MethodPost && strings.Contains(r.URL.Path, "/upload/")
+					return f != faultproxy.FlipRequest || body
+				}})
 			web := httptest.NewServer(p)
 			defer web.Close()
 			t.Setenv("STORAGE_EMULATOR_HOST", web.URL)

@@ -84,7 +84,8 @@ func TestStoreThatIsAway(t *testing.T) {
 		}
 		notes++
 	})
-	if !errors.Is(err, blob.ErrTransient) || notes == 0 || !strings.Contains(err.Error(), "gave up after") || !strings.Contains(err.Error(), web.URL) {
+	if !errors.Is(err, blob.ErrTransient) || notes == 0 || !strings.Contains(err.Error(), "gave up after") ||
+		!strings.Contains(err.Error(), web.URL) {
 		t.Errorf("%v, %d notes", err, notes)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
