@@ -15,10 +15,12 @@ func TestStartedAgain(t *testing.T) {
 	startWorker(t, s)
 	again := func(more ...string) row {
 		t.Helper()
-		mustRun(t, "trmsweep", append([]string{"start", "TNSweep", "--state", s.State, "--experiments", name, "--id", "again", "--preflight", "none"}, more...)...)
+		mustRun(t, "trmsweep",
+			append([]string{"start", "TNSweep", "--state", s.State, "--experiments", name, "--id", "again", "--preflight", "none"}, more...)...)
 		await(t, s, "again", "the end", func(v sweepView) bool { return v.Status == "done" })
 		eventually(t, "the workflow to close", func() error {
-			if out := mustRun(t, "tctl", "workflow", "describe", "--state", s.State, "again"); !strings.Contains(out, "WORKFLOW_EXECUTION_STATUS_COMPLETED") {
+			out := mustRun(t, "tctl", "workflow", "describe", "--state", s.State, "again")
+			if !strings.Contains(out, "WORKFLOW_EXECUTION_STATUS_COMPLETED") {
 				return errMissing("end")
 			}
 			return nil

@@ -16,7 +16,8 @@ func TestControlCommands(t *testing.T) {
 	more := []string{"epochs=32", "eval_interval_epochs=16"}
 	s := startStack(t, t.TempDir())
 	startWorker(t, s)
-	mustRun(t, "trmsweep", append([]string{"start", "TNSweep", "--state", s.State, "--experiments", a + "," + b, "--id", "day"}, sets(more...)...)...)
+	mustRun(t, "trmsweep",
+		append([]string{"start", "TNSweep", "--state", s.State, "--experiments", a + "," + b, "--id", "day"}, sets(more...)...)...)
 	await(t, s, "day", "the plan", func(v sweepView) bool { return len(v.Experiments) == 2 })
 	for _, c := range []struct {
 		command string
@@ -37,7 +38,8 @@ func TestControlCommands(t *testing.T) {
 			Sweep, Action string
 			Experiments   []string
 		}
-		if out := mustRun(t, "trmsweep", args...); json.Unmarshal([]byte(out), &got) != nil || got.Sweep != "day" || !slices.Equal(got.Experiments, c.reached) {
+		out := mustRun(t, "trmsweep", args...)
+		if json.Unmarshal([]byte(out), &got) != nil || got.Sweep != "day" || !slices.Equal(got.Experiments, c.reached) {
 			t.Errorf("%s: %s, want it to reach %q", c.command, out, c.reached)
 		}
 	}

@@ -30,7 +30,8 @@ func TestStackSurvivesKill(t *testing.T) {
 	if diff := cmp.Diff(addresses(first), addresses(second)); diff != "" {
 		t.Errorf("addresses changed (-before +after):\n%s", diff)
 	}
-	if out := mustRun(t, "tctl", "workflow", "describe", "--state", state, "study"); !strings.Contains(out, "WORKFLOW_EXECUTION_STATUS_RUNNING") {
+	out := mustRun(t, "tctl", "workflow", "describe", "--state", state, "study")
+	if !strings.Contains(out, "WORKFLOW_EXECUTION_STATUS_RUNNING") {
 		t.Errorf("after the kill the workflow is\n%s", out)
 	}
 	if got := get(t, object); got != "the head" {
@@ -103,7 +104,8 @@ func TestSearchAttributes(t *testing.T) {
 func put(t *testing.T, gcs, name, content string) string {
 	t.Helper()
 	escaped := strings.ReplaceAll(name, "/", "%2F")
-	resp, err := http.Post(gcs+"/upload/storage/v1/b/trmsweep/o?uploadType=media&name="+escaped, "application/json", strings.NewReader(content))
+	resp, err := http.Post(gcs+"/upload/storage/v1/b/trmsweep/o?uploadType=media&name="+escaped, "application/json",
+		strings.NewReader(content))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,8 +30,9 @@ func manyItems() activities.Plan {
 	p := activities.Plan{Profile: "paper", Code: "abc123"}
 	for i := range *experiments {
 		id := fmt.Sprintf("e%d_%04d_with_a_name_of_usual_length", i*4 / *experiments + 1, i)
-		p.Items = append(p.Items, study.Item{Experiment: id, ID: id, Phase: phases[i*4 / *experiments], Run: fmt.Sprintf("%016x-s42", i), SpecHash: fmt.Sprintf("%064x", i),
-			SpecKey: fmt.Sprintf("specs/%016x-s42.json", i), Seed: 42, TotalSteps: 48828, EstimatedHours: 4.1, Reference: "e1_3_batch_1024", Shape: "0123456789ab", Batch: 1024})
+		p.Items = append(p.Items, study.Item{Experiment: id, ID: id, Phase: phases[i*4 / *experiments], Run: fmt.Sprintf("%016x-s42", i),
+			SpecHash: fmt.Sprintf("%064x", i), SpecKey: fmt.Sprintf("specs/%016x-s42.json", i), Seed: 42, TotalSteps: 48828,
+			EstimatedHours: 4.1, Reference: "e1_3_batch_1024", Shape: "0123456789ab", Batch: 1024})
 	}
 	return p
 }
@@ -62,8 +63,9 @@ func instantly(light, hosts worker.Worker) {
 		return preflight.Row{Check: "trial of " + in.ID, OK: true}, nil
 	})
 	reg(hosts, "Train", func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
-		return activities.TrainResult{StateSHA256: in.Item.Run, Progress: study.Progress{Step: in.Item.TotalSteps, CommittedStep: in.Item.TotalSteps, Total: in.Item.TotalSteps,
-			StartedAt: time.Now(), Goodput: map[string]float64{"starting": 1, "compiling": 2, "training": 100, "saving": 1, "evaluating": 5}}}, nil
+		return activities.TrainResult{StateSHA256: in.Item.Run,
+			Progress: study.Progress{Step: in.Item.TotalSteps, CommittedStep: in.Item.TotalSteps, Total: in.Item.TotalSteps,
+				StartedAt: time.Now(), Goodput: map[string]float64{"starting": 1, "compiling": 2, "training": 100, "saving": 1, "evaluating": 5}}}, nil
 	})
 }
 
@@ -78,7 +80,8 @@ func TestManyExperiments(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	flows, light, hosts := worker.New(c, queues.Workflows, worker.Options{}), worker.New(c, queues.Light, worker.Options{}), worker.New(c, queues.Hosts, worker.Options{})
+	flows, light, hosts := worker.New(c, queues.Workflows, worker.Options{}), worker.New(c, queues.Light, worker.Options{}),
+		worker.New(c, queues.Hosts, worker.Options{})
 	ours.RegisterWorkflows(flows)
 	instantly(light, hosts)
 	for _, w := range []worker.Worker{flows, light, hosts} {
@@ -88,7 +91,8 @@ func TestManyExperiments(t *testing.T) {
 		defer w.Stop()
 	}
 	begin := time.Now()
-	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "many", TaskQueue: queues.Workflows}, workflows.AllAblationsType)
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "many", TaskQueue: queues.Workflows},
+		workflows.AllAblationsType)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +120,8 @@ func TestManyExperiments(t *testing.T) {
 	if most > 20000 || bytes > 20<<20 {
 		t.Errorf("the longest of %d histories has %d events, the largest %d bytes", histories, most, bytes)
 	}
-	t.Logf("%.1f ms of wall clock per experiment; %d histories, the longest has %d events, the largest %.1f MiB", float64(took.Milliseconds())/float64(*experiments), histories, most, float64(bytes)/(1<<20))
+	t.Logf("%.1f ms of wall clock per experiment; %d histories, the longest has %d events, the largest %.1f MiB",
+		float64(took.Milliseconds())/float64(*experiments), histories, most, float64(bytes)/(1<<20))
 	if r.Status != study.StatusDone {
 		t.Errorf("it is %s", r.Status)
 	}

@@ -51,14 +51,16 @@ func replayClosed(t *testing.T, s *stack, save map[string]string, replayed map[s
 			Status string `json:"status"`
 		} `json:"executions"`
 	}
-	if err := json.Unmarshal([]byte(mustRun(t, "tctl", "workflow", "list", "--json", "--limit", "200", "--state", s.State)), &list); err != nil {
+	err := json.Unmarshal([]byte(mustRun(t, "tctl", "workflow", "list", "--json", "--limit", "200", "--state", s.State)), &list)
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range list.Executions {
 		if strings.HasSuffix(e.Status, "_RUNNING") || replayed[e.Execution.WorkflowID+e.Execution.RunID] {
 			continue
 		}
-		data := []byte(mustRun(t, "tctl", "workflow", "show", "-w", e.Execution.WorkflowID, "-r", e.Execution.RunID, "--json", "--state", s.State))
+		data := []byte(mustRun(t, "tctl", "workflow", "show", "-w", e.Execution.WorkflowID, "-r", e.Execution.RunID, "--json", "--state",
+			s.State))
 		h := &historypb.History{}
 		if err := protojson.Unmarshal(data, h); err != nil {
 			t.Fatal(err)

@@ -14,7 +14,8 @@ func TestReportAfterTheStackIsGone(t *testing.T) {
 	state := t.TempDir()
 	s := startStack(t, state)
 	hash := specHash(t, "e2_2_t2_n2")
-	put(t, s.GCS, "sweeps/night/results.json", `[{"experiment":"e2_2_t2_n2","spec_hash":"`+hash+`","wanted_seeds":[42],"status":"failed","failure":"out of memory"}]`)
+	put(t, s.GCS, "sweeps/night/results.json",
+		`[{"experiment":"e2_2_t2_n2","spec_hash":"`+hash+`","wanted_seeds":[42],"status":"failed","failure":"out of memory"}]`)
 	made := func() {
 		t.Helper()
 		out := mustRun(t, "trmsweep", "report", "TNSweep", "--profile", "smoke", "--state", state)

@@ -50,10 +50,12 @@ func TestEveryClientStartsTheSame(t *testing.T) {
 	}
 	ids := []string{}
 	for name, input := range map[string]*commonpb.Payloads{
-		"nothing": nil, "empty-list": {}, "null": payload("json/plain", "null"), "nil": payload("binary/null", ""), "object": payload("json/plain", "{}"),
+		"nothing": nil, "empty-list": {}, "null": payload("json/plain", "null"), "nil": payload("binary/null", ""),
+		"object": payload("json/plain", "{}"),
 	} {
-		_, err := c.WorkflowService().StartWorkflowExecution(t.Context(), &workflowservice.StartWorkflowExecutionRequest{Namespace: "default", WorkflowId: name, RequestId: name,
-			WorkflowType: &commonpb.WorkflowType{Name: "AllAblations"}, TaskQueue: &taskqueuepb.TaskQueue{Name: queues.Workflows}, Input: input})
+		_, err := c.WorkflowService().StartWorkflowExecution(t.Context(),
+			&workflowservice.StartWorkflowExecutionRequest{Namespace: "default", WorkflowId: name, RequestId: name,
+				WorkflowType: &commonpb.WorkflowType{Name: "AllAblations"}, TaskQueue: &taskqueuepb.TaskQueue{Name: queues.Workflows}, Input: input})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

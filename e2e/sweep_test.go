@@ -36,7 +36,9 @@ func TestStudyAsTyped(t *testing.T) {
 		if r.code != 0 { // a busy machine's worker may take its time
 			return errors.New(r.stderr)
 		}
-		for _, want := range []string{"**running**, profile smoke: ", " of 18 done", "| experiment | status | step |", "| queued |", "; time left: "} {
+		for _, want := range []string{
+			"**running**, profile smoke: ", " of 18 done", "| experiment | status | step |", "| queued |", "; time left: ",
+		} {
 			if !strings.Contains(r.stdout, want) {
 				return fmt.Errorf("no %q in %s", want, r.stdout)
 			}
@@ -53,7 +55,8 @@ func TestStudyAsTyped(t *testing.T) {
 			t.Errorf("%s stopped at step %d with step %d saved", r.Item.ID, r.Progress.Step, r.Progress.CommittedStep)
 		}
 	}
-	if out := mustRun(t, "tctl", "workflow", "list", "--state", s.State, "--query", "ExecutionStatus='Running'"); strings.Contains(out, "AllAblations") {
+	out := mustRun(t, "tctl", "workflow", "list", "--state", s.State, "--query", "ExecutionStatus='Running'")
+	if strings.Contains(out, "AllAblations") {
 		t.Errorf("still running:\n%s", out)
 	}
 	replayAll(t, s, map[string]string{v.Sweep: "AllAblations-cancelled.json"})
@@ -106,8 +109,10 @@ func TestSweepThroughAccidents(t *testing.T) {
 		t.Errorf("the goodput adds up to %g s of %g s: %v", sum, r.WallSeconds, r.Goodput)
 	}
 	checkReport(t, s, longest, short, more)
-	replayAll(t, s, map[string]string{"night": "TNSweep.json", "day": "TNSweep-reused.json", "night/ablations": "Phase.json", "night/dataset": "DatasetGeneration.json",
-		"night/ablations/" + longest: "Experiment.json"})
+	replayAll(t, s, map[string]string{
+		"night": "TNSweep.json", "day": "TNSweep-reused.json", "night/dataset": "DatasetGeneration.json",
+		"night/ablations": "Phase.json", "night/ablations/" + longest: "Experiment.json",
+	})
 }
 
 // awaitCommit waits until an attempt (the epoch of the run's fence) has committed a step.
@@ -166,22 +171,26 @@ func TestFailedExperimentIsALine(t *testing.T) {
 	root := t.TempDir()
 	missing := filepath.Join(root, "puzzles.csv")
 	startWorker(t, s, "--data-root", root)
-	mustRun(t, "trmsweep", "start", "TNSweep", "--state", s.State, "--experiments", "e2_2_t2_n2", "--id", "bad", "--set", "data_source="+missing)
+	mustRun(t, "trmsweep", "start", "TNSweep", "--state", s.State, "--experiments", "e2_2_t2_n2", "--id", "bad", "--set",
+		"data_source="+missing)
 	v := await(t, s, "bad", "the end", func(v sweepView) bool { return v.Status == "done" })
 	if v.Failed != 1 || len(v.Notes) != 1 || !strings.Contains(v.Notes[0], missing) || !strings.Contains(v.Experiments[0].Error, missing) {
 		t.Errorf("%+v", v)
 	}
-	mustRun(t, "tctl", "workflow", "start", "--state", s.State, "--type", "TNSweep", "-w", "worse", "-i", `{"overrides":["hiden_size=64"]}`) // trmsweep would refuse it
+	// trmsweep would refuse it
+	mustRun(t, "tctl", "workflow", "start", "--state", s.State, "--type", "TNSweep", "-w", "worse", "-i", `{"overrides":["hiden_size=64"]}`)
 	v = await(t, s, "worse", "the refusal", func(v sweepView) bool { return v.Status == "failed" })
 	if len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "hidden_size") {
 		t.Errorf("%+v", v)
 	}
-	mustRun(t, "tctl", "workflow", "start", "--state", s.State, "--type", "TNSweep", "-w", "elsewhere", "-i", `{"overrides":["data_source=/proc/self/environ"]}`)
+	mustRun(t, "tctl", "workflow", "start", "--state", s.State, "--type", "TNSweep", "-w", "elsewhere", "-i",
+		`{"overrides":["data_source=/proc/self/environ"]}`)
 	v = await(t, s, "elsewhere", "the refusal", func(v sweepView) bool { return v.Status == "failed" })
 	if len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "--data-root") || strings.Contains(v.Notes[0], "PATH=") {
 		t.Errorf("%+v", v)
 	}
-	replayAll(t, s, map[string]string{"bad": "TNSweep-failed.json", "bad/ablations/e2_2_t2_n2": "Experiment-failed.json", "worse": "TNSweep-refused.json"})
+	replayAll(t, s,
+		map[string]string{"bad": "TNSweep-failed.json", "bad/ablations/e2_2_t2_n2": "Experiment-failed.json", "worse": "TNSweep-refused.json"})
 }
 
 // Every other type, started without input by the plainest client.
@@ -197,5 +206,6 @@ func TestOtherTypes(t *testing.T) {
 	} {
 		mustRun(t, "tctl", append([]string{"workflow", "start", "--wait", "--state", s.State}, args...)...)
 	}
-	replayAll(t, s, map[string]string{"batch": "BatchSweep.json", "one": "Experiment-reused.json", "checks": "Preflight.json", "all": "AllAblations.json"})
+	replayAll(t, s,
+		map[string]string{"batch": "BatchSweep.json", "one": "Experiment-reused.json", "checks": "Preflight.json", "all": "AllAblations.json"})
 }

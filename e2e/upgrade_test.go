@@ -31,7 +31,8 @@ func TestNewerBuildFinishesTheSweep(t *testing.T) {
 	older, newer := buildAs(t, "older"), buildAs(t, "newer")
 	s := startStack(t, t.TempDir())
 	w := startProgram(t, older, s)
-	mustRun(t, "trmsweep", append([]string{"start", "TNSweep", "--state", s.State, "--experiments", first + "," + second, "--parallelism", "1", "--id", "long"}, sets(more...)...)...)
+	mustRun(t, "trmsweep", append([]string{"start", "TNSweep", "--state", s.State, "--experiments", first + "," + second, "--parallelism", "1",
+		"--id", "long"}, sets(more...)...)...)
 	v := await(t, s, "long", "the plan", func(v sweepView) bool { return len(v.Experiments) > 0 })
 	run, last := v.row(t, first).Item.Run, v.row(t, second).Item.Run
 	awaitCommit(t, s, run, 1)
@@ -44,7 +45,8 @@ func TestNewerBuildFinishesTheSweep(t *testing.T) {
 	if want := trainUndisturbed(t, first, more...); v.row(t, first).StateSHA256 != want {
 		t.Errorf("%s ended with state %s, want %s", first, v.row(t, first).StateSHA256, want)
 	}
-	if memo := mustRun(t, "tctl", "workflow", "describe", "--state", s.State, "long"); !strings.Contains(memo, base64.StdEncoding.EncodeToString([]byte(`"older"`))) {
+	memo := mustRun(t, "tctl", "workflow", "describe", "--state", s.State, "long")
+	if !strings.Contains(memo, base64.StdEncoding.EncodeToString([]byte(`"older"`))) {
 		t.Errorf("the sweep does not say that the older build planned it:\n%s", memo)
 	}
 	if result, err := read(s.GCS, "runs/"+last+"/result.json"); err != nil || !strings.Contains(result, `"newer"`) {

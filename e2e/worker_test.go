@@ -16,8 +16,8 @@ import (
 
 // tiny makes every experiment of the smoke profile a matter of seconds.
 var tiny = []string{
-	"data_puzzles=64", "data_augmentations=2", "data_test_puzzles=8", "epochs=4", "eval_interval_epochs=2", "eval_puzzles=4", "final_eval_puzzles=4",
-	"eval_batch_size=4", "halt_max_steps=4", "lr_warmup_steps=1", "checkpoint_every_steps=4",
+	"data_puzzles=64", "data_augmentations=2", "data_test_puzzles=8", "epochs=4", "eval_interval_epochs=2", "eval_puzzles=4",
+	"final_eval_puzzles=4", "eval_batch_size=4", "halt_max_steps=4", "lr_warmup_steps=1", "checkpoint_every_steps=4",
 }
 
 // sets are --set flags of tiny with more on top.
@@ -64,7 +64,8 @@ func startWorker(t *testing.T, s *stack, args ...string) *workerProcess {
 func startProgram(t *testing.T, program string, s *stack, args ...string) *workerProcess {
 	t.Helper()
 	w := &workerProcess{ended: make(chan error, 1)}
-	w.cmd = exec.Command(program, append([]string{"worker", "--state", s.State, "--profile", "smoke", "--backend", "cpu", "--grace", "20s"}, args...)...)
+	w.cmd = exec.Command(program,
+		append([]string{"worker", "--state", s.State, "--profile", "smoke", "--backend", "cpu", "--grace", "20s"}, args...)...)
 	w.cmd.Env = append(cleanEnv(), "STORAGE_EMULATOR_HOST="+s.GCS)
 	for _, kv := range tiny {
 		w.cmd.Env = append(w.cmd.Env, "TRMSWEEP_SET_"+strings.ToUpper(kv))
@@ -214,8 +215,9 @@ func trainUndisturbedOn(t *testing.T, backend, experiment string, more ...string
 		return hash
 	}
 	dir := t.TempDir()
-	out := mustRun(t, "trmsweep", append([]string{"train", experiment, "--profile", "smoke", "--backend", backend, "--state", dir, "--store", filepath.Join(dir, "store"),
-		"--no-metadata"}, sets(more...)...)...)
+	out := mustRun(t, "trmsweep",
+		append([]string{"train", experiment, "--profile", "smoke", "--backend", backend, "--state", dir, "--store", filepath.Join(dir, "store"),
+			"--no-metadata"}, sets(more...)...)...)
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	var res struct {
 		StateSHA256 string `json:"state_sha256"`

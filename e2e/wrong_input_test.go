@@ -36,7 +36,9 @@ func TestWrongInput(t *testing.T) {
 	}
 	misspelt := t.TempDir()
 	copyConfigs(t, misspelt)
-	if err := os.WriteFile(filepath.Join(misspelt, "experiments", "e9_mine.yaml"), []byte("phase: ablations\nhiden_size: 64\nh_cycles: many\n"), 0o644); err != nil {
+	err := os.WriteFile(filepath.Join(misspelt, "experiments", "e9_mine.yaml"), []byte("phase: ablations\nhiden_size: 64\nh_cycles: many\n"),
+		0o644)
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct {
@@ -58,7 +60,8 @@ func TestWrongInput(t *testing.T) {
 		{"unknown profile", "run --profile smok", 2, "the nearest known one is smoke"},
 		{"misspelt key", "plan --set hiden_size=64", 2, "--set: hiden_size: unknown key; the nearest known key is hidden_size"},
 		{"misspelt key at a start", "start TNSweep --set hiden_size=64", 2, "the nearest known key is hidden_size"},
-		{"values out of range at a start", "start TNSweep --priority 9 --preflight some --seeds 1,1", 2, `priority 9 (0 to 5); input: preflight "some" (full, checks, none); input: seed 1 is given twice`},
+		{"values out of range at a start", "start TNSweep --priority 9 --preflight some --seeds 1,1", 2,
+			`priority 9 (0 to 5); input: preflight "some" (full, checks, none); input: seed 1 is given twice`},
 		{"misspelt key in a file", "plan --configs " + misspelt, 2, "experiments/e9_mine.yaml:2: hiden_size: unknown key"},
 		{"all faults at once", "plan --configs " + misspelt, 2, "experiments/e9_mine.yaml:3: h_cycles: "},
 		{"wrong type", "train e2_2_t2_n2 --set hidden_size=big", 2, `hidden_size: "big" is not a whole number`},
@@ -71,7 +74,8 @@ func TestWrongInput(t *testing.T) {
 		{"not a CSV", "dataset build --source " + filepath.Join(bin, "trmsweep") + " --out OUT", 1, ": line 1 is "},
 		{"wrong answer", "dataset build --source " + bad + " --out OUT", 1, "line 3: "},
 		{"wrong answer in training", "train e2_2_t2_n2 --profile smoke --store OUT --set data_source=" + bad, 2, "line 3: "},
-		{"short question", "dataset build --source " + csvFile(t, "short.csv", "x,53..7,"+answer+",0") + " --out OUT", 1, "line 2: question: puzzle has 5 characters, want 81"},
+		{"short question", "dataset build --source " + csvFile(t, "short.csv", "x,53..7,"+answer+",0") + " --out OUT", 1,
+			"line 2: question: puzzle has 5 characters, want 81"},
 		{"no such run", "compare a b --store " + t.TempDir(), 2, `run "a" has no result in the store`},
 		{"server down: start", "start TNSweep --state " + down, 1, "no Temporal server answers at 127.0.0.1:1"},
 		{"server down: status", "status --state " + down, 1, "`trmsweep up`"},

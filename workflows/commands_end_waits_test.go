@@ -15,7 +15,10 @@ import (
 // that trains its run, and before the retry of an attempt that failed.
 func TestCommandsEndWaits(t *testing.T) {
 	const early, late = 30 * time.Second, time.Hour
-	for wait, failure := range map[string]string{"another sweep trains the run": activities.ErrFenced, "before a retry": activities.ErrFailed} {
+	for wait, failure := range map[string]string{
+		"another sweep trains the run": activities.ErrFenced,
+		"before a retry":               activities.ErrFailed,
+	} {
 		for action, want := range map[string]struct {
 			status   string
 			attempts int

@@ -82,7 +82,8 @@ func TestAddedAtTheEnd(t *testing.T) {
 		w.reports = append(w.reports, in)
 		return activities.ReportResult{}, nil
 	}).After(time.Hour)
-	update(t, env, 90*time.Minute, study.Command{Action: study.ActionAddSeeds, Experiments: []string{"e2_2_t2_n2"}, Seeds: []int64{7}}, "e2_2_t2_n2-s7")
+	update(t, env, 90*time.Minute, study.Command{Action: study.ActionAddSeeds, Experiments: []string{"e2_2_t2_n2"}, Seeds: []int64{7}},
+		"e2_2_t2_n2-s7")
 	env.ExecuteWorkflow(workflows.TNSweepType)
 	r := sweepResult(t, env)
 	if last := w.reports[len(w.reports)-1]; r.Done != 6 || len(last.Items) != 6 || !last.Final {
@@ -121,11 +122,14 @@ func TestUpdatesAreStrict(t *testing.T) {
 		update string
 		want   []string
 	}{
-		"no action":           {`{}`, []string{`unknown action ""`}},
-		"unknown action":      {`{"action":"faster"}`, []string{`unknown action "faster" (pause, resume, skip, retry, stop, priority, add_seeds, extend)`}},
-		"misspelt field":      {`{"action":"pause","experiment":["e1_1_baseline"]}`, []string{`"experiment"; the nearest known one is "experiments"`}},
-		"wrong type":          {`{"action":"pause","experiments":"e1_1_baseline"}`, []string{`experiments: "e1_1_baseline" is not a list`}},
-		"stray fields":        {`{"action":"pause","priority":1,"seeds":[1],"epochs":4}`, []string{"pause takes no priority", "pause takes no seeds", "pause takes no epochs"}},
+		"no action": {`{}`, []string{`unknown action ""`}},
+		"unknown action": {`{"action":"faster"}`,
+			[]string{`unknown action "faster" (pause, resume, skip, retry, stop, priority, add_seeds, extend)`}},
+		"misspelt field": {`{"action":"pause","experiment":["e1_1_baseline"]}`,
+			[]string{`"experiment"; the nearest known one is "experiments"`}},
+		"wrong type": {`{"action":"pause","experiments":"e1_1_baseline"}`, []string{`experiments: "e1_1_baseline" is not a list`}},
+		"stray fields": {`{"action":"pause","priority":1,"seeds":[1],"epochs":4}`,
+			[]string{"pause takes no priority", "pause takes no seeds", "pause takes no epochs"}},
 		"priority":            {`{"action":"priority","priority":6}`, []string{"priority 6 (1 first to 5 last)"}},
 		"seeds":               {`{"action":"add_seeds"}`, []string{"needs seeds"}},
 		"twice the same seed": {`{"action":"add_seeds","seeds":[7,7,-1]}`, []string{"seed 7 is given twice", "seed -1"}},
@@ -180,18 +184,20 @@ func TestExperimentUpdates(t *testing.T) {
 		status   string
 		attempts int
 	}{
-		"retry":               {[]study.Command{{Action: study.ActionRetry}}, "", study.StatusDone, 2},
-		"stop":                {[]study.Command{{Action: study.ActionStop}}, "", study.StatusStopped, 1},
-		"skip":                {[]study.Command{{Action: study.ActionSkip}}, "", study.StatusSkipped, 1},
-		"pause, resume":       {[]study.Command{{Action: study.ActionPause}, {Action: study.ActionResume}}, "", study.StatusDone, 2},
-		"pause, stop":         {[]study.Command{{Action: study.ActionPause}, {Action: study.ActionStop}}, "", study.StatusStopped, 1},
-		"pause, retry":        {[]study.Command{{Action: study.ActionPause}, {Action: study.ActionRetry}}, "", study.StatusDone, 2},
-		"by its name":         {[]study.Command{{Action: study.ActionStop, Experiments: []string{"e1_1_baseline"}}}, "", study.StatusStopped, 1},
-		"priority":            {[]study.Command{{Action: study.ActionPriority, Priority: 1}}, "", study.StatusDone, 1},
-		"resume unpaused":     {[]study.Command{{Action: study.ActionResume}}, "not paused", study.StatusDone, 1},
-		"by another's name":   {[]study.Command{{Action: study.ActionStop, Experiments: []string{"e2_2_t2_n2"}}}, "this is e1_1_baseline, not e2_2_t2_n2", study.StatusDone, 1},
+		"retry":           {[]study.Command{{Action: study.ActionRetry}}, "", study.StatusDone, 2},
+		"stop":            {[]study.Command{{Action: study.ActionStop}}, "", study.StatusStopped, 1},
+		"skip":            {[]study.Command{{Action: study.ActionSkip}}, "", study.StatusSkipped, 1},
+		"pause, resume":   {[]study.Command{{Action: study.ActionPause}, {Action: study.ActionResume}}, "", study.StatusDone, 2},
+		"pause, stop":     {[]study.Command{{Action: study.ActionPause}, {Action: study.ActionStop}}, "", study.StatusStopped, 1},
+		"pause, retry":    {[]study.Command{{Action: study.ActionPause}, {Action: study.ActionRetry}}, "", study.StatusDone, 2},
+		"by its name":     {[]study.Command{{Action: study.ActionStop, Experiments: []string{"e1_1_baseline"}}}, "", study.StatusStopped, 1},
+		"priority":        {[]study.Command{{Action: study.ActionPriority, Priority: 1}}, "", study.StatusDone, 1},
+		"resume unpaused": {[]study.Command{{Action: study.ActionResume}}, "not paused", study.StatusDone, 1},
+		"by another's name": {[]study.Command{{Action: study.ActionStop, Experiments: []string{"e2_2_t2_n2"}}},
+			"this is e1_1_baseline, not e2_2_t2_n2", study.StatusDone, 1},
 		"seeds are a sweep's": {[]study.Command{{Action: study.ActionAddSeeds, Seeds: []int64{1}}}, "for sweeps", study.StatusDone, 1},
-		"so is extend":        {[]study.Command{{Action: study.ActionExtend, Experiments: []string{"e1_1_baseline"}, Epochs: 7}}, "for sweeps", study.StatusDone, 1},
+		"so is extend": {[]study.Command{{Action: study.ActionExtend, Experiments: []string{"e1_1_baseline"}, Epochs: 7}}, "for sweeps",
+			study.StatusDone, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()
@@ -246,7 +252,8 @@ func TestPriorityOfWhatWaits(t *testing.T) {
 			sendProgress(env, time.Minute, "default-test-workflow-id", study.Progress{Step: 5})
 		}
 		env.RegisterDelayedCallback(func() {
-			env.UpdateWorkflow(workflows.UpdateControl, "u", &testsuite.TestUpdateCallback{OnReject: func(err error) { t.Error(err) }, OnAccept: func() {}, OnComplete: func(any, error) {}},
+			env.UpdateWorkflow(workflows.UpdateControl, "u",
+				&testsuite.TestUpdateCallback{OnReject: func(err error) { t.Error(err) }, OnAccept: func() {}, OnComplete: func(any, error) {}},
 				study.Command{Action: study.ActionPriority, Priority: 1})
 		}, 2*time.Minute)
 		env.ExecuteWorkflow(workflows.ExperimentType, map[string]any{"priority": 5})

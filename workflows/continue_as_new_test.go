@@ -42,7 +42,8 @@ func TestExperimentContinuesAsNew(t *testing.T) {
 			w.mu.Lock()
 			w.finished[in.Item.Run] = study.RunStatus{CommittedStep: step}
 			w.mu.Unlock()
-			return activities.TrainResult{}, preempted(study.Progress{Step: step + 10, CommittedStep: step, RestoredFrom: step - 100, StartedAt: time.Unix(1, 0)})
+			return activities.TrainResult{},
+				preempted(study.Progress{Step: step + 10, CommittedStep: step, RestoredFrom: step - 100, StartedAt: time.Unix(1, 0)})
 		}
 		return done(in), nil
 	}
@@ -90,7 +91,8 @@ func TestPauseSurvivesContinueAsNew(t *testing.T) {
 	env := w.env(t)
 	env.SetContinueAsNewSuggested(true)
 	env.RegisterDelayedCallback(func() {
-		env.UpdateWorkflow(workflows.UpdateControl, "u", &testsuite.TestUpdateCallback{OnReject: func(err error) { t.Error(err) }, OnAccept: func() {}, OnComplete: func(any, error) {}},
+		env.UpdateWorkflow(workflows.UpdateControl, "u",
+			&testsuite.TestUpdateCallback{OnReject: func(err error) { t.Error(err) }, OnAccept: func() {}, OnComplete: func(any, error) {}},
 			study.Command{Action: study.ActionPause})
 	}, time.Second)
 	env.ExecuteWorkflow(workflows.ExperimentType)
@@ -105,7 +107,8 @@ func TestPauseSurvivesContinueAsNew(t *testing.T) {
 		if err != nil || v.Get(&r) != nil || r.Status != study.StatusPaused {
 			t.Errorf("after an hour it is %s (%v), want paused", r.Status, err)
 		}
-		env.UpdateWorkflow(workflows.UpdateControl, "u", &testsuite.TestUpdateCallback{OnReject: func(err error) { t.Error(err) }, OnAccept: func() {}, OnComplete: func(any, error) {}},
+		env.UpdateWorkflow(workflows.UpdateControl, "u",
+			&testsuite.TestUpdateCallback{OnReject: func(err error) { t.Error(err) }, OnAccept: func() {}, OnComplete: func(any, error) {}},
 			study.Command{Action: study.ActionResume})
 	}, time.Hour)
 	env.ExecuteWorkflow(workflows.ExperimentType, input)
@@ -132,11 +135,13 @@ func TestUpdateWhileContinuingAsNew(t *testing.T) {
 			more.ID, more.Run, more.Seed = more.ID+"-s7", "0123456789abcdef-s7", 7
 			env := w.env(t)
 			env.SetContinueAsNewSuggested(true)
-			env.OnActivity("Plan", mock.Anything, mock.MatchedBy(func(in activities.PlanInput) bool { return in.SeedIDs })).Return(activities.Plan{Items: []study.Item{more}}, nil).After(time.Hour)
+			env.OnActivity("Plan", mock.Anything, mock.MatchedBy(func(in activities.PlanInput) bool { return in.SeedIDs })).
+				Return(activities.Plan{Items: []study.Item{more}}, nil).After(time.Hour)
 			env.OnActivity("Plan", mock.Anything, mock.Anything).Return(*w.plan, nil)
-			env.OnActivity("Train", mock.Anything, mock.Anything).After(40 * time.Minute).Return(func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
-				return done(in), nil
-			})
+			env.OnActivity("Train", mock.Anything, mock.Anything).After(40 * time.Minute).
+				Return(func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
+					return done(in), nil
+				})
 			env.RegisterDelayedCallback(func() {
 				send(t, env, study.Command{Action: study.ActionAddSeeds, Seeds: []int64{7}, Experiments: []string{w.plan.Items[0].ID}})
 			}, 30*time.Minute)

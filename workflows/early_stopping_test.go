@@ -99,7 +99,8 @@ func TestStopOnCollapse(t *testing.T) {
 			takeTime(env, items, func(it study.Item) time.Duration {
 				for i, a := range c.evals {
 					step := it.TotalSteps * int64(i+1) / 10
-					sendProgress(env, time.Duration(i+1)*time.Minute, "default-test-workflow-id", study.Progress{Step: step, CommittedStep: step, EvalStep: step, EvalExact: a})
+					sendProgress(env, time.Duration(i+1)*time.Minute, "default-test-workflow-id",
+						study.Progress{Step: step, CommittedStep: step, EvalStep: step, EvalExact: a})
 				}
 				return 10 * time.Minute
 			}, func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {

@@ -92,7 +92,8 @@ func TestForcedAndRevived(t *testing.T) {
 		return done(in), nil
 	}
 	env := w.env(t)
-	env.OnSignalExternalWorkflow(mock.Anything, "default-test-workflow-id/ablations/e2_2_t4_n6", mock.Anything, mock.Anything, mock.Anything).Return(errors.New("not found"))
+	env.OnSignalExternalWorkflow(mock.Anything, "default-test-workflow-id/ablations/e2_2_t4_n6", mock.Anything, mock.Anything, mock.Anything).
+		Return(errors.New("not found"))
 	update(t, env, 30*time.Second, study.Command{Action: study.ActionStop, Experiments: []string{"e2_2_t4_n6"}}, "e2_2_t4_n6")
 	update(t, env, 31*time.Second, study.Command{Action: study.ActionRetry, Experiments: []string{"e2_2_t4_n6"}}, "e2_2_t4_n6")
 	env.ExecuteWorkflow(workflows.TNSweepType, map[string]any{"parallelism": 1, "force": true})

@@ -65,7 +65,8 @@ func TestHistoriesAreVisible(t *testing.T) {
 			switch start.WorkflowType.Name {
 			case workflows.ExperimentType:
 				wantMemo = []string{"spec_hash", "run", "code"}
-				wantAttrs = []string{queues.AttrSweep, queues.AttrPhase, queues.AttrExperiment, queues.AttrStatus, queues.AttrStep, queues.AttrPreemptions, queues.AttrGoodput}
+				wantAttrs = []string{queues.AttrSweep, queues.AttrPhase, queues.AttrExperiment, queues.AttrStatus, queues.AttrStep,
+					queues.AttrPreemptions, queues.AttrGoodput}
 			case workflows.PhaseType:
 				wantAttrs = []string{queues.AttrSweep, queues.AttrPhase, queues.AttrStatus}
 			case workflows.AllAblationsType, workflows.TNSweepType, workflows.BatchSweepType:

@@ -20,7 +20,8 @@ func manyItems(n int) *activities.Plan {
 		phase := i * len(phases) / n
 		id := fmt.Sprintf("e%d_%04d_with_a_name_of_usual_length", phase+1, i)
 		it := study.Item{Experiment: id, ID: id, Phase: phases[phase], Run: fmt.Sprintf("%016x-s42", i), SpecHash: fmt.Sprintf("%064x", i),
-			SpecKey: fmt.Sprintf("specs/%016x-s42.json", i), Seed: 42, TotalSteps: 48828, EstimatedHours: 4.1, Reference: "e1_3_batch_1024", Shape: "0123456789ab", Batch: 1024}
+			SpecKey: fmt.Sprintf("specs/%016x-s42.json", i), Seed: 42, TotalSteps: 48828, EstimatedHours: 4.1, Reference: "e1_3_batch_1024",
+			Shape: "0123456789ab", Batch: 1024}
 		if i%100 == 99 {
 			it.SameAs = p.Items[i-1].ID
 		}
@@ -38,7 +39,8 @@ func TestLongSweepContinuesAsNew(t *testing.T) {
 	w.plan = manyItems(rows)
 	w.train = func(n int, in activities.TrainInput) (activities.TrainResult, error) {
 		r := done(in)
-		r.Progress.Goodput, r.Progress.Host = map[string]float64{"starting": 1, "compiling": 2, "restoring": 0, "training": 100, "saving": 1, "evaluating": 5}, "host-0123456789"
+		r.Progress.Goodput, r.Progress.Host = map[string]float64{"starting": 1, "compiling": 2, "restoring": 0, "training": 100, "saving": 1,
+			"evaluating": 5}, "host-0123456789"
 		return r, nil
 	}
 	var input any = map[string]any{}

@@ -56,7 +56,11 @@ func TestParallelismHolds(t *testing.T) {
 				env.OnActivity("Preflight", mock.Anything, mock.Anything).Return(w.checks, nil).After(10 * time.Minute)
 				items := planned(t, w, workflows.TNSweepType)
 				for _, s := range []int64{7, 8, 9} {
-					p, err := w.real.Plan(t.Context(), activities.PlanInput{Names: []string{"e2_2_t3_n4"}, Input: study.SweepInput{Seeds: []int64{s}}, SeedIDs: true})
+					p, err := w.real.Plan(t.Context(), activities.PlanInput{
+						Names:   []string{"e2_2_t3_n4"},
+						Input:   study.SweepInput{Seeds: []int64{s}},
+						SeedIDs: true,
+					})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -88,7 +92,8 @@ func TestExtendOfALaterPhase(t *testing.T) {
 		return done(in), nil
 	}
 	env := w.env(t)
-	update(t, env, 30*time.Second, study.Command{Action: study.ActionExtend, Epochs: 60000, Experiments: []string{"e2_2_t2_n2"}}, "e2_2_t2_n2_60000_epochs")
+	update(t, env, 30*time.Second, study.Command{Action: study.ActionExtend, Epochs: 60000, Experiments: []string{"e2_2_t2_n2"}},
+		"e2_2_t2_n2_60000_epochs")
 	env.ExecuteWorkflow(workflows.AllAblationsType, map[string]any{"parallelism": 1, "phases": []string{"baseline", "ablations"}})
 	r := sweepResult(t, env)
 	e := rowOf(t, r, "e2_2_t2_n2_60000_epochs")
@@ -111,12 +116,13 @@ func TestExtendOfALaterRound(t *testing.T) {
 		env := w.env(t)
 		env.SetContinueAsNewSuggested(histories == 1)
 		env.OnActivity("Extend", mock.Anything, mock.Anything).Return(to, nil)
-		env.OnActivity("Train", mock.Anything, mock.Anything).After(time.Hour).Return(func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
-			if in.Item.ID == to.ID && len(w.forks) == 0 {
-				t.Error("it is trained before it has its first checkpoint")
-			}
-			return done(in), nil
-		})
+		env.OnActivity("Train", mock.Anything, mock.Anything).After(time.Hour).
+			Return(func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
+				if in.Item.ID == to.ID && len(w.forks) == 0 {
+					t.Error("it is trained before it has its first checkpoint")
+				}
+				return done(in), nil
+			})
 		if histories == 1 {
 			env.RegisterDelayedCallback(func() {
 				send(t, env, study.Command{Action: study.ActionExtend, Epochs: 60000, Experiments: []string{from.ID}})

@@ -44,7 +44,8 @@ type hostRun struct {
 }
 
 func newHosts(env *testsuite.TestWorkflowEnvironment, n int, between time.Duration, seed uint64) *hosts {
-	return &hosts{env: env, seed: seed, between: between, free: make([]time.Time, n), runs: map[string]*hostRun{}, trained: map[string]float64{}}
+	return &hosts{env: env, seed: seed, between: between, free: make([]time.Time, n), runs: map[string]*hostRun{},
+		trained: map[string]float64{}}
 }
 
 const (
@@ -94,7 +95,8 @@ func (h *hosts) attempt(r *hostRun, it study.Item, start time.Time) (float64, fu
 	before := account["starting"] + account["compiling"] + account["restoring"]
 	dies := r.rng.ExpFloat64() * h.between.Seconds()
 	need := float64(it.TotalSteps-r.committed) / r.speed
-	p := study.Progress{Total: it.TotalSteps, RestoredFrom: r.committed, CommittedStep: r.committed, StartedAt: start, Host: "host", Goodput: account}
+	p := study.Progress{Total: it.TotalSteps, RestoredFrom: r.committed, CommittedStep: r.committed, StartedAt: start, Host: "host",
+		Goodput: account}
 	if dies >= before+need {
 		p.Step, p.CommittedStep = it.TotalSteps, it.TotalSteps
 		account["training"] = need
@@ -140,7 +142,8 @@ func (h *hosts) settle(r *hostRun, it study.Item, p *study.Progress, worked floa
 // progress is what the running attempt reports some seconds after its start.
 func (r *hostRun) progress(it study.Item, at float64) study.Progress {
 	worked := math.Max(at-90, 0)
-	return study.Progress{Step: min(r.committed+int64(worked*r.speed), it.TotalSteps), Total: it.TotalSteps, CommittedStep: r.committed, RestoredFrom: r.committed, StartedAt: r.start,
+	return study.Progress{Step: min(r.committed+int64(worked*r.speed), it.TotalSteps), Total: it.TotalSteps, CommittedStep: r.committed,
+		RestoredFrom: r.committed, StartedAt: r.start,
 		Goodput: map[string]float64{"starting": math.Min(20, at), "compiling": math.Min(60, math.Max(at-20, 0)), "training": worked}}
 }
 
@@ -197,7 +200,8 @@ func TestPreemptionTraces(t *testing.T) {
 				preemptions += e.Preemptions
 				run := h.runs[e.Item.Run]
 				if run.executed-run.lost != e.Item.TotalSteps || e.LostSteps != run.lost {
-					t.Errorf("%s: %d steps trained, %d of them lost, %d by the accounts; %d make a run", e.Item.ID, run.executed, run.lost, e.LostSteps, e.Item.TotalSteps)
+					t.Errorf("%s: %d steps trained, %d of them lost, %d by the accounts; %d make a run", e.Item.ID, run.executed, run.lost, e.LostSteps,
+						e.Item.TotalSteps)
 				}
 				if e.Failures != 0 || e.Preemptions != e.Attempts-1 {
 					t.Errorf("%s: %d preemptions and %d failures in %d attempts", e.Item.ID, e.Preemptions, e.Failures, e.Attempts)

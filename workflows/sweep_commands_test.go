@@ -140,7 +140,8 @@ func TestAddSeeds(t *testing.T) {
 		return done(in), nil
 	}
 	env := w.env(t)
-	update(t, env, 30*time.Second, study.Command{Action: study.ActionAddSeeds, Seeds: []int64{42, 7, 8}, Experiments: []string{"e2_2_t3_n4"}}, "e2_2_t3_n4-s7", "e2_2_t3_n4-s8")
+	update(t, env, 30*time.Second, study.Command{Action: study.ActionAddSeeds, Seeds: []int64{42, 7, 8}, Experiments: []string{"e2_2_t3_n4"}},
+		"e2_2_t3_n4-s7", "e2_2_t3_n4-s8")
 	refused(t, env, 31*time.Second, study.Command{Action: study.ActionAddSeeds}, "needs seeds")
 	env.ExecuteWorkflow(workflows.TNSweepType)
 	r := sweepResult(t, env)
@@ -158,7 +159,8 @@ func TestExtendGoesOnFromTheEnd(t *testing.T) {
 		return done(in), nil
 	}
 	env := w.env(t)
-	update(t, env, 30*time.Second, study.Command{Action: study.ActionExtend, Epochs: 60000, Experiments: []string{"e2_2_t2_n2"}}, "e2_2_t2_n2_60000_epochs")
+	update(t, env, 30*time.Second, study.Command{Action: study.ActionExtend, Epochs: 60000, Experiments: []string{"e2_2_t2_n2"}},
+		"e2_2_t2_n2_60000_epochs")
 	env.ExecuteWorkflow(workflows.TNSweepType)
 	r := sweepResult(t, env)
 	e := rowOf(t, r, "e2_2_t2_n2_60000_epochs")
@@ -193,7 +195,8 @@ func TestParallelSweepSkipsPausesAndReorders(t *testing.T) {
 	}
 	env := w.env(t)
 	for _, id := range []string{"e2_2_t2_n6", "e2_2_t4_n6"} {
-		env.OnSignalExternalWorkflow(mock.Anything, "default-test-workflow-id/ablations/"+id, mock.Anything, mock.Anything, mock.Anything).Return(errors.New("not found"))
+		env.OnSignalExternalWorkflow(mock.Anything, "default-test-workflow-id/ablations/"+id, mock.Anything, mock.Anything, mock.Anything).
+			Return(errors.New("not found"))
 	}
 	// One at a time: the others have not begun, and it is their phase that must hear of this.
 	update(t, env, 30*time.Second, study.Command{Action: study.ActionSkip, Experiments: []string{"e2_2_t2_n6"}}, "e2_2_t2_n6")
@@ -229,7 +232,8 @@ func TestPreflightFailureTrainsNothing(t *testing.T) {
 		want   string
 		trains bool
 	}{
-		"a check":            {func(w *world) { w.checks.Add(preflight.Row{Check: "store", Detail: "no permission"}) }, nil, "store: no permission", false},
+		"a check": {func(w *world) { w.checks.Add(preflight.Row{Check: "store", Detail: "no permission"}) }, nil,
+			"store: no permission", false},
 		"a trial":            {func(w *world) { w.unfit = "e2_2_t3_n4" }, nil, "trial of e2_2_t3_n4", false},
 		"checks only":        {func(w *world) { w.unfit = "e2_2_t3_n4" }, map[string]any{"preflight": "checks"}, "", true},
 		"none":               {func(w *world) { w.checks.Add(preflight.Row{Check: "store"}) }, map[string]any{"preflight": "none"}, "", true},
@@ -264,7 +268,8 @@ func TestOneTrialPerShape(t *testing.T) {
 	r := sweepResult(t, env)
 	slices.Sort(w.trials)
 	// The five T x n, attention, the large and the deeper model; of one shape the largest batch.
-	want := []string{"e2_2_t2_n2", "e2_2_t2_n6", "e2_2_t3_n4", "e2_2_t4_n6", "e2_3_attention", "e3_1_large_model", "e4_3_deeper_model", "e4_5_larger_batch"}
+	want := []string{"e2_2_t2_n2", "e2_2_t2_n6", "e2_2_t3_n4", "e2_2_t4_n6", "e2_3_attention", "e3_1_large_model", "e4_3_deeper_model",
+		"e4_5_larger_batch"}
 	if !slices.Equal(w.trials, want) {
 		t.Errorf("trials %v, want %v", w.trials, want)
 	}

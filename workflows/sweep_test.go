@@ -63,9 +63,12 @@ func TestExperimentEnds(t *testing.T) {
 		"invalid":      {temporal.NewNonRetryableApplicationError("bad spec", activities.ErrConfig, nil, p), 1, "bad spec"},
 		"diverged":     {temporal.NewNonRetryableApplicationError("loss is NaN", activities.ErrFinal, nil, p), 1, "loss is NaN"},
 		"small budget": {temporal.NewApplicationErrorWithCause("disk full", activities.ErrFailed, nil, p), workflows.MaxFailures, "disk full"},
-		"busy device":  {temporal.NewApplicationErrorWithCause("process 7 holds /dev/accel0", activities.ErrBusy, nil, p), 1 + workflows.MaxWithoutProgress, "0 of them failed"},
-		"no device": {temporal.NewApplicationErrorWithCause(`backend did not open: "xla:tpu": no such device`, activities.ErrFailed, nil, p), workflows.MaxFailures,
-			"when the cause is gone, `trmsweep retry e1_1_baseline` goes on from there; the last error (on host-7): backend did not open: \"xla:tpu\": no such device"},
+		"busy device": {temporal.NewApplicationErrorWithCause("process 7 holds /dev/accel0", activities.ErrBusy, nil, p),
+			1 + workflows.MaxWithoutProgress, "0 of them failed"},
+		"no device": {temporal.NewApplicationErrorWithCause(`backend did not open: "xla:tpu": no such device`, activities.ErrFailed, nil, p),
+			workflows.MaxFailures,
+			"when the cause is gone, `trmsweep retry e1_1_baseline` goes on from there; the last error (on host-7): " +
+				"backend did not open: \"xla:tpu\": no such device"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()
@@ -198,7 +201,8 @@ func TestUnknownTypeFailsFast(t *testing.T) {
 
 func TestFailedDatasetIsANote(t *testing.T) {
 	w := newWorld()
-	w.noData = temporal.NewNonRetryableApplicationError("dataset of x: row 7: the answer does not solve the question", activities.ErrConfig, nil)
+	w.noData = temporal.NewNonRetryableApplicationError("dataset of x: row 7: the answer does not solve the question", activities.ErrConfig,
+		nil)
 	env := w.env(t)
 	env.ExecuteWorkflow(workflows.TNSweepType)
 	r := sweepResult(t, env)
@@ -214,7 +218,8 @@ func TestSecondSweepTrainsOnlyWhatIsMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, it := range p.Items[1:] {
-		w.finished[it.Run] = study.RunStatus{Finished: true, Steps: it.TotalSteps, StateSHA256: "old", Outcome: &protocol.Outcome{BestExactAccuracy: float64(i)}}
+		w.finished[it.Run] = study.RunStatus{Finished: true, Steps: it.TotalSteps, StateSHA256: "old",
+			Outcome: &protocol.Outcome{BestExactAccuracy: float64(i)}}
 	}
 	env := w.env(t)
 	env.ExecuteWorkflow(workflows.TNSweepType)

@@ -154,7 +154,8 @@ func (w *world) stored(t *testing.T) int {
 }
 
 func done(in activities.TrainInput) activities.TrainResult {
-	return activities.TrainResult{StateSHA256: in.Item.Run, Progress: study.Progress{Step: in.Item.TotalSteps, CommittedStep: in.Item.TotalSteps, Total: in.Item.TotalSteps}}
+	return activities.TrainResult{StateSHA256: in.Item.Run,
+		Progress: study.Progress{Step: in.Item.TotalSteps, CommittedStep: in.Item.TotalSteps, Total: in.Item.TotalSteps}}
 }
 
 func preempted(p study.Progress) error {

@@ -93,7 +93,8 @@ func objectURL(r ready, name string) string {
 }
 
 func putObject(r ready, name, content string) error {
-	resp, err := http.Post(r.GCS+"/upload/storage/v1/b/"+bucket+"/o?uploadType=media&name="+url.QueryEscape(name), "text/plain", strings.NewReader(content))
+	resp, err := http.Post(r.GCS+"/upload/storage/v1/b/"+bucket+"/o?uploadType=media&name="+url.QueryEscape(name), "text/plain",
+		strings.NewReader(content))
 	if err != nil {
 		return err
 	}
@@ -225,12 +226,15 @@ func TestServersOfAKilledStackAreForgotten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := temporalsql.NewSQLAdminDB(sqlplugin.DbKindMain, cfg, resolver.NewNoopResolver(), tlog.NewNoopLogger(), metrics.NoopMetricsHandler)
+	db, err := temporalsql.NewSQLAdminDB(sqlplugin.DbKindMain, cfg, resolver.NewNoopResolver(), tlog.NewNoopLogger(),
+		metrics.NoopMetricsHandler)
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now().UTC()
-	if err := db.Exec("INSERT INTO cluster_membership VALUES (0, ?, '127.0.0.1', 1, 1, ?, ?, ?)", []byte("a host long dead"), now, now, now.Add(time.Hour)); err != nil {
+	err = db.Exec("INSERT INTO cluster_membership VALUES (0, ?, '127.0.0.1', 1, 1, ?, ?, ?)", []byte("a host long dead"), now, now,
+		now.Add(time.Hour))
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {
@@ -249,12 +253,15 @@ func TestDatabaseIsDurable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := temporalsql.NewSQLAdminDB(sqlplugin.DbKindMain, cfg, resolver.NewNoopResolver(), tlog.NewNoopLogger(), metrics.NoopMetricsHandler)
+	db, err := temporalsql.NewSQLAdminDB(sqlplugin.DbKindMain, cfg, resolver.NewNoopResolver(), tlog.NewNoopLogger(),
+		metrics.NoopMetricsHandler)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if err := db.Exec("CREATE TABLE found AS SELECT journal_mode || ' ' || synchronous || ' ' || timeout AS v FROM pragma_journal_mode, pragma_synchronous, pragma_busy_timeout"); err != nil {
+	err = db.Exec("CREATE TABLE found AS SELECT journal_mode || ' ' || synchronous || ' ' || timeout AS v " +
+		"FROM pragma_journal_mode, pragma_synchronous, pragma_busy_timeout")
+	if err != nil {
 		t.Fatal(err)
 	}
 	if got := query(t, state, "SELECT v FROM found"); got != "wal 2 10000" { // 2 is FULL
@@ -275,7 +282,8 @@ func TestRetentionAndFairness(t *testing.T) {
 		t.Errorf("retention is %s", got)
 	}
 	for i := range 12 {
-		if _, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: fmt.Sprint("w", i), TaskQueue: "nobody"}, "Nothing"); err != nil {
+		_, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: fmt.Sprint("w", i), TaskQueue: "nobody"}, "Nothing")
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -29,7 +29,8 @@ func send(t *testing.T, address, method, target, headers, body string) (status i
 	if !strings.Contains(headers, "Host:") {
 		headers += "Host: " + address + "\r\n"
 	}
-	if _, err := fmt.Fprintf(c, "%s %s HTTP/1.1\r\n%sContent-Length: %d\r\nConnection: close\r\n\r\n%s", method, target, headers, len(body), body); err != nil {
+	_, err = fmt.Fprintf(c, "%s %s HTTP/1.1\r\n%sContent-Length: %d\r\nConnection: close\r\n\r\n%s", method, target, headers, len(body), body)
+	if err != nil {
 		t.Fatal(err)
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
@@ -55,7 +56,8 @@ func storageOn(t *testing.T, state string) (address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stack{ip: "127.0.0.1", listeners: l, ports: l.ports(), state: state, logger: tlog.NewNoopLogger(), guard: g, failed: make(chan error, 1)}
+	s := &stack{ip: "127.0.0.1", listeners: l, ports: l.ports(), state: state, logger: tlog.NewNoopLogger(), guard: g,
+		failed: make(chan error, 1)}
 	if err := s.startGCS(); err != nil {
 		t.Fatal(err)
 	}
@@ -160,16 +162,19 @@ func TestAttacks(t *testing.T) {
 		{"media, compressed", "POST", upload + "?uploadType=media&name=" + escaped, "Content-Encoding: gzip\r\n", "PWNED"},
 		{"multipart, name in the metadata", "POST", upload + "?uploadType=multipart", related, multipartOf(`{"name":"` + up + `"}`)},
 		{"multipart, name in JSON escapes", "POST", upload + "?uploadType=multipart", related, multipartOf(`{"name":"\u002e\u002e/\u002e./x"}`)},
-		{"multipart, another spelling of the key", "POST", upload + "?uploadType=multipart", related, multipartOf(`{"name":"ok","NAME":"` + up + `"}`)},
+		{"multipart, another spelling of the key", "POST", upload + "?uploadType=multipart", related,
+			multipartOf(`{"name":"ok","NAME":"` + up + `"}`)},
 		{"multipart, name in the query", "POST", upload + "?uploadType=multipart&name=" + escaped, related, multipartOf(`{"name":"ok"}`)},
 		{"multipart, two names in the query", "POST", upload + "?uploadType=multipart&name=ok&name=" + escaped, related, multipartOf(`{}`)},
 		{"multipart, quoted-printable", "POST", upload + "?uploadType=multipart", related,
 			"--b\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{\"name\":\"=2E=2E/=2E=2E/x\"}\r\n--b\r\n\r\nPWNED\r\n--b--\r\n"},
-		{"multipart, boundary as gsutil quotes it", "POST", upload + "?uploadType=multipart", "Content-Type: multipart/related; boundary='b='\r\n",
+		{"multipart, boundary as gsutil quotes it", "POST", upload + "?uploadType=multipart",
+			"Content-Type: multipart/related; boundary='b='\r\n",
 			strings.ReplaceAll(multipartOf(`{"name":"`+up+`"}`), "--b", "--b=")},
 		{"resumable, name in the body", "POST", upload + "?uploadType=resumable", jsonType, `{"name":"` + up + `"}`},
 		{"resumable, name in the query", "POST", upload + "?uploadType=resumable&name=" + escaped, jsonType, `{"name":"ok"}`},
-		{"resumable, another bucket for a begun one", "POST", upload + "?uploadType=resumable&upload_id=1", jsonType, `{"bucket":"..","name":"new"}`},
+		{"resumable, another bucket for a begun one", "POST", upload + "?uploadType=resumable&upload_id=1", jsonType,
+			`{"bucket":"..","name":"new"}`},
 		{"resumable, by header", "POST", upload + "?name=" + escaped, "X-Goog-Upload-Protocol: resumable\r\n", ""},
 		{"resumable, two ids", "PUT", upload + "?upload_id=1&upload_id=2", "", "PWNED"},
 		{"resumable, by its other path", "PUT", "/upload/resumable/1?name=" + escaped, "", "PWNED"},
@@ -188,7 +193,8 @@ func TestAttacks(t *testing.T) {
 		{"ACL", "POST", object + escaped + "/acl", jsonType, `{"entity":"allUsers","role":"OWNER"}`},
 		{"create a bucket above", "POST", "/storage/v1/b", jsonType, `{"name":".."}`},
 		{"create a bucket elsewhere", "POST", "/storage/v1/b", jsonType, `{"name":"../../new"}`},
-		{"batch", "POST", "/batch/storage/v1", "Content-Type: multipart/mixed; boundary=b\r\n", batchOf("DELETE " + object + escaped + " HTTP/1.1")},
+		{"batch", "POST", "/batch/storage/v1", "Content-Type: multipart/mixed; boundary=b\r\n",
+			batchOf("DELETE " + object + escaped + " HTTP/1.1")},
 		{"configuration", "PUT", "/_internal/config", jsonType, `{"publicHost":"x"}`},
 		{"configuration, escaped", "PUT", "/%5Finternal/config", jsonType, `{"publicHost":"x"}`},
 		{"delete all", "POST", "/_internal/delete_all", "", ""},
@@ -196,10 +202,12 @@ func TestAttacks(t *testing.T) {
 		{"another spelling of the path", "GET", "//storage/v1/b/" + bucket + "/o/" + escaped, "", ""},
 
 		{"a foreign Host", "GET", object + "good?alt=media", "Host: evil.example\r\n", ""},
-		{"a foreign Origin", "POST", upload + "?uploadType=media&name=new", "Origin: http://evil.example\r\nContent-Type: text/plain\r\n", "PWNED"},
+		{"a foreign Origin", "POST", upload + "?uploadType=media&name=new", "Origin: http://evil.example\r\nContent-Type: text/plain\r\n",
+			"PWNED"},
 		{"a sandboxed page", "POST", upload + "?uploadType=media&name=new", "Origin: null\r\n", "PWNED"},
 		{"a preflight", "OPTIONS", object + "good", "Origin: http://evil.example\r\nAccess-Control-Request-Method: DELETE\r\n", ""},
-		{"a preflight from a page of this machine", "OPTIONS", object + "good", "Origin: http://localhost:1\r\nAccess-Control-Request-Method: DELETE\r\n", ""},
+		{"a preflight from a page of this machine", "OPTIONS", object + "good",
+			"Origin: http://localhost:1\r\nAccess-Control-Request-Method: DELETE\r\n", ""},
 	} {
 		t.Run(a.name, func(t *testing.T) {
 			status, header, answer := send(t, inside, a.method, a.target, a.headers, a.body)
@@ -262,7 +270,8 @@ func TestGuardOfTheStack(t *testing.T) {
 		{"the API", at(r.UI), "GET", namespaces, "Origin: " + r.UI + "\r\n", 200},
 		{"the API through a tunnel", at(r.UI), "GET", namespaces, "Host: studio.example\r\nOrigin: https://studio.example\r\n", 200},
 		{"a rebound name", at(r.UI), "GET", namespaces, "Host: evil.example\r\nOrigin: http://evil.example\r\n", 403},
-		{"a rebound name starts a workflow", at(r.UI), "POST", namespaces + "/default/workflows/w", "Host: evil.example\r\nOrigin: http://evil.example\r\nCookie: _csrf=a\r\nX-CSRF-Token: a\r\n", 403},
+		{"a rebound name starts a workflow", at(r.UI), "POST", namespaces + "/default/workflows/w",
+			"Host: evil.example\r\nOrigin: http://evil.example\r\nCookie: _csrf=a\r\nX-CSRF-Token: a\r\n", 403},
 		{"a foreign page", at(r.UI), "GET", namespaces, "Origin: http://evil.example\r\n", 403},
 		{"the storage", at(r.GCS), "GET", list, "", 200},
 		{"the storage through a tunnel", at(r.GCS), "GET", list, "Host: studio.example\r\n", 200},

@@ -122,7 +122,8 @@ func TestWhatEndsTheServerIsSaid(t *testing.T) {
 		again := func() error { starts++; return errors.New("5 starts in vain") }
 		logger := tlog.With(loudLogger{silent{tlog.NewNoopLogger()}, &said, "devstack.log", again}, tag.Error(errors.New("not this one")))
 		logger.Fatal("failed to start gRPC listener", tag.Error(errors.New(c.reason)))
-		if got := said.String(); !strings.Contains(got, "failed to start gRPC listener") || !strings.Contains(got, c.reason) || !strings.Contains(got, "devstack.log") {
+		got := said.String()
+		if !strings.Contains(got, "failed to start gRPC listener") || !strings.Contains(got, c.reason) || !strings.Contains(got, "devstack.log") {
 			t.Errorf("%q", got)
 		}
 		if starts != c.starts {

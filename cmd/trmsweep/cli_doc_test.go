@@ -46,7 +46,8 @@ func exitCodes(t *testing.T) string {
 		t.Fatal(err)
 	}
 	var b strings.Builder
-	b.WriteString("## Exit codes\n\nA command of both binaries ends with 0 (done), 1 (failed) or 2 (wrong usage or configuration); one of trmsweep that\n" +
+	b.WriteString("## Exit codes\n\n" +
+		"A command of both binaries ends with 0 (done), 1 (failed) or 2 (wrong usage or configuration); one of trmsweep that\n" +
 		"a signal ended, with 3. Those of `trmsweep train`, by which its parent decides what to do next:\n\n| code | meaning |\n|---|---|\n")
 	for _, d := range file.Decls {
 		g, ok := d.(*ast.GenDecl)

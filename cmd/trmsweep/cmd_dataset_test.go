@@ -70,8 +70,10 @@ func TestDatasetBuildJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
 		t.Fatalf("%v\n%s", err, stdout)
 	}
-	for key, want := range map[string]any{"source": src, "out": out, "seed": 9., "num_aug": 2., "min_rating": 1., "subsample": 5., "compact": true,
-		"verify_unique": true, "skip_bad": false, "test_in_train_count": nil} {
+	for key, want := range map[string]any{
+		"source": src, "out": out, "seed": 9., "num_aug": 2., "min_rating": 1., "subsample": 5.,
+		"compact": true, "verify_unique": true, "skip_bad": false, "test_in_train_count": nil,
+	} {
 		have, ok := got[key]
 		if want == nil { // any value will do
 			have = nil
@@ -126,18 +128,26 @@ func TestDatasetBuildSays(t *testing.T) {
 	}{
 		{"no test split", []string{"--source", good, "--out", set()}, 0, "train 8 puzzles, 8 rows", []string{"no test split was made", "--test"}},
 		{"the same twice", []string{"--source", good, "--out", set()}, 2, "", []string{"exists already", "set"}},
-		{"by force, tests in train", []string{"--source", good, "--test", good, "--out", set(), "--force"}, 0, "test  8 puzzles", []string{"8 test puzzles are train puzzles up to symmetry", "groups 0 1 2"}},
-		{"not over what is no dataset", []string{"--source", good, "--out", mine, "--force"}, 2, "", []string{mine, "holds thesis.tex", "nothing was deleted"}},
+		{"by force, tests in train", []string{"--source", good, "--test", good, "--out", set(), "--force"}, 0, "test  8 puzzles",
+			[]string{"8 test puzzles are train puzzles up to symmetry", "groups 0 1 2"}},
+		{"not over what is no dataset", []string{"--source", good, "--out", mine, "--force"}, 2, "",
+			[]string{mine, "holds thesis.tex", "nothing was deleted"}},
 		{"nor over a file", []string{"--source", good, "--out", good, "--force"}, 2, "", []string{good, "is a file"}},
 		{"nowhere to write", []string{"--source", good, "--out", "/proc/nowhere/set"}, 1, "", []string{"make output folder /proc/nowhere/set: "}},
-		{"many faults", []string{"--source", bad, "--out", set() + "2"}, 1, "", []string{"31 faulty rows of 40", "line 3: rating", "line 6: has 5 columns", "and 11 more", "skip-bad"}},
-		{"faults left out", []string{"--source", bad, "--out", set() + "2", "--skip-bad"}, 0, "9 puzzles, 9 rows, of 40 in the source; 31 faulty rows left out", []string{"31 faulty rows of train left out", "line 3", "and 11 more"}},
+		{"many faults", []string{"--source", bad, "--out", set() + "2"}, 1, "",
+			[]string{"31 faulty rows of 40", "line 3: rating", "line 6: has 5 columns", "and 11 more", "skip-bad"}},
+		{"faults left out", []string{"--source", bad, "--out", set() + "2", "--skip-bad"}, 0,
+			"9 puzzles, 9 rows, of 40 in the source; 31 faulty rows left out",
+			[]string{"31 faulty rows of train left out", "line 3", "and 11 more"}},
 		{"no network", []string{"--source", "hf:o/n", "--out", set() + "3"}, 1, "", []string{"without network", "another machine"}},
-		{"a profile", []string{"--source", "generate", "--profile-like", "sudoku-extreme", "--minimal", "--count", "2", "--test-count", "1", "--out", set() + "4"}, 0, "rating (backtracks), mean", nil},
+		{"a profile", []string{"--source", "generate", "--profile-like", "sudoku-extreme", "--minimal", "--count", "2", "--test-count", "1",
+			"--out", set() + "4"}, 0, "rating (backtracks), mean", nil},
 		{"no such profile", []string{"--source", "generate", "--profile-like", "x", "--out", set() + "5"}, 2, "", []string{"sudoku-extreme"}},
 		{"profile of a file", []string{"--source", good, "--minimal", "--out", set() + "5"}, 2, "", []string{`source "generate"`}},
-		{"everything filtered", []string{"--source", good, "--min-rating", "9", "--out", set() + "5"}, 1, "", []string{"no puzzle left", "minimum rating 9"}},
-		{"too many wanted", []string{"--source", good, "--subsample", "9", "--out", set() + "5"}, 1, "", []string{"has 8 puzzles", "9 are asked for"}},
+		{"everything filtered", []string{"--source", good, "--min-rating", "9", "--out", set() + "5"}, 1, "",
+			[]string{"no puzzle left", "minimum rating 9"}},
+		{"too many wanted", []string{"--source", good, "--subsample", "9", "--out", set() + "5"}, 1, "",
+			[]string{"has 8 puzzles", "9 are asked for"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Setenv("HF_ENDPOINT", "http://127.0.0.1:1")
@@ -162,7 +172,8 @@ func TestDatasetBuildSays(t *testing.T) {
 	for i := range names {
 		names[i] = filepath.Base(names[i])
 	}
-	if hidden, _ := filepath.Glob(filepath.Join(dir, ".*")); len(hidden) > 0 || !slices.Equal(names, []string{"bad.csv", "good.csv", "set", "set2", "set4", "state"}) {
+	hidden, _ := filepath.Glob(filepath.Join(dir, ".*"))
+	if len(hidden) > 0 || !slices.Equal(names, []string{"bad.csv", "good.csv", "set", "set2", "set4", "state"}) {
 		t.Errorf("left: %v %v", names, hidden)
 	}
 }
@@ -192,13 +203,15 @@ func TestDatasetFromObjectStorage(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	args := []string{"dataset", "build", "--state", filepath.Join(dir, "state"), "--source", "gs://data/some/where/a.csv", "--test", "gs://data/some/where/b.csv", "--out"}
+	args := []string{"dataset", "build", "--state", filepath.Join(dir, "state"), "--source", "gs://data/some/where/a.csv", "--test",
+		"gs://data/some/where/b.csv", "--out"}
 	code, stdout, stderr := trmsweep(append(args, filepath.Join(dir, "set"))...)
 	if code != 0 || !strings.Contains(stdout, "train 7 puzzles") || !strings.Contains(stdout, "test  2 puzzles") {
 		t.Errorf("exit %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
 	args[5] = "gs://data/some/where/none.csv"
-	if code, _, stderr := trmsweep(append(args, filepath.Join(dir, "set2"))...); code != 1 || !strings.Contains(stderr, "none.csv: there is no such object") {
+	code, _, stderr = trmsweep(append(args, filepath.Join(dir, "set2"))...)
+	if code != 1 || !strings.Contains(stderr, "none.csv: there is no such object") {
 		t.Errorf("no object: exit %d, stderr %q", code, stderr)
 	}
 
@@ -277,7 +290,8 @@ func TestDatasetShow(t *testing.T) {
 	if code, _, stderr := trmsweep("dataset", "show", set); code != 1 || !strings.Contains(stderr, "a value outside 0 to 10 in row 14") {
 		t.Errorf("a value that is no cell: exit %d, %s", code, stderr)
 	}
-	if code, _, stderr := trmsweep("dataset", "show", set, "--split", "test"); code != 1 || !strings.Contains(stderr, filepath.Join(set, "test")) {
+	code, _, stderr = trmsweep("dataset", "show", set, "--split", "test")
+	if code != 1 || !strings.Contains(stderr, filepath.Join(set, "test")) {
 		t.Errorf("no test split: exit %d, %s", code, stderr)
 	}
 }
@@ -291,12 +305,15 @@ func TestOutputThatCannotBeWritten(t *testing.T) {
 	defer full.Close()
 	dir := t.TempDir()
 	set := filepath.Join(dir, "set")
-	if code, _, stderr := trmsweep("dataset", "build", "--source", "generate:easy", "--count", "2", "--test-count", "1", "--out", set, "--state", dir); code != 0 {
+	code, _, stderr := trmsweep("dataset", "build", "--source", "generate:easy", "--count", "2", "--test-count", "1", "--out", set, "--state",
+		dir)
+	if code != 0 {
 		t.Fatal(stderr)
 	}
 	list := writeTo(t, filepath.Join(dir, "p.txt"), []byte(strings.Repeat(".", 81)+"\n"))
 	for _, args := range [][]string{
-		{"dataset", "show", set}, {"dataset", "build", "--source", "generate:easy", "--count", "2", "--test-count", "1", "--out", set + "2", "--state", dir},
+		{"dataset", "show", set},
+		{"dataset", "build", "--source", "generate:easy", "--count", "2", "--test-count", "1", "--out", set + "2", "--state", dir},
 		{"sudoku", "solve", list}, {"plan", "TNSweep"}, {"--help"}, {"forget", "--state", filepath.Join(dir, "none")},
 	} {
 		var errs bytes.Buffer
@@ -317,7 +334,8 @@ func TestSudokuSolve(t *testing.T) {
 		}
 	}
 	none := sudoku.Grid{0: 1, 1: 1}
-	file := writeTo(t, filepath.Join(t.TempDir(), "p.txt"), fmt.Appendf(nil, "%s\n%s,a note\n%s\n\n%s\n", p.Question, strings.ReplaceAll(p.Question.String(), ".", "0"), two, none))
+	file := writeTo(t, filepath.Join(t.TempDir(), "p.txt"),
+		fmt.Appendf(nil, "%s\n%s,a note\n%s\n\n%s\n", p.Question, strings.ReplaceAll(p.Question.String(), ".", "0"), two, none))
 	code, stdout, stderr := trmsweep("sudoku", "solve", "--rate", "--json", file)
 	if code != 0 {
 		t.Fatal(stderr)
@@ -331,7 +349,8 @@ func TestSudokuSolve(t *testing.T) {
 	if err := json.Unmarshal([]byte(lines[4]), &sum); err != nil {
 		t.Fatal(err)
 	}
-	if sum["puzzles"] != 4 || sum["solved"] != 2 || sum["no_solution"] != 1 || sum["several_solutions"] != 1 || sum["puzzles_per_second"] <= 0 {
+	if sum["puzzles"] != 4 || sum["solved"] != 2 || sum["no_solution"] != 1 || sum["several_solutions"] != 1 ||
+		sum["puzzles_per_second"] <= 0 {
 		t.Errorf("%v", sum)
 	}
 	code, stdout, _ = trmsweep("sudoku", "solve", "--count-limit", "1", writeTo(t, filepath.Join(t.TempDir(), "q"), []byte(two.String())))

@@ -13,7 +13,8 @@ import (
 )
 
 func TestForget(t *testing.T) {
-	state := []string{"devstack.lock", "devstack.json", "temporal.db", "temporal.db-wal", "gcs/trmsweep/runs/a/HEAD.json", "cache/datasets/x/MANIFEST.json", "logs/worker.log", "sweeps/s/report.md"}
+	state := []string{"devstack.lock", "devstack.json", "temporal.db", "temporal.db-wal", "gcs/trmsweep/runs/a/HEAD.json",
+		"cache/datasets/x/MANIFEST.json", "logs/worker.log", "sweeps/s/report.md"}
 	for _, tc := range []struct {
 		name  string
 		files []string
@@ -59,7 +60,8 @@ func TestForget(t *testing.T) {
 func TestForgetLeavesAnEmptyFolder(t *testing.T) {
 	dir := t.TempDir()
 	var out bytes.Buffer
-	if code := execute(t.Context(), []string{"forget", "--state", dir}, &out, &out); code != exitOK || !strings.Contains(out.String(), "nothing to forget: "+dir+" is empty") {
+	code := execute(t.Context(), []string{"forget", "--state", dir}, &out, &out)
+	if code != exitOK || !strings.Contains(out.String(), "nothing to forget: "+dir+" is empty") {
 		t.Errorf("exit code %d: %s", code, out.String())
 	}
 	if _, err := os.Stat(dir); err != nil {
@@ -78,7 +80,8 @@ func TestForgetRefusesARunningStack(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if code := execute(context.Background(), []string{"forget", "--state", dir}, &out, &out); code != exitFailed || !strings.Contains(out.String(), "a stack runs on it") {
+	code := execute(context.Background(), []string{"forget", "--state", dir}, &out, &out)
+	if code != exitFailed || !strings.Contains(out.String(), "a stack runs on it") {
 		t.Errorf("exit code %d: %s", code, out.String())
 	}
 }
@@ -91,7 +94,8 @@ func TestForgetRefusesAnUpThatStarts(t *testing.T) {
 	}
 	startUp(t, dir)
 	var out bytes.Buffer
-	if code := execute(t.Context(), []string{"forget", "--state", dir}, &out, &out); code != exitFailed || !strings.Contains(out.String(), "a stack runs on it") {
+	code := execute(t.Context(), []string{"forget", "--state", dir}, &out, &out)
+	if code != exitFailed || !strings.Contains(out.String(), "a stack runs on it") {
 		t.Errorf("exit code %d: %s", code, out.String())
 	}
 	if _, err := os.Stat(filepath.Join(dir, localstack.KeeperFile)); err != nil {

@@ -55,7 +55,10 @@ func startValues(t *testing.T, name string) (file []byte, settings []string) {
 	if file, err = safetensors.Serialize(views, nil); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"H_cycles", "L_cycles", "L_layers", "hidden_size", "num_heads", "expansion", "mlp_t", "pos_encodings", "puzzle_emb_ndim", "puzzle_emb_len", "halt_max_steps"} {
+	for _, key := range []string{
+		"H_cycles", "L_cycles", "L_layers", "hidden_size", "num_heads", "expansion", "mlp_t", "pos_encodings", "puzzle_emb_ndim",
+		"puzzle_emb_len", "halt_max_steps",
+	} {
 		settings = append(settings, "--set", strings.ToLower(key)+"="+strings.Trim(string(m.Cases[name].Config[key]), `"`))
 	}
 	return file, settings

@@ -65,7 +65,8 @@ func TestPlanSaysTheMemory(t *testing.T) {
 	if m := memory; m["xla:tpu"] < 100e6 || m["xla:tpu"] >= m["cpu"] || m["cpu"] >= m["xla:cpu"] {
 		t.Errorf("bytes %v", m)
 	}
-	if out, err := plan(t, "e1_1_baseline", "--backend", "cpu"); err != nil || !strings.Contains(out, fmt.Sprintf("  %.0f  ", float64(memory["cpu"])/1e6)) {
+	out, err := plan(t, "e1_1_baseline", "--backend", "cpu")
+	if err != nil || !strings.Contains(out, fmt.Sprintf("  %.0f  ", float64(memory["cpu"])/1e6)) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -39,7 +39,8 @@ func TestBackendsOfThisMachine(t *testing.T) {
 	if err := os.WriteFile(broken, []byte("cut"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := checkBackends(t.Context(), "auto", nil); err != nil || !strings.Contains(got, "auto is cpu") || !strings.Contains(got, "xla:tpu: ") {
+	got, err := checkBackends(t.Context(), "auto", nil)
+	if err != nil || !strings.Contains(got, "auto is cpu") || !strings.Contains(got, "xla:tpu: ") {
 		t.Errorf("with a damaged plugin: %q, %v", got, err)
 	}
 }

@@ -48,7 +48,8 @@ func studyStore(t *testing.T) (dir string, runs []string) {
 	for i, s := range specs {
 		switch s.Name {
 		case "e2_2_t2_n6":
-			put("sweeps/night/results.json", []report.Row{{Experiment: s.Name, SpecHash: s.Hash(), WantedSeeds: []int64{s.Seed}, Failure: "the loss is not finite at step 12"}})
+			put("sweeps/night/results.json",
+				[]report.Row{{Experiment: s.Name, SpecHash: s.Hash(), WantedSeeds: []int64{s.Seed}, Failure: "the loss is not finite at step 12"}})
 			continue
 		case "e2_2_t3_n4":
 			continue
@@ -58,8 +59,10 @@ func studyStore(t *testing.T) (dir string, runs []string) {
 			solved[k] = k < 10+5*i
 		}
 		final := protocol.Eval{Step: s.TotalSteps(), ExactAccuracy: float64(10+5*i) / 40, Puzzles: 40}
-		put("runs/"+s.RunName()+"/result.json", protocol.RunResult{Format: protocol.ResultFormat, Run: s.RunName(), Spec: s, SpecHash: s.Hash(), Seed: s.Seed, Steps: s.TotalSteps(),
-			Best: final, Final: final, FinalCorrect: protocol.Bitmap(solved), Curve: [][2]float64{{1, 2}, {9, 1}}, WallSeconds: 9, GoodputSeconds: map[string]float64{"training": 9}})
+		put("runs/"+s.RunName()+"/result.json",
+			protocol.RunResult{Format: protocol.ResultFormat, Run: s.RunName(), Spec: s, SpecHash: s.Hash(), Seed: s.Seed, Steps: s.TotalSteps(),
+				Best: final, Final: final, FinalCorrect: protocol.Bitmap(solved), Curve: [][2]float64{{1, 2}, {9, 1}}, WallSeconds: 9,
+				GoodputSeconds: map[string]float64{"training": 9}})
 		runs = append(runs, s.RunName())
 	}
 	return dir, runs
@@ -67,8 +70,10 @@ func studyStore(t *testing.T) (dir string, runs []string) {
 
 func TestReportOfAnEmptyStoreSaysSo(t *testing.T) {
 	var out, errs bytes.Buffer
-	code := execute(t.Context(), []string{"report", "TNSweep", "--profile", "smoke", "--store", t.TempDir(), "--state", t.TempDir()}, &out, &errs)
-	if code != exitOK || !strings.Contains(out.String(), "report.md") || !strings.Contains(errs.String(), "the report is empty: the store has no result yet") {
+	code := execute(t.Context(), []string{"report", "TNSweep", "--profile", "smoke", "--store", t.TempDir(), "--state", t.TempDir()}, &out,
+		&errs)
+	if code != exitOK || !strings.Contains(out.String(), "report.md") ||
+		!strings.Contains(errs.String(), "the report is empty: the store has no result yet") {
 		t.Errorf("exit code %d: %s%s", code, out.String(), errs.String())
 	}
 }
@@ -87,7 +92,8 @@ func TestReportOfAStoreThatIsOnlyRead(t *testing.T) {
 			}
 			args := []string{"report", "TNSweep", "--profile", "smoke", "--store", store, "--state", state}
 			var out, errs bytes.Buffer
-			if code := execute(t.Context(), append(args, "--json"), &out, &errs); code != exitOK || !strings.Contains(errs.String(), "files were not written") {
+			code := execute(t.Context(), append(args, "--json"), &out, &errs)
+			if code != exitOK || !strings.Contains(errs.String(), "files were not written") {
 				t.Errorf("--json: exit code %d: %s", code, errs.String())
 			}
 			var rows []report.Row
@@ -123,7 +129,9 @@ func TestReportCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"5 experiments: 3 done, 1 failed, 1 missing.", "failed: the loss is not finite at step 12", "Predicted against actual time"} {
+	for _, want := range []string{
+		"5 experiments: 3 done, 1 failed, 1 missing.", "failed: the loss is not finite at step 12", "Predicted against actual time",
+	} {
 		if !strings.Contains(string(md), want) {
 			t.Errorf("report.md lacks %q:\n%s", want, md)
 		}
@@ -142,7 +150,10 @@ func TestReportCommand(t *testing.T) {
 			t.Errorf("%v: predicted %v hours", r["experiment"], r["predicted_hours"])
 		}
 	}
-	for _, key := range []string{"experiment", "reference", "seeds", "best_exact_accuracy", "final_exact_accuracy", "delta", "ci_low", "ci_high", "p_holm", "underpowered", "goodput", "ledger"} {
+	for _, key := range []string{
+		"experiment", "reference", "seeds", "best_exact_accuracy", "final_exact_accuracy", "delta", "ci_low", "ci_high", "p_holm",
+		"underpowered", "goodput", "ledger",
+	} {
 		if _, ok := rows[0][key]; !ok {
 			t.Errorf("rows lack %q", key)
 		}
@@ -169,8 +180,17 @@ func TestSweepReportBooks(t *testing.T) {
 	if _, err := blob.PutBytes(ctx, b, "specs/x.json", data, blob.Any); err != nil {
 		t.Fatal(err)
 	}
-	books := protocol.Accounting{WallSeconds: 20, Goodput: map[string]float64{"queued": 5, "training": 12, "lost": 3}, Preemptions: 2, LostSteps: 4}
-	in := activities.ReportInput{Sweep: "night", Items: []study.Item{{Experiment: s.Name, Phase: s.Phase, ID: s.Name, Run: runs[0], SpecKey: "specs/x.json"}}, Accounting: map[string]protocol.Accounting{s.Name: books}}
+	books := protocol.Accounting{
+		WallSeconds: 20,
+		Goodput:     map[string]float64{"queued": 5, "training": 12, "lost": 3},
+		Preemptions: 2,
+		LostSteps:   4,
+	}
+	in := activities.ReportInput{
+		Sweep:      "night",
+		Items:      []study.Item{{Experiment: s.Name, Phase: s.Phase, ID: s.Name, Run: runs[0], SpecKey: "specs/x.json"}},
+		Accounting: map[string]protocol.Accounting{s.Name: books},
+	}
 	if _, err := (&activities.Activities{Bucket: b}).Report(ctx, in); err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +232,11 @@ func TestSweepReportSaysWhatWasStopped(t *testing.T) {
 	if _, err := blob.PutBytes(t.Context(), b, "specs/x.json", data, blob.Any); err != nil {
 		t.Fatal(err)
 	}
-	in := activities.ReportInput{Sweep: "night", Items: []study.Item{{Experiment: specs[0].Name, Phase: specs[0].Phase, ID: "x", Run: "x", SpecKey: "specs/x.json"}}, Stopped: map[string]string{"x": why}}
+	in := activities.ReportInput{
+		Sweep:   "night",
+		Items:   []study.Item{{Experiment: specs[0].Name, Phase: specs[0].Phase, ID: "x", Run: "x", SpecKey: "specs/x.json"}},
+		Stopped: map[string]string{"x": why},
+	}
 	if _, err := (&activities.Activities{Bucket: b}).Report(t.Context(), in); err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +266,8 @@ func TestCompareCommand(t *testing.T) {
 		}
 	}
 	out.Reset()
-	if code := execute(context.Background(), []string{"compare", runs[1], runs[0], "--store", store, "--json"}, &out, &stderr); code != exitOK {
+	code := execute(context.Background(), []string{"compare", runs[1], runs[0], "--store", store, "--json"}, &out, &stderr)
+	if code != exitOK {
 		t.Fatal(stderr.String())
 	}
 	var c report.Comparison
@@ -255,7 +280,8 @@ func TestCompareCommand(t *testing.T) {
 func TestReportOfAnotherProfile(t *testing.T) {
 	store, _ := studyStore(t)
 	var out, stderr bytes.Buffer
-	if code := execute(context.Background(), []string{"report", "TNSweep", "--store", store, "--state", t.TempDir()}, &out, &stderr); code != exitOK {
+	code := execute(context.Background(), []string{"report", "TNSweep", "--store", store, "--state", t.TempDir()}, &out, &stderr)
+	if code != exitOK {
 		t.Fatal(stderr.String())
 	}
 	if !strings.Contains(stderr.String(), "3 results of profile smoke") || strings.Contains(stderr.String(), "profile paper,") {
@@ -275,7 +301,8 @@ func TestReportWithoutResults(t *testing.T) {
 func TestReportStaysBelowSweeps(t *testing.T) {
 	store, _ := studyStore(t)
 	var out bytes.Buffer
-	code := execute(t.Context(), []string{"report", "TNSweep", "--profile", "smoke", "--store", store, "--state", t.TempDir(), "--id", "../runs/x"}, &out, &out)
+	code := execute(t.Context(),
+		[]string{"report", "TNSweep", "--profile", "smoke", "--store", store, "--state", t.TempDir(), "--id", "../runs/x"}, &out, &out)
 	if _, err := os.Stat(filepath.Join(store, "runs", "x")); code != exitUsage || err == nil || !strings.Contains(out.String(), "--id") {
 		t.Errorf("exit code %d, %v: %s", code, err, out.String())
 	}

@@ -37,13 +37,19 @@ func TestEndOfARun(t *testing.T) {
 		want string
 	}{
 		{"done", nil, study.SweepResult{Status: "done", Done: 3, Reports: []string{"sweeps/s/report.md"}}, exitOK, "report.md"},
-		{"without a report", nil, study.SweepResult{Status: "done", Done: 3, Notes: []string{"report: disk is full"}}, exitFailed, "without a report"},
-		{"experiments failed", nil, study.SweepResult{Status: "done", Done: 2, Failed: 1, Reports: []string{"sweeps/s/report.md"}}, exitFailed, "1 of 3 experiments failed; what results there are is in the report\n  e9: row 3 is bad\n"},
-		{"stopped by the user", nil, study.SweepResult{Status: "stopped", Done: 1, Reports: []string{"sweeps/s/report.md"}}, exitOK, "sweep s was stopped with 1 of 3 experiments done"},
+		{"without a report", nil, study.SweepResult{Status: "done", Done: 3, Notes: []string{"report: disk is full"}}, exitFailed,
+			"without a report"},
+		{"experiments failed", nil, study.SweepResult{Status: "done", Done: 2, Failed: 1, Reports: []string{"sweeps/s/report.md"}}, exitFailed,
+			"1 of 3 experiments failed; what results there are is in the report\n  e9: row 3 is bad\n"},
+		{"stopped by the user", nil, study.SweepResult{Status: "stopped", Done: 1, Reports: []string{"sweeps/s/report.md"}}, exitOK,
+			"sweep s was stopped with 1 of 3 experiments done"},
 		{"stopped without a report", nil, study.SweepResult{Status: "stopped", Done: 1}, exitFailed, "without a report"},
-		{"not to the end", nil, study.SweepResult{Status: "running", Done: 1, Reports: []string{"sweeps/s/report.md"}}, exitFailed, `ended as "running" with 1 of 3`},
-		{"cancelled", temporal.NewCanceledError(), study.SweepResult{Status: "stopped", Done: 1}, exitFailed, "sweep s was cancelled with 1 of 3 experiments done"},
-		{"failed", temporal.NewApplicationError("preflight: no disk", "InvalidConfig"), study.SweepResult{Status: "failed"}, exitFailed, "sweep s: preflight: no disk\n"},
+		{"not to the end", nil, study.SweepResult{Status: "running", Done: 1, Reports: []string{"sweeps/s/report.md"}}, exitFailed,
+			`ended as "running" with 1 of 3`},
+		{"cancelled", temporal.NewCanceledError(), study.SweepResult{Status: "stopped", Done: 1}, exitFailed,
+			"sweep s was cancelled with 1 of 3 experiments done"},
+		{"failed", temporal.NewApplicationError("preflight: no disk", "InvalidConfig"), study.SweepResult{Status: "failed"}, exitFailed,
+			"sweep s: preflight: no disk\n"},
 		{"terminated", errors.New("terminated"), study.SweepResult{Status: "terminated"}, exitFailed, "sweep s: terminated"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

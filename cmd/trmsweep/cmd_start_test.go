@@ -15,11 +15,15 @@ import (
 
 // What only a sweep can do is refused for an experiment, before a server is asked.
 func TestStartOfAnExperimentRefusesWhatSweepsDo(t *testing.T) {
-	for _, more := range []string{"--preflight full", "--preflight none", "--seeds 1,2", "--phases scaling", "--experiments e1_1_baseline", "--parallelism 2", "--budget-hours 1", "--halving 2"} {
+	for _, more := range []string{
+		"--preflight full", "--preflight none", "--seeds 1,2", "--phases scaling", "--experiments e1_1_baseline", "--parallelism 2",
+		"--budget-hours 1", "--halving 2",
+	} {
 		var out bytes.Buffer
 		args := append([]string{"start", "e2_2_t2_n2", "--state", t.TempDir()}, strings.Fields(more)...)
 		flag, _, _ := strings.Cut(more, " ")
-		if code := execute(t.Context(), args, &out, &out); code != exitUsage || !strings.Contains(out.String(), flag) || !strings.Contains(out.String(), "belong to sweeps") {
+		code := execute(t.Context(), args, &out, &out)
+		if code != exitUsage || !strings.Contains(out.String(), flag) || !strings.Contains(out.String(), "belong to sweeps") {
 			t.Errorf("%s: exit code %d: %s", more, code, out.String())
 		}
 	}
@@ -41,7 +45,8 @@ func TestOnlySweepsAreRun(t *testing.T) {
 		"start Mine --configs " + own:       "Mine is a sweep to plan and to report on",
 	} {
 		var out bytes.Buffer
-		if code := execute(t.Context(), append(strings.Fields(args), "--state", t.TempDir()), &out, &out); code != exitUsage || !strings.Contains(out.String(), want) {
+		code := execute(t.Context(), append(strings.Fields(args), "--state", t.TempDir()), &out, &out)
+		if code != exitUsage || !strings.Contains(out.String(), want) {
 			t.Errorf("%s: exit code %d: %s", args, code, out.String())
 		}
 	}
@@ -89,7 +94,8 @@ func TestWorkerFlagsAreCheckedFirst(t *testing.T) {
 	}
 	for _, command := range []string{"up", "worker"} {
 		var out bytes.Buffer
-		if code := execute(t.Context(), []string{command, "--profile", "smok", "--state", t.TempDir()}, &out, &out); code != exitUsage || !strings.Contains(out.String(), `unknown profile "smok" (known: laptop, paper, smoke)`) {
+		code := execute(t.Context(), []string{command, "--profile", "smok", "--state", t.TempDir()}, &out, &out)
+		if code != exitUsage || !strings.Contains(out.String(), `unknown profile "smok" (known: laptop, paper, smoke)`) {
 			t.Errorf("%s: exit code %d: %s", command, code, out.String())
 		}
 	}

@@ -89,11 +89,8 @@ func TestTrainSavesAtNotice(t *testing.T) {
 	for _, by := range []string{"signal", "metadata"} {
 		t.Run(by, func(t *testing.T) {
 			dir := t.TempDir()
-			args := []string{"train", "e2_2_t2_n2", "--profile", "smoke", "--backend", "cpu", "--state", dir, "--store", dir + "/store", "--run", "r"}
-			for _, s := range []string{"hidden_size=16", "num_heads=2", "puzzle_emb_ndim=16", "puzzle_emb_len=1", "expansion=1", "l_layers=1", "h_cycles=1", "l_cycles=1",
-				"global_batch_size=2", "data_puzzles=8", "data_augmentations=1", "data_test_puzzles=4", "epochs=100000", "eval_interval_epochs=100000"} {
-				args = append(args, "--set", s)
-			}
+			args := append([]string{"train", "e2_2_t2_n2", "--backend", "cpu", "--state", dir, "--store", dir + "/store", "--run", "r"},
+				tiny("epochs=100000", "eval_interval_epochs=100000")...)
 			taken := make(chan struct{})
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
@@ -114,7 +111,8 @@ func TestTrainSavesAtNotice(t *testing.T) {
 			var errs bytes.Buffer
 			code := execute(ctx, args, l, &errs)
 			last := l.all[len(l.all)-1]
-			if code != protocol.ExitPreempted || last.Type != protocol.EventResult || last.Step == 0 || l.count(protocol.EventNotice) != 1 || !strings.Contains(errs.String(), reason) {
+			if code != protocol.ExitPreempted || last.Type != protocol.EventResult || last.Step == 0 || l.count(protocol.EventNotice) != 1 ||
+				!strings.Contains(errs.String(), reason) {
 				t.Fatalf("exit code %d, last event %+v\n%s", code, last, errs.String())
 			}
 			l = &lines{hear: func(protocol.Event) {}}

@@ -119,7 +119,9 @@ func TestDownNamesTheRunThatKeepsTheStack(t *testing.T) {
 			}
 			defer done()
 		}
-		if code, out := down(t, dir); code != exitFailed || !strings.Contains(out, "press Ctrl-C where `run`") || !strings.Contains(out, "pid 4711, Web UI http://127.0.0.1:2") {
+		code, out := down(t, dir)
+		if code != exitFailed || !strings.Contains(out, "press Ctrl-C where `run`") ||
+			!strings.Contains(out, "pid 4711, Web UI http://127.0.0.1:2") {
 			t.Errorf("run %v: exit code %d: %s", runs, code, out)
 		}
 	}
@@ -151,7 +153,8 @@ func lockedState(t *testing.T) (dir, addresses string) {
 		t.Fatal(err)
 	}
 	addresses = filepath.Join(dir, "devstack.json")
-	if err := os.WriteFile(addresses, []byte(`{"temporal":"127.0.0.1:1","ui":"http://127.0.0.1:2","gcs":"http://127.0.0.1:3","pid":4711}`), 0o644); err != nil {
+	err = os.WriteFile(addresses, []byte(`{"temporal":"127.0.0.1:1","ui":"http://127.0.0.1:2","gcs":"http://127.0.0.1:3","pid":4711}`), 0o644)
+	if err != nil {
 		t.Fatal(err)
 	}
 	return dir, addresses
@@ -219,7 +222,8 @@ func TestSecondStackIsRefused(t *testing.T) {
 		}
 		var out bytes.Buffer
 		code := execute(t.Context(), []string{command, "--state", dir, "--profile", "smoke"}, &out, &out)
-		if code != exitFailed || !strings.Contains(out.String(), "a stack already runs on "+dir) || !strings.Contains(out.String(), "pid 4711, Web UI http://127.0.0.1:2") {
+		if code != exitFailed || !strings.Contains(out.String(), "a stack already runs on "+dir) ||
+			!strings.Contains(out.String(), "pid 4711, Web UI http://127.0.0.1:2") {
 			t.Errorf("%s: exit code %d: %s", command, code, out.String())
 		}
 		if after, err := os.ReadFile(addresses); err != nil || !bytes.Equal(after, before) {
@@ -236,7 +240,8 @@ func TestStoppedBeforeTheStackIsUp(t *testing.T) {
 		cancel()
 		dir := t.TempDir()
 		var out bytes.Buffer
-		if code := execute(ctx, []string{command, "--state", dir}, &out, &out); code != want || !strings.Contains(out.String(), "stopped before the stack was up") {
+		code := execute(ctx, []string{command, "--state", dir}, &out, &out)
+		if code != want || !strings.Contains(out.String(), "stopped before the stack was up") {
 			t.Errorf("%s: exit code %d: %s", command, code, out.String())
 		}
 		if _, err := os.Stat(filepath.Join(dir, localstack.KeeperFile)); !errors.Is(err, os.ErrNotExist) {

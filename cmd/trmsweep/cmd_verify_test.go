@@ -24,11 +24,7 @@ func TestTrainAndVerify(t *testing.T) {
 		code := execute(t.Context(), append(args, "--state", dir, "--store", store, "--run", "mine"), &out, &errs)
 		return out.String(), errs.String(), code
 	}
-	training := []string{"train", "e2_2_t2_n2", "--profile", "smoke", "--backend", "cpu", "--no-metadata", "--max-steps", "3"}
-	for _, s := range []string{"hidden_size=16", "num_heads=2", "puzzle_emb_ndim=16", "puzzle_emb_len=1", "expansion=1", "l_layers=1", "h_cycles=1", "l_cycles=1",
-		"global_batch_size=2", "data_puzzles=8", "data_augmentations=1", "data_test_puzzles=4"} {
-		training = append(training, "--set", s)
-	}
+	training := append([]string{"train", "e2_2_t2_n2", "--backend", "cpu", "--no-metadata", "--max-steps", "3"}, tiny()...)
 	if _, errs, code := command("verify"); code != exitUsage || !strings.Contains(errs, "no such run") {
 		t.Fatalf("verify before training: exit code %d, %s", code, errs)
 	}
@@ -77,7 +73,8 @@ func TestTrainAndVerify(t *testing.T) {
 	}
 	lines = strings.Split(strings.TrimSpace(out), "\n")
 	var failed protocol.Event
-	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &failed); err != nil || failed.Type != protocol.EventError || failed.CommittedStep != 3 || failed.Total <= 3 {
+	err = json.Unmarshal([]byte(lines[len(lines)-1]), &failed)
+	if err != nil || failed.Type != protocol.EventError || failed.CommittedStep != 3 || failed.Total <= 3 {
 		t.Errorf("its last line: %q, %v", lines[len(lines)-1], err)
 	}
 	if _, errs, code := command(training...); code != protocol.ExitFinal || !strings.Contains(errs, "every checkpoint is bad") {

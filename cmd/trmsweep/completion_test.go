@@ -43,8 +43,10 @@ func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on 
 func TestLostOutput(t *testing.T) {
 	store, runs := studyStore(t)
 	t.Setenv("TRMSWEEP_STORE", store)
-	for _, line := range []string{"--help", "plan --help", "version", "--version", "plan TNSweep", "plan TNSweep --json", "compare " + runs[0] + " " + runs[0],
-		"forget", "forget --json", "down", "down --json", "completion bash"} {
+	for _, line := range []string{
+		"--help", "plan --help", "version", "--version", "plan TNSweep", "plan TNSweep --json",
+		"compare " + runs[0] + " " + runs[0], "forget", "forget --json", "down", "down --json", "completion bash",
+	} {
 		var errs bytes.Buffer
 		code := execute(t.Context(), append(strings.Fields(line), "--state", t.TempDir()+"/none"), full{}, &errs)
 		if code != exitFailed || !strings.Contains(errs.String(), "no space left on device") {
@@ -55,7 +57,8 @@ func TestLostOutput(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	var flag, command bytes.Buffer
-	if execute(t.Context(), []string{"--version"}, &flag, &flag) != exitOK || execute(t.Context(), []string{"version"}, &command, &command) != exitOK {
+	if execute(t.Context(), []string{"--version"}, &flag, &flag) != exitOK ||
+		execute(t.Context(), []string{"version"}, &command, &command) != exitOK {
 		t.Error("failed")
 	}
 	if flag.String() != command.String() || !strings.HasPrefix(flag.String(), "trmsweep version ") {

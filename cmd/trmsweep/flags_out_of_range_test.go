@@ -19,14 +19,16 @@ func TestFlagsOutOfRange(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ args, want string }{
-		{"train e2_2_t2_n2 --profile smoke --threads -1 --max-steps -2 --patience -1s", "--threads -1: want 0 (all cores) to 1024\n--max-steps -2: want 0 or more\n--patience -1s: want 0 or more"},
+		{"train e2_2_t2_n2 --profile smoke --threads -1 --max-steps -2 --patience -1s",
+			"--threads -1: want 0 (all cores) to 1024\n--max-steps -2: want 0 or more\n--patience -1s: want 0 or more"},
 		{"train e2_2_t2_n2 --profile smoke --seed -1", "--seed -1: want 0 or more"},
 		{"train e2_2_t2_n2 --profile smoke --set seed=-1", "seed: -1 is too small, the least is 0"},
 		{"train e2_2_t2_n2 --profile smoke --set =3", "--set =3: want KEY=VALUE"},
 		{"train e2_2_t2_n2 --profile smoke --no-metadata --run ..", `invalid object key "runs/../`},
 		{"TRMSWEEP_GRACE=soon train e2_2_t2_n2 --profile smoke", "TRMSWEEP_GRACE=soon: want a duration"},
 		{"TRMSWEEP_GRACE=-1h train e2_2_t2_n2 --profile smoke", "TRMSWEEP_GRACE=-1h: want a duration"},
-		{"train e2_2_t2_n2 --profile smoke --store " + file, "open store " + file + ": a file lies where a folder is needed; name another folder"},
+		{"train e2_2_t2_n2 --profile smoke --store " + file,
+			"open store " + file + ": a file lies where a folder is needed; name another folder"},
 		{"start TNSweep --id a//b", `--id "a//b": invalid object key`},
 		{"start TNSweep --id größer", "want printable ASCII"},
 		{"start TNSweep --experiments e1_1_baseline,e2_2_t2_n2", "e1_1_baseline is not in TNSweep; it has e2_2_t2_n2, e2_2_t2_n6"},
@@ -43,7 +45,8 @@ func TestFlagsOutOfRange(t *testing.T) {
 		{"bench step --steps 1000000001 --threads 100000", "--steps 1000000001: want 1 to 1000000\n--threads 100000: want 0"},
 		{"bench step --layers 1000000", "--layers 1000000: want 1 to 1024"},
 		{"bench all --steps 0", "--steps 0: want 1 to 1000000"},
-		{"plan e1_1_baseline --set hidden_size=2147483646 --set l_layers=2147483647", "hidden_size: 2147483646 is too large, the most is 1048576"},
+		{"plan e1_1_baseline --set hidden_size=2147483646 --set l_layers=2147483647",
+			"hidden_size: 2147483646 is too large, the most is 1048576"},
 		{"eval --run ../x", `invalid object key "runs/../`},
 		{"export r --out x --step -5", "--step -5: want 0 or more"},
 		{"report --seeds -1", "--seeds [-1]: want 0 or more"},
@@ -61,7 +64,8 @@ func TestFlagsOutOfRange(t *testing.T) {
 		}
 		t.Setenv("TRMSWEEP_STORE", store)
 		var out, errs bytes.Buffer
-		if code := execute(t.Context(), append(args, "--state", t.TempDir()), &out, &errs); code != exitUsage || !strings.Contains(errs.String(), c.want) {
+		code := execute(t.Context(), append(args, "--state", t.TempDir()), &out, &errs)
+		if code != exitUsage || !strings.Contains(errs.String(), c.want) {
 			t.Errorf("%s: exit code %d: %s", c.args, code, errs.String())
 		}
 	}
@@ -79,7 +83,8 @@ func TestPreflightWithoutStackOrStore(t *testing.T) {
 	if code != exitUsage || !strings.Contains(errs.String(), want) || out.Len() > 0 {
 		t.Errorf("exit code %d: %s%s", code, out.String(), errs.String())
 	}
-	store := []string{"preflight", "TNSweep", "--profile", "smoke", "--no-trials", "--state", state, "--store", t.TempDir(), "--backend", "cpu"}
+	store := []string{"preflight", "TNSweep", "--profile", "smoke", "--no-trials", "--state", state, "--store", t.TempDir(), "--backend",
+		"cpu"}
 	execute(t.Context(), store, &out, &errs)
 	if !strings.Contains(out.String(), "store") || strings.Contains(out.String(), "gs://") {
 		t.Errorf("--store: %s%s", out.String(), errs.String())
@@ -96,7 +101,8 @@ func TestModelTooLargeForAnyMemory(t *testing.T) {
 	} {
 		var out, errs bytes.Buffer
 		got := execute(t.Context(), append(strings.Fields(args), "--state", t.TempDir()), &out, &errs)
-		if got != code || !strings.Contains(errs.String(), "out of memory for one copy of the state alone") || !strings.Contains(errs.String(), "are available") {
+		if got != code || !strings.Contains(errs.String(), "out of memory for one copy of the state alone") ||
+			!strings.Contains(errs.String(), "are available") {
 			t.Errorf("%s: exit code %d, want %d: %s", args, got, code, errs.String())
 		}
 	}

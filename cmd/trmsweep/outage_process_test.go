@@ -67,8 +67,13 @@ func TestProcessThroughEveryFault(t *testing.T) {
 		{faultproxy.Slow, 0.5, nil, false},
 	} {
 		t.Run(string(c.fault), func(t *testing.T) {
-			proxy, direct, env := behindAProxy(t, faultproxy.Options{Seed: 5, HangFor: 300 * time.Millisecond, SlowPause: 2 * time.Millisecond, Only: c.only,
-				Rates: map[faultproxy.Fault]float64{c.fault: c.rate}})
+			proxy, direct, env := behindAProxy(t, faultproxy.Options{
+				Seed:      5,
+				HangFor:   300 * time.Millisecond,
+				SlowPause: 2 * time.Millisecond,
+				Only:      c.only,
+				Rates:     map[faultproxy.Fault]float64{c.fault: c.rate},
+			})
 			dir := t.TempDir()
 			const store = "gs://bucket/study"
 			var once sync.Once
@@ -125,7 +130,8 @@ func TestNoticeBeforeTheStoreAnswers(t *testing.T) {
 // A trial that is told to stop gives no answer about its model.
 func TestTrialThatIsToldToStop(t *testing.T) {
 	proxy, _, env := behindAProxy(t, faultproxy.Options{Seed: 1, Rates: map[faultproxy.Fault]float64{faultproxy.Hang: 1}})
-	p := program(t, env, nil, "trial", "e2_2_t2_n2", "--profile", "smoke", "--backend", "cpu", "--store", "gs://bucket/study", "--state", t.TempDir())
+	p := program(t, env, nil, "trial", "e2_2_t2_n2", "--profile", "smoke", "--backend", "cpu", "--store", "gs://bucket/study", "--state",
+		t.TempDir())
 	for end := time.Now().Add(processDeadline); proxy.Counts()[faultproxy.Hang] == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
 	}
 	p.signal(syscall.SIGTERM)
@@ -189,7 +195,8 @@ func TestProcessThroughAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	inside := func(script string, args ...string) (string, error) {
-		cmd := exec.CommandContext(ctx, "unshare", append([]string{"-rm", "sh", "-ec", "mount -t tmpfs -o size=12m tmpfs " + small + "\n" + script}, args...)...)
+		cmd := exec.CommandContext(ctx, "unshare",
+			append([]string{"-rm", "sh", "-ec", "mount -t tmpfs -o size=12m tmpfs " + small + "\n" + script}, args...)...)
 		cmd.Env = append(os.Environ(), asProgram+"=1")
 		out, err := cmd.CombinedOutput()
 		return string(out), err

@@ -62,7 +62,9 @@ func TestPlanSaysWhereHoursComeFrom(t *testing.T) {
 	if err := printPlan(&app{stdout: &out}, rows, experiment.V4Chip, experiment.PlacementChip); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"compiled", "flops", "does not fit", "36.00 GiB", "has 4 chips: a run computes on one of them today", "cannot cut it yet"} {
+	for _, want := range []string{
+		"compiled", "flops", "does not fit", "36.00 GiB", "has 4 chips: a run computes on one of them today", "cannot cut it yet",
+	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

@@ -27,7 +27,8 @@ func TestReadersLeaveTheStoreAsItIs(t *testing.T) {
 		{"export nope --out x", exitUsage, "there is no run"},
 	} {
 		var out bytes.Buffer
-		if code := execute(t.Context(), append(strings.Fields(c.args), "--store", store, "--state", t.TempDir()), &out, &out); code != c.code || !strings.Contains(out.String(), c.want) {
+		code := execute(t.Context(), append(strings.Fields(c.args), "--store", store, "--state", t.TempDir()), &out, &out)
+		if code != c.code || !strings.Contains(out.String(), c.want) {
 			t.Errorf("%s: exit code %d: %s", c.args, code, out.String())
 		}
 		if _, err := os.Stat(filepath.Join(store, ".trmsweep-store")); !errors.Is(err, os.ErrNotExist) {
@@ -98,7 +99,8 @@ func TestReadersMakeNoStore(t *testing.T) {
 					args = append(args, "--store", store)
 				}
 				var out bytes.Buffer
-				if code := execute(t.Context(), args, &out, &out); code != exitUsage || !strings.Contains(out.String(), "no such run") || !strings.Contains(out.String(), store) {
+				code := execute(t.Context(), args, &out, &out)
+				if code != exitUsage || !strings.Contains(out.String(), "no such run") || !strings.Contains(out.String(), store) {
 					t.Errorf("%s, store %s by %s: exit code %d: %s", command, store, by, code, out.String())
 				}
 			}

@@ -120,7 +120,8 @@ func TestInterruptedCommandsSayWhatIsKept(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = cmd.Wait()
-			if code := cmd.ProcessState.ExitCode(); code != exitSignal || !strings.Contains(errs.String(), c.want) || strings.Contains(errs.String(), "context canceled") {
+			code := cmd.ProcessState.ExitCode()
+			if code != exitSignal || !strings.Contains(errs.String(), c.want) || strings.Contains(errs.String(), "context canceled") {
 				t.Errorf("exit code %d: %s", code, errs.String())
 			}
 		})

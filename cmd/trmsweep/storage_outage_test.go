@@ -68,11 +68,10 @@ func TestTrainThroughStorageOutages(t *testing.T) {
 
 	dir := t.TempDir()
 	attempt := func(run, patience string, hear func(*lines, protocol.Event)) (*lines, int, string) {
-		args := []string{"train", "e2_2_t2_n2", "--profile", "smoke", "--backend", "cpu", "--no-metadata", "--state", dir, "--store", "gs://bucket/study", "--run", run, "--patience", patience}
-		for _, s := range []string{"hidden_size=16", "num_heads=2", "puzzle_emb_ndim=16", "puzzle_emb_len=1", "expansion=1", "l_layers=1", "h_cycles=1", "l_cycles=1",
-			"global_batch_size=2", "data_puzzles=8", "data_augmentations=1", "data_test_puzzles=4", "epochs=6", "eval_interval_epochs=2"} {
-			args = append(args, "--set", s)
-		}
+		args := append([]string{
+			"train", "e2_2_t2_n2", "--backend", "cpu", "--no-metadata", "--state", dir,
+			"--store", "gs://bucket/study", "--run", run, "--patience", patience,
+		}, tiny("epochs=6", "eval_interval_epochs=2")...)
 		l := &lines{}
 		l.hear = func(e protocol.Event) { hear(l, e) }
 		var errs bytes.Buffer
@@ -81,7 +80,8 @@ func TestTrainThroughStorageOutages(t *testing.T) {
 	}
 	digest := func(run string) string {
 		var out bytes.Buffer
-		if code := execute(t.Context(), []string{"verify", "--json", "--state", dir, "--store", "gs://bucket/study", "--run", run}, &out, &out); code != exitOK {
+		code := execute(t.Context(), []string{"verify", "--json", "--state", dir, "--store", "gs://bucket/study", "--run", run}, &out, &out)
+		if code != exitOK {
 			t.Fatalf("verify %s: exit code %d\n%s", run, code, out.String())
 		}
 		var v train.Verification
@@ -117,7 +117,8 @@ func TestTrainThroughStorageOutages(t *testing.T) {
 		}
 	})
 	last := l.all[len(l.all)-1]
-	if code != protocol.ExitFailed || last.Type != protocol.EventError || last.ExitCode != protocol.ExitFailed || !strings.Contains(errs, "gave up after") {
+	if code != protocol.ExitFailed || last.Type != protocol.EventError || last.ExitCode != protocol.ExitFailed ||
+		!strings.Contains(errs, "gave up after") {
 		t.Fatalf("exit code %d, last event %+v\n%s", code, last, errs)
 	}
 

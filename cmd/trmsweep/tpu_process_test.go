@@ -61,7 +61,8 @@ func TestBusyDevice(t *testing.T) {
 	}
 	env := []string{"PJRT_PLUGIN_LIBRARY_PATH=" + plugins, "FAKE_PJRT_LOCK=" + file}
 	p := program(t, env, nil, onFakeTPU(t, "--device-patience", "1s")...)
-	if code, last := p.end(), p.events.all[len(p.events.all)-1]; code != protocol.ExitBusy || !strings.Contains(last.Message, "already in use by process") {
+	code, last := p.end(), p.events.all[len(p.events.all)-1]
+	if code != protocol.ExitBusy || !strings.Contains(last.Message, "already in use by process") {
 		t.Errorf("exit code %d, last line %+v", code, last)
 	}
 	told := false

@@ -108,8 +108,15 @@ func shortOf(name, backend, store, state string) []string {
 }
 
 // shortSettings make an experiment a short one.
-var shortSettings = settings("hidden_size=16", "num_heads=2", "puzzle_emb_ndim=16", "puzzle_emb_len=1", "expansion=1", "l_layers=1", "h_cycles=1", "l_cycles=1",
-	"global_batch_size=2", "data_puzzles=8", "data_augmentations=1", "data_test_puzzles=4", "epochs=100", "eval_interval_epochs=50", "checkpoint_every_steps=40", "log_every_steps=20")
+var shortSettings = tiny("epochs=100", "eval_interval_epochs=50", "checkpoint_every_steps=40", "log_every_steps=20")
+
+// tiny are the flags that make an experiment as small as can be, with more values.
+func tiny(more ...string) []string {
+	return settings(append([]string{
+		"hidden_size=16", "num_heads=2", "puzzle_emb_ndim=16", "puzzle_emb_len=1", "expansion=1", "l_layers=1", "h_cycles=1", "l_cycles=1",
+		"global_batch_size=2", "data_puzzles=8", "data_augmentations=1", "data_test_puzzles=4",
+	}, more...)...)
+}
 
 // settings are the flags of the profile smoke with these values.
 func settings(values ...string) []string {
@@ -138,7 +145,8 @@ type scalar struct {
 func look(t *testing.T, store, state string) (o outcome) {
 	t.Helper()
 	var out bytes.Buffer
-	if code := execute(t.Context(), []string{"verify", "--json", "--store", store, "--state", state, "--run", "r"}, &out, &out); code != exitOK {
+	code := execute(t.Context(), []string{"verify", "--json", "--store", store, "--state", state, "--run", "r"}, &out, &out)
+	if code != exitOK {
 		t.Fatalf("verify: exit code %d\n%s", code, out.String())
 	}
 	var v train.Verification

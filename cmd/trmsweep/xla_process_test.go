@@ -155,7 +155,8 @@ func TestXLAMemory(t *testing.T) {
 				t.Fatal(err)
 			}
 			dir := t.TempDir()
-			args := []string{"train", c.experiment, "--backend", backend, "--threads", "1", "--no-metadata", "--max-steps", "1", "--store", dir + "/store", "--state", dir}
+			args := []string{"train", c.experiment, "--backend", backend, "--threads", "1", "--no-metadata", "--max-steps", "1", "--store",
+				dir + "/store", "--state", dir}
 			p := program(t, nil, nil, append(args, settings(values...)...)...)
 			if code := p.end(); code != protocol.ExitDone {
 				t.Fatalf("exit code %d\n%s", code, p.stderr.String())
@@ -172,7 +173,8 @@ func TestXLAMemory(t *testing.T) {
 // assigned is the memory of a program while it runs, as the log of a training process has it.
 func assigned(t *testing.T, log, name string) float64 {
 	t.Helper()
-	m := regexp.MustCompile(`program=` + name + ` .*arguments_bytes=(\d+) outputs_bytes=(\d+) alias_bytes=(\d+) temporary_bytes=(\d+)`).FindStringSubmatch(log)
+	m := regexp.MustCompile(`program=` + name +
+		` .*arguments_bytes=(\d+) outputs_bytes=(\d+) alias_bytes=(\d+) temporary_bytes=(\d+)`).FindStringSubmatch(log)
 	if m == nil {
 		t.Fatalf("the log does not tell the memory of %s:\n%s", name, log)
 	}
