@@ -31,7 +31,7 @@ var _ Aliaser = aliasBuilder{}
 // Builder starts a program.
 func (b aliasing) Builder(name string) backends.Builder { return newAliasBuilder(b.Backend, name) }
 
-func newAliasBuilder(b backends.Backend, name string) backends.Builder {
+func newAliasBuilder(b backends.Backend, name string) aliasBuilder {
 	m := pjrt.NewModule(name)
 	return aliasBuilder{b.Builder(m.Name()), m}
 }

@@ -39,10 +39,29 @@ func pinPool() int {
 type xlaBackend struct {
 	*xla.Backend
 	api, description, arithmetic string
+	cached                       bool // compiled programs are kept
 }
 
 // Builder returns the builder of a program. It is an Aliaser.
 func (b *xlaBackend) Builder(name string) backends.Builder { return newAliasBuilder(b.Backend, name) }
+
+// CacheOnly returns the backend as one that loads every program from the cache of compiled programs, and fails if it is
+// not there. It returns nil if there is no cache. Programs may be built by several goroutines at once.
+func (b *xlaBackend) CacheOnly() backends.Backend {
+	if !b.cached {
+		return nil
+	}
+	return cacheOnly{b}
+}
+
+type cacheOnly struct{ *xlaBackend }
+
+// Builder returns the builder of a program that may only be loaded.
+func (b cacheOnly) Builder(name string) backends.Builder {
+	builder := newAliasBuilder(b.xlaBackend.Backend, name)
+	builder.LoadOnly()
+	return builder
+}
 
 // API returns the plugin's version of the PJRT API.
 func (b *xlaBackend) API() string { return b.api }
@@ -64,7 +83,7 @@ func openXLA(path string, x xlaName, o Options) (backends.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &xlaBackend{}
+	b := &xlaBackend{cached: o.Cache != nil}
 	client, err := p.NewClient(settings, func() (err error) {
 		b.Backend, err = xla.NewWithOptions(p.Path+x.gomlx, options)
 		return err

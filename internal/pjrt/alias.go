@@ -11,23 +11,30 @@ import (
 )
 
 // Module adds information to a program that GoMLX cannot express: which results may use
-// the memory of which parameters. GoMLX writes the program's text, so the module is
-// identified by a mark in the program's name, and Finish adds the information to the text.
+// the memory of which parameters, and whether it may be compiled. GoMLX writes the program's
+// text, so the module is identified by a mark in the program's name, and Finish adds the
+// information to the text.
 type Module struct {
-	name    string
-	number  int
-	aliases []alias
+	name   string
+	number int
+	extra  extra
+}
+
+// extra is the information that a module adds.
+type extra struct {
+	aliases  []alias
+	loadOnly bool
 }
 
 type alias struct{ parameter, result int }
 
 const moduleMark = "__alias"
 
-// modules maps numbers to the modules with aliases. Entries are never removed, because a process builds few programs.
+// modules maps numbers to what their modules add. Entries are never removed, because a process builds few programs.
 var modules struct {
 	sync.Mutex
 	next int
-	by   map[int][]alias
+	by   map[int]extra
 }
 
 // NewModule makes the module of a program with this name.
@@ -48,40 +55,57 @@ func (m *Module) Original() string { return m.name }
 // donate the parameter. Both are counted from 0 in the order of the program. It must be
 // called before the program is compiled.
 func (m *Module) Alias(parameter, result int) {
-	m.aliases = append(m.aliases, alias{parameter, result})
+	m.extra.aliases = append(slices.Clone(m.extra.aliases), alias{parameter, result})
+	m.publish()
+}
+
+// LoadOnly makes it an error to compile the program: it must be in the client's cache. It must be called before the
+// program is compiled.
+func (m *Module) LoadOnly() {
+	m.extra.loadOnly = true
+	m.publish()
+}
+
+func (m *Module) publish() {
 	modules.Lock()
 	defer modules.Unlock()
 	if modules.by == nil {
-		modules.by = map[int][]alias{}
+		modules.by = map[int]extra{}
 	}
-	modules.by[m.number] = slices.Clone(m.aliases)
+	modules.by[m.number] = m.extra
 }
 
 var marked = regexp.MustCompile(`^module @(\w+?)` + moduleMark + `(\d+)\b`)
 
 // Finish returns the text of a program with its original name and its aliases. A text without a mark is returned unchanged.
 func Finish(code []byte) []byte {
+	finished, _ := finish(code)
+	return finished
+}
+
+// finish is Finish, and says whether the program may only be loaded.
+func finish(code []byte) (finished []byte, loadOnly bool) {
 	at := marked.FindSubmatchIndex(code)
 	if at == nil {
-		return code
+		return code, false
 	}
 	number, err := strconv.Atoi(string(code[at[4]:at[5]]))
 	plain := slices.Concat(code[:at[3]], code[at[5]:])
 	if err != nil {
-		return plain
+		return plain, false
 	}
 	modules.Lock()
-	aliases := modules.by[number]
+	added := modules.by[number]
 	modules.Unlock()
-	if len(aliases) == 0 {
-		return plain
+	if len(added.aliases) == 0 {
+		return plain, added.loadOnly
 	}
-	aliased, err := writeAliases(plain, aliases)
+	aliased, err := writeAliases(plain, added.aliases)
 	if err != nil {
 		slog.Warn("a program is compiled without aliases: it needs more memory", "program", string(code[at[2]:at[3]]), "error", err)
-		return plain
+		return plain, added.loadOnly
 	}
-	return aliased
+	return aliased, added.loadOnly
 }
 
 // value is a parameter or a result in the signature of a function.

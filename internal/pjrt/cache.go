@@ -38,6 +38,10 @@ import (
 // successful execution clears the record. Between loading and the first execution, which
 // may be hours, there is no such file: a process that is killed then says nothing about
 // the program.
+//
+// Programs are loaded at the same time. If the process dies, every program that it was
+// loading has a record, though one is to blame. So a program with a record is loaded while no
+// other one is: a second record is of that program alone.
 type Cache struct {
 	dir     string
 	max     int64
@@ -45,9 +49,12 @@ type Cache struct {
 	log     *slog.Logger
 	uploads sync.WaitGroup
 
+	company sync.RWMutex // held while a program is loaded; by a program with a record of a death alone
+
 	mu      sync.Mutex
 	flights map[string]*flight
 	bad     map[string]bool // keys whose entry was unusable: the newly compiled program replaces that of the store
+	vain    map[string]bool // keys that the store was asked for in vain: it is asked once, though a start looks twice
 }
 
 // Store is the storage through which machines share compiled programs. Its methods must be safe for concurrent use.
@@ -101,6 +108,7 @@ func OpenCache(o CacheOptions) (*Cache, error) {
 		log:     o.Logger,
 		flights: map[string]*flight{},
 		bad:     map[string]bool{},
+		vain:    map[string]bool{},
 	}
 	if c.log == nil {
 		c.log = slog.Default()
@@ -215,7 +223,7 @@ func (c *Cache) get(key string) *compiled {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		c.drop(key, err)
 	}
-	if c.store == nil {
+	if c.store == nil || c.has(c.vain, key) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), getTimeout)
@@ -225,12 +233,15 @@ func (c *Cache) get(key string) *compiled {
 	if err == nil {
 		found, err = c.check(key, entry)
 	}
+	if err != nil {
+		c.set(c.vain, key)
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
 		c.log.Warn("the store's compiled program is not used", "key", key, "error", err)
-		c.setBad(key)
+		c.set(c.bad, key)
 		return nil
 	}
 	c.write(key, entry)
@@ -252,14 +263,20 @@ func (c *Cache) put(key string, program []byte) {
 // drop removes an entry that cannot be used, and logs the reason.
 func (c *Cache) drop(key string, why error) {
 	c.log.Warn("a compiled program is dropped from the cache", "key", key, "error", why)
-	c.setBad(key)
+	c.set(c.bad, key)
 	_ = os.Remove(c.path(key))
 }
 
-func (c *Cache) setBad(key string) {
+func (c *Cache) set(keys map[string]bool, key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.bad[key] = true
+	keys[key] = true
+}
+
+func (c *Cache) has(keys map[string]bool, key string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return keys[key]
 }
 
 func header(key, hash string, size int) []byte {
@@ -317,9 +334,7 @@ func (c *Cache) share(key string, entry []byte) {
 	if c.store == nil {
 		return
 	}
-	c.mu.Lock()
-	replace := c.bad[key] && entry != nil
-	c.mu.Unlock()
+	replace := c.has(c.bad, key) && entry != nil
 	c.uploads.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), putTimeout)
 		defer cancel()
@@ -395,6 +410,16 @@ func (c *Cache) trying(key, hash string) (lived func(), err error) {
 		_ = os.Remove(mark)
 		_ = f.Close()
 	}, nil
+}
+
+// loading waits until the program of the key may be loaded; done is called when it is. See Cache.
+func (c *Cache) loading(key string) (done func()) {
+	if _, err := os.Stat(c.path(key) + diedMark); err == nil {
+		c.company.Lock()
+		return c.company.Unlock
+	}
+	c.company.RLock()
+	return c.company.RUnlock
 }
 
 // executed clears the record of processes that died, because the program does run here.

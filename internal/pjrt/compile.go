@@ -37,12 +37,13 @@ func trmsweepCompile(slot C.int, args *C.PJRT_Client_Compile_Args) (e *C.PJRT_Er
 
 // job is one program to compile.
 type job struct {
-	plugin *Plugin
-	client *Client
-	args   *C.PJRT_Client_Compile_Args
-	code   []byte // result of Finish
-	key    string // key in the cache
-	begin  time.Time
+	plugin   *Plugin
+	client   *Client
+	args     *C.PJRT_Client_Compile_Args
+	code     []byte // result of Finish
+	loadOnly bool   // see Module.LoadOnly
+	key      string // key in the cache
+	begin    time.Time
 }
 
 func (p *Plugin) compile(args *C.PJRT_Client_Compile_Args) *C.PJRT_Error {
@@ -50,7 +51,8 @@ func (p *Plugin) compile(args *C.PJRT_Client_Compile_Args) *C.PJRT_Error {
 	client := p.clients[args.client]
 	p.mu.Unlock()
 	given := C.GoBytes(unsafe.Pointer(args.program.code), C.int(args.program.code_size))
-	j := job{plugin: p, client: client, args: args, code: Finish(given), begin: time.Now()}
+	j := job{plugin: p, client: client, args: args, begin: time.Now()}
+	j.code, j.loadOnly = finish(given)
 	if client == nil || client.settings.Cache == nil {
 		return j.compile()
 	}
@@ -66,6 +68,9 @@ func (p *Plugin) compile(args *C.PJRT_Client_Compile_Args) *C.PJRT_Error {
 	fresh := dumps(os.Getenv)
 	if !fresh && j.load() {
 		return nil
+	}
+	if j.loadOnly {
+		return j.compile()
 	}
 	release, waited := cache.alone(j.key)
 	defer release()
@@ -105,8 +110,11 @@ func (c *Client) key(format string, code, options []byte) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// compile lets the plugin compile the program.
+// compile lets the plugin compile the program, unless it may only be loaded.
 func (j *job) compile() *C.PJRT_Error {
+	if j.loadOnly {
+		return C.trm_error_not_cached()
+	}
 	e := C.trm_compile_code(j.plugin.slot, j.args, chars(j.code), C.size_t(len(j.code)))
 	if e == nil {
 		j.plugin.try(j.args.executable, nil) // a program that was freed may have had the same address
@@ -123,6 +131,7 @@ func (j *job) load() bool {
 	if found == nil {
 		return false
 	}
+	defer cache.loading(j.key)()
 	lived, err := cache.trying(j.key, found.hash)
 	if err != nil {
 		cache.log.Warn("a compiled program is not loaded: a mark that it is could not be made", "error", err)

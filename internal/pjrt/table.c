@@ -110,6 +110,8 @@ static PJRT_Error* absent(void* args) {
   return own_new("this plugin lacks a PJRT function that was called; a newer version of it may have it");
 }
 
+PJRT_Error* trm_error_not_cached(void) { return own_new("the program is not in the cache of compiled programs"); }
+
 char* trm_error_text(int slot, PJRT_Error* error, int* code) {
   PJRT_Error_Message_Args message = {.struct_size = PJRT_Error_Message_Args_STRUCT_SIZE, .error = error};
   error_message(slot, &message);

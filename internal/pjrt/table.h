@@ -43,6 +43,9 @@ void trm_unload(int slot, PJRT_LoadedExecutable* loaded);
 // trm_on_trial sets how many programs wait for their first execution: while there are any, executions go through trmsweepExecute.
 void trm_on_trial(int slot, int programs);
 
+// trm_error_not_cached makes the error for a program that may only be loaded.
+PJRT_Error* trm_error_not_cached(void);
+
 // trm_error_text frees the error and returns its message; free it.
 char* trm_error_text(int slot, PJRT_Error* error, int* code);
 void trm_free(void* p);

@@ -9,12 +9,14 @@ import (
 // Buckets of the wall clock of an experiment's slot: every second from asking for the
 // slot to the end of the last attempt is in exactly one of them. A training process
 // counts BucketStarting to BucketEvaluating itself; the sweep adds BucketQueued and
-// BucketLost, which no process sees.
+// BucketLost, which no process sees. What goes on beside the dataset and the checkpoint,
+// namely opening the backend and preparing its programs, is in their buckets; only what is
+// then still waited for is BucketCompiling.
 const (
 	BucketQueued     = "queued"     // an attempt waits for a free slot, or for its next try
 	BucketStarting   = "starting"   // process start, dataset, acquiring the run
-	BucketCompiling  = "compiling"  // opening the backend, building graphs, compiling or loading them
-	BucketRestoring  = "restoring"  // reading and loading a checkpoint
+	BucketCompiling  = "compiling"  // waiting for the backend to open and for the programs to be compiled or loaded
+	BucketRestoring  = "restoring"  // reading and loading a checkpoint, or making the start values
 	BucketTraining   = "training"   // optimizer steps; the only bucket that is goodput
 	BucketSaving     = "saving"     // the step loop waits for a save
 	BucketEvaluating = "evaluating" // held-out puzzles

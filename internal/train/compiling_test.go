@@ -32,7 +32,7 @@ func TestCompilingEndsBeforeTheFirstStep(t *testing.T) {
 				t.Fatalf("%s: %v seconds of compiling, after %v before the first step", c.name, e.Goodput[protocol.BucketCompiling], compiling)
 			}
 		}
-		before := []string{protocol.StateStarting, protocol.StateCompiling, protocol.StateRestoring, protocol.StateTraining}
+		before := []string{protocol.StateStarting, protocol.StateRestoring, protocol.StateCompiling, protocol.StateTraining}
 		if len(states) < 4 || !slices.Equal(states[:4], before) || compiling <= 0 {
 			t.Errorf("%s: states %v with %v seconds of compiling, want %v first", c.name, states, compiling, before)
 		}

@@ -8,8 +8,10 @@
 //
 //	prepare   peek at the newest manifest; compare spec and dataset with the run's;
 //	  |       a complete run ends here, with its old result
-//	  |       open the dataset, acquire the fence, open the backend, compile
-//	restore   load the newest whole checkpoint, or the start values of the seed
+//	  |       open the dataset, acquire the fence; beside it and what follows, open the
+//	  |       backend, and compile or load the programs (programs.go)
+//	restore   read the newest whole checkpoint, or make the start values of the seed;
+//	  |       wait for the programs, load the state
 //	loop      per step: evaluate if due -> batch (feed.go) -> model step -> batch chain and log line
 //	  |       -> save beside training if due (save.go); the results of saves are polled here
 //	finish    hash the state; for the last step evaluate on all test puzzles and write result.json

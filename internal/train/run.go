@@ -12,7 +12,6 @@ import (
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/dataset"
 	"trmsweep/internal/experiment"
-	"trmsweep/internal/pjrt"
 	"trmsweep/internal/protocol"
 	"trmsweep/internal/tensor"
 	"trmsweep/internal/trm"
@@ -20,23 +19,24 @@ import (
 
 // run is the state of one training process.
 type run struct {
-	o       Options
-	unnamed bool            // the run has the name that its spec gives it
-	life    context.Context // of the whole attempt
-	spec    experiment.Spec
-	events  *announcer
-	watch   *stopwatch
-	bucket  blob.Bucket // the store, patient
-	runs    blob.Bucket // runs/<run>/
-	writer  *checkpoint.Writer
-	saver   *checkpoint.Saver
-	model   *trm.Model
-	cache   *pjrt.Cache // of compiled programs
-	info    backend.Info
-	parts   []protocol.Part // what computed the run, in order
-	sampler *dataset.Sampler
-	train   *dataset.Set
-	test    *dataset.Set
+	o        Options
+	unnamed  bool            // the run has the name that its spec gives it
+	life     context.Context // of the whole attempt
+	spec     experiment.Spec
+	events   *announcer
+	watch    *stopwatch
+	bucket   blob.Bucket // the store, patient
+	runs     blob.Bucket // runs/<run>/
+	writer   *checkpoint.Writer
+	saver    *checkpoint.Saver
+	config   trm.Config
+	programs *programs // nil until they are started
+	model    *trm.Model
+	info     backend.Info
+	parts    []protocol.Part // what computed the run, in order
+	sampler  *dataset.Sampler
+	train    *dataset.Set
+	test     *dataset.Set
 
 	total        int64 // steps of the whole run
 	step         int64 // steps done
@@ -294,6 +294,10 @@ func (r *run) result() protocol.AttemptResult {
 
 // close ends everything that runs beside the step loop, and frees the rest.
 func (r *run) close(cancel context.CancelCauseFunc) {
+	if r.programs != nil { // a compilation cannot be interrupted; until it ends, the parent hears that this process lives
+		<-r.programs.ended
+		r.model = r.programs.model
+	}
 	cancel(nil)
 	r.events.close()
 	wait, stop := context.WithTimeout(context.Background(), closePatience)
@@ -301,7 +305,9 @@ func (r *run) close(cancel context.CancelCauseFunc) {
 	if r.saver != nil { // nothing of an attempt reaches the store after its end
 		_ = r.saver.Wait(wait)
 	}
-	r.cache.Wait(wait)
+	if r.programs != nil {
+		r.programs.cache.Wait(wait)
+	}
 	if r.model != nil {
 		r.model.Close()
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"trmsweep/internal/backend"
 	"trmsweep/internal/blob/patient"
 	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/layout"
@@ -16,7 +15,7 @@ import (
 	"trmsweep/internal/version"
 )
 
-// prepare opens the dataset, takes the run's fence and builds the model. done: the run was complete before.
+// prepare opens the dataset and takes the run's fence. Beside it, the programs are made ready. done: the run was complete before.
 func (r *run) prepare(ctx context.Context) (res protocol.AttemptResult, done bool, err error) {
 	if err := r.spec.Validate(); err != nil {
 		return r.result(), false, err
@@ -35,6 +34,7 @@ func (r *run) prepare(ctx context.Context) (res protocol.AttemptResult, done boo
 	if res, done, err := r.complete(ctx, there); done || err != nil {
 		return res, done, err
 	}
+	r.programs = r.startPrograms(ctx, there)
 	if err := r.openData(ctx); err != nil {
 		return r.result(), false, err
 	}
@@ -43,7 +43,12 @@ func (r *run) prepare(ctx context.Context) (res protocol.AttemptResult, done boo
 			return r.result(), false, err
 		}
 	}
-	return r.result(), false, r.acquire(ctx, there)
+	r.config = trm.ConfigFromSpec(r.spec, r.train.NumPuzzleIdentifiers())
+	if err := r.config.Validate(); err != nil {
+		return r.result(), false, fmt.Errorf("build model of %s: %w", r.spec.Name, err)
+	}
+	r.programs.config <- r.config
+	return r.result(), false, r.acquire(ctx)
 }
 
 // findName looks for the run under the names that this program and older ones give it.
@@ -69,8 +74,8 @@ func (r *run) storage(op, key string, err error, waited time.Duration) {
 	r.o.Logger.Warn("storage is failing, waiting", "op", op, "key", key, "error", err, "waited", waited.Round(time.Millisecond))
 }
 
-// acquire takes the run's fence, builds the model and compiles every program that the run will use.
-func (r *run) acquire(ctx context.Context, there *checkpoint.Manifest) (err error) {
+// acquire takes the run's fence.
+func (r *run) acquire(ctx context.Context) (err error) {
 	r.writer, err = checkpoint.Acquire(ctx, r.runs, r.o.Owner,
 		checkpoint.WithKeep(r.spec.KeepCheckpoints), checkpoint.WithLogger(r.o.Logger),
 		checkpoint.WithGrace(r.o.Grace), checkpoint.WithClock(r.o.Now))
@@ -78,32 +83,6 @@ func (r *run) acquire(ctx context.Context, there *checkpoint.Manifest) (err erro
 		return fmt.Errorf("acquire run %s: %w", r.o.Run, err)
 	}
 	r.saver = checkpoint.NewSaver(r.life, r.writer)
-	r.state(protocol.StateCompiling)
-	name, err := r.backendFor(there)
-	if err != nil {
-		return err
-	}
-	r.cache = r.compileCache(name, !r.o.sameBatch) // a trial's store is thrown away
-	be, info, err := backend.Open(ctx, name,
-		backend.Options{Threads: r.o.Threads, Patience: r.o.DevicePatience, Cache: r.cache, Compiled: r.compiled})
-	if err != nil {
-		return r.unopened(name, there, err)
-	}
-	for _, why := range info.Skipped {
-		r.o.Logger.Warn("a backend is installed and does not open; another one trains", "error", why, "backend", info.Name)
-	}
-	r.info = info
-	r.model, err = trm.New(be, trm.ConfigFromSpec(r.spec, r.train.NumPuzzleIdentifiers()))
-	if err != nil {
-		return fmt.Errorf("build model of %s: %w", r.spec.Name, err)
-	}
-	compile := r.model.Prepare
-	if there != nil && there.Step >= r.total { // only the result is missing
-		compile = r.model.PrepareEval
-	}
-	if err := compile(ctx, r.spec.EvalBatchSize); err != nil {
-		return fmt.Errorf("compile the programs of %s: %w", r.spec.Name, err)
-	}
 	return nil
 }
 
@@ -144,7 +123,10 @@ func (r *run) restore(ctx context.Context) error {
 		if err := protocol.WriteSpec(ctx, r.runs, r.spec); err != nil {
 			return fmt.Errorf("begin run %s: %w", r.o.Run, err)
 		}
-		r.spare = r.model.InitState(uint64(r.spec.Seed))
+		r.spare = r.config.InitState(uint64(r.spec.Seed))
+		if err := r.awaitModel(ctx); err != nil {
+			return err
+		}
 		err = r.model.Load(r.spare)
 		r.ready()
 		return err
@@ -157,6 +139,9 @@ func (r *run) restore(ctx context.Context) error {
 		return err
 	}
 	if r.batches, err = ParseBatchChain(r.meta.BatchSHA256); err != nil {
+		return err
+	}
+	if err := r.awaitModel(ctx); err != nil {
 		return err
 	}
 	if err := r.model.Load(ck.State); err != nil {
@@ -176,6 +161,17 @@ func (r *run) restore(ctx context.Context) error {
 	r.events.event(protocol.Event{
 		Type: protocol.EventRestored, Step: r.step, RestoredFrom: r.step, Seconds: ck.Took.Seconds(), Bytes: ck.Bytes,
 	})
+	return nil
+}
+
+// awaitModel waits until all programs are ready. This wait is what is counted as compiling.
+func (r *run) awaitModel(ctx context.Context) error {
+	r.state(protocol.StateCompiling)
+	if err := r.programs.wait(ctx); err != nil {
+		return err
+	}
+	r.info, r.model = r.programs.info, r.programs.model
+	r.state(protocol.StateRestoring)
 	return nil
 }
 

@@ -19,8 +19,10 @@ func (m *Model) Apply(step int64, lr, puzzleLR float64) error {
 	if step < 1 {
 		return fmt.Errorf("apply: step %d; steps count from 1", step)
 	}
-	if err := m.compileApply(); err != nil {
-		return err
+	if m.apply == nil {
+		if err := m.compile(m.applyRecipe()); err != nil {
+			return err
+		}
 	}
 	if err := m.feedRates(step, lr, puzzleLR); err != nil {
 		return err

@@ -2,84 +2,132 @@ package trm
 
 import (
 	"context"
+	"slices"
+	"sync"
 
+	"github.com/gomlx/gomlx/backends"
 	. "github.com/gomlx/gomlx/pkg/core/graph" //nolint:staticcheck // graphs read as formulas
 )
 
-// Prepare compiles the programs of training, and of evaluations of so many rows, that are not compiled yet. A compilation cannot be
-// interrupted: ctx is looked at between programs. Without Prepare, steps and evaluations compile what they need.
-func (m *Model) Prepare(ctx context.Context, evalRows ...int) error {
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	if err := m.compileGradients(); err != nil {
-		return err
-	}
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	if !m.nothingToApply() {
-		if err := m.compileApply(); err != nil {
-			return err
-		}
-	}
-	return m.PrepareEval(ctx, evalRows...)
+// recipe is how a program is built, and where the model keeps it.
+type recipe struct {
+	name    string
+	body    graphBody
+	donated func(name string) bool
+	keep    func(*program)
 }
 
-// PrepareEval compiles the programs of evaluations only.
+// cachedBackend is a backend that may have a cache of compiled programs.
+type cachedBackend interface {
+	// CacheOnly returns the backend as one on which a program is loaded from the cache, and is an error if it is not there. Its programs
+	// are built from several goroutines at once. It returns nil if there is no cache.
+	CacheOnly() backends.Backend
+}
+
+// Prepare compiles the programs of training, and of evaluations of so many rows, that are not compiled yet. Those in the backend's cache
+// of compiled programs are loaded first, all at once. The others are compiled one after the other, because a compiler uses all cores and
+// much memory. Neither can be interrupted: ctx is looked at before the loading and before every compilation. Without Prepare, steps and
+// evaluations compile what they need.
+func (m *Model) Prepare(ctx context.Context, evalRows ...int) error {
+	var training []recipe
+	if m.gradients == nil {
+		training = append(training, m.gradientsRecipe())
+	}
+	if m.apply == nil && !m.nothingToApply() {
+		training = append(training, m.applyRecipe())
+	}
+	return m.prepare(ctx, append(training, m.evalRecipes(evalRows)...))
+}
+
+// PrepareEval is Prepare for the programs of evaluations only.
 func (m *Model) PrepareEval(ctx context.Context, evalRows ...int) error {
-	for _, n := range evalRows {
+	return m.prepare(ctx, m.evalRecipes(evalRows))
+}
+
+func (m *Model) prepare(ctx context.Context, missing []recipe) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	for _, r := range m.load(missing) {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		if _, err := m.compileEval(n); err != nil {
+		if err := m.compile(r); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// compileGradients donates the memory that the new carry goes to.
-func (m *Model) compileGradients() error {
+// load loads programs from the backend's cache, all at once, and returns the recipes of those that it could not load. The reason is not
+// looked at: if it is a fault, the compilation that follows meets it again.
+func (m *Model) load(missing []recipe) (rest []recipe) {
+	cached, ok := m.dev.Backend.(cachedBackend)
+	if !ok {
+		return missing
+	}
+	loading := m.dev
+	if loading.Backend = cached.CacheOnly(); loading.Backend == nil {
+		return missing
+	}
+	loaded := make([]*program, len(missing))
+	var all sync.WaitGroup
+	for i, r := range missing {
+		all.Go(func() { loaded[i], _ = loading.build(r.name, m.arrays, r.body, r.donated) })
+	}
+	all.Wait()
+	for i, r := range missing {
+		if loaded[i] == nil {
+			rest = append(rest, r)
+			continue
+		}
+		r.keep(loaded[i])
+	}
+	return rest
+}
+
+func (m *Model) compile(r recipe) error {
+	p, err := m.dev.build(r.name, m.arrays, r.body, r.donated)
+	if err == nil {
+		r.keep(p)
+	}
+	return err
+}
+
+// gradientsRecipe donates the memory that the new carry goes to.
+func (m *Model) gradientsRecipe() recipe {
 	donated := func(name string) bool {
 		kind, _ := cutKind(name)
 		return kind == "next"
 	}
-	return m.compileOnce(&m.gradients, "gradients", m.gradientGraph, donated)
+	return recipe{"gradients", m.gradientGraph, donated, func(p *program) { m.gradients = p }}
 }
 
-// compileApply donates everything but the carry and the scalars.
-func (m *Model) compileApply() error {
+// applyRecipe donates everything but the carry and the scalars.
+func (m *Model) applyRecipe() recipe {
 	donated := func(name string) bool {
 		kind, _ := cutKind(name)
 		return kind != "carry" && kind != "scalar"
 	}
-	return m.compileOnce(&m.apply, "apply", m.applyGraph, donated)
+	return recipe{"apply", m.applyGraph, donated, func(p *program) { m.apply = p }}
 }
 
-// compileEval donates the recursive state. n is the number of rows.
-func (m *Model) compileEval(n int) (*program, error) {
+// evalRecipe donates the recursive state. n is the number of rows.
+func (m *Model) evalRecipe(n int) recipe {
 	donated := func(name string) bool { return name == "z_H" || name == "z_L" }
 	body := func(_ *Graph, param paramFunc) ([]string, []*Node) { return m.evalGraph(n, param) }
-	p := m.evals[n]
-	err := m.compileOnce(&p, "evaluate", body, donated)
-	if err == nil {
-		m.evals[n] = p
+	return recipe{"evaluate", body, donated, func(p *program) { m.evals[n] = p }}
+}
+
+// evalRecipes are those of the evaluations of so many rows that are not compiled yet.
+func (m *Model) evalRecipes(rows []int) (missing []recipe) {
+	for _, n := range slices.Compact(slices.Sorted(slices.Values(rows))) {
+		if m.evals[n] == nil {
+			missing = append(missing, m.evalRecipe(n))
+		}
 	}
-	return p, err
+	return missing
 }
 
 // nothingToApply reports whether neither weights nor a puzzle embedding are trained.
 func (m *Model) nothingToApply() bool { return m.cfg.FreezeWeights && m.cfg.PuzzleEmbNDim == 0 }
-
-// compileOnce builds a program that is nil.
-func (m *Model) compileOnce(p **program, name string, body graphBody, donated func(string) bool) error {
-	if *p != nil {
-		return nil
-	}
-	built, err := m.dev.build(name, m.arrays, body, donated)
-	if err == nil {
-		*p = built
-	}
-	return err
-}

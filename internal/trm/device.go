@@ -32,8 +32,7 @@ func newDeviceBuffer(name string, dt tensor.DType, shape ...int) *deviceBuffer {
 // device is a backend and how values reach it.
 type device struct {
 	backends.Backend
-	host    bool // it computes in the host's memory, and takes donations
-	aliases bool // its programs can write a result into a donated input; known once a program has its first parameter
+	host bool // it computes in the host's memory, and takes donations
 }
 
 func newDevice(b backends.Backend) device {

@@ -27,13 +27,14 @@ func (m *Model) EvalWhile(look func() error, inputs, labels []uint8, ids []int32
 	if err := m.checkRows(inputs, labels, ids); err != nil {
 		return EvalRows{}, fmt.Errorf("evaluate: %w", err)
 	}
-	p, err := m.compileEval(n)
-	if err != nil {
-		return EvalRows{}, err
+	if m.evals[n] == nil {
+		if err := m.compile(m.evalRecipe(n)); err != nil {
+			return EvalRows{}, err
+		}
 	}
 	preds := make([]int32, n*c.SeqLen)
 	rows := EvalRows{Correct: make([]int32, n), Cells: make([]int32, n), Exact: make([]bool, n), QHalt: make([]float32, n)}
-	if err := m.supervise(look, p, inputs, ids, preds, rows.QHalt); err != nil {
+	if err := m.supervise(look, m.evals[n], inputs, ids, preds, rows.QHalt); err != nil {
 		return EvalRows{}, fmt.Errorf("evaluate: %w", err)
 	}
 	for i, label := range labels {

@@ -19,9 +19,9 @@ type stepInputs struct {
 type slots struct{ zH, zL, inputs, labels, ids, steps *Node }
 
 // gradientGraph is one supervision step: forward pass, loss, gradients, and the new carry.
-func (m *Model) gradientGraph(_ *Graph, param paramFunc) (names []string, nodes []*Node) {
+func (m *Model) gradientGraph(g *Graph, param paramFunc) (names []string, nodes []*Node) {
 	c := m.cfg
-	in := m.stepInputs(param)
+	in := m.stepInputs(g, param)
 	s := c.fillSlots(in)
 	var local *Node // the puzzle embedding's rows of the slots
 	if in.puzzles != nil {
@@ -59,7 +59,7 @@ func (m *Model) gradientGraph(_ *Graph, param paramFunc) (names []string, nodes 
 }
 
 // stepInputs declares the parameters. If the backend aliases, the memory of the new carry is one of them.
-func (m *Model) stepInputs(param paramFunc) stepInputs {
+func (m *Model) stepInputs(g *Graph, param paramFunc) stepInputs {
 	b := m.cfg.BatchSize
 	in := stepInputs{
 		params:   m.declare(param, "param"),
@@ -71,7 +71,7 @@ func (m *Model) stepInputs(param paramFunc) stepInputs {
 		ids:      param("batch/puzzle_ids", tensor.I32, b),
 		minSteps: param("batch/min_steps", tensor.I32, b),
 	}
-	if m.dev.aliases {
+	if aliasesOf(g) != nil {
 		for _, v := range m.vars {
 			if kind, rest := cutKind(v.name); kind == "carry" {
 				param("next/"+rest, v.dtype, v.shape...)

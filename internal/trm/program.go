@@ -19,6 +19,7 @@ type program struct {
 	inputs  []*deviceBuffer
 	outputs []*deviceBuffer
 	donated []bool                   // the inputs that an execution is given
+	aliases bool                     // a result can be written into a donated input
 	own     map[string]*deviceBuffer // those that no other program has
 	in, out []backends.Buffer        // of an execution
 }
@@ -81,7 +82,7 @@ type graphBody = func(g *graph.Graph, param paramFunc) (names []string, nodes []
 
 // build compiles a graph. Parameters and outputs are the arrays of their names, or new buffers of the program. An execution is given the
 // inputs that donated accepts, which must include every input that is an output too.
-func (d *device) build(name string, arrays map[string]*deviceBuffer, body graphBody, donated func(name string) bool) (*program, error) {
+func (d device) build(name string, arrays map[string]*deviceBuffer, body graphBody, donated func(name string) bool) (*program, error) {
 	p := &program{own: map[string]*deviceBuffer{}}
 	err := try("build the "+name+" graph", func() {
 		backend := &capturingBackend{Backend: d.Backend}
@@ -91,22 +92,32 @@ func (d *device) build(name string, arrays map[string]*deviceBuffer, body graphB
 			shape := shapes.Make(toGoMLX[dt], dims...)
 			p.inputs = append(p.inputs, p.find(arrays, name, shape))
 			p.donated = append(p.donated, donated != nil && donated(name))
-			node := graph.Parameter(p.g, name, shape) // the first makes the graph's builder
-			d.aliases = backend.aliases != nil
-			return node
+			return graph.Parameter(p.g, name, shape)
 		})
 		for i, n := range nodes {
 			p.outputs = append(p.outputs, p.find(arrays, names[i], n.Shape()))
 		}
-		if d.aliases {
-			p.alias(backend.aliases)
+		if to := aliasesOf(p.g); to != nil {
+			p.aliases = true
+			p.alias(to)
 		}
 		p.g.Compile(nodes...)
 		p.exec = backend.exec
 		p.reusing, _ = p.exec.(reusingExecutable)
 		p.in, p.out = make([]backends.Buffer, len(p.inputs)), make([]backends.Buffer, len(p.outputs))
 	})
-	return p, err
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// aliasesOf is what a graph's results are aliased by, nil if they cannot be. It is known once the graph has a parameter.
+func aliasesOf(g *graph.Graph) aliasBuilder {
+	if b, ok := g.Backend().(*capturingBackend); ok {
+		return b.aliases
+	}
+	return nil
 }
 
 // find finds a buffer among arrays or the program's own, or makes one for the program.
@@ -148,7 +159,7 @@ func (d device) run(p *program) (err error) {
 		}
 		p.in[i] = a.buf
 	}
-	if d.host || d.aliases {
+	if d.host || p.aliases {
 		err = d.executeDonating(p)
 	} else {
 		err = d.executeAndDrop(p)
@@ -171,7 +182,7 @@ func (d device) executeDonating(p *program) error {
 	}
 	d.drop(p.outputs...)
 	err := p.execute(p.donated)
-	if err != nil && d.aliases {
+	if err != nil && p.aliases {
 		for i, buf := range p.in { // the execution failed and may not have taken them
 			if p.donated[i] {
 				_ = d.BufferFinalize(buf)

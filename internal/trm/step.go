@@ -68,8 +68,10 @@ func (m *Model) Gradients(in StepInput) (StepResult, error) {
 	if err := m.checkBatch(in); err != nil {
 		return StepResult{}, err
 	}
-	if err := m.compileGradients(); err != nil {
-		return StepResult{}, err
+	if m.gradients == nil {
+		if err := m.compile(m.gradientsRecipe()); err != nil {
+			return StepResult{}, err
+		}
 	}
 	if err := m.feedBatch(in); err != nil {
 		return StepResult{}, fmt.Errorf("feed the batch: %w", err)
@@ -118,7 +120,7 @@ func (m *Model) feedBatch(in StepInput) error {
 // the carry before its own.
 func (m *Model) commitCarry() {
 	for _, c := range m.carries {
-		if m.dev.aliases {
+		if m.gradients.aliases {
 			c.current.buf, c.next.buf = c.next.buf, c.current.buf
 			continue
 		}
@@ -130,7 +132,7 @@ func (m *Model) commitCarry() {
 
 // makeNextCarry makes the memory that a step writes the new carry into, if results alias inputs and no earlier step has left it.
 func (m *Model) makeNextCarry() error {
-	if !m.dev.aliases {
+	if !m.gradients.aliases {
 		return nil
 	}
 	for _, c := range m.carries {
