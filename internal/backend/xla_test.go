@@ -74,7 +74,17 @@ var vector = shapes.Make(dtypes.Float32, 1024)
 // sum compiles x+y and x-y on so many devices, where the sum takes x's memory.
 func sum(t testing.TB, b backends.Backend, devices int) backends.Executable {
 	t.Helper()
-	builder := b.Builder("sum")
+	exec, err := trySum(t, b, "sum", devices)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exec
+}
+
+// trySum is sum, with the error of the compilation.
+func trySum(t testing.TB, b backends.Backend, name string, devices int) (backends.Executable, error) {
+	t.Helper()
+	builder := b.Builder(name)
 	if devices > 1 {
 		if err := builder.DistributedSPMD(devices); err != nil {
 			t.Fatal(err)
@@ -101,11 +111,10 @@ func sum(t testing.TB, b backends.Backend, devices int) backends.Executable {
 	}
 	builder.(backend.Aliaser).Alias(0, 0)
 	exec, err := builder.Compile([]backends.Op{plus, minus}, nil)
-	if err != nil {
-		t.Fatal(err)
+	if err == nil {
+		t.Cleanup(exec.Finalize)
 	}
-	t.Cleanup(exec.Finalize)
-	return exec
+	return exec, err
 }
 
 func upload(t testing.TB, b backends.Backend, device int, value float32) backends.Buffer {
@@ -407,6 +416,56 @@ func TestOneCompiles(t *testing.T) {
 	all.Wait()
 	if got := b.from(); !slices.Equal(got, []string{pjrt.FromCompiler, pjrt.FromFolder, pjrt.FromFolder, pjrt.FromFolder}) {
 		t.Errorf("programs from %v", got)
+	}
+}
+
+// TestCacheOnly: programs are loaded at once by several goroutines, and one that is not in the cache is an error and compiled by nobody.
+func TestCacheOnly(t *testing.T) {
+	cacheOnly := func(b *opened) backends.Backend {
+		return b.Backend.(interface{ CacheOnly() backends.Backend }).CacheOnly()
+	}
+	if b := openXLA(t, 1, nil); cacheOnly(b) != nil {
+		t.Error("without a cache")
+	}
+	dir := filepath.Join(t.TempDir(), "compiled")
+	names := []string{"one", "two", "three"}
+	b := openXLA(t, 1, openCache(t, dir, nil))
+	for _, name := range names {
+		if _, err := trySum(t, cacheOnly(b), name, 1); err == nil || !strings.Contains(err.Error(), "not in the cache of compiled programs") {
+			t.Errorf("%s, which nobody has compiled: %v", name, err)
+		}
+	}
+	if got := b.from(); len(got) > 0 {
+		t.Errorf("programs from %v", got)
+	}
+	for _, name := range names {
+		if _, err := trySum(t, b, name, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	later := openXLA(t, 1, openCache(t, dir, nil))
+	var all sync.WaitGroup
+	for _, name := range names {
+		all.Go(func() {
+			exec, err := trySum(t, cacheOnly(later), name, 1)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				return
+			}
+			out, err := exec.Execute([]backends.Buffer{upload(t, later, 0, 3), upload(t, later, 0, 2)}, []bool{true, false}, 0)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				return
+			}
+			want(t, later, out[0], name, 5)
+		})
+	}
+	all.Wait()
+	if got := later.from(); !slices.Equal(got, []string{pjrt.FromFolder, pjrt.FromFolder, pjrt.FromFolder}) {
+		t.Errorf("programs from %v", got)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*.*")); len(left) > 1 { // plugins.json
+		t.Errorf("marks are left: %v", left)
 	}
 }
 

@@ -53,6 +53,11 @@ func TestFinish(t *testing.T) {
 			t.Errorf("%q became %q", other, got)
 		}
 	}
+	only := NewModule("step")
+	only.LoadOnly()
+	if text, loadOnly := finish([]byte("module @" + only.Name() + " {\n}\n")); string(text) != "module @step {\n}\n" || !loadOnly {
+		t.Errorf("a program that may only be loaded: %q, %v", text, loadOnly)
+	}
 	if a, b := NewModule("x").Name(), NewModule("x").Name(); a == b || !strings.HasPrefix(a, "x"+moduleMark) {
 		t.Errorf("names %s and %s", a, b)
 	}

@@ -160,15 +160,33 @@ func TestOneProcessCompiles(t *testing.T) {
 
 const dieEnv = "TRMSWEEP_TEST_DIE_LOADING"
 
-// TestLoaderThatDies is the process that dies while it loads, and the test that finds what it left.
-func TestLoaderThatDies(t *testing.T) {
-	if dir := os.Getenv(dieEnv); dir != "" {
-		c := newCache(t, CacheOptions{Dir: dir})
-		if _, err := c.trying(key("a"), c.get(key("a")).hash); err != nil {
+// TestDying is the process that dies while it loads programs: those of the environment's digits.
+func TestDying(t *testing.T) {
+	dir, digits, _ := strings.Cut(os.Getenv(dieEnv), ":")
+	if dir == "" {
+		return
+	}
+	c := newCache(t, CacheOptions{Dir: dir})
+	for digit := range strings.SplitSeq(digits, "") {
+		if _, err := c.trying(key(digit), c.get(key(digit)).hash); err != nil {
 			t.Fatal(err)
 		}
-		os.Exit(3) // as by a signal: nothing is tidied up
 	}
+	os.Exit(3) // as by a signal: nothing is tidied up
+}
+
+// die has a process die while it loads programs of a folder.
+func die(t *testing.T, c *Cache, digits string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestDying$")
+	cmd.Env = append(os.Environ(), dieEnv+"="+c.dir+":"+digits)
+	if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 3 {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// TestLoaderThatDies finds what a process left that died while it loaded a program.
+func TestLoaderThatDies(t *testing.T) {
 	store := &fakeStore{m: map[string][]byte{}}
 	c := newCache(t, CacheOptions{Store: store})
 	c.put(key("a"), []byte("crashes"))
@@ -179,20 +197,12 @@ func TestLoaderThatDies(t *testing.T) {
 	}
 	expect(t, c, key("a"), "crashes", FromFolder) // whoever loads it now lives
 	alive()
-	die := func() {
-		t.Helper()
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestLoaderThatDies$")
-		cmd.Env = append(os.Environ(), dieEnv+"="+c.dir)
-		if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 3 {
-			t.Fatalf("%v\n%s", err, out)
-		}
-	}
-	die()
+	die(t, c, "a")
 	expect(t, c, key("a"), "crashes", FromStore) // the folder's was dropped; once may have been chance
 	c.executed(key("a"))                         // it was
-	die()
+	die(t, c, "a")
 	expect(t, c, key("a"), "crashes", FromStore)
-	die()
+	die(t, c, "a")
 	expect(t, c, key("a"), "", "") // neither from the folder nor, the same, from the store
 	c.put(key("a"), []byte("crashes"))
 	expect(t, c, key("a"), "", "")
@@ -200,6 +210,47 @@ func TestLoaderThatDies(t *testing.T) {
 	expect(t, c, key("a"), "another", FromFolder)
 	if marks, _ := filepath.Glob(filepath.Join(c.dir, "*"+tryingMark+"*")); len(marks) > 0 {
 		t.Errorf("marks are left: %v", marks)
+	}
+}
+
+// TestLoadersInCompany: of programs that are loaded at the same time one may kill the process. The next one drops all of them, and loads
+// them one by one, so that a second death names the one.
+func TestLoadersInCompany(t *testing.T) {
+	c := newCache(t, CacheOptions{})
+	putAll := func() {
+		for _, digit := range []string{"a", "b", "c"} {
+			c.put(key(digit), []byte("program "+digit))
+		}
+	}
+	// alone says whether no other program can be loaded while this one is.
+	alone := func(digit string) bool {
+		defer c.loading(key(digit))()
+		if c.company.TryRLock() {
+			c.company.RUnlock()
+			return false
+		}
+		return true
+	}
+	putAll()
+	if alone("a") {
+		t.Error("a program without a record is loaded alone")
+	}
+	die(t, c, "ab")
+	expect(t, c, key("a"), "", "")
+	expect(t, c, key("b"), "", "")
+	expect(t, c, key("c"), "program c", FromFolder)
+	putAll() // a first death may have another cause: they are kept
+	if !alone("a") || !alone("b") || alone("c") {
+		t.Errorf("loaded alone: a %v, b %v, c %v; the first two have a record", alone("a"), alone("b"), alone("c"))
+	}
+	die(t, c, "a")
+	expect(t, c, key("a"), "", "")
+	putAll()
+	expect(t, c, key("a"), "", "") // two deaths: it is not kept any more
+	expect(t, c, key("b"), "program b", FromFolder)
+	c.executed(key("b"))
+	if alone("b") {
+		t.Error("a program that was executed still has a record")
 	}
 }
 

@@ -57,6 +57,7 @@ func TestNotice(t *testing.T) {
 		step int64
 	}{
 		{"before the first step", func(e protocol.Event) bool { return e.State == protocol.StateRestoring }, 0},
+		{"while it waits for its programs", func(e protocol.Event) bool { return e.State == protocol.StateCompiling }, 0},
 		{"in training", func(e protocol.Event) bool { return e.State == protocol.StateTraining && e.Step == 10 }, 10},
 		{"in an evaluation", func(e protocol.Event) bool { return e.DonePuzzles == 4 && e.Step == 16 }, 16},
 		{"in the last evaluation", func(e protocol.Event) bool { return e.DonePuzzles == 4 && e.Puzzles == 6 }, 24},

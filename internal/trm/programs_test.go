@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"unsafe"
 
@@ -201,5 +203,112 @@ func TestPrepareCompilesEverything(t *testing.T) {
 	}
 	if !slices.Equal(counts.built, want) {
 		t.Errorf("programs %v, want %v", counts.built, want)
+	}
+}
+
+// caching is a backend with a cache of compiled programs: those of the names in has. All that are loaded wait for each other.
+type caching struct {
+	backends.Backend
+	has      []string
+	fails    string // the program that cannot be compiled
+	begun    func() // called when all are being loaded
+	waiting  sync.WaitGroup
+	mu       sync.Mutex
+	loaded   []string
+	compiled []string
+}
+
+func (c *caching) CacheOnly() backends.Backend { return cachingLoader{c} }
+
+func (c *caching) Builder(name string) backends.Builder {
+	return cachingBuilder{c.Backend.Builder(name), func() error {
+		c.compiled = append(c.compiled, name)
+		if name == c.fails {
+			return errors.New("the compiler is ill")
+		}
+		return nil
+	}}
+}
+
+type cachingLoader struct{ *caching }
+
+func (c cachingLoader) Builder(name string) backends.Builder {
+	return cachingBuilder{c.Backend.Builder(name), func() error {
+		c.waiting.Done()
+		c.waiting.Wait()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.begun()
+		if !slices.Contains(c.has, name) {
+			return errors.New("it is not in the cache")
+		}
+		c.loaded = append(c.loaded, name)
+		return nil
+	}}
+}
+
+type cachingBuilder struct {
+	backends.Builder
+	first func() error
+}
+
+func (b cachingBuilder) Compile(outs []backends.Op, s []*backends.ShardingSpec) (backends.Executable, error) {
+	if err := b.first(); err != nil {
+		return nil, err
+	}
+	return b.Builder.Compile(outs, s)
+}
+
+// TestPrepareLoadsAtOnce: what the cache has is loaded at the same time, and only the rest compiled, one after the other. Told to stop
+// while it loads, it compiles nothing.
+func TestPrepareLoadsAtOnce(t *testing.T) {
+	why := errors.New("told to stop")
+	for _, row := range []struct {
+		name     string
+		has      []string
+		fails    string
+		stop     bool
+		compiled []string
+		says     string // "" for no error
+	}{
+		{name: "all are there", has: []string{"apply", "evaluate", "gradients"}},
+		{name: "one is missing", has: []string{"evaluate", "gradients"}, compiled: []string{"apply"}},
+		{name: "none is there", compiled: []string{"gradients", "apply", "evaluate"}},
+		{name: "a fault", has: []string{"gradients"}, fails: "apply", compiled: []string{"apply"}, says: "build the apply graph: "},
+		{name: "told to stop", has: []string{"gradients"}, stop: true, says: why.Error()},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			c := &caching{Backend: backendtest.Open(t, "cpu"), has: row.has, fails: row.fails, begun: func() {}}
+			if row.stop {
+				c.begun = func() { cancel(why) }
+			}
+			m := freshModel(t, c, tinyConfig())
+			defer m.Close()
+			c.waiting.Add(3)
+			err := m.Prepare(ctx, 2)
+			slices.Sort(c.loaded)
+			if !slices.Equal(c.loaded, row.has) || !slices.Equal(c.compiled, row.compiled) {
+				t.Errorf("loaded %v, want %v; compiled %v, want %v", c.loaded, row.has, c.compiled, row.compiled)
+			}
+			if row.says != "" {
+				if err == nil || !strings.Contains(err.Error(), row.says) {
+					t.Errorf("%v; want %q in it", err, row.says)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := tinyBatch(tinyConfig())
+			in.Step = 1
+			if res, err := m.Step(in); err != nil || !res.Finite {
+				t.Errorf("a step: %+v, %v", res, err)
+			}
+			if _, err := m.Eval(in.Inputs, in.Labels, in.PuzzleIDs); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
