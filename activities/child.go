@@ -28,6 +28,8 @@ type Child struct {
 	Env     []string // added to the worker's environment
 	Slots   Slots    // of the host if it is divided; the process of a slot has its environment too
 	LogDir  string   // one file per run gets the children's standard error
+	// Inherit are files that the processes keep open: locks of the worker that hold until they have ended too.
+	Inherit []*os.File
 	// Grace is the time from SIGTERM to SIGKILL: enough for one step and one save. 0 = 2 minutes.
 	Grace time.Duration
 	// Silence is the time after which a process that says nothing is killed: it
@@ -79,6 +81,7 @@ func (c Child) run(stop <-chan struct{}, name string, spec []byte, env, args []s
 	cmd.Env = slices.Concat(os.Environ(), c.Env, env)
 	cmd.Stdin = bytes.NewReader(spec) // not a file: a worker that is killed would leave it behind
 	cmd.Stderr = log
+	cmd.ExtraFiles = c.Inherit
 	var end exit
 	err = supervise.Tied(cmd, syscall.SIGKILL, func() (err error) {
 		end, err = c.follow(cmd, stop, on)

@@ -163,6 +163,7 @@ func (c Child) Try(ctx context.Context, name string, spec []byte) (preflight.Row
 	cmd.Env = slices.Concat(os.Environ(), c.Env, slot.Env)
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
+	cmd.ExtraFiles = c.Inherit
 	var out, log bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(spec), &out, &log
 	err := supervise.Tied(cmd, syscall.SIGKILL, cmd.Run)

@@ -54,6 +54,8 @@ type Options struct {
 	// Grace is the time a training process has to save after SIGTERM; 0 = 2 minutes.
 	Grace   time.Duration
 	Command []string // training program; empty = this binary, `train`
+	// Inherit are files that training processes keep open: locks of this worker that hold until they have ended too.
+	Inherit []*os.File
 	// MetricsAddress is host:port of GET /metrics for Prometheus; empty = none.
 	MetricsAddress string
 	// AllowHosts are names under which it may be addressed, beside localhost, 127.0.0.1 and [::1].
@@ -116,6 +118,7 @@ func wire(c client.Client, b blob.Bucket, host string, o Options) *activities.Ac
 			Args:    activities.ChildArgs(o.Store, cache, o.Backend, o.Threads),
 			LogDir:  filepath.Join(o.StateDir, "logs"),
 			Grace:   o.Grace,
+			Inherit: o.Inherit,
 		},
 		Heartbeat: func(ctx context.Context, taskToken []byte, details any) error {
 			return c.RecordActivityHeartbeat(ctx, taskToken, details)

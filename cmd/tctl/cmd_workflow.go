@@ -191,7 +191,7 @@ func newStartCmd(v *viper.Viper) *cobra.Command {
 
 // warnNoPollers warns if no worker polls the task queue of a workflow that was just started.
 func warnNoPollers(ctx context.Context, cmd *cobra.Command, c *connection, queue string) {
-	l, err := ask.Listening(ctx, c, queue)
+	l, err := ask.Listening(ctx, c, queue, ask.Starting)
 	if err != nil || l.Count > 0 {
 		return
 	}

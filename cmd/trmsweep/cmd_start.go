@@ -142,7 +142,7 @@ func start(ctx context.Context, a *app, name, id string, in study.SweepInput, as
 
 // warnNoWorker warns if nobody would run what was started.
 func warnNoWorker(ctx context.Context, a *app, c client.Client) {
-	if l, err := ask.Listening(ctx, c, queues.Workflows); err == nil && l.Count == 0 {
+	if l, err := ask.Listening(ctx, c, queues.Workflows, ask.Starting); err == nil && l.Count == 0 {
 		fmt.Fprintf(a.stderr, "trmsweep: no worker listens on task queue %q: the workflow waits until one starts (%s)\n", l.Queue,
 			a.given().Complete("`trmsweep worker`"))
 	}

@@ -99,14 +99,14 @@ func sweepStatus(ctx context.Context, a *app, c client.Client, id string) (study
 	}
 	running := d.WorkflowExecutionInfo.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
 	v, err := ask.Query(ctx, c, ask.Workflow{ID: id}, ask.Patience{Worker: time.Second}, workflows.QueryProgress)
-	if errors.Is(err, ask.ErrNobody) {
-		nobody := err
-		st, err = serverStatus(ctx, c, d.WorkflowExecutionInfo)
-		st.Notes = append(st.Notes, fmt.Sprintf("%s; this is what the server itself knows", unanswered(nobody)))
-		return st, running, err
-	}
 	if err != nil {
-		return st, running, fmt.Errorf("ask %s for its progress: %w", id, err)
+		if ctx.Err() != nil {
+			return st, running, fmt.Errorf("ask %s for its progress: %w", id, err)
+		}
+		unsaid := unanswered(err)
+		st, err = serverStatus(ctx, c, d.WorkflowExecutionInfo)
+		st.Notes = append(st.Notes, fmt.Sprintf("%s; this is what the server itself knows", unsaid))
+		return st, running, err
 	}
 	if d.WorkflowExecutionInfo.Type.Name == workflows.ExperimentType {
 		var r study.ExperimentResult

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -64,6 +65,9 @@ func newUpCmd(a *app) *cobra.Command {
 	return cmd
 }
 
+// stackDying is how long the servers of a killed `up` may take to end. Tests make it shorter.
+var stackDying = 10 * time.Second
+
 func newDownCmd(a *app) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -77,6 +81,18 @@ func newDownCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			orphans, err := localstack.StopOrphans(cmd.Context(), a.stateDir, func(pid int) {
+				fmt.Fprintf(a.stderr, "worker %d has outlived its stack and was told to stop\n", pid)
+			})
+			if err != nil {
+				return err
+			}
+			stopped = stopped || orphans > 0
+			ended, err := localstack.AwaitStackEnd(cmd.Context(), a.stateDir, stackDying)
+			if err != nil {
+				return err
+			}
+			stopped = stopped || ended
 			if stopped && asJSON {
 				return json.NewEncoder(a.stdout).Encode(map[string]any{"state": a.stateDir, "action": "down", "done": true})
 			}
@@ -87,8 +103,8 @@ func newDownCmd(a *app) *cobra.Command {
 			lock, err := localstack.LockState(a.stateDir)
 			switch {
 			case errors.Is(err, localstack.ErrLocked):
-				return fmt.Errorf("a stack runs on %s%s that no `up` keeps: press Ctrl-C where `run` or the stack was started; "+
-					"if its `up` was killed it ends by itself within seconds", a.stateDir, localstack.Description(a.stateDir))
+				return fmt.Errorf("a stack runs on %s%s that no `up` keeps: press Ctrl-C where `run` or the stack was started", a.stateDir,
+					localstack.Description(a.stateDir))
 			case err == nil:
 				_ = lock.Close()
 			case !errors.Is(err, fs.ErrNotExist):

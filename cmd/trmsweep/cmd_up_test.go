@@ -110,6 +110,8 @@ func TestDownLeavesForeignProcessesAlone(t *testing.T) {
 }
 
 func TestDownNamesTheRunThatKeepsTheStack(t *testing.T) {
+	defer func(d time.Duration) { stackDying = d }(stackDying)
+	stackDying = 200 * time.Millisecond
 	for _, runs := range []bool{true, false} { // `trmsweep run`, or a stack alone
 		dir, _ := lockedState(t)
 		if runs {
@@ -124,6 +126,22 @@ func TestDownNamesTheRunThatKeepsTheStack(t *testing.T) {
 			!strings.Contains(out, "pid 4711, Web UI http://127.0.0.1:2") {
 			t.Errorf("run %v: exit code %d: %s", runs, code, out)
 		}
+	}
+}
+
+// The servers of a killed `up` need a moment to end.
+func TestDownWaitsForTheServersOfAKilledUp(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "devstack.lock"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	servers, err := localstack.LockState(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(200*time.Millisecond, func() { _ = servers.Close() })
+	if code, out := down(t, dir); code != exitOK || !strings.Contains(out, "stopped the stack on "+dir) {
+		t.Errorf("exit code %d: %s", code, out)
 	}
 }
 

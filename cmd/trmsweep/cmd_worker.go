@@ -17,6 +17,7 @@ import (
 	"trmsweep/internal/blob/open"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/guard"
+	"trmsweep/internal/localstack"
 	"trmsweep/internal/preflight"
 	"trmsweep/worker"
 )
@@ -58,6 +59,16 @@ boundary before the worker ends.`,
 			if err != nil {
 				return err
 			}
+			lock, done, err := localstack.HoldWorker(a.stateDir, localstack.Worker{
+				PID:        os.Getpid(),
+				Kept:       f.embedded,
+				NeedsStack: f.embedded && strings.HasPrefix(f.store, "gs://"),
+			})
+			if err != nil {
+				return err
+			}
+			defer done()
+			o.Inherit = []*os.File{lock}
 			return worker.Run(cmd.Context(), o)
 		},
 	}

@@ -26,15 +26,18 @@ type Workflow struct{ ID, Run string }
 // Patience is how long to wait for an answer. Zero values mean the defaults.
 type Patience struct {
 	Answer time.Duration // 30 s: a worker answers within a second, or is busy with a long history
-	Worker time.Duration // 5 s, for one to listen that is just starting
+	Worker time.Duration // Starting: for one to listen
 }
+
+// Starting is how long a worker that is just starting may take to listen.
+const Starting = 5 * time.Second
 
 func (p Patience) orDefault() Patience {
 	if p.Answer == 0 {
 		p.Answer = 30 * time.Second
 	}
 	if p.Worker == 0 {
-		p.Worker = 5 * time.Second
+		p.Worker = Starting
 	}
 	return p
 }
@@ -76,7 +79,7 @@ func answered(ctx context.Context, c client.Client, w Workflow, p Patience, upda
 	if updates && !running {
 		return ErrEnded
 	}
-	listeners, err := awaitListeners(ctx, c, d.GetExecutionConfig().GetTaskQueue().GetName(), p.Worker)
+	listeners, err := Listening(ctx, c, d.GetExecutionConfig().GetTaskQueue().GetName(), p.Worker)
 	if err != nil {
 		return err
 	}
@@ -119,8 +122,8 @@ func (l Listeners) String() string {
 // lists a dead one for five.
 const silence = 2 * time.Minute
 
-// Listening returns who listens on a task queue for workflows.
-func Listening(ctx context.Context, c client.Client, queue string) (Listeners, error) {
+// listening returns who listens on a task queue for workflows.
+func listening(ctx context.Context, c client.Client, queue string) (Listeners, error) {
 	l := Listeners{Queue: queue}
 	d, err := c.DescribeTaskQueue(ctx, queue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
 	if err != nil {
@@ -139,13 +142,13 @@ func Listening(ctx context.Context, c client.Client, queue string) (Listeners, e
 	return l, nil
 }
 
-// awaitListeners waits for somebody to listen, but no longer than patience.
-func awaitListeners(ctx context.Context, c client.Client, queue string, patience time.Duration) (Listeners, error) {
+// Listening returns who listens on a task queue for workflows. It waits for somebody to, but no longer than patience.
+func Listening(ctx context.Context, c client.Client, queue string, patience time.Duration) (Listeners, error) {
 	deadline := time.Now().Add(patience)
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		l, err := Listening(ctx, c, queue)
+		l, err := listening(ctx, c, queue)
 		if err != nil || l.Count > 0 || time.Now().After(deadline) {
 			return l, err
 		}

@@ -12,7 +12,7 @@ import (
 
 // stateEntries are what a state folder may hold, as patterns of names.
 var stateEntries = []string{
-	stackLock, addressFile, addressFile + ".*", KeeperFile, "temporal.db", "temporal.db-wal", "temporal.db-shm",
+	stackLock, addressFile, addressFile + ".*", KeeperFile, workerLocks, "temporal.db", "temporal.db-wal", "temporal.db-shm",
 	"temporal.version.json", "temporal.version.json.*", "gcs", "cache", "store", "logs", "sweeps",
 }
 
@@ -62,6 +62,9 @@ func Forget(dir string) (int64, error) {
 		return 0, fmt.Errorf("forget %s: %w", dir, err)
 	}
 	defer lock.Close()
+	if err := refuseWorkers(dir); err != nil {
+		return 0, fmt.Errorf("forget %s: %w", dir, err)
+	}
 	size, err := folderBytes(dir)
 	if err != nil {
 		return 0, fmt.Errorf("forget %s: %w", dir, err)
@@ -72,6 +75,20 @@ func Forget(dir string) (int64, error) {
 		}
 	}
 	return size, os.Remove(dir)
+}
+
+// refuseWorkers is an error while a worker has its files in the folder.
+func refuseWorkers(dir string) error {
+	workers, err := Workers(dir)
+	switch {
+	case err != nil:
+		return err
+	case len(workers) == 0:
+		return nil
+	case workers[0].Kept:
+		return fmt.Errorf("a worker (process %d) has outlived its stack and works on: end it first with `trmsweep down`", workers[0].PID)
+	}
+	return fmt.Errorf("a worker (process %d) has its files there: stop it first", workers[0].PID)
 }
 
 func stateEntry(name string) bool {

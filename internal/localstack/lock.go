@@ -2,10 +2,11 @@
 // started again when they die and stopped in order; the storage emulator alone, for whoever only reads results; and the
 // locks that make one process the folder's keeper. It knows nothing of what the processes do, and opens no store.
 //
-// Two locks, files of the folder that their holder locks for as long as it lives, say what runs there:
+// Locks, files of the folder that their holder locks for as long as it lives, say what runs there:
 //
 //	devstack.lock   held by the servers (cmd/devstack): a stack runs
 //	up.pid          held by whoever keeps the stack: an `up`, whose pid is in it, or a `run`, when it is empty
+//	worker.*.lock   held by a worker, which outlives a killed keeper, and by its training processes: a Worker is in it
 package localstack
 
 import (
