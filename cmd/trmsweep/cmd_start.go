@@ -115,7 +115,7 @@ func start(ctx context.Context, a *app, name, id string, in study.SweepInput, as
 	var there *serviceerror.WorkflowExecutionAlreadyStarted
 	already := errors.As(err, &there)
 	if already {
-		run, err = c.GetWorkflow(ctx, id, there.RunId), sameType(ctx, c, id, kind)
+		run, err = c.GetWorkflow(ctx, id, there.RunId), sameStart(ctx, c, id, kind, input)
 	}
 	if err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
@@ -146,18 +146,6 @@ func warnNoWorker(ctx context.Context, a *app, c client.Client) {
 		fmt.Fprintf(a.stderr, "trmsweep: no worker listens on task queue %q: the workflow waits until one starts (%s)\n", l.Queue,
 			a.given().Complete("`trmsweep worker`"))
 	}
-}
-
-// sameType is an error if the running workflow of this id is of another type.
-func sameType(ctx context.Context, c client.Client, id, kind string) error {
-	d, err := c.DescribeWorkflowExecution(ctx, id, "")
-	if err != nil {
-		return fmt.Errorf("describe %s: %w", id, err)
-	}
-	if other := d.WorkflowExecutionInfo.Type.Name; other != kind {
-		return fmt.Errorf("%s is the id of a %s that runs; choose another with --id", id, other)
-	}
-	return nil
 }
 
 // checkID refuses ids that the server does not take or that no report can be stored under.
