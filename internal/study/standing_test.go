@@ -26,15 +26,21 @@ func TestSweepIsToldOnlyWhatItDecidesBy(t *testing.T) {
 		evaluations bool
 		signals     int
 	}{
-		"it waits":                    {[]study.ExperimentResult{status(study.StatusQueued, 1)}, false, 0},
-		"it begins":                   {[]study.ExperimentResult{status(study.StatusQueued, 1), running}, false, 1},
-		"steps and evaluations":       {[]study.ExperimentResult{running, step(running, 10, 0), step(running, 20, 20), step(running, 40, 40)}, false, 1},
-		"evaluations that decide":     {[]study.ExperimentResult{running, step(running, 10, 0), step(running, 20, 20), step(running, 40, 40)}, true, 3},
-		"a preemption":                {[]study.ExperimentResult{running, status(study.StatusQueued, 2), status(study.StatusRunning, 2)}, false, 3},
-		"a pause":                     {[]study.ExperimentResult{running, status(study.StatusPaused, 1), status(study.StatusQueued, 2)}, false, 3},
+		"it waits":  {[]study.ExperimentResult{status(study.StatusQueued, 1)}, false, 0},
+		"it begins": {[]study.ExperimentResult{status(study.StatusQueued, 1), running}, false, 1},
+		"steps and evaluations": {[]study.ExperimentResult{running, step(running, 10, 0), step(running, 20, 20), step(running, 40, 40)},
+			false, 1},
+		"evaluations that decide": {[]study.ExperimentResult{running, step(running, 10, 0), step(running, 20, 20), step(running, 40, 40)},
+			true, 3},
+		"a preemption": {[]study.ExperimentResult{running, status(study.StatusQueued, 2), status(study.StatusRunning, 2)}, false,
+			3},
+		"a pause": {[]study.ExperimentResult{running, status(study.StatusPaused, 1), status(study.StatusQueued, 2)}, false,
+			3},
 		"the end is another's to say": {[]study.ExperimentResult{running, status(study.StatusDone, 1)}, false, 1},
-		"one of many preemptions":     {[]study.ExperimentResult{status(study.StatusRunning, 30), status(study.StatusQueued, 31), status(study.StatusRunning, 31)}, false, 1},
-		"the tenth of many":           {[]study.ExperimentResult{status(study.StatusRunning, 39), status(study.StatusQueued, 40), status(study.StatusRunning, 40)}, false, 2},
+		"one of many preemptions": {[]study.ExperimentResult{status(study.StatusRunning, 30), status(study.StatusQueued, 31),
+			status(study.StatusRunning, 31)}, false, 1},
+		"the tenth of many": {[]study.ExperimentResult{status(study.StatusRunning, 39), status(study.StatusQueued, 40),
+			status(study.StatusRunning, 40)}, false, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			told := study.Told{Status: study.StatusQueued}
