@@ -93,7 +93,8 @@ func TestProgramsBesideTheRest(t *testing.T) {
 	t.Run("a fault", func(t *testing.T) {
 		t.Setenv("FAKE_PJRT_COMPILE", "oom")
 		a := on(func(*said) {}, func(*Options) {})
-		if !errors.Is(a.err, backend.ErrTooLarge) || !strings.Contains(a.err.Error(), "compile the programs of e2_2_t2_n2: build the gradients graph") {
+		if !errors.Is(a.err, backend.ErrTooLarge) ||
+			!strings.Contains(a.err.Error(), "compile the programs of e2_2_t2_n2: build the gradients graph") {
 			t.Errorf("%v", a.err)
 		}
 		if trained(a) {
