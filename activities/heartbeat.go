@@ -30,6 +30,7 @@ func (a *Activities) heartbeatAttempt(ctx context.Context, tr *tracker, stop, do
 		t := time.NewTicker(every)
 		defer t.Stop()
 		var once sync.Once
+		var told holdupsTold
 		for {
 			select {
 			case <-done:
@@ -38,6 +39,9 @@ func (a *Activities) heartbeatAttempt(ctx context.Context, tr *tracker, stop, do
 			}
 			if a.heartbeat(ctx, tr) {
 				once.Do(func() { close(refused) })
+			}
+			if p := tr.snapshot(); a.Notify != nil && told.due(p.Holdup, time.Now()) {
+				a.Notify(ctx, p)
 			}
 		}
 	})
@@ -57,6 +61,9 @@ func (a *Activities) heartbeat(ctx context.Context, tr *tracker) bool {
 	end := a.sendHeartbeat(ctx, tr.snapshot())
 	if temporal.IsCanceledError(end) {
 		tr.cancelled.Store(true)
+	}
+	if paused(end) {
+		tr.setPaused()
 	}
 	return end != nil
 }

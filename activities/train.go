@@ -35,6 +35,7 @@ func (a *Activities) Train(ctx context.Context, in TrainInput) (TrainResult, err
 	close(done)
 	stopTelling()
 	heartbeats.Wait()
+	a.tellPause(ctx, tr)
 	if err != nil {
 		return TrainResult{}, tr.fault(err)
 	}
@@ -81,9 +82,10 @@ func (a *Activities) prepare(
 	if err := checkRun(in.Item.Run); err != nil {
 		return nil, err
 	}
-	spec, _, err := a.specText(ctx, in.Item.SpecKey)
+	waiting := a.patiently(tr)
+	spec, _, err := waiting.specText(ctx, in.Item.SpecKey)
 	if err == nil && in.Forget {
-		err = a.forgetOnce(ctx, in.Item.Run, owner, tr)
+		err = waiting.forgetOnce(ctx, in.Item.Run, owner, tr)
 	}
 	select {
 	case <-stop:
@@ -123,7 +125,8 @@ type tracker struct {
 	mu     sync.Mutex
 	p      Progress
 	last   protocol.Event
-	failed string // message of the last error event
+	failed string          // message of the last error event
+	paused protocol.Holdup // that the server holds the activity
 
 	cancelled atomic.Bool // the workflow wants the attempt to end
 }
@@ -131,7 +134,11 @@ type tracker struct {
 func (t *tracker) snapshot() Progress {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.p
+	p := t.p
+	if !t.paused.None() {
+		p.Holdup = t.paused
+	}
+	return p
 }
 
 // setHost says where the training process runs.
@@ -172,6 +179,7 @@ func (t *tracker) apply(e protocol.Event) {
 	if e.State != "" {
 		p.State = e.State
 	}
+	p.Holdup = e.Holdup
 	switch e.Type {
 	case protocol.EventRestored:
 		p.RestoredFrom = max(e.RestoredFrom, e.Step)

@@ -164,7 +164,13 @@ func trainOptions(ctx context.Context, a *app, f trainFlags, args []string, even
 		f.store = envOr("TRMSWEEP_STORE", a.path("store"))
 	}
 	b, closer, err := open.Raw(ctx, f.store, f.patience, func(err error, waited time.Duration) {
-		events.send(protocol.Event{Type: protocol.EventStorage, State: protocol.StateStarting, Seconds: waited.Seconds(), Message: err.Error()})
+		events.send(protocol.Event{
+			Type:    protocol.EventStorage,
+			State:   protocol.StateStarting,
+			Seconds: waited.Seconds(),
+			Message: err.Error(),
+			Holdup:  protocol.StorageHoldup(err, o.Owner.Host, time.Now().Add(-waited)),
+		})
 		o.Logger.Warn("storage does not answer, waiting", "store", f.store, "error", err, "waited", waited.Round(time.Millisecond))
 	})
 	if err != nil {

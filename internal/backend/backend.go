@@ -4,7 +4,6 @@
 package backend
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,6 +69,8 @@ type Options struct {
 	Threads int
 	// Patience is the longest time to wait for a plugin to open its devices, busy ones included; 0 = 3 minutes.
 	Patience time.Duration
+	// Waits hears why the device is waited for, and a nil error when that is over; it may be nil.
+	Waits func(error)
 	// Cache stores the programs that XLA compiles for later processes; nil = every process compiles.
 	Cache *pjrt.Cache
 	// Compiled is called for every program of XLA that is ready, from several goroutines; it may be nil.
@@ -159,7 +160,7 @@ func open(ctx context.Context, name string, o Options) (backends.Backend, Info, 
 		prepareCUDA(plugin)
 		construct = func() (backends.Backend, error) { return openXLA(plugin, x, o) }
 	}
-	b, err := openDevices(ctx, construct, plugin, cmp.Or(o.Patience, patience))
+	b, err := openDevices(ctx, construct, plugin, o)
 	if err != nil {
 		return nil, Info{}, fmt.Errorf("%w: %q: %w", ErrOpen, name, err)
 	}

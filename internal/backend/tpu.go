@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,7 +60,7 @@ func placeOnTPU() {
 }
 
 // waitForTPU waits until no other process uses the chips of this one, but not beyond deadline. ErrBusy then names the process.
-func waitForTPU(ctx context.Context, deadline time.Time) error {
+func waitForTPU(ctx context.Context, deadline time.Time, waits func(error)) error {
 	chip := tpu.VisibleChip(os.LookupEnv)
 	for logged := false; ; logged = true {
 		holders := thisHost.Holders(chip)
@@ -70,6 +71,7 @@ func waitForTPU(ctx context.Context, deadline time.Time) error {
 			return fmt.Errorf("%w: %s; stop that process, or wait for its end", ErrBusy, holders[0])
 		}
 		if !logged {
+			waits(fmt.Errorf("%w: %s", ErrBusy, holders[0]))
 			slog.Warn("the TPU is busy, waiting", "holder", holders[0].String(), "until", deadline.Format(time.TimeOnly))
 		}
 		if err := wait.Sleep(ctx, min(retryEvery, max(time.Until(deadline), time.Millisecond))); err != nil {
@@ -97,14 +99,18 @@ func saysBusy(err error) bool {
 	return false
 }
 
-// openDevices opens the devices of a PJRT plugin. If a device is busy, it retries for up to patience.
-func openDevices(
-	ctx context.Context, construct func() (backends.Backend, error), plugin string, patience time.Duration,
-) (backends.Backend, error) {
+// openDevices opens the devices of a PJRT plugin. If a device is busy, it retries for up to the patience of o, and says that it waits.
+func openDevices(ctx context.Context, construct func() (backends.Backend, error), plugin string, o Options) (backends.Backend, error) {
+	patience := cmp.Or(o.Patience, patience)
+	waits := o.Waits
+	if waits == nil {
+		waits = func(error) {}
+	}
+	defer waits(nil)
 	deadline := time.Now().Add(patience)
 	if isTPU(plugin) {
 		placeOnTPU()
-		if err := waitForTPU(ctx, deadline); err != nil {
+		if err := waitForTPU(ctx, deadline, waits); err != nil {
 			return nil, err
 		}
 	}
@@ -126,6 +132,7 @@ func openDevices(
 		}
 		busy = err
 		if !logged {
+			waits(fmt.Errorf("%w: %w%s", ErrBusy, err, namedHolder()))
 			slog.Warn("the device is busy, trying again", "error", err, "until", deadline.Format(time.TimeOnly))
 		}
 		if err := wait.Sleep(ctx, retryEvery); err != nil {

@@ -1,8 +1,10 @@
 package backend_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +22,7 @@ type opening struct {
 	Error     string
 	Busy      bool
 	Seconds   float64
+	Waited    []string // what Options.Waits heard
 	Placement []string // of the process, after it has opened
 }
 
@@ -34,8 +37,9 @@ func TestOpenTPU(_ *testing.T) {
 	}
 	backend.SetTPU(os.Getenv("TPU_ROOT"), patience, 20*time.Millisecond)
 	begin := time.Now()
-	_, info, err := backend.New("xla:tpu", 0)
-	o := opening{Devices: info.Devices, Busy: errors.Is(err, backend.ErrBusy), Seconds: time.Since(begin).Seconds()}
+	var waited []string
+	_, info, err := backend.Open(context.Background(), "xla:tpu", backend.Options{Waits: func(why error) { waited = append(waited, fmt.Sprint(why)) }})
+	o := opening{Devices: info.Devices, Busy: errors.Is(err, backend.ErrBusy), Seconds: time.Since(begin).Seconds(), Waited: waited}
 	if err != nil {
 		o.Error = err.Error()
 	}
@@ -149,6 +153,10 @@ func TestTPUBusy(t *testing.T) {
 	refused := openTPU(t, plugins, append(env, "PATIENCE=400ms")...)
 	if !refused.Busy || !strings.Contains(refused.Error, "already in use by process") || refused.Seconds < 0.3 {
 		t.Errorf("while the owner lives: %+v", refused)
+	}
+	saidBusy := len(refused.Waited) == 2 && strings.Contains(refused.Waited[0], "already in use by process")
+	if !saidBusy || refused.Waited[1] != "<nil>" {
+		t.Errorf("while the owner lives it says that it waits for %q", refused.Waited)
 	}
 	waiting := make(chan opening, 1)
 	go func() { waiting <- openTPU(t, plugins, env...) }()

@@ -56,7 +56,7 @@ type Event struct {
 	Seconds float64 `json:"seconds,omitempty"`
 	Bytes   int64   `json:"bytes,omitempty"`
 	Message string  `json:"message,omitempty"`
-	Holdup  Holdup  `json:"holdup,omitzero"` // of EventProgress: what keeps the process from going on now
+	Holdup  Holdup  `json:"holdup,omitzero"` // what the process waits for now
 
 	ExitCode int `json:"exit_code,omitempty"` // of EventError
 

@@ -1,8 +1,11 @@
 package protocol
 
 import (
+	"errors"
 	"fmt"
 	"time"
+
+	"trmsweep/internal/blob"
 )
 
 // Kinds of a hold-up. They are values of the search attribute TrmHoldup too.
@@ -39,6 +42,15 @@ type Holdup struct {
 	Since  time.Time `json:"since,omitzero"`   // by the clock of whoever noticed it
 	Where  string    `json:"where,omitempty"`  // the host, if it is about one
 	Detail string    `json:"detail,omitempty"` // what is known beyond the kind, as the error of the store
+}
+
+// StorageHoldup is the hold-up by a store that has failed since a time, as the process on a host sees it.
+func StorageHoldup(err error, host string, since time.Time) Holdup {
+	kind := HoldupStorageAway
+	if errors.Is(err, blob.ErrFull) {
+		kind = HoldupDiskFull
+	}
+	return Holdup{Kind: kind, Since: since, Where: host, Detail: err.Error()}
 }
 
 // None says whether nothing holds the run up.

@@ -24,13 +24,14 @@ func newAnnouncer(send func(protocol.Event), now func() time.Time) *announcer {
 	return &announcer{send: send, now: now, last: protocol.Event{Type: protocol.EventProgress, State: protocol.StateStarting}}
 }
 
-// progress changes the latest progress and sends it if the last one is a period old or the state changed.
+// progress changes the latest progress and sends it if the last one is a period old or the state or what holds the process up changed.
 func (a *announcer) progress(change func(*protocol.Event)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	before := a.last.State
+	before := a.last
 	change(&a.last)
-	if a.last.State != before || a.now().Sub(a.sent) >= announcePeriod {
+	changed := a.last.State != before.State || !a.last.Holdup.Same(before.Holdup)
+	if changed || a.now().Sub(a.sent) >= announcePeriod {
 		a.flush()
 	}
 }
@@ -44,6 +45,7 @@ func (a *announcer) event(e protocol.Event) {
 	}
 	e.Total, e.CommittedStep = a.last.Total, a.last.CommittedStep
 	e.BestExactAccuracy, e.BestPuzzles = a.last.BestExactAccuracy, a.last.BestPuzzles
+	e.Holdup = a.last.Holdup
 	a.send(e)
 }
 

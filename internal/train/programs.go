@@ -41,7 +41,7 @@ func (p *programs) prepare(ctx context.Context, r *run, there *checkpoint.Manife
 	}
 	p.cache = r.compileCache(name, !r.o.sameBatch) // a trial's store is thrown away
 	be, info, err := backend.Open(ctx, name,
-		backend.Options{Threads: r.o.Threads, Patience: r.o.DevicePatience, Cache: p.cache, Compiled: r.compiled})
+		backend.Options{Threads: r.o.Threads, Patience: r.o.DevicePatience, Waits: r.deviceWaits, Cache: p.cache, Compiled: r.compiled})
 	if err != nil {
 		return r.unopened(name, there, err)
 	}

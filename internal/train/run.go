@@ -24,6 +24,7 @@ type run struct {
 	life     context.Context // of the whole attempt
 	spec     experiment.Spec
 	events   *announcer
+	troubles troubles
 	watch    *stopwatch
 	bucket   blob.Bucket // the store, patient
 	runs     blob.Bucket // runs/<run>/

@@ -73,7 +73,11 @@ func (r *run) ended(res checkpoint.SaveResult) error {
 	}
 	step := res.Commit.Step
 	r.digest = res.Commit.StateSHA256
-	r.events.progress(func(e *protocol.Event) { e.CommittedStep = step })
+	r.troubles.clear()
+	r.events.progress(func(e *protocol.Event) {
+		e.CommittedStep = step
+		e.Holdup = protocol.Holdup{}
+	})
 	r.events.event(protocol.Event{Type: protocol.EventCheckpoint, Step: step, Seconds: res.Commit.Took.Seconds(), Bytes: res.Commit.Bytes})
 	return nil
 }

@@ -64,6 +64,7 @@ func (r *run) findName(ctx context.Context) (err error) {
 
 // storage tells of a store that fails, and of one that answers again (err is nil).
 func (r *run) storage(op, key string, err error, waited time.Duration) {
+	r.storageWaits(op+" "+key, err, waited)
 	if err == nil {
 		message := fmt.Sprintf("%s %s: storage answers again after %s", op, key, waited.Round(time.Millisecond))
 		r.events.event(protocol.Event{Type: protocol.EventStorage, Seconds: waited.Seconds(), Message: message})

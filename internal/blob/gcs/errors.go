@@ -49,6 +49,8 @@ func (b *Bucket) explain(ctx context.Context, op, key string, err error) error {
 	case c == 401, c == 403:
 		return fmt.Errorf("%s: permission denied: grant this account roles/storage.objectAdmin on gs://%s: %w: %w",
 			at, b.name, blob.ErrDenied, err)
+	case full(err):
+		return fmt.Errorf("%s: no space left on the disk of the emulator: %w: %w", at, blob.ErrFull, err)
 	case c == 400 && damagedOnTheWay(err), c == 408, c == 429, c >= 500:
 		return fmt.Errorf("%s: %w: %w", at, blob.ErrTransient, err)
 	case errors.Is(err, syscall.ECONNREFUSED) && emulator() != "":
@@ -58,6 +60,18 @@ func (b *Bucket) explain(ctx context.Context, op, key string, err error) error {
 		return fmt.Errorf("%s: %w: %w", at, blob.ErrTransient, err)
 	}
 	return fmt.Errorf("%s: %w", at, err)
+}
+
+// full says whether the disk of an emulator has no room; Google's is never full.
+func full(err error) bool {
+	const internalError, insufficientStorage = 500, 507
+	switch code(err) {
+	case insufficientStorage:
+		return true
+	case internalError:
+		return strings.Contains(err.Error(), syscall.ENOSPC.Error())
+	}
+	return false
 }
 
 // damagedOnTheWay says whether the server refused an upload because its bytes or its envelope arrived changed.

@@ -98,3 +98,38 @@ func TestFlippedAnswerIsCorrupt(t *testing.T) {
 		t.Fatal("nothing was flipped")
 	}
 }
+
+// The disk of an emulator can be full, and a store that is full is told from one that is away.
+func TestFullEmulator(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		says   string
+		full   bool
+	}{
+		"its file system is full":    {http.StatusInternalServerError, "write /state/gcs/x: no space left on device", true},
+		"it says so by the status":   {http.StatusInsufficientStorage, "", true},
+		"an error of another reason": {http.StatusInternalServerError, "oops", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			whole := emulate(t).Config.Handler
+			web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.Contains(r.URL.Path, "/upload/") {
+					http.Error(w, c.says, c.status)
+					return
+				}
+				whole.ServeHTTP(w, r)
+			}))
+			defer web.Close()
+			t.Setenv("STORAGE_EMULATOR_HOST", web.URL)
+			b, err := gcs.Open(t.Context(), "bucket", time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer b.Close()
+			_, err = blob.PutBytes(t.Context(), b, "k", []byte("x"), blob.Any)
+			if !errors.Is(err, blob.ErrTransient) || errors.Is(err, blob.ErrFull) != c.full {
+				t.Errorf("%v, want one of a full store: %v", err, c.full)
+			}
+		})
+	}
+}
