@@ -30,7 +30,6 @@ func (a *Activities) heartbeatAttempt(ctx context.Context, tr *tracker, stop, do
 		t := time.NewTicker(every)
 		defer t.Stop()
 		var once sync.Once
-		var told holdupsTold
 		for {
 			select {
 			case <-done:
@@ -39,9 +38,6 @@ func (a *Activities) heartbeatAttempt(ctx context.Context, tr *tracker, stop, do
 			}
 			if a.heartbeat(ctx, tr) {
 				once.Do(func() { close(refused) })
-			}
-			if p := tr.snapshot(); a.Notify != nil && told.due(p.Holdup, time.Now()) {
-				a.Notify(ctx, p)
 			}
 		}
 	})

@@ -48,7 +48,7 @@ func (t *tracker) setPaused() {
 func (a *Activities) tellPause(ctx context.Context, tr *tracker) {
 	p := tr.snapshot()
 	if a.Notify != nil && p.Holdup.Kind == protocol.HoldupActivityPaused {
-		a.Notify(ctx, p)
+		_ = a.Notify(ctx, p) // status asks the server too
 	}
 }
 
@@ -70,19 +70,23 @@ const (
 	longestHoldupGap = 15 * time.Minute
 )
 
-// due says whether the workflow should be told of the hold-up, and counts on that it is.
+// due says whether the workflow should be told of the hold-up, or that there is none any more.
 func (h *holdupsTold) due(held protocol.Holdup, now time.Time) bool {
 	if held.Same(h.last) {
 		return false
 	}
 	passing := !held.None() && now.Sub(held.Since) < holdupLasts
-	if passing || now.Before(h.when.Add(h.gap())) {
-		return false
+	return !passing && !now.Before(h.when.Add(h.gap()))
+}
+
+// told notes what the workflow was told.
+func (h *holdupsTold) told(held protocol.Holdup, now time.Time) {
+	if held.Same(h.last) {
+		return
 	}
 	h.last = held
 	h.when = now
 	h.times++
-	return true
 }
 
 // gap is the least time until the workflow is told again.

@@ -21,11 +21,14 @@ func (a *Activities) tellWorkflow(ctx context.Context, in TrainInput, tr *tracke
 	defer t.Stop()
 	var told *Progress
 	var when time.Time
+	var holdups holdupsTold
 	for {
 		now := tr.snapshot()
-		if worthTelling(told, now, time.Since(when), in.Evaluations) && a.Notify(ctx, now) == nil {
+		due := worthTelling(told, now, time.Since(when), in.Evaluations) || holdups.due(now.Holdup, time.Now())
+		if due && a.Notify(ctx, now) == nil {
 			told = &now
 			when = time.Now()
+			holdups.told(now.Holdup, when)
 		}
 		select {
 		case <-ctx.Done():
@@ -41,10 +44,6 @@ func worthTelling(told *Progress, now Progress, since time.Duration, evaluations
 		return true
 	}
 	if evaluations && now.EvalStep != told.EvalStep {
-		return true
-	}
-	const lasting = 30 * time.Second // storage that is away for seconds is no news
-	if !now.Holdup.Same(told.Holdup) && since >= lasting {
 		return true
 	}
 	return now.CommittedStep != told.CommittedStep && since >= tellAgain
