@@ -3,13 +3,10 @@ package activities
 import (
 	"testing"
 	"time"
-
-	"trmsweep/internal/protocol"
 )
 
 // What a workflow is told makes its history longer: an hour of training is a dozen checkpoints, whatever else it brings.
 func TestWorthTelling(t *testing.T) {
-	away := protocol.Holdup{Kind: protocol.HoldupStorageAway}
 	told := &Progress{Step: 10, CommittedStep: 10, EvalStep: 10}
 	for name, c := range map[string]struct {
 		told        *Progress
@@ -22,9 +19,6 @@ func TestWorthTelling(t *testing.T) {
 		"steps":                      {told, Progress{Step: 99, CommittedStep: 10, EvalStep: 10}, time.Hour, true, false},
 		"a checkpoint":               {told, Progress{Step: 99, CommittedStep: 20, EvalStep: 10}, tellAgain, false, true},
 		"a checkpoint soon after":    {told, Progress{Step: 99, CommittedStep: 20, EvalStep: 10}, tellAgain - 1, false, false},
-		"what holds it up":           {told, Progress{CommittedStep: 10, EvalStep: 10, Holdup: away}, time.Minute, false, true},
-		"and that it has passed":     {&Progress{Holdup: away}, Progress{}, time.Minute, false, true},
-		"the same hold-up":           {&Progress{Holdup: away}, Progress{Holdup: away}, time.Hour, false, false},
 		"an evaluation":              {told, Progress{Step: 99, CommittedStep: 10, EvalStep: 20}, time.Hour, false, false},
 		"an evaluation that decides": {told, Progress{Step: 99, CommittedStep: 10, EvalStep: 20}, 0, true, true},
 	} {
