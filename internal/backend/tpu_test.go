@@ -38,7 +38,8 @@ func TestOpenTPU(_ *testing.T) {
 	backend.SetTPU(os.Getenv("TPU_ROOT"), patience, 20*time.Millisecond)
 	begin := time.Now()
 	var waited []string
-	_, info, err := backend.Open(context.Background(), "xla:tpu", backend.Options{Waits: func(why error) { waited = append(waited, fmt.Sprint(why)) }})
+	waits := func(why error) { waited = append(waited, fmt.Sprint(why)) }
+	_, info, err := backend.Open(context.Background(), "xla:tpu", backend.Options{Waits: waits})
 	o := opening{Devices: info.Devices, Busy: errors.Is(err, backend.ErrBusy), Seconds: time.Since(begin).Seconds(), Waited: waited}
 	if err != nil {
 		o.Error = err.Error()
