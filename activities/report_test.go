@@ -73,7 +73,7 @@ func TestReportSaysHowTheSweepEnded(t *testing.T) {
 	}{
 		{"cancelled", ReportInput{Final: true, Ended: "was cancelled"}, "# Sweep night\n\n- The sweep was cancelled.\n"},
 		{"after a phase", ReportInput{}, "# Sweep night\n\n- The sweep was still running"},
-		{"to its end", ReportInput{Final: true}, "# Sweep night\n\n- 1 experiment: 1 missing"},
+		{"to its end", ReportInput{Final: true}, "# Sweep night\n\n- 1 experiment (profile smoke): 1 missing"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a, p := planned(t, "TNSweep")

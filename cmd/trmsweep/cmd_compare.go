@@ -67,8 +67,14 @@ func newCompareCmd(a *app) *cobra.Command {
 func printComparison(a *app, c report.Comparison) {
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "\t%s\t%s\n", c.RunA, c.RunB)
-	fmt.Fprintf(w, "final exact accuracy\t%.2f%%\t%.2f%%\n", 100*c.FinalA, 100*c.FinalB)
-	fmt.Fprintf(w, "best exact accuracy\t%.2f%%\t%.2f%%\n", 100*c.BestA, 100*c.BestB)
+	fmt.Fprintf(w, "final exact accuracy\t%.2f%%\t%.2f%%\n", 100*c.OutcomeA.FinalExactAccuracy, 100*c.OutcomeB.FinalExactAccuracy)
+	if c.CILow != nil {
+		fmt.Fprintf(w, "its 95%% interval\t%.2f%% to %.2f%%\t%.2f%% to %.2f%%\n", 100*c.FinalCIA[0], 100*c.FinalCIA[1], 100*c.FinalCIB[0],
+			100*c.FinalCIB[1])
+	}
+	fmt.Fprintf(w, "best exact accuracy\t%s\t%s\n", c.OutcomeA.BestText(), c.OutcomeB.BestText())
+	fmt.Fprintf(w, "optimizer steps\t%d\t%d\n", c.StepsA, c.StepsB)
+	fmt.Fprintf(w, "compute, TFLOP\t%.4g\t%.4g\n", c.ComputeA/1e12, c.ComputeB/1e12)
 	if c.CodeA != c.CodeB {
 		fmt.Fprintf(w, "code version (differs)\t%s\t%s\n", c.CodeA, c.CodeB)
 	}
@@ -85,10 +91,14 @@ func printComparison(a *app, c report.Comparison) {
 		fmt.Fprintf(a.stdout, "\ndifference %+.2f points of final exact accuracy; no interval, the results do not say which puzzles "+
 			"were solved\n", 100*c.Delta)
 	} else {
-		fmt.Fprintf(a.stdout, "\ndifference %+.2f points of final exact accuracy, 95%% interval %+.2f to %+.2f, p %.3g, over the same %d "+
-			"test puzzles\n", 100*c.Delta, 100**c.CILow, 100**c.CIHigh, *c.P, c.Puzzles)
+		fmt.Fprintf(a.stdout, "\ndifference %+.2f points of final exact accuracy, 95%% interval %+.2f to %+.2f, p %s, over the same %d "+
+			"test puzzles\n", 100*c.Delta, 100**c.CILow, 100**c.CIHigh, report.PText(*c.P, c.PAtFloor), c.Puzzles)
 		fmt.Fprintf(a.stdout, "a true difference of %.2f points would be found in 80%% of cases; one seed each: what another seed would give "+
 			"is not in the interval\n", 100**c.MDE)
+	}
+	if c.UnequalCompute {
+		fmt.Fprintf(a.stdout, "at unequal compute: the training of the first took %.3g times the work of the second's, so the difference is not that of "+
+			"the change alone\n", c.ComputeA/c.ComputeB)
 	}
 	if c.SameState {
 		fmt.Fprintln(a.stdout, "both ended in the same training state, bit for bit")

@@ -130,7 +130,7 @@ func TestReportCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"5 experiments: 3 done, 1 failed, 1 missing.", "failed: the loss is not finite at step 12", "Predicted against actual time",
+		"5 experiments (profile smoke): 3 done, 1 failed, 1 missing.", "failed: the loss is not finite at step 12", "its predictions are left out",
 	} {
 		if !strings.Contains(string(md), want) {
 			t.Errorf("report.md lacks %q:\n%s", want, md)
@@ -151,8 +151,8 @@ func TestReportCommand(t *testing.T) {
 		}
 	}
 	for _, key := range []string{
-		"experiment", "reference", "seeds", "best_exact_accuracy", "final_exact_accuracy", "delta", "ci_low", "ci_high", "p_holm",
-		"underpowered", "goodput", "ledger",
+		"experiment", "reference", "seeds", "best_exact_accuracy", "final_exact_accuracy", "delta", "ci_low", "ci_high", "p_corrected",
+		"final_ci_low", "underpowered", "goodput", "ledger",
 	} {
 		if _, ok := rows[0][key]; !ok {
 			t.Errorf("rows lack %q", key)

@@ -95,11 +95,15 @@ func (s Spec) EvaluatedPuzzles(n int) int {
 	return n
 }
 
+// TrainingFLOPs is the work of all optimizer steps, evaluations left out: what two
+// experiments that are compared should have in common.
+func (s Spec) TrainingFLOPs() float64 { return float64(s.TotalSteps()) * s.FLOPsPerStep() }
+
 // TotalFLOPs is the work of the whole run: training, an evaluation per iteration
 // and the final one.
 func (s Spec) TotalFLOPs() float64 {
 	evals := float64(s.Iterations())*float64(s.EvaluatedPuzzles(s.EvalPuzzles)) + float64(s.EvaluatedPuzzles(s.FinalEvalPuzzles))
-	return float64(s.TotalSteps())*s.FLOPsPerStep() + evals*s.EvalFLOPs()
+	return s.TrainingFLOPs() + evals*s.EvalFLOPs()
 }
 
 // CheckpointBytes is the size of the arrays of one checkpoint: float32 weights,

@@ -3,6 +3,7 @@ package experiment
 import (
 	"fmt"
 	"reflect"
+	"slices"
 )
 
 // Difference is a configuration key with the values that two specs have.
@@ -10,6 +11,17 @@ type Difference struct {
 	Key string `json:"key"`
 	A   string `json:"a"`
 	B   string `json:"b"`
+}
+
+// Changes lists the keys that decide what a run computes and in which a spec differs from its
+// reference, whose value is A. A rate of the puzzle embedding that is the main one in both is
+// no change of its own.
+func Changes(reference, s Spec) []Difference {
+	oneRate := reference.PuzzleEmbLR == reference.LR && s.PuzzleEmbLR == s.LR
+	return slices.DeleteFunc(Differences(reference, s), func(d Difference) bool {
+		follows := oneRate && d.Key == "puzzle_emb_lr"
+		return follows || !Hashed(d.Key)
+	})
 }
 
 // Differences lists the configuration keys in which two specs differ, names aside.

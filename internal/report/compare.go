@@ -3,17 +3,17 @@ package report
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/protocol"
 )
 
-// compareAll fills in the differences from the references. Holm's correction covers every distinct comparison.
+// compareAll fills in the differences from the references, with intervals that hold together.
 func compareAll(rows []Row, index map[string]int, sets Datasets) {
 	var compared []int
-	var ps []float64
-	intervals := map[int]Interval{}
+	differences := map[int]difference{}
 	for i := range rows {
 		r := &rows[i]
 		j, ok := index[r.Reference]
@@ -22,6 +22,9 @@ func compareAll(rows []Row, index map[string]int, sets Datasets) {
 			r.Reference = ""
 			continue
 		}
+		if ok {
+			r.setUp(rows[j])
+		}
 		if len(r.results) == 0 {
 			continue
 		}
@@ -29,43 +32,59 @@ func compareAll(rows []Row, index map[string]int, sets Datasets) {
 			r.note("its reference %s is not in this report", r.Reference)
 			continue
 		}
-		iv, ok := r.against(rows[j], sets)
-		if !ok {
-			continue
+		if d, ok := r.against(rows[j], sets); ok {
+			differences[i] = d
+			compared = append(compared, i)
 		}
-		intervals[i] = iv
-		compared = append(compared, i)
-		ps = append(ps, iv.P)
 	}
-	for k, p := range Holm(ps) {
-		r, iv := &rows[compared[k]], intervals[compared[k]]
-		mde := iv.Detectable(len(ps))
-		r.setInterval(iv)
-		r.PHolm = ptr(p)
-		r.MDE = ptr(mde)
-		r.ComparedSeeds = iv.Seeds
-		r.Underpowered = underpowered(p, mde)
+	level := alpha / float64(max(1, len(compared)))
+	for _, i := range compared {
+		iv := differences[i].interval(level, resamples(level))
+		rows[i].setInterval(iv, len(compared))
 	}
 }
 
-func (r *Row) setInterval(iv Interval) {
+func (r *Row) setInterval(iv Interval, comparisons int) {
+	p, mde := corrected(iv.P, comparisons), iv.Detectable(comparisons)
 	r.Delta = ptr(iv.Delta)
 	r.CILow = ptr(iv.Low)
 	r.CIHigh = ptr(iv.High)
 	r.P = ptr(iv.P)
+	r.PAtFloor = iv.AtFloor
+	r.PCorrected = ptr(p)
+	r.Comparisons = comparisons
+	r.ComparedSeeds = iv.Seeds
+	r.MDE = ptr(mde)
+	r.Underpowered = !significant(*r) && mde > interesting
 }
 
-// against compares the final accuracy of a row with its reference, and the best
-// accuracy if both were evaluated on the same puzzles. ok is false if they cannot be
-// compared; then Note says why.
-func (r *Row) against(ref Row, sets Datasets) (iv Interval, ok bool) {
+// significant says whether the interval of the difference leaves out 0.
+func significant(r Row) bool { return r.CILow != nil && (*r.CILow > 0 || *r.CIHigh < 0) }
+
+// setUp says what the row changes against its reference, and at what cost.
+func (r *Row) setUp(ref Row) {
+	r.Changes = experiment.Changes(ref.spec, r.spec)
+	r.StepsRatio = float64(r.Steps) / float64(ref.Steps)
+	r.ComputeRatio = r.TrainingFLOPs / ref.TrainingFLOPs
+	r.UnequalCompute = unequalCompute(r.ComputeRatio)
+}
+
+// equalCompute is how far the training work of two experiments may be apart, as a share, to be called equal.
+const equalCompute = 0.05
+
+// unequalCompute says whether a ratio of training work is not about 1.
+func unequalCompute(ratio float64) bool { return math.Abs(ratio-1) > equalCompute }
+
+// against returns the difference of final accuracies between a row and its reference. ok is
+// false if they cannot be compared; then Note says why.
+func (r *Row) against(ref Row, sets Datasets) (d difference, ok bool) {
 	switch {
 	case len(ref.results) == 0:
 		r.note("%s has no result to compare with", ref.Experiment)
-		return iv, false
+		return d, false
 	case !slices.ContainsFunc(r.results, func(x protocol.RunResult) bool { return ref.seed(x.Seed) != nil }):
 		r.note("no seed in common with %s", ref.Experiment)
-		return iv, false
+		return d, false
 	}
 	same := true
 	for _, x := range r.results {
@@ -73,21 +92,16 @@ func (r *Row) against(ref Row, sets Datasets) (iv Interval, ok bool) {
 			same = same && sets.sameTest(x, *y) && sets.sameTest(x, r.results[0])
 		}
 	}
-	if a, b := pairs(r.results, ref, bestFlags); same {
-		if iv, ok := PairedBootstrap(a, b); ok {
-			r.BestDelta, r.BestCILow, r.BestCIHigh = ptr(iv.Delta), ptr(iv.Low), ptr(iv.High)
-		}
-	}
-	a, b := pairs(r.results, ref, finalFlags)
+	a, b := pairs(r.results, ref)
 	if same {
-		if iv, r.Paired = PairedBootstrap(a, b); r.Paired {
-			return iv, true
+		if d, r.Paired = paired(a, b); r.Paired {
+			return d, true
 		}
 	}
-	if iv, ok = Unpaired(a, b); !ok {
+	if d, ok = unpaired(a, b); !ok {
 		r.note("the results do not say which puzzles were solved")
 	}
-	return iv, ok
+	return d, ok
 }
 
 // seed returns the result with this seed, nil if there is none.
@@ -100,48 +114,49 @@ func (r Row) seed(seed int64) *protocol.RunResult {
 	return nil
 }
 
-func finalFlags(r protocol.RunResult) string { return r.FinalCorrect }
-
-func bestFlags(r protocol.RunResult) string {
-	_, bitmap := r.BestEval()
-	return bitmap
-}
-
-// pairs returns the flags of solved puzzles of x and ref for every seed that both have.
-func pairs(x []protocol.RunResult, ref Row, of func(protocol.RunResult) string) (a, b [][]bool) {
+// pairs returns the flags of puzzles that the final evaluations of x and ref solved, for every seed that both have.
+func pairs(x []protocol.RunResult, ref Row) (a, b [][]bool) {
 	for _, rx := range x {
-		ry := ref.seed(rx.Seed)
-		if ry == nil {
-			continue
+		if ry := ref.seed(rx.Seed); ry != nil {
+			a, b = append(a, solved(rx)), append(b, solved(*ry))
 		}
-		// makeRows keeps no result with a bitmap that cannot be parsed.
-		fx, _ := protocol.ParseBitmap(of(rx))
-		fy, _ := protocol.ParseBitmap(of(*ry))
-		a, b = append(a, fx), append(b, fy)
 	}
 	return a, b
 }
 
+// solved are the flags of the puzzles that the final evaluation solved. makeRows keeps no result
+// with a bitmap that cannot be parsed.
+func solved(r protocol.RunResult) []bool {
+	flags, _ := protocol.ParseBitmap(r.FinalCorrect)
+	return flags
+}
+
 // Comparison is the outcome of Compare. Accuracies are fractions.
 type Comparison struct {
-	RunA        string                  `json:"run_a"`
-	RunB        string                  `json:"run_b"`
-	FinalA      float64                 `json:"final_exact_accuracy_a"`
-	FinalB      float64                 `json:"final_exact_accuracy_b"`
-	BestA       float64                 `json:"best_exact_accuracy_a"`
-	BestB       float64                 `json:"best_exact_accuracy_b"`
-	Delta       float64                 `json:"delta"` // final a - final b
-	CILow       *float64                `json:"ci_low"`
-	CIHigh      *float64                `json:"ci_high"`
-	P           *float64                `json:"p"`
-	MDE         *float64                `json:"minimal_detectable_difference"`
-	Puzzles     int                     `json:"puzzles"`
-	Differences []experiment.Difference `json:"differences"` // spec keys with both values
-	SameState   bool                    `json:"same_state"`  // bit for bit the same training state
-	CodeA       string                  `json:"code_version_a"`
-	CodeB       string                  `json:"code_version_b"`
-	ImportedA   *protocol.Imported      `json:"imported_a,omitempty"` // the source of the weights at step 0; nil: initialised from the seed
-	ImportedB   *protocol.Imported      `json:"imported_b,omitempty"`
+	RunA           string                  `json:"run_a"`
+	RunB           string                  `json:"run_b"`
+	FinalCIA       [2]float64              `json:"final_ci_a"` // 95%, by Wilson's method
+	FinalCIB       [2]float64              `json:"final_ci_b"`
+	OutcomeA       protocol.Outcome        `json:"outcome_a"`
+	OutcomeB       protocol.Outcome        `json:"outcome_b"`
+	StepsA         int64                   `json:"steps_a"`
+	StepsB         int64                   `json:"steps_b"`
+	ComputeA       float64                 `json:"training_flops_a"`
+	ComputeB       float64                 `json:"training_flops_b"`
+	UnequalCompute bool                    `json:"unequal_compute"`
+	Delta          float64                 `json:"delta"` // final a - final b
+	CILow          *float64                `json:"ci_low"`
+	CIHigh         *float64                `json:"ci_high"`
+	P              *float64                `json:"p"`
+	PAtFloor       bool                    `json:"p_at_floor"` // p is an upper bound
+	MDE            *float64                `json:"minimal_detectable_difference"`
+	Puzzles        int                     `json:"puzzles"`
+	Differences    []experiment.Difference `json:"differences"` // spec keys with both values
+	SameState      bool                    `json:"same_state"`  // bit for bit the same training state
+	CodeA          string                  `json:"code_version_a"`
+	CodeB          string                  `json:"code_version_b"`
+	ImportedA      *protocol.Imported      `json:"imported_a,omitempty"` // the source of the weights at step 0; nil: initialised from the seed
+	ImportedB      *protocol.Imported      `json:"imported_b,omitempty"`
 }
 
 // ErrTestSets says that two runs were not evaluated on the same test puzzles.
@@ -151,15 +166,15 @@ var ErrTestSets = errors.New("different test puzzles")
 // test puzzles, and the specification keys in which they differ. It returns
 // ErrTestSets if they were not evaluated on the same test puzzles.
 func Compare(a, b protocol.RunResult, sets Datasets) (Comparison, error) {
-	bestA, _ := a.BestEval()
-	bestB, _ := b.BestEval()
 	c := Comparison{
 		RunA:        a.Run,
 		RunB:        b.Run,
-		FinalA:      a.Final.ExactAccuracy,
-		FinalB:      b.Final.ExactAccuracy,
-		BestA:       bestA.ExactAccuracy,
-		BestB:       bestB.ExactAccuracy,
+		OutcomeA:    a.Outcome(),
+		OutcomeB:    b.Outcome(),
+		StepsA:      a.Steps,
+		StepsB:      b.Steps,
+		ComputeA:    a.Spec.TrainingFLOPs(),
+		ComputeB:    b.Spec.TrainingFLOPs(),
 		Delta:       a.Final.ExactAccuracy - b.Final.ExactAccuracy,
 		Puzzles:     a.Final.Puzzles,
 		Differences: experiment.Differences(a.Spec, b.Spec),
@@ -169,6 +184,7 @@ func Compare(a, b protocol.RunResult, sets Datasets) (Comparison, error) {
 		ImportedA:   a.Imported,
 		ImportedB:   b.Imported,
 	}
+	c.UnequalCompute = unequalCompute(c.ComputeA / c.ComputeB)
 	if !sets.sameTest(a, b) {
 		return c, fmt.Errorf("compare %s with %s: %w: their datasets are %.12s and %.12s; "+
 			"runs can be compared if data_source, data_test_puzzles and data_seed are the same",
@@ -186,10 +202,13 @@ func Compare(a, b protocol.RunResult, sets Datasets) (Comparison, error) {
 	if err != nil {
 		return c, fmt.Errorf("read result of %s: %w", b.Run, err)
 	}
+	c.FinalCIA = finalInterval(a)
+	c.FinalCIB = finalInterval(b)
 	if iv, ok := PairedBootstrap([][]bool{fa}, [][]bool{fb}); ok {
 		c.CILow = ptr(iv.Low)
 		c.CIHigh = ptr(iv.High)
 		c.P = ptr(iv.P)
+		c.PAtFloor = iv.AtFloor
 		c.MDE = ptr(iv.Detectable(1))
 	}
 	return c, nil

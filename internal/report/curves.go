@@ -13,36 +13,53 @@ import (
 	"trmsweep/internal/protocol"
 )
 
-// curve extracts the points of one line from a result.
-type curve func(protocol.RunResult) plotter.XYs
+// curve extracts from a result the points of one line by optimizer step, and those to mark.
+type curve func(protocol.RunResult) (line, marked plotter.XYs)
 
-func lossCurve(r protocol.RunResult) plotter.XYs {
-	var xys plotter.XYs
+func lossCurve(r protocol.RunResult) (line, marked plotter.XYs) {
 	for _, c := range r.Curve {
-		xys = append(xys, plotter.XY{X: c[0], Y: c[1]})
+		line = append(line, plotter.XY{X: c[0], Y: c[1]})
 	}
-	return xys
+	return line, nil
 }
 
-func accuracyCurve(r protocol.RunResult) plotter.XYs {
-	var xys plotter.XYs
+// accuracyCurve is a line through the evaluations while training to the final one. The final one
+// and that of the best checkpoint, over all puzzles, are marked.
+func accuracyCurve(r protocol.RunResult) (line, marked plotter.XYs) {
+	at := func(e protocol.Eval) plotter.XY { return plotter.XY{X: float64(e.Step), Y: 100 * e.ExactAccuracy} }
 	for _, e := range r.Evals {
 		if e.Step < r.Final.Step {
-			xys = append(xys, plotter.XY{X: float64(e.Step), Y: 100 * e.ExactAccuracy})
+			line = append(line, at(e))
 		}
 	}
-	return append(xys, plotter.XY{X: float64(r.Final.Step), Y: 100 * r.Final.ExactAccuracy})
+	if best, _ := r.BestEval(); best.Step < r.Final.Step && best.Puzzles == r.Final.Puzzles {
+		marked = append(marked, at(best))
+	}
+	return append(line, at(r.Final)), append(marked, at(r.Final))
+}
+
+// rowsAxis is the axis of everything that changes while a run trains. Batches of different sizes
+// are compared by the rows that they have, not by their number.
+const rowsAxis = "rows trained on (steps x batch)"
+
+// inRows returns the points with rows in the place of optimizer steps.
+func inRows(xys plotter.XYs, batch int) plotter.XYs {
+	out := slices.Clone(xys)
+	for i := range out {
+		out[i].X *= float64(batch)
+	}
+	return out
 }
 
 // lossPanels draws one panel per phase.
 func lossPanels(rows []Row) ([]*panel, error) {
-	panels := curvePanels(rows, "optimizer step", "training loss per example", false, lossCurve)
+	panels := curvePanels(rows, "training loss per example", lossCurve)
 	sameHeight(panels, 0, 1e-3)
 	return panels, nil
 }
 
 func accuracyPanels(rows []Row) ([]*panel, error) {
-	panels := curvePanels(rows, "optimizer step", "exact accuracy on test puzzles, %", true, accuracyCurve)
+	panels := curvePanels(rows, "exact accuracy on test puzzles, %", accuracyCurve)
 	for _, p := range panels {
 		p.plot.Y.Min = 0
 	}
@@ -52,11 +69,11 @@ func accuracyPanels(rows []Row) ([]*panel, error) {
 
 // curvePanels returns one panel per phase, with a line per seed of every experiment.
 // The phase's reference is the black dashed line, even if it belongs to another phase.
-// If points is set, each point has a mark; if not, the line is smoothed.
-func curvePanels(rows []Row, x, y string, points bool, read curve) []*panel {
+// A line with marked points has a small mark at all others; one without them is smoothed.
+func curvePanels(rows []Row, y string, read curve) []*panel {
 	var panels []*panel
 	for _, phase := range experiment.Phases {
-		p := newPanel(phase, x, y)
+		p := newPanel(phase, rowsAxis, y)
 		for i, r := range phaseRows(rows, phase) {
 			style := plotter.DefaultLineStyle
 			style.Width, style.Color = vg.Points(1.2), lineColor(i)
@@ -66,26 +83,29 @@ func curvePanels(rows []Row, x, y string, points bool, read curve) []*panel {
 				style.Color, style.Dashes = color.Black, []vg.Length{vg.Points(4), vg.Points(2)}
 				mark.Color = color.Black
 			}
-			mark.Radius = vg.Points(2)
+			mark.Radius = vg.Points(2.6)
+			small := mark
+			small.Radius = vg.Points(1.3)
 			drawn := false
 			for _, res := range r.results {
-				xys := finite(read(res))
-				if len(xys) == 0 {
+				xys, marked := read(res)
+				if xys = finite(xys); len(xys) == 0 {
 					continue
 				}
-				if !points {
+				batch := r.spec.GlobalBatchSize
+				if len(marked) == 0 {
 					raw := style
 					raw.Color, raw.Width, raw.Dashes = faint(style.Color), vg.Points(0.5), nil
-					p.plot.Add(&plotter.Line{XYs: xys, LineStyle: raw})
+					p.plot.Add(&plotter.Line{XYs: inRows(xys, batch), LineStyle: raw})
 					xys = smooth(xys, period(xys, r.spec.HaltMaxSteps))
 				}
-				l := &plotter.Line{XYs: xys, LineStyle: style}
+				l := &plotter.Line{XYs: inRows(xys, batch), LineStyle: style}
 				p.plot.Add(l)
 				thumbs := []plot.Thumbnailer{l}
-				if points {
-					s := &plotter.Scatter{XYs: xys, GlyphStyle: mark}
-					p.plot.Add(s)
-					thumbs = append(thumbs, s)
+				if len(marked) > 0 {
+					full := &plotter.Scatter{XYs: inRows(finite(marked), batch), GlyphStyle: mark}
+					p.plot.Add(&plotter.Scatter{XYs: l.XYs, GlyphStyle: small}, full)
+					thumbs = append(thumbs, full)
 				}
 				if !drawn {
 					p.add(label, thumbs...)

@@ -1,6 +1,10 @@
 package report
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // figures draws every figure for which the rows have data.
 func figures(rows []Row, sets Datasets) ([]figure, error) {
@@ -10,30 +14,30 @@ func figures(rows []Row, sets Datasets) ([]figure, error) {
 		panels            func([]Row) ([]*panel, error)
 	}{
 		{
-			name:  "exact_accuracy",
-			title: "Exact accuracy on held-out puzzles",
-			note: "One line per seed, a mark per evaluation; the last one is the final evaluation, " +
-				"those before it may be over fewer puzzles (eval_puzzles). The dashed black line is the reference.",
+			name:   "exact_accuracy",
+			title:  "Exact accuracy on held-out puzzles",
+			note:   accuracyNote(rows),
 			panels: accuracyPanels,
 		},
 		{
 			name:  "loss",
 			title: "Training loss",
 			note: "One line per seed, the mean over about a twentieth of the run, in whole multiples of halt_max_steps; " +
-				"what was logged is faint behind it. The dashed black line is the reference. " +
+				"what was logged is faint behind it. The dashed black line is the reference. " + rowsNote + " " +
 				"Rows that halt are replaced by new puzzles, so the loss jumps whenever many halt at once.",
 			panels: lossPanels,
 		},
 		{
-			name:   "compute",
-			title:  "Accuracy against compute",
-			note:   "One mark per seed; higher and further left is better. Work is the matrix products of training and evaluations.",
+			name:  "compute",
+			title: "Accuracy against compute",
+			note: "One mark per seed, with the 95% interval of its final exact accuracy; higher and further left is better. Compute as in the " +
+				"table of setups: evaluations are left out.",
 			panels: computePanel,
 		},
 		{
 			name:   "tn",
-			title:  "Best exact accuracy over T x n, %",
-			note:   "Darker is higher; empty fields were not trained. T recursions with n updates of z_L each; means over seeds.",
+			title:  "Final exact accuracy over T x n, %",
+			note:   tnNote(rows),
 			panels: heatPanel,
 		},
 		{
@@ -70,4 +74,45 @@ func figures(rows []Row, sets Datasets) ([]figure, error) {
 		out = append(out, f)
 	}
 	return out, nil
+}
+
+const rowsNote = "An optimizer step takes a batch of rows: steps of other batches are compared by their rows."
+
+// accuracyNote says what the lines and marks of the accuracies are, and of how many puzzles.
+func accuracyNote(rows []Row) string {
+	var part, all []string
+	add := func(list *[]string, puzzles int) {
+		if name := whole(puzzles); !slices.Contains(*list, name) {
+			*list = append(*list, name)
+		}
+	}
+	for _, r := range rows {
+		for _, x := range r.results {
+			add(&all, x.Final.Puzzles)
+			for _, e := range x.Evals {
+				if e.Step < x.Final.Step {
+					add(&part, e.Puzzles)
+				}
+			}
+		}
+	}
+	note := fmt.Sprintf("One line per seed. Large marks are of %s test puzzles: the final evaluation, where the line ends, and the "+
+		"best exact accuracy, if it is an earlier checkpoint's.", strings.Join(all, " or "))
+	if len(part) > 0 {
+		note += fmt.Sprintf(" Small marks are evaluations while training, of %s puzzles, by which that checkpoint was chosen.",
+			strings.Join(part, " or "))
+	}
+	return note + " The dashed black line is the reference. " + rowsNote
+}
+
+// tnNote says how values as run and as named belong together.
+func tnNote(rows []Row) string {
+	note := "Darker is higher; empty fields were not trained. T recursions with n updates of z_L each; means over seeds."
+	for _, r := range rows {
+		if t, n, ok := namedDepth(r.Experiment); ok && (t != r.spec.HCycles || n != r.spec.LCycles) {
+			return note + fmt.Sprintf(" Experiments are named after the study at full size; profile %s scales their values: "+
+				"%s was run with T = %d and n = %d.", r.spec.Profile, r.Experiment, r.spec.HCycles, r.spec.LCycles)
+		}
+	}
+	return note
 }

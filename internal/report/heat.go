@@ -15,10 +15,14 @@ import (
 // heatPanel draws the grid of T x n as labelled fields, which are darker if more puzzles were solved.
 func heatPanel(rows []Row) ([]*panel, error) {
 	cells := map[[2]int]float64{}
+	namedT, namedN := map[int]int{}, map[int]int{} // value as run -> value in the experiment's name
 	for _, r := range rows {
-		if r.BestExactAccuracy != nil && strings.HasPrefix(r.Experiment, "e2_2_") {
-			cells[[2]int{r.spec.LCycles, r.spec.HCycles}] = 100 * *r.BestExactAccuracy
+		t, n, ok := namedDepth(r.Experiment)
+		if r.FinalExact == nil || !ok {
+			continue
 		}
+		cells[[2]int{r.spec.LCycles, r.spec.HCycles}] = 100 * *r.FinalExact
+		namedT[r.spec.HCycles], namedN[r.spec.LCycles] = t, n
 	}
 	if len(cells) < 2 {
 		return nil, nil
@@ -36,7 +40,7 @@ func heatPanel(rows []Row) ([]*panel, error) {
 	}
 	slices.Sort(ns)
 	slices.Sort(ts)
-	p := newPanel("", "n (updates of z_L per recursion)", "T (recursions)")
+	p := newPanel("", "n (updates of z_L per recursion), as run", "T (recursions), as run")
 	var dark, light plotter.XYLabels
 	for i, n := range ns {
 		for j, t := range ts {
@@ -74,7 +78,7 @@ func heatPanel(rows []Row) ([]*panel, error) {
 			return nil, err
 		}
 	}
-	p.plot.X.Tick.Marker, p.plot.Y.Tick.Marker = named(strs(ns)), named(strs(ts))
+	p.plot.X.Tick.Marker, p.plot.Y.Tick.Marker = depths("n", ns, namedN), depths("T", ts, namedT)
 	return []*panel{p}, nil
 }
 
@@ -84,10 +88,14 @@ func blues(depth float64) color.RGBA {
 	return color.RGBA{mix(222, 8), mix(235, 69), mix(247, 148), 255}
 }
 
-func strs(xs []int) []string {
-	out := make([]string, len(xs))
-	for i, x := range xs {
+// depths labels values as they were run, with the value that the experiments are named after if it is another.
+func depths(name string, run []int, names map[int]int) named {
+	out := make(named, len(run))
+	for i, x := range run {
 		out[i] = fmt.Sprint(x)
+		if names[x] != x {
+			out[i] = fmt.Sprintf("%d (named %s%d)", x, strings.ToLower(name), names[x])
+		}
 	}
 	return out
 }

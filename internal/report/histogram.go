@@ -67,9 +67,9 @@ func histogram(title, axis string, train, test map[int]int) (*panel, error) {
 		var bars *plotter.Polygon
 		for _, bin := range slices.Sorted(maps.Keys(bins)) {
 			n := bins[bin]
-			x := float64(low) + float64(bin*width) + float64(width-1)/2
-			half := 0.4 * float64(width)
-			from, to := x-half+half*float64(i), x+half*float64(i)
+			x, half := float64(low+bin*width), 0.4*float64(width) // the bars stand right of their least value
+			from := x + 0.1*float64(width) + half*float64(i)
+			to := from + half
 			poly, err := plotter.NewPolygon(plotter.XYs{{X: from}, {X: from, Y: 100 * n / sum}, {X: to, Y: 100 * n / sum}, {X: to}})
 			if err != nil {
 				return nil, err
@@ -81,10 +81,13 @@ func histogram(title, axis string, train, test map[int]int) (*panel, error) {
 		p.add(fmt.Sprintf("%s (%s)", split.name, whole(int64(sum))), bars)
 	}
 	left, right := axisOf(low, high)
-	p.plot.X.Min, p.plot.X.Max = float64(left)-0.6, float64(right)+0.6
+	p.plot.X.Min, p.plot.X.Max = float64(left), float64(right+1)
 	p.plot.Y.Min = 0
+	p.plot.Y.Max *= 1.05 // no bar touches the frame
 	if width > 1 {
-		p.plot.X.Label.Text += fmt.Sprintf(", %d values a bar", width)
+		p.plot.X.Label.Text += fmt.Sprintf(", %d values a bar, from its left end on", width)
+	} else {
+		p.plot.X.Label.Text += ", bars right of their value"
 	}
 	return p, nil
 }

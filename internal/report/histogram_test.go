@@ -20,7 +20,7 @@ func TestHistogramAxis(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if p.plot.X.Min != float64(c.left)-0.6 || p.plot.X.Max != float64(c.right)+0.6 {
+			if p.plot.X.Min != float64(c.left) || p.plot.X.Max != float64(c.right+1) {
 				t.Errorf("axis from %g to %g", p.plot.X.Min, p.plot.X.Max)
 			}
 		})

@@ -52,12 +52,12 @@ func TestReportWithoutResults(t *testing.T) {
 		entries = append(entries, report.Entry{Spec: s})
 	}
 	_, files := write(t, entries)
-	wants(t, files["report.md"], "5 experiments: 5 missing.", "No experiment has a result yet")
+	wants(t, files["report.md"], "5 experiments (profile smoke): 5 missing.", "No experiment has a result yet")
 	if strings.Contains(files["report.md"], "NaN") || len(files) != 3 {
 		t.Errorf("%d files:\n%s", len(files), files["report.md"])
 	}
 	_, files = write(t, nil)
-	wants(t, files["report.md"], "0 experiments")
+	wants(t, files["report.md"], "0 experiments: none.")
 }
 
 // What came out of crashes, reruns and several versions must be said, not hidden.
@@ -94,9 +94,9 @@ func TestUnusableResultsAreLeftOut(t *testing.T) {
 	if diff := cmp.Diff(once{1, true, true, newer.WallSeconds}, once{len(r.Seeds), r.Delta != nil, r.Paired, r.WallSeconds}); diff != "" {
 		t.Errorf("a seed given twice counts once (-want +got):\n%s", diff)
 	}
-	type unpaired struct{ Paired, Compared, BestCompared bool }
+	type unpaired struct{ Paired, Compared bool }
 	r = row(t, w, specs[4].Name)
-	if diff := cmp.Diff(unpaired{Compared: true}, unpaired{r.Paired, r.Delta != nil, r.BestDelta != nil}); diff != "" {
+	if diff := cmp.Diff(unpaired{Compared: true}, unpaired{r.Paired, r.Delta != nil}); diff != "" {
 		t.Errorf("paired with other puzzles (-want +got):\n%s", diff)
 	}
 	var rows []map[string]any
@@ -110,7 +110,7 @@ func TestRowsWithoutACommonSeedAreNotCompared(t *testing.T) {
 	a, b := specs[0], specs[3]
 	b.Seed++
 	w, files := write(t, []report.Entry{{Spec: a, Result: result(a, []bool{true})}, {Spec: b, Result: result(b, []bool{true})}})
-	if r := row(t, w, a.Name); r.Delta != nil || r.PHolm != nil {
+	if r := row(t, w, a.Name); r.Delta != nil || r.PCorrected != nil {
 		t.Errorf("compared different seeds: %+v", *r.Delta)
 	}
 	wants(t, files["report.md"], "no seed in common with e2_2_t3_n6")

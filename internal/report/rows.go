@@ -37,21 +37,29 @@ type Row struct {
 	SpecHash          string                         `json:"spec_hash"`
 	Params            int64                          `json:"params"`
 	Steps             int64                          `json:"steps"`
-	BestExactAccuracy *float64                       `json:"best_exact_accuracy"`
-	BestStep          int64                          `json:"best_step"` // step of the first seed's best evaluation
+	Batch             int                            `json:"global_batch_size"`
+	TrainingFLOPs     float64                        `json:"training_flops"`          // of the plan: steps x predicted work of a step
+	Changes           []experiment.Difference        `json:"changes,omitempty"`       // against the reference, whose value is a
+	StepsRatio        float64                        `json:"steps_ratio,omitempty"`   // to the reference's
+	ComputeRatio      float64                        `json:"compute_ratio,omitempty"` // of TrainingFLOPs to the reference's
+	UnequalCompute    bool                           `json:"unequal_compute,omitempty"`
+	BestExactAccuracy *float64                       `json:"best_exact_accuracy"` // see protocol.RunResult.BestEval
+	BestPuzzles       int                            `json:"best_puzzles"`        // fewer than puzzles if a best checkpoint was lost
+	BestStep          int64                          `json:"best_step"`           // step of the first seed's best evaluation
 	FinalExact        *float64                       `json:"final_exact_accuracy"`
+	FinalCILow        *float64                       `json:"final_ci_low"` // 95%, see accuracyInterval
+	FinalCIHigh       *float64                       `json:"final_ci_high"`
 	SeedDeviation     *float64                       `json:"seed_deviation"` // standard deviation of final exact accuracy over seeds
 	CellAccuracy      *float64                       `json:"cell_accuracy"`  // of the final evaluation
 	Delta             *float64                       `json:"delta"`          // of final exact accuracy, over common seeds
 	ComparedSeeds     int                            `json:"compared_seeds"`
-	BestDelta         *float64                       `json:"best_delta"` // of best exact accuracy; nil if on other puzzles
-	BestCILow         *float64                       `json:"best_ci_low"`
-	BestCIHigh        *float64                       `json:"best_ci_high"`
-	Paired            bool                           `json:"paired"` // whether both were evaluated on the same test puzzles
+	Paired            bool                           `json:"paired"`      // whether both were evaluated on the same test puzzles
+	Comparisons       int                            `json:"comparisons"` // of the report, whose intervals hold together with 95%
 	CILow             *float64                       `json:"ci_low"`
 	CIHigh            *float64                       `json:"ci_high"`
 	P                 *float64                       `json:"p"`
-	PHolm             *float64                       `json:"p_holm"`
+	PCorrected        *float64                       `json:"p_corrected"` // at most 0.05 exactly if the interval leaves out 0
+	PAtFloor          bool                           `json:"p_at_floor"`  // both p are upper bounds: no resample was as extreme
 	Underpowered      bool                           `json:"underpowered"`
 	MDE               *float64                       `json:"minimal_detectable_difference"`
 	Note              string                         `json:"note,omitempty"` // reasons why values are not known
@@ -70,9 +78,8 @@ type Row struct {
 	CodeVersion       string                         `json:"code_version"` // several are separated by commas
 	StateSHA256       []string                       `json:"state_sha256"` // final state of each of Runs
 
-	spec        experiment.Spec
-	results     []protocol.RunResult
-	bestPuzzles int // least number of puzzles that a best accuracy was measured on
+	spec    experiment.Spec
+	results []protocol.RunResult
 }
 
 // makeRows groups entries by experiment, in order of first mention, and compares
@@ -113,6 +120,8 @@ func newRow(s experiment.Spec) Row {
 		SpecHash:       s.Hash(),
 		Params:         s.Params(),
 		Steps:          s.TotalSteps(),
+		Batch:          s.GlobalBatchSize,
+		TrainingFLOPs:  s.TrainingFLOPs(),
 		PaperNote:      s.PaperNote,
 		PredictedHours: s.EstimatedHours(experiment.V4Chip),
 		TotalFLOPs:     s.TotalFLOPs(),
@@ -209,8 +218,8 @@ func (r *Row) summarize() {
 	r.PredictedHours = 0
 	for _, x := range r.results {
 		b, _ := x.BestEval()
-		if r.bestPuzzles == 0 || b.Puzzles < r.bestPuzzles {
-			r.bestPuzzles = b.Puzzles
+		if r.BestPuzzles == 0 || b.Puzzles < r.BestPuzzles {
+			r.BestPuzzles = b.Puzzles
 		}
 		if b.Puzzles != x.Final.Puzzles {
 			r.note("the best accuracy of seed %d is over %s, the final one over %d: its checkpoint was not evaluated on all",
@@ -240,6 +249,9 @@ func (r *Row) summarize() {
 	r.DatasetHash = first.DatasetHash
 	r.CodeVersion = strings.Join(codes, ", ")
 	r.BestExactAccuracy, r.FinalExact, r.CellAccuracy = ptr(best), ptr(final), ptr(cell)
+	if ci := finalInterval(r.results...); ci != [2]float64{} {
+		r.FinalCILow, r.FinalCIHigh = ptr(ci[0]), ptr(ci[1])
+	}
 	if n > 1 {
 		r.SeedDeviation = ptr(deviation(finals) * math.Sqrt(n/(n-1)))
 	}
@@ -257,6 +269,16 @@ func (r *Row) summarize() {
 	if off := slots.Gap(); off > 0.01 {
 		r.note("the buckets are %.1f%% off the wall clock", 100*off)
 	}
+}
+
+// finalInterval is the interval of the mean final accuracy of runs that differ in their seed, zero if it is not known.
+func finalInterval(results ...protocol.RunResult) [2]float64 {
+	flags := make([][]bool, len(results))
+	for i, r := range results {
+		flags[i] = solved(r)
+	}
+	low, high, _ := accuracyInterval(flags)
+	return [2]float64{low, high}
 }
 
 // inSlot returns the seconds that the row's runs spent in slots, which excludes time in the queue.

@@ -35,24 +35,49 @@ func scatterRows(p *panel, rows []Row, read func(Row, protocol.RunResult) (plott
 	return all
 }
 
+// flopUnit returns the name and the size of a unit that suits amounts of work up to this one.
+func flopUnit(most float64) (name string, size float64) {
+	name, size = "GFLOP", 1e9
+	for _, u := range []string{"TFLOP", "PFLOP", "EFLOP", "ZFLOP"} {
+		if most >= 3000*size {
+			name, size = u, size*1000
+		}
+	}
+	return name, size
+}
+
+// interval is a point with an error bar.
+type interval struct {
+	plotter.XYs
+	plotter.YErrors
+}
+
 func computePanel(rows []Row) ([]*panel, error) {
 	most := 0.0
 	for _, r := range rows {
-		most = max(most, r.TotalFLOPs)
+		most = max(most, r.TrainingFLOPs)
 	}
-	unit, size := "GFLOP", 1e9
-	for _, u := range []string{"TFLOP", "PFLOP", "EFLOP", "ZFLOP"} {
-		if most >= 3000*size {
-			unit, size = u, size*1000
-		}
-	}
-	p := newPanel("", "work of the run, "+unit+" (log)", "best exact accuracy, %")
+	unit, size := flopUnit(most)
+	p := newPanel("", "compute of the training, "+unit+" (log)", "final exact accuracy, %")
+	var bars interval
 	xys := scatterRows(p, rows, func(r Row, res protocol.RunResult) (plotter.XY, bool) {
-		best, _ := res.BestEval()
-		return plotter.XY{X: r.TotalFLOPs / size, Y: 100 * best.ExactAccuracy}, r.TotalFLOPs > 0
+		xy := plotter.XY{X: r.TrainingFLOPs / size, Y: 100 * res.Final.ExactAccuracy}
+		if ci := finalInterval(res); ci != [2]float64{} {
+			bars.XYs = append(bars.XYs, xy)
+			bars.YErrors = append(bars.YErrors, struct{ Low, High float64 }{xy.Y - 100*ci[0], 100*ci[1] - xy.Y})
+		}
+		return xy, r.TrainingFLOPs > 0
 	})
 	if len(xys) == 0 {
 		return nil, nil
+	}
+	if len(bars.XYs) > 0 {
+		e, err := plotter.NewYErrorBars(bars)
+		if err != nil {
+			return nil, err
+		}
+		e.LineStyle.Color, e.LineStyle.Width, e.CapWidth = color.Gray{150}, vg.Points(0.6), vg.Points(3)
+		p.plot.Add(e)
 	}
 	logAxis(&p.plot.X)
 	p.plot.Y.Min = 0
@@ -86,9 +111,14 @@ func medianRatio(rows []Row) (median float64, runs int) {
 	return quantile(ratios, 0.5), len(ratios)
 }
 
-// otherHardware is the ratio of actual to predicted time from which on the prediction
-// was evidently made for other hardware.
-const otherHardware = 20
+// predictedElsewhere says whether the predictions were evidently made for other hardware: the
+// median of actual / predicted time is far from 1.
+func predictedElsewhere(rows []Row) bool {
+	const otherHardware = 20
+	median, runs := medianRatio(rows)
+	far := median > otherHardware || median < 1.0/otherHardware
+	return runs > 0 && far
+}
 
 // unitOf returns the name and the length in seconds of a unit that suits times up to this value.
 func unitOf(seconds float64) (name string, length float64) {
@@ -101,26 +131,21 @@ func unitOf(seconds float64) (name string, length float64) {
 	return "seconds", 1
 }
 
-// hoursPanel draws actual against predicted times, with the line of equality. If the
-// prediction was made for other hardware, predictions are scaled by the median ratio.
+// hoursPanel draws actual against predicted times, with the line of equality, unless the
+// predictions were made for other hardware.
 func hoursPanel(rows []Row) ([]*panel, error) {
-	median, runs := medianRatio(rows)
-	if runs == 0 {
+	if predictedElsewhere(rows) {
 		return nil, nil
-	}
-	scale, scaled := 1.0, ""
-	if median > otherHardware || median < 1.0/otherHardware {
-		scale, scaled = median, ", plan scaled"
 	}
 	longest := 0.0
 	for _, r := range rows {
 		longest = max(longest, r.inSlot())
 	}
 	unit, length := unitOf(longest)
-	p := newPanel("", "predicted "+unit+scaled+" (log)", "actual "+unit+" (log)")
+	p := newPanel("", "predicted "+unit+" (log)", "actual "+unit+" (log)")
 	xys := scatterRows(p, rows, func(r Row, res protocol.RunResult) (plotter.XY, bool) {
 		xy, ok := timing(r, res)
-		return plotter.XY{X: scale * xy.X / length, Y: xy.Y / length}, ok
+		return plotter.XY{X: xy.X / length, Y: xy.Y / length}, ok
 	})
 	if len(xys) == 0 {
 		return nil, nil
@@ -137,15 +162,6 @@ func hoursPanel(rows []Row) ([]*panel, error) {
 
 func hoursNote(rows []Row) string {
 	median, runs := medianRatio(rows)
-	note := "Time in a slot against the plan's prediction from the run's work"
-	switch {
-	case runs == 0:
-		return ""
-	case median > otherHardware || median < 1.0/otherHardware:
-		return fmt.Sprintf("%s. The plan is for one TPU v4 chip at %.1f%% of its peak; these %d runs took %s times as long (median), "+
-			"by which the predictions are scaled here: how far marks lie from the line is how unlike the runs are.",
-			note, 100*experiment.DefaultUtilisation, runs, ratio(median))
-	}
-	return fmt.Sprintf("%s for one TPU v4 chip at %.1f%% of its peak, unless the run recorded its own. "+
-		"Median of actual / predicted over %d runs: %s.", note, 100*experiment.DefaultUtilisation, runs, ratio(median))
+	return fmt.Sprintf("Time in a slot against the plan's prediction from the run's work for one TPU v4 chip at %.1f%% of its peak, "+
+		"unless the run recorded its own. Median of actual / predicted over %d runs: %s.", 100*experiment.DefaultUtilisation, runs, ratio(median))
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,23 +9,63 @@ import (
 	"trmsweep/internal/protocol"
 )
 
-// summary returns the sentences at the top of the report.
+// summary returns the sentences at the top of the report: first what limits it, then what came out.
 func summary(rows []Row) []string {
 	out := []string{counts(rows)}
 	done := slices.DeleteFunc(slices.Clone(rows), func(r Row) bool { return len(r.results) == 0 })
 	if len(done) == 0 {
 		return append(out, "No experiment has a result yet, so there is nothing to compare or to draw.")
 	}
-	best := slices.MaxFunc(done, func(a, b Row) int { return int(1e9*(*a.BestExactAccuracy)) - int(1e9*(*b.BestExactAccuracy)) })
-	if *best.BestExactAccuracy > 0 {
-		out = append(out, fmt.Sprintf("The highest exact accuracy is %s%%, of %s (%s%% at its end), on %s.",
-			percent(best.BestExactAccuracy), best.Experiment, percent(best.FinalExact), count(best.bestPuzzles, "test puzzle")))
-	} else {
-		out = append(out, "No test puzzle was solved by any experiment: these runs are too short to compare.")
-	}
-	out = append(out, spent(done))
+	out = append(out, limits(done)...)
 	out = append(out, verdicts(rows)...)
+	out = append(out, highest(done), spent(done))
 	return append(out, warnings(done)...)
+}
+
+// limits says what the comparisons cannot say: what another seed would give, and what a change does at the same cost.
+func limits(rows []Row) []string {
+	compared, single, unequal := 0, 0, 0
+	for _, r := range rows {
+		if r.Delta == nil {
+			continue
+		}
+		compared++
+		if r.ComparedSeeds == 1 {
+			single++
+		}
+		if r.UnequalCompute {
+			unequal++
+		}
+	}
+	out := []string{}
+	if single > 0 {
+		out = append(out, fmt.Sprintf("Comparisons that rest on one seed: %d of %d. Their intervals say what other test puzzles would change, "+
+			"not what another seed would: better and worse below are of these runs.", single, compared))
+	}
+	if unequal > 0 {
+		out = append(out, fmt.Sprintf("Comparisons at unequal compute, marked ≠: %d of %d. The work of their training (optimizer steps x batch x "+
+			"predicted FLOP of a row) is more than %.0f%% away from the reference's: they say what a change does together with its cost, "+
+			"not what it does by itself.", unequal, compared, 100*equalCompute))
+	}
+	return out
+}
+
+// highest names the best final accuracy. The maximum of many is optimistic.
+func highest(rows []Row) string {
+	best := slices.MaxFunc(rows, func(a, b Row) int { return cmp.Compare(*a.FinalExact, *b.FinalExact) })
+	if *best.FinalExact == 0 {
+		return "No test puzzle was solved by the last weights of any experiment: these runs are too short to compare."
+	}
+	interval := ""
+	if best.FinalCILow != nil {
+		interval = fmt.Sprintf(" (95%% interval %.2f to %.2f)", 100**best.FinalCILow, 100**best.FinalCIHigh)
+	}
+	text := fmt.Sprintf("The highest final exact accuracy is %s%%%s, of %s, on %s", percent(best.FinalExact), interval, best.Experiment,
+		count(best.Puzzles, "test puzzle"))
+	if len(rows) > 1 {
+		text += fmt.Sprintf("; being the highest of %d, it is rather too high", len(rows))
+	}
+	return text + "."
 }
 
 func counts(rows []Row) string {
@@ -38,7 +79,16 @@ func counts(rows []Row) string {
 			states = append(states, fmt.Sprintf("%d %s", statuses[s], s))
 		}
 	}
-	return fmt.Sprintf("%s: %s.", count(len(rows), "experiment"), strings.Join(states, ", "))
+	profiles := []string{}
+	for _, r := range rows {
+		if !slices.Contains(profiles, r.spec.Profile) {
+			profiles = append(profiles, r.spec.Profile)
+		}
+	}
+	if len(rows) == 0 {
+		return "0 experiments: none."
+	}
+	return fmt.Sprintf("%s (profile %s): %s.", count(len(rows), "experiment"), strings.Join(profiles, ", "), strings.Join(states, ", "))
 }
 
 // spent sums the accounting of the distinct runs in one sentence.
@@ -71,9 +121,9 @@ func verdicts(rows []Row) []string {
 		switch {
 		case r.Delta == nil:
 		case significant(r) && *r.Delta > 0:
-			better = append(better, fmt.Sprintf("%s %+.2f", r.Experiment, 100**r.Delta))
+			better = append(better, found(r))
 		case significant(r):
-			worse = append(worse, fmt.Sprintf("%s %+.2f", r.Experiment, 100**r.Delta))
+			worse = append(worse, found(r))
 		case r.Underpowered:
 			open = append(open, r.Experiment)
 		default:
@@ -85,32 +135,37 @@ func verdicts(rows []Row) []string {
 	}
 	out := []string{}
 	for _, v := range []struct {
-		names []string
-		what  string
+		what, between string
+		names         []string
 	}{
-		{better, "Better than the reference, in points of final exact accuracy"},
-		{worse, "Worse than the reference, in points of final exact accuracy"},
-		{alike, fmt.Sprintf("Not distinguishable from the reference although %.0f points would have been", 100*interesting)},
-		{open, "Undecided, because underpowered"},
+		{"Better than the reference, in points of final exact accuracy", "; ", better},
+		{"Worse than the reference, in points of final exact accuracy", "; ", worse},
+		{fmt.Sprintf("Not distinguishable from the reference although %.0f points would have been", 100*interesting), ", ", alike},
+		{"Undecided, because underpowered", ", ", open},
 	} {
 		if len(v.names) > 0 {
-			out = append(out, v.what+": "+strings.Join(v.names, ", ")+".")
+			out = append(out, v.what+": "+strings.Join(v.names, v.between)+".")
 		}
 	}
 	return out
 }
 
-// warnings lists the facts that limit how far the numbers can be trusted.
+// found says a difference, what was changed for it and what that cost.
+func found(r Row) string {
+	cost := "equal compute"
+	if r.UnequalCompute {
+		cost = fmt.Sprintf("≠ %s x the compute", times(r.ComputeRatio))
+	}
+	if r.StepsRatio != 1 {
+		cost += fmt.Sprintf(", %s x the steps", times(r.StepsRatio))
+	}
+	return fmt.Sprintf("%s %+.2f (%s: %s)", r.Experiment, 100**r.Delta, cost, r.changesText())
+}
+
+// warnings lists further facts that limit how far the numbers can be trusted.
 func warnings(rows []Row) []string {
-	var single, notes []string
-	compared := 0
+	var notes []string
 	for _, r := range rows {
-		if r.Delta != nil {
-			compared++
-		}
-		if r.Delta != nil && r.ComparedSeeds == 1 {
-			single = append(single, r.Experiment)
-		}
 		if r.Note != "" {
 			notes = append(notes, r.Experiment+": "+r.Note)
 		}
@@ -122,10 +177,6 @@ func warnings(rows []Row) []string {
 	if n, kinds := mixture(rows, arithmetic); n > 1 {
 		out = append(out, fmt.Sprintf("Caution: results of %d kinds of arithmetic are mixed: %s. "+
 			"They round otherwise, which acts like another seed.", n, kinds))
-	}
-	if n := len(single); n > 0 {
-		out = append(out, fmt.Sprintf("Comparisons that rest on one seed: %d of %d. "+
-			"Their intervals say what other test puzzles would change, not what another seed would.", n, compared))
 	}
 	if len(notes) > 0 {
 		out = append(out, "Notes: "+strings.Join(notes, "; ")+".")
@@ -157,14 +208,22 @@ func mixture(rows []Row, kindsOf func(protocol.RunResult) []string) (int, string
 	return len(order), strings.Join(parts, "; ")
 }
 
-var method = fmt.Sprintf("How to read the tables. Differences are in points of exact accuracy (whole grids right), "+
-	"experiment minus reference, with 95%% intervals in brackets: "+
+var method = fmt.Sprintf("How to read the tables. exact: share of test puzzles of which every cell is right. "+
+	"final exact: the last weights, over all puzzles of the final evaluation; its 95%% interval is Wilson's, with several seeds for the "+
+	"number of independent puzzles that would give the variance over puzzles and seeds. "+
+	"best exact: over the same puzzles, the last weights or those of the checkpoint that evaluations while training have chosen, "+
+	"whichever are better. Test puzzles have chosen it, so it is optimistic: it has neither interval nor p-value, and nothing is "+
+	"concluded from it. "+
+	"Differences are experiment minus reference, in points of final exact accuracy: "+
 	"paired bootstrap over the same test puzzles with a fixed seed, and over seeds where there are several, "+
 	"widened to the variance that the analysis of variance gives with Student's t "+
 	"(with two seeds that disagree much, intervals still hold in less than 95%% of cases). "+
-	"\"unpaired\" says that the test puzzles differ. p-values are of the final accuracy, Holm-corrected over all %s of this report. "+
-	"The best checkpoint was chosen by evaluations, so its accuracy is optimistic and has no p-value; final is the honest figure. "+
-	"† is underpowered: not significant, and a difference would have to be as large as the number after † (in points) "+
-	"to be found in 80%% of cases under the correction, more than the %.0f points that matter here. "+
-	"± is the standard deviation over seeds. paper %% is published for the full size on all 422,786 test puzzles of sudoku-extreme: "+
-	"a run of a smaller profile or on other puzzles cannot be held against it.", "comparisons", 100*interesting)
+	"\"unpaired\" says that the test puzzles differ. "+
+	"Their intervals are simultaneous: with 95%%, all of this report's contain the true difference (Bonferroni, which holds however the "+
+	"comparisons depend on each other). p is corrected in the same way, so that better and worse (p at most %.2f) are exactly the "+
+	"differences whose interval leaves out 0; < stands where no resample was as extreme. "+
+	"† is underpowered: undecided, and a difference would have to be as large as the number after † (in points) "+
+	"to be found in 80%% of cases, more than the %.0f points that matter here. "+
+	"± is the standard deviation over seeds. ≠ is unequal compute. "+
+	"paper %% is published for the full size on all 422,786 test puzzles of sudoku-extreme: "+
+	"a run of a smaller profile or on other puzzles cannot be held against it.", alpha, 100*interesting)

@@ -1,8 +1,10 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/text/language"
@@ -49,8 +51,8 @@ func resultTables(rows []Row) []table {
 	var out []table
 	for _, phase := range experiment.Phases {
 		t := table{Title: "Results: phase " + phase, Head: head(
-			"experiment", "status", "#parameters", "#steps", "#best exact %", "#final exact %", "#cells %",
-			"#difference of best", "#difference of final", "#p (Holm)", "against", "#paper %", "#time in slots", "#preemp- tions")}
+			"experiment", "status", "against", "changes", "#steps", "#batch", "#compute / reference", "#final exact % [95%]",
+			"#difference of final [simultaneous 95%]", "#p (corrected)", "#best exact %", "#cells %", "#paper %")}
 		for _, r := range rows {
 			if r.Phase == phase {
 				t.Rows = append(t.Rows, resultCells(r))
@@ -82,21 +84,112 @@ func resultCells(r Row) []cell {
 	if r.BestExactAccuracy != nil {
 		best.Sub = r.bestSteps()
 	}
+	if r.BestPuzzles < r.Puzzles {
+		best.Text += fmt.Sprintf(" of %d", r.BestPuzzles)
+	}
+	if r.FinalCILow != nil {
+		final.Sub = fmt.Sprintf("[%.2f, %.2f]", 100**r.FinalCILow, 100**r.FinalCIHigh)
+	}
 	if r.SeedDeviation != nil {
-		final.Sub = fmt.Sprintf("± %.2f", 100**r.SeedDeviation)
+		final.Sub += fmt.Sprintf(" ± %.2f", 100**r.SeedDeviation)
 	}
 	against := cell{Text: r.Reference}
 	if r.Reference == "" {
 		against.Text = "is the reference"
 	}
-	paper := cell{Text: percent(r.PaperExact), Sub: r.PaperNote}
-	wall, preemptions := cell{Text: "-"}, cell{Text: "-"}
-	if len(r.results) > 0 {
-		wall.Text, preemptions.Text = duration(r.inSlot()), fmt.Sprint(r.Preemptions)
-	}
 	diff, p := differenceCells(r)
-	return []cell{name, status, {Text: whole(r.Params)}, {Text: whole(r.Steps)}, best, final, {Text: percent(r.CellAccuracy)},
-		points(r.BestDelta, r.BestCILow, r.BestCIHigh), diff, p, against, paper, wall, preemptions}
+	changes := cell{Text: cmp.Or(r.changesText(), "-")}
+	return []cell{name, status, against, changes, {Text: whole(r.Steps)}, {Text: whole(r.Batch)}, {Text: r.computeText()},
+		final, diff, p, best, {Text: percent(r.CellAccuracy)}, {Text: percent(r.PaperExact), Sub: r.PaperNote}}
+}
+
+// changesText lists what a row changes against its reference: "hidden_size 32 → 64".
+func (r Row) changesText() string {
+	var changes []string
+	for _, d := range r.Changes {
+		changes = append(changes, fmt.Sprintf("%s %s → %s", d.Key, shortValue(d.A), shortValue(d.B)))
+	}
+	return strings.Join(changes, ", ")
+}
+
+// shortValue rounds the value of a key if it is a fraction.
+func shortValue(value string) string {
+	x, err := strconv.ParseFloat(value, 64)
+	if err != nil || !strings.ContainsAny(value, ".e") {
+		return value
+	}
+	return strconv.FormatFloat(x, 'g', 6, 64)
+}
+
+// computeText is the work of the training as a multiple of the reference's. ≠ marks one that is not about equal.
+func (r Row) computeText() string {
+	switch {
+	case r.ComputeRatio == 0:
+		return "-"
+	case r.UnequalCompute:
+		return "≠ " + ratio(r.ComputeRatio)
+	}
+	return ratio(r.ComputeRatio)
+}
+
+// times is a ratio for people.
+func times(ratio float64) string { return strconv.FormatFloat(ratio, 'g', 3, 64) }
+
+// setupTable has the hyperparameters of every experiment as it was run, and what it cost.
+func setupTable(rows []Row) table {
+	most := 0.0
+	for _, r := range rows {
+		most = max(most, r.TrainingFLOPs)
+	}
+	unit, size := flopUnit(most)
+	t := table{
+		Title: "Setups",
+		Note: "Values as run, after the profile has scaled them; \"named\" is the value at full size in an experiment's name. " +
+			"Rows are optimizer steps x batch: a puzzle is a row for up to N_sup supervision steps. " +
+			"Compute is the training's alone: optimizer steps x batch x predicted FLOP of a row (matrix products of all recursions, " +
+			"forward and backward), evaluations left out.",
+		Head: head("experiment", "profile", "#T", "#n", "#N_sup", "#layers", "#hidden", "#parameters", "#lr", "#batch", "#epochs", "#puzzles",
+			"#steps", "#rows", "#compute, "+unit),
+	}
+	for _, r := range rows {
+		s := r.spec
+		recursions, updates := cell{Text: whole(s.HCycles)}, cell{Text: whole(s.LCycles)}
+		if T, n, ok := namedDepth(r.Experiment); ok {
+			recursions.Sub, updates.Sub = namedAs(T, s.HCycles), namedAs(n, s.LCycles)
+		}
+		t.Rows = append(t.Rows, []cell{
+			{Text: r.Experiment},
+			{Text: s.Profile},
+			recursions,
+			updates,
+			{Text: whole(s.HaltMaxSteps)},
+			{Text: whole(s.LLayers)},
+			{Text: whole(s.HiddenSize)},
+			{Text: whole(r.Params)},
+			{Text: strconv.FormatFloat(s.LR, 'g', 4, 64)},
+			{Text: whole(s.GlobalBatchSize)},
+			{Text: whole(s.Epochs)},
+			{Text: whole(s.DataPuzzles)},
+			{Text: whole(r.Steps)},
+			{Text: whole(r.Steps * int64(s.GlobalBatchSize))},
+			{Text: strconv.FormatFloat(r.TrainingFLOPs/size, 'g', 4, 64)},
+		})
+	}
+	return t
+}
+
+// namedDepth reads T and n from the name of an experiment that varies them.
+func namedDepth(experiment string) (t, n int, ok bool) {
+	found, _ := fmt.Sscanf(experiment, "e2_2_t%d_n%d", &t, &n)
+	return t, n, found == 2
+}
+
+// namedAs says which value an experiment is named after, if it was run with another one.
+func namedAs(name, run int) string {
+	if name == run {
+		return ""
+	}
+	return fmt.Sprintf("named %d", name)
 }
 
 // bestSteps describes the range of the steps of the seeds' best evaluations.
@@ -118,10 +211,7 @@ func differenceCells(r Row) (diff, p cell) {
 	if r.Delta == nil {
 		return diff, p
 	}
-	p.Text = fmt.Sprintf("%.3f", *r.PHolm)
-	if *r.PHolm < 0.001 {
-		p.Text = "< 0.001"
-	}
+	p.Text = PText(*r.PCorrected, r.PAtFloor)
 	if !r.Paired {
 		diff.Sub += "\nunpaired"
 	}
@@ -146,8 +236,6 @@ func points(delta, low, high *float64) cell {
 	return cell{Text: fmt.Sprintf("%+.2f", 100**delta), Sub: fmt.Sprintf("[%+.2f, %+.2f]", 100**low, 100**high)}
 }
 
-func significant(r Row) bool { return r.PHolm != nil && *r.PHolm <= alpha }
-
 // timeTable divides the time of every experiment among the buckets, all in the same unit.
 func timeTable(rows []Row) table {
 	longest, slots, runs := 0.0, 0, 0
@@ -162,18 +250,27 @@ func timeTable(rows []Row) table {
 	case longest >= 1200:
 		unit, seconds = "min", 60
 	}
-	names := []string{"experiment", "#predicted", "#in slots", "#in slots / predicted", "#goodput %"}
+	predicted := !predictedElsewhere(rows)
+	names := []string{"experiment", "#in slots"}
+	if predicted {
+		names = append(names, "#predicted", "#in slots / predicted")
+	}
+	names = append(names, "#goodput %")
 	for _, b := range protocol.Buckets {
 		names = append(names, "#"+b)
 	}
 	unitName := map[string]string{"s": "seconds", "min": "minutes", "h": "hours"}[unit]
 	t := table{
 		Title: "Where the time went",
-		Head:  head(append(names, "#lost steps")...),
+		Head:  head(append(names, "#lost steps", "#preemp- tions")...),
 		Note: fmt.Sprintf("Buckets in %s, over all finished seeds; they add up to the wall clock from asking for a slot to the end. "+
-			"In slots is all but queued, and goodput is training's share of that. "+
-			"Predicted: the plan's figure for one TPU v4 chip at %.1f%% of its peak, unless the run recorded a prediction of its own. ",
-			unitName, 100*experiment.DefaultUtilisation),
+			"In slots is all but queued, and goodput is training's share of that. ", unitName),
+	}
+	if predicted {
+		t.Note += fmt.Sprintf("Predicted: the plan's figure for one TPU v4 chip at %.1f%% of its peak, "+
+			"unless the run recorded a prediction of its own. ", 100*experiment.DefaultUtilisation)
+	} else {
+		t.Note += "The plan predicts the hours of a TPU v4 chip; these runs were made on something else, so its predictions are left out. "
 	}
 	switch {
 	case slots == 0 && runs > 0:
@@ -184,19 +281,27 @@ func timeTable(rows []Row) table {
 			"time in a queue and time lost with a process that died are not included.", runs-slots, runs)
 	}
 	for _, r := range rows {
-		cells := []cell{{Text: r.Experiment}, {Text: duration(3600 * r.PredictedHours)}}
+		cells := []cell{{Text: r.Experiment}}
 		if len(r.results) == 0 {
-			t.Rows = append(t.Rows, append(cells, plain(slices.Repeat([]string{"-"}, len(protocol.Buckets)+4)...)...))
+			cells = append(cells, plain(slices.Repeat([]string{"-"}, len(t.Head)-1)...)...)
+			if predicted {
+				cells[2].Text = duration(3600 * r.PredictedHours)
+			}
+			t.Rows = append(t.Rows, cells)
 			continue
 		}
 		if slots > 0 && len(r.Slots) < len(r.Runs) {
 			cells[0].Text += " *"
 		}
-		cells = append(cells, plain(duration(r.inSlot()), ratio(r.inSlot()/3600/r.PredictedHours), fmt.Sprintf("%.1f", 100*r.Goodput))...)
+		cells = append(cells, cell{Text: duration(r.inSlot())})
+		if predicted {
+			cells = append(cells, plain(duration(3600*r.PredictedHours), ratio(r.inSlot()/3600/r.PredictedHours))...)
+		}
+		cells = append(cells, cell{Text: fmt.Sprintf("%.1f", 100*r.Goodput)})
 		for _, b := range protocol.Buckets {
 			cells = append(cells, cell{Text: fmt.Sprintf("%.*f", digits, r.Seconds[b]/seconds)})
 		}
-		t.Rows = append(t.Rows, append(cells, cell{Text: whole(r.LostSteps)}))
+		t.Rows = append(t.Rows, append(cells, cell{Text: whole(r.LostSteps)}, cell{Text: whole(r.Preemptions)}))
 	}
 	return t
 }

@@ -42,7 +42,7 @@ func TestBestAccuracyNamesItsPuzzlesAndStep(t *testing.T) {
 	two.Seed = 7
 	second := result(two, []bool{true, true, true, false})
 	_, files := write(t, []report.Entry{{Spec: s, Result: first}, {Spec: two, Result: second}})
-	wants(t, files["report.md"], "on 2 test puzzles", fmt.Sprintf("steps 60 to %d", s.TotalSteps()),
+	wants(t, files["report.md"], "| 87.50 of 2 (", fmt.Sprintf("steps 60 to %d", s.TotalSteps()),
 		"the best accuracy of seed 42 is over 2 test puzzles, the final one over 4")
 }
 
@@ -85,7 +85,7 @@ func TestLongNamesLeaveTheDrawings(t *testing.T) {
 func TestReportStatesTheLimitsOfComparisons(t *testing.T) {
 	s := tnSweep(t)[3]
 	_, files := write(t, []report.Entry{{Spec: s, Result: result(s, []bool{true, false})}})
-	wants(t, files["report.md"], "may be over fewer puzzles", "cannot be held against it")
+	wants(t, files["report.md"], "Large marks are of 2 test puzzles", "cannot be held against it")
 	if strings.Contains(files["report.md"], "with EMA weights") { // e2_1_ema_off has none
 		t.Error("calls every evaluation one with EMA weights")
 	}

@@ -7,8 +7,9 @@
 //	sweeps/<id>/ report.md, report.html,       Write
 //	        results.json, figures
 //
-// A row is compared with its reference by a bootstrap over the test puzzles that both
-// were evaluated on (stats.go, resample.go), and p-values are corrected by Holm's method.
+// A row is compared with its reference by a bootstrap over the test puzzles that both were
+// evaluated on (stats.go, resample.go). The intervals of a report hold together, by Bonferroni's
+// method, and a difference is called better or worse exactly if its interval leaves out 0.
 // The package neither trains nor starts anything: it reads and writes through a blob.Bucket.
 package report
 
@@ -65,7 +66,7 @@ func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry, 
 		Title:   "Sweep " + sweepID,
 		Summary: append(slices.Clone(first), summary(rows)...),
 		Method:  method,
-		Results: resultTables(rows),
+		Results: append(resultTables(rows), setupTable(rows)),
 		Figures: figs,
 		Details: append([]table{timeTable(rows)}, reproTables(rows, sets)...),
 	}
