@@ -69,8 +69,8 @@ func printComparison(a *app, c report.Comparison) {
 	fmt.Fprintf(w, "\t%s\t%s\n", c.RunA, c.RunB)
 	fmt.Fprintf(w, "final exact accuracy\t%.2f%%\t%.2f%%\n", 100*c.OutcomeA.FinalExactAccuracy, 100*c.OutcomeB.FinalExactAccuracy)
 	if c.CILow != nil {
-		fmt.Fprintf(w, "its 95%% interval\t%.2f%% to %.2f%%\t%.2f%% to %.2f%%\n", 100*c.FinalCIA[0], 100*c.FinalCIA[1], 100*c.FinalCIB[0],
-			100*c.FinalCIB[1])
+		fmt.Fprintf(w, "its 95%% interval\t%.2f%% to %.2f%%\t%.2f%% to %.2f%%\n",
+			100*c.FinalCIA[0], 100*c.FinalCIA[1], 100*c.FinalCIB[0], 100*c.FinalCIB[1])
 	}
 	fmt.Fprintf(w, "best exact accuracy\t%s\t%s\n", c.OutcomeA.BestText(), c.OutcomeB.BestText())
 	fmt.Fprintf(w, "optimizer steps\t%d\t%d\n", c.StepsA, c.StepsB)
@@ -97,8 +97,8 @@ func printComparison(a *app, c report.Comparison) {
 			"is not in the interval\n", 100**c.MDE)
 	}
 	if c.UnequalCompute {
-		fmt.Fprintf(a.stdout, "at unequal compute: the training of the first took %.3g times the work of the second's, so the difference is not that of "+
-			"the change alone\n", c.ComputeA/c.ComputeB)
+		fmt.Fprintf(a.stdout, "at unequal compute: the training of the first took %.3g times the work of the second's, "+
+			"so the difference is not that of the change alone\n", c.ComputeA/c.ComputeB)
 	}
 	if c.SameState {
 		fmt.Fprintln(a.stdout, "both ended in the same training state, bit for bit")

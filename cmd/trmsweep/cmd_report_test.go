@@ -130,7 +130,8 @@ func TestReportCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"5 experiments (profile smoke): 3 done, 1 failed, 1 missing.", "failed: the loss is not finite at step 12", "its predictions are left out",
+		"5 experiments (profile smoke): 3 done, 1 failed, 1 missing.", "failed: the loss is not finite at step 12",
+		"its predictions are left out",
 	} {
 		if !strings.Contains(string(md), want) {
 			t.Errorf("report.md lacks %q:\n%s", want, md)

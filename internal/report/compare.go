@@ -59,7 +59,12 @@ func (r *Row) setInterval(iv Interval, comparisons int) {
 }
 
 // significant says whether the interval of the difference leaves out 0.
-func significant(r Row) bool { return r.CILow != nil && (*r.CILow > 0 || *r.CIHigh < 0) }
+func significant(r Row) bool {
+	if r.CILow == nil {
+		return false
+	}
+	return *r.CILow > 0 || *r.CIHigh < 0
+}
 
 // setUp says what the row changes against its reference, and at what cost.
 func (r *Row) setUp(ref Row) {

@@ -109,7 +109,9 @@ func accuracyNote(rows []Row) string {
 func tnNote(rows []Row) string {
 	note := "Darker is higher; empty fields were not trained. T recursions with n updates of z_L each; means over seeds."
 	for _, r := range rows {
-		if t, n, ok := namedDepth(r.Experiment); ok && (t != r.spec.HCycles || n != r.spec.LCycles) {
+		t, n, ok := namedDepth(r.Experiment)
+		scaled := t != r.spec.HCycles || n != r.spec.LCycles
+		if ok && scaled {
 			return note + fmt.Sprintf(" Experiments are named after the study at full size; profile %s scales their values: "+
 				"%s was run with T = %d and n = %d.", r.spec.Profile, r.Experiment, r.spec.HCycles, r.spec.LCycles)
 		}

@@ -145,7 +145,8 @@ func TestIntervalsAreSimultaneous(t *testing.T) {
 			if missed > 8 {
 				t.Errorf("some interval misses in %d of %d studies, want about 5%%", missed, studies)
 			}
-			if c.delta == 0 && (wrong != missed || uncorrected < 15) {
+			disagree := wrong != missed || uncorrected < 15
+			if c.delta == 0 && disagree {
 				t.Errorf("some difference is significant in %d of %d studies without one, an interval leaves out 0 in %d (%d uncorrected)",
 					wrong, studies, missed, uncorrected)
 			}
