@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -109,15 +110,15 @@ func controlled(a *app, cmd *cobra.Command, action string, c *study.Command) *co
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
 		c.Action, c.Experiments = action, args
-		return withSweep(ctx, a, sweep, func(cl client.Client, id string) error {
-			reached, err := control(ctx, cl, id, *c)
+		return withSweep(ctx, a, sweep, func(s sweepClient) error {
+			reached, err := s.control(ctx, *c)
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				return json.NewEncoder(a.stdout).Encode(map[string]any{"sweep": id, "action": action, "experiments": reached})
+				return json.NewEncoder(a.stdout).Encode(map[string]any{"sweep": s.id, "action": action, "experiments": reached})
 			}
-			fmt.Fprintf(a.stdout, "%s: %s reached %d experiments: %s\n", id, action, len(reached), strings.Join(reached, ", "))
+			fmt.Fprintf(a.stdout, "%s: %s reached %d experiments: %s\n", s.id, action, len(reached), strings.Join(reached, ", "))
 			return nil
 		})
 	}
@@ -140,8 +141,30 @@ const controlWait = time.Minute
 
 var errUnfinished = errors.New("a worker has accepted it, but it was not finished")
 
-// control sends an update and returns the experiments it reached. A sweep that has ended takes none.
-func control(ctx context.Context, c client.Client, id string, u study.Command) ([]string, error) {
+// control does what a command says and returns the experiments that it reached.
+func (s sweepClient) control(ctx context.Context, u study.Command) ([]string, error) {
+	if u.Action != study.ActionResume {
+		return s.update(ctx, u)
+	}
+	freed, err := s.unpause(ctx, u.Experiments)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", u.Action, s.id, err)
+	}
+	reached, err := s.update(ctx, u)
+	for _, w := range freed {
+		if id := path.Base(w); !slices.Contains(reached, id) {
+			reached = append(reached, id)
+		}
+	}
+	if len(freed) > 0 { // that the workflow had nothing to resume is no error then
+		return reached, nil
+	}
+	return reached, err
+}
+
+// update sends a command and returns the experiments that it reached. A sweep that has ended takes none.
+func (s sweepClient) update(ctx context.Context, u study.Command) ([]string, error) {
+	c, id := s.Client, s.id
 	h, err := ask.Update(ctx, c, ask.Workflow{ID: id}, ask.Patience{}, workflows.UpdateControl, u)
 	var missing *serviceerror.NotFound
 	if errors.As(err, &missing) || errors.Is(err, ask.ErrEnded) {
@@ -181,8 +204,9 @@ func newCancelCmd(a *app) *cobra.Command {
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			return withSweep(ctx, a, strings.Join(args, ""), func(c client.Client, id string) error {
-				err := c.CancelWorkflow(ctx, id, "")
+			return withSweep(ctx, a, strings.Join(args, ""), func(s sweepClient) error {
+				id := s.id
+				err := s.CancelWorkflow(ctx, id, "")
 				var gone *serviceerror.NotFound
 				if errors.As(err, &gone) {
 					return fmt.Errorf("cancel %s: no sweep of this id is running (%w); `tctl workflow list` shows what there is", id, err)
@@ -202,8 +226,15 @@ func newCancelCmd(a *app) *cobra.Command {
 	return cmd
 }
 
-func withSweep(ctx context.Context, a *app, id string, do func(client.Client, string) error) error {
-	c, err := dialToChange(ctx, a)
+// sweepClient is a client with the sweep, or the experiment, that a command is about.
+type sweepClient struct {
+	client.Client
+	namespace string
+	id        string // of the workflow
+}
+
+func withSweep(ctx context.Context, a *app, id string, do func(sweepClient) error) error {
+	c, e, err := dialToChange(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -213,5 +244,5 @@ func withSweep(ctx context.Context, a *app, id string, do func(client.Client, st
 			return err
 		}
 	}
-	return do(c, id)
+	return do(sweepClient{c, e.Namespace, id})
 }

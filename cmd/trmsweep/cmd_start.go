@@ -15,6 +15,7 @@ import (
 
 	"trmsweep/internal/ask"
 	"trmsweep/internal/blob"
+	"trmsweep/internal/endpoint"
 	"trmsweep/internal/hint"
 	"trmsweep/internal/queues"
 	"trmsweep/internal/study"
@@ -29,12 +30,12 @@ func dial(ctx context.Context, a *app) (client.Client, error) {
 }
 
 // dialToChange is dial for commands that change something: it prints which server they change.
-func dialToChange(ctx context.Context, a *app) (client.Client, error) {
+func dialToChange(ctx context.Context, a *app) (client.Client, endpoint.Endpoint, error) {
 	c, e, err := worker.Dial(ctx, a.server(), "", quietLogger(), 3*time.Second)
 	if err == nil {
 		fmt.Fprintf(a.stderr, "trmsweep: on %s\n", e)
 	}
-	return c, err
+	return c, e, err
 }
 
 func newStartCmd(a *app) *cobra.Command {
@@ -94,7 +95,7 @@ func start(ctx context.Context, a *app, name, id string, in study.SweepInput, as
 	if err := checkID(id); err != nil {
 		return err
 	}
-	c, err := dialToChange(ctx, a)
+	c, _, err := dialToChange(ctx, a)
 	if err != nil {
 		return err
 	}

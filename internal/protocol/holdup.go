@@ -30,7 +30,7 @@ var holdups = map[string]struct{ what, advice string }{
 	HoldupOtherRun:       {"waits for another run", ""},
 	HoldupFenced:         {"another attempt has taken the run", ""},
 	HoldupPaused:         {"paused by a command", "`trmsweep resume` lets it go on"},
-	HoldupActivityPaused: {"its activity is paused in the Web UI", "unpause it there, or `trmsweep pause` and `resume` it"},
+	HoldupActivityPaused: {"its activity is paused in the Web UI", "`trmsweep resume` frees it, or unpause it there"},
 	HoldupDiskFull:       {"no space left", "free some, and it goes on by itself"},
 	HoldupStorageAway:    {"the store does not answer", "it goes on by itself when the store is back"},
 	HoldupDeviceBusy:     {"another process holds the device", "stop that process, or wait for its end"},
