@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trmsweep/internal/blob"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/layout"
@@ -59,8 +61,12 @@ func TestStatusAndReportShowTheSameFigures(t *testing.T) {
 	row := w.Rows[0]
 	status := figures{st.Outcome.BestExactAccuracy, st.Outcome.FinalExactAccuracy, st.Outcome.BestStep}
 	reported := figures{*row.BestExactAccuracy, *row.FinalExact, row.BestStep}
-	if want := (figures{0.75, 0.5, 3}); status != want || reported != want {
-		t.Errorf("status shows %+v, the report %+v, want %+v", status, reported, want)
+	want := figures{0.75, 0.5, 3}
+	if diff := cmp.Diff(want, status); diff != "" {
+		t.Errorf("status (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want, reported); diff != "" {
+		t.Errorf("report (-want +got):\n%s", diff)
 	}
 }
 

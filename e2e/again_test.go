@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // What a finished sweep is asked for again: nothing is trained; what is missing
@@ -35,22 +37,32 @@ func TestStartedAgain(t *testing.T) {
 	if first.Attempts != 1 || first.Reused || first.StateSHA256 == "" {
 		t.Fatalf("%+v", first)
 	}
-	if r := again(); r.Attempts != 0 || !r.Reused || r.StateSHA256 != first.StateSHA256 {
-		t.Errorf("a finished run was trained again: %+v", r)
+	got := again()
+	want := got
+	want.Attempts, want.Reused, want.StateSHA256 = 0, true, first.StateSHA256
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("a finished run (-want +got):\n%s", diff)
 	}
 	for _, object := range []string{"runs/" + first.Item.Run + "/result.json", "sweeps/again/report.md"} {
 		remove(t, s.GCS, object)
 	}
-	if r := again(); r.Attempts != 1 || r.StateSHA256 != first.StateSHA256 || r.Progress.RestoredFrom != first.Progress.Step {
-		t.Errorf("after a death between the last checkpoint and the result: %+v, want one attempt from step %d", r, first.Progress.Step)
+	got = again()
+	want = got
+	want.Attempts, want.StateSHA256, want.Progress.RestoredFrom = 1, first.StateSHA256, first.Progress.Step
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("after a death between the last checkpoint and the result (-want +got):\n%s", diff)
 	}
 	for _, object := range []string{"runs/" + first.Item.Run + "/result.json", "sweeps/again/report.md"} {
 		if _, err := read(s.GCS, object); err != nil {
 			t.Errorf("not made again: %v", err)
 		}
 	}
-	if r := again("--force"); r.Attempts != 1 || r.Reused || r.StateSHA256 != first.StateSHA256 || r.Progress.RestoredFrom != 0 {
-		t.Errorf("forced: %+v", r)
+	got = again("--force")
+	want = got
+	want.Attempts, want.Reused = 1, false
+	want.StateSHA256, want.Progress.RestoredFrom = first.StateSHA256, 0
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("forced (-want +got):\n%s", diff)
 	}
 }
 

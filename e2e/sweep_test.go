@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"trmsweep/internal/checkpoint"
 )
@@ -144,8 +147,11 @@ func checkReport(t *testing.T, s *stack, finished, added string, more []string) 
 	args := append([]string{"start", "TNSweep", "--state", s.State, "--experiments", finished + "," + added, "--id", "day"}, sets(more...)...)
 	mustRun(t, "trmsweep", args...)
 	v := await(t, s, "day", "the second sweep", func(v sweepView) bool { return v.Status == "done" })
-	if r := v.row(t, finished); !r.Reused || r.Attempts != 0 {
-		t.Errorf("%s was trained again: %+v", finished, r)
+	r := v.row(t, finished)
+	reused := r
+	reused.Reused, reused.Attempts = true, 0
+	if diff := cmp.Diff(reused, r); diff != "" {
+		t.Errorf("%s was trained again (-want +got):\n%s", finished, diff)
 	}
 	if len(v.Reports) == 0 {
 		t.Fatal("no report")
@@ -156,13 +162,20 @@ func checkReport(t *testing.T, s *stack, finished, added string, more []string) 
 			t.Errorf("the report does not mention %s:\n%s", e, md)
 		}
 	}
-	var rows []struct {
+	type result struct {
 		Experiment string `json:"experiment"`
 		Status     string `json:"status"`
 	}
+	var rows []result
 	data := get(t, s.GCS+"/storage/v1/b/trmsweep/o/"+strings.ReplaceAll("sweeps/day/results.json", "/", "%2F")+"?alt=media")
-	if err := json.Unmarshal([]byte(data), &rows); err != nil || len(rows) != 2 || rows[0].Status != "done" || rows[1].Status != "done" {
-		t.Errorf("results.json: %v %+v", err, rows)
+	if err := json.Unmarshal([]byte(data), &rows); err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(rows, func(x, y result) int { return strings.Compare(x.Experiment, y.Experiment) })
+	want := []result{{finished, "done"}, {added, "done"}}
+	slices.SortFunc(want, func(x, y result) int { return strings.Compare(x.Experiment, y.Experiment) })
+	if diff := cmp.Diff(want, rows); diff != "" {
+		t.Errorf("results.json (-want +got):\n%s", diff)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // buildAs builds trmsweep as if from another commit and returns the program.
@@ -39,8 +41,10 @@ func TestNewerBuildFinishesTheSweep(t *testing.T) {
 	w.kill(t)
 	startProgram(t, newer, s)
 	v = await(t, s, "long", "the end", func(v sweepView) bool { return v.Status == "done" })
-	if v.Done != 2 || v.row(t, first).Preemptions != 1 || v.row(t, second).Preemptions != 0 {
-		t.Errorf("%+v", v)
+	type outcome struct{ Done, FirstPreempted, SecondPreempted int }
+	got := outcome{v.Done, v.row(t, first).Preemptions, v.row(t, second).Preemptions}
+	if diff := cmp.Diff(outcome{Done: 2, FirstPreempted: 1}, got); diff != "" {
+		t.Errorf("the sweep (-want +got):\n%s", diff)
 	}
 	if want := trainUndisturbed(t, first, more...); v.row(t, first).StateSHA256 != want {
 		t.Errorf("%s ended with state %s, want %s", first, v.row(t, first).StateSHA256, want)

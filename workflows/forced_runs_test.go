@@ -120,7 +120,7 @@ func TestForcedAndExtended(t *testing.T) {
 		case id:
 			trained = true
 			if in.Forget || len(w.forks) != 1 {
-				t.Errorf("%+v after forks %+v", in, w.forks)
+				t.Errorf("the attempt forgets: %v, after %d forks; want one fork and nothing forgotten", in.Forget, len(w.forks))
 			}
 		}
 		return done(in), nil

@@ -126,8 +126,11 @@ func TestRetryOneAtATime(t *testing.T) {
 	update(t, env, 31*time.Second, study.Command{Action: study.ActionRetry, Experiments: []string{"e2_2_t2_n2"}}, "e2_2_t2_n2")
 	env.ExecuteWorkflow(workflows.TNSweepType, map[string]any{"parallelism": 1})
 	r := sweepResult(t, env)
-	if e := rowOf(t, r, "e2_2_t2_n2"); r.Done != 5 || e.Attempts != 2 {
-		t.Errorf("%d done, revived row %+v", r.Done, e)
+	if r.Done != 5 {
+		t.Errorf("%d done, want 5", r.Done)
+	}
+	if e := rowOf(t, r, "e2_2_t2_n2"); e.Attempts != 2 {
+		t.Errorf("the revived row has %d attempts, want 2; its status is %s, error %q", e.Attempts, e.Status, e.Error)
 	}
 }
 
@@ -274,6 +277,6 @@ func TestOneTrialPerShape(t *testing.T) {
 		t.Errorf("trials %v, want %v", w.trials, want)
 	}
 	if len(r.Preflight) != 1+len(want) {
-		t.Errorf("preflight has %+v", r.Preflight)
+		t.Errorf("preflight has %d rows, want %d: %+v", len(r.Preflight), 1+len(want), r.Preflight)
 	}
 }

@@ -38,8 +38,13 @@ func TestTrainAndVerify(t *testing.T) {
 		StateSHA256 string `json:"state_sha256"`
 		Step        int64
 	}
-	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || last.Type != protocol.EventResult || last.Step != 3 {
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil {
 		t.Fatalf("last line %q: %v", lines[len(lines)-1], err)
+	}
+	wantLast := last
+	wantLast.Type, wantLast.Step = protocol.EventResult, 3
+	if diff := cmp.Diff(wantLast, last); diff != "" {
+		t.Fatalf("last line (-want +got):\n%s", diff)
 	}
 	out, errs, code = command("verify", "--json")
 	var v train.Verification
@@ -65,7 +70,7 @@ func TestTrainAndVerify(t *testing.T) {
 	}
 	out, _, code = command("verify", "--json")
 	if err := json.Unmarshal([]byte(out), &v); err != nil || code != exitFailed || v.OK || len(v.Faults) == 0 {
-		t.Errorf("verify of damage: exit code %d, %v, %+v", code, err, v)
+		t.Errorf("verify of damage: exit code %d, %v, OK %v, faults %q", code, err, v.OK, v.Faults)
 	}
 	out, errs, code = command(append(training, "--set", "lr=0.5")...)
 	if code != protocol.ExitUsage || !strings.Contains(errs, "another --run") || !strings.Contains(errs, "lr=") {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/fsouza/fake-gcs-server/fakestorage"
+	"github.com/google/go-cmp/cmp"
 
 	"trmsweep/internal/faultproxy"
 	"trmsweep/internal/protocol"
@@ -116,10 +117,14 @@ func TestTrainThroughStorageOutages(t *testing.T) {
 			proxy.SetDown(true)
 		}
 	})
+	if code != protocol.ExitFailed || !strings.Contains(errs, "gave up after") {
+		t.Fatalf("exit code %d\n%s", code, errs)
+	}
 	last := l.all[len(l.all)-1]
-	if code != protocol.ExitFailed || last.Type != protocol.EventError || last.ExitCode != protocol.ExitFailed ||
-		!strings.Contains(errs, "gave up after") {
-		t.Fatalf("exit code %d, last event %+v\n%s", code, last, errs)
+	wantLast := last
+	wantLast.Type, wantLast.ExitCode = protocol.EventError, protocol.ExitFailed
+	if diff := cmp.Diff(wantLast, last); diff != "" {
+		t.Fatalf("last event (-want +got):\n%s\n%s", diff, errs)
 	}
 
 	l, code, errs = attempt("long", "300ms", func(*lines, protocol.Event) {}) // still away

@@ -87,8 +87,12 @@ func TestDamageToAnotherRank(t *testing.T) {
 				t.Fatal(err)
 			}
 			damage(b, newest.dir()+stateName(1, 2))
-			if r, err := Verify(t.Context(), b); err != nil || r.OK || len(r.Checkpoints[1].Faults) != 1 {
-				t.Errorf("verify: %+v, %v", r.Checkpoints, err)
+			r, err := Verify(t.Context(), b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.OK || len(r.Checkpoints[1].Faults) != 1 {
+				t.Errorf("verify: OK %v, faults of the newest %q; want one", r.OK, r.Checkpoints[1].Faults)
 			}
 			if _, err := LoadRank(t.Context(), b, m, 1); err == nil {
 				t.Error("rank 1 restored it")

@@ -214,8 +214,15 @@ func TestEnsureNeedsTheHubOnce(t *testing.T) {
 	}
 	want := mustHash(t, first.Dir)
 	sum, err := Provenance(ctx, b, first.Hash)
-	if err != nil || sum.Revision != hubRevision || sum.Train.Ratings[3] != 1 {
-		t.Errorf("provenance %+v, %v", sum, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type provenance struct {
+		Revision   string
+		OfRating3s int
+	}
+	if diff := cmp.Diff(provenance{hubRevision, 1}, provenance{sum.Revision, int(sum.Train.Ratings[3])}); diff != "" {
+		t.Errorf("provenance (-want +got):\n%s", diff)
 	}
 	srv.Close()
 	before := h.asked

@@ -110,8 +110,10 @@ func TestRowsWithoutACommonSeedAreNotCompared(t *testing.T) {
 	a, b := specs[0], specs[3]
 	b.Seed++
 	w, files := write(t, []report.Entry{{Spec: a, Result: result(a, []bool{true})}, {Spec: b, Result: result(b, []bool{true})}})
-	if r := row(t, w, a.Name); r.Delta != nil || r.PCorrected != nil {
-		t.Errorf("compared different seeds: %+v", *r.Delta)
+	type comparison struct{ Delta, PCorrected *float64 }
+	r := row(t, w, a.Name)
+	if diff := cmp.Diff(comparison{}, comparison{r.Delta, r.PCorrected}); diff != "" {
+		t.Errorf("compared different seeds (-want +got):\n%s", diff)
 	}
 	wants(t, files["report.md"], "no seed in common with e2_2_t3_n6")
 	_, files = write(t, []report.Entry{{Spec: a, Result: result(a, []bool{true})}, {Spec: specs[3]}})

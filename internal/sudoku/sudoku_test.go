@@ -350,8 +350,11 @@ func TestStopEndsCount(t *testing.T) {
 func TestStopEndsGenerate(t *testing.T) {
 	calls := 0
 	s := Solver{Stop: func() bool { calls++; return calls > 3 }}
-	if p := s.Generate(100000, 1); p != (Puzzle{}) || calls != 4 {
-		t.Errorf("%+v after %d questions", p, calls)
+	if diff := cmp.Diff(Puzzle{}, s.Generate(100000, 1)); diff != "" {
+		t.Errorf("puzzle (-want +got):\n%s", diff)
+	}
+	if calls != 4 {
+		t.Errorf("%d questions, want 4", calls)
 	}
 }
 
