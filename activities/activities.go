@@ -8,6 +8,7 @@
 //	Status(All) Item -> what the store has of the run
 //	Dataset     specs -> their datasets, made once
 //	Preflight   specs -> table of checks of this host; Trial trains one spec for ten steps; Pollers asks who listens
+//	Hosts       the workers that live
 //	Train       one attempt of one run, in a child process
 //	Extend      Item and epochs -> Item of a longer run; Fork gives that run the checkpoint of the shorter
 //	Ends        experiments of a phase that has ended without them -> what became of each
@@ -16,8 +17,9 @@
 //
 // A training attempt (train.go, heartbeat.go, child.go):
 //
-//	Train -> heartbeats begin -> prepare: read the spec, empty the run if it is trained anew
-//	      -> acquire a slot of the host -> start `trmsweep train`, spec on its standard input
+//	Train -> heartbeats begin -> wait for a slot if it came by the worker's own queue (host_slots.go)
+//	      -> prepare: read the spec, empty the run if it is trained anew
+//	      -> acquire a chip of the host -> start `trmsweep train`, spec on its standard input
 //	      -> each event line changes the Progress; every heartbeat carries it
 //	      -> exit code and last line -> TrainResult, or an error with the Progress
 //	cancelled, given up by the server, or worker stops -> SIGTERM: the process saves and ends;
@@ -57,7 +59,10 @@ type Activities struct {
 	DataRoots []string
 	Bucket    blob.Bucket
 	Child     Child
-	Host      string
+	Host      string // of the machine
+	Worker    string // name of this worker: see queues.WorkerName
+	// Slots are what training attempts share on this host; nil = no limit.
+	Slots *HostSlots
 	// Notify sends progress to the workflow of the activity; nil = do not.
 	Notify func(ctx context.Context, p Progress) error
 	// Heartbeat tells the server once that an activity goes on. temporal.CanceledError: the
@@ -75,6 +80,9 @@ type Activities struct {
 	LastHeartbeat func(ctx context.Context, workflowID string) *Progress
 	// ListPollers says which workers listen, or which task queue has none.
 	ListPollers func(ctx context.Context) (string, error)
+
+	// ListHosts says which workers live.
+	ListHosts func(ctx context.Context) ([]study.LivingHost, error)
 
 	// What tests put in the place of dataset.Ensure and dataset.LocalHash.
 	ensure    func(ctx context.Context, s experiment.Spec, progress func(any)) (hash string, built bool, err error)

@@ -23,6 +23,7 @@ import (
 	"trmsweep/internal/layout"
 	"trmsweep/internal/preflight"
 	"trmsweep/internal/protocol"
+	"trmsweep/internal/study"
 	"trmsweep/internal/supervise"
 	"trmsweep/internal/version"
 )
@@ -42,6 +43,9 @@ type TrialInput struct {
 func (a *Activities) Preflight(ctx context.Context, in PreflightInput) (preflight.Table, error) {
 	if a.Checks == nil {
 		return preflight.Table{}, temporal.NewNonRetryableApplicationError("this worker has no checks", ErrUnavailable, nil)
+	}
+	if a.Slots.Crowded() {
+		return preflight.Table{}, errCrowded()
 	}
 	ctx, _, stop := a.withHeartbeats(ctx)
 	defer stop()
@@ -71,9 +75,22 @@ func (a *Activities) Pollers(ctx context.Context) (preflight.Row, error) {
 	return preflight.Run(ctx, []preflight.Check{{Name: "workers", Run: a.ListPollers}}).Rows[0], ctx.Err()
 }
 
+// Hosts are the workers that live.
+func (a *Activities) Hosts(ctx context.Context) ([]study.LivingHost, error) {
+	if a.ListHosts == nil {
+		return nil, temporal.NewNonRetryableApplicationError("this worker cannot ask the server for hosts", ErrUnavailable, nil)
+	}
+	ctx, _, stop := a.withHeartbeats(ctx)
+	defer stop()
+	return a.ListHosts(ctx)
+}
+
 // Trial trains a spec for ten steps in a child process. A trial that succeeded with this
 // build and this backend is not repeated.
 func (a *Activities) Trial(ctx context.Context, in TrialInput) (preflight.Row, error) {
+	if a.Slots.Crowded() {
+		return preflight.Row{}, errCrowded()
+	}
 	ctx, _, stop := a.withHeartbeats(ctx)
 	defer stop()
 	ctx, cancel := untilWorkerStops(ctx)

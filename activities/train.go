@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -25,13 +26,16 @@ var errEnded = errors.New("the attempt was ended before its training process beg
 // Train runs one attempt of one run in a child process. It returns the result,
 // or an error whose type says what to do next; errors and heartbeats carry Progress.
 func (a *Activities) Train(ctx context.Context, in TrainInput) (TrainResult, error) {
-	tr := &tracker{p: Progress{State: protocol.StateStarting, Total: in.Item.TotalSteps, StartedAt: time.Now(), Host: a.Host}}
+	tr := &tracker{p: Progress{State: protocol.BucketQueued, Total: in.Item.TotalSteps, Host: a.Host, Worker: a.Worker}}
+	if in.Patience > 0 {
+		tr.p.Holdup = protocol.Holdup{Kind: protocol.HoldupNoSlot, Since: time.Now(), Where: a.Worker}
+	}
 	stop, done := make(chan struct{}), make(chan struct{})
 	var heartbeats sync.WaitGroup
 	heartbeats.Go(func() { a.heartbeatAttempt(ctx, tr, stop, done) })
 	telling, stopTelling := context.WithCancel(ctx)
-	heartbeats.Go(func() { a.tellWorkflow(telling, in, tr) })
-	e, err := a.attempt(ctx, in, tr, stop)
+	began := func() { heartbeats.Go(func() { a.tellWorkflow(telling, in, tr) }) }
+	e, err := a.inSlot(ctx, in, tr, stop, began)
 	close(done)
 	stopTelling()
 	heartbeats.Wait()
@@ -40,6 +44,33 @@ func (a *Activities) Train(ctx context.Context, in TrainInput) (TrainResult, err
 		return TrainResult{}, tr.fault(err)
 	}
 	return tr.result(e)
+}
+
+// inSlot makes the attempt once it has a slot of the host, and calls began then.
+func (a *Activities) inSlot(ctx context.Context, in TrainInput, tr *tracker, stop <-chan struct{}, began func()) (exit, error) {
+	if in.Patience > 0 {
+		limit, cancel := context.WithTimeout(context.Background(), in.Patience)
+		defer cancel()
+		if !a.Slots.Take(stop, limit.Done()) {
+			return exit{}, notBegun(stop, in.Patience)
+		}
+		defer a.Slots.Release()
+	} else if a.Slots.Crowded() {
+		return exit{}, errCrowded()
+	}
+	tr.begin()
+	began()
+	return a.attempt(ctx, in, tr, stop)
+}
+
+// notBegun is why an attempt has got no slot.
+func notBegun(stop <-chan struct{}, patience time.Duration) error {
+	select {
+	case <-stop:
+		return errEnded
+	default:
+		return temporal.NewApplicationError(fmt.Sprintf("no slot of this host became free within %s", patience), ErrNoSlot)
+	}
 }
 
 // attempt prepares the run and trains it until the process ends. What comes before
@@ -126,6 +157,7 @@ type tracker struct {
 	p      Progress
 	last   protocol.Event
 	failed string          // message of the last error event
+	whose  protocol.Fault  // of the same
 	paused protocol.Holdup // that the server holds the activity
 
 	cancelled atomic.Bool // the workflow wants the attempt to end
@@ -139,6 +171,15 @@ func (t *tracker) snapshot() Progress {
 		p.Holdup = t.paused
 	}
 	return p
+}
+
+// begin says that the attempt has a slot.
+func (t *tracker) begin() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.p.State = protocol.StateStarting
+	t.p.StartedAt = time.Now()
+	t.p.Holdup = protocol.Holdup{}
 }
 
 // setHost says where the training process runs.
@@ -162,6 +203,7 @@ func (t *tracker) apply(e protocol.Event) {
 	p := &t.p
 	if e.Type == protocol.EventError {
 		t.failed = e.Message
+		t.whose = e.Fault
 		return
 	}
 	p.Step = max(p.Step, e.Step)
@@ -204,6 +246,8 @@ func (t *tracker) fault(err error) error {
 		return temporal.NewCanceledError(p)
 	case errors.As(err, &app) && app.Type() == ErrConfig:
 		return temporal.NewNonRetryableApplicationError(app.Message(), ErrConfig, nil, p)
+	case errors.As(err, &app) && app.Type() == ErrNoSlot:
+		return temporal.NewApplicationErrorWithCause(app.Message(), ErrNoSlot, nil, p)
 	case errors.Is(err, errEnded):
 		return temporal.NewApplicationErrorWithCause(err.Error(), ErrPreempted, nil, p)
 	case errors.Is(err, checkpoint.ErrFenced):
@@ -211,7 +255,11 @@ func (t *tracker) fault(err error) error {
 	case errors.Is(err, blob.ErrKey):
 		return temporal.NewNonRetryableApplicationError(err.Error(), ErrConfig, err, p)
 	}
-	return temporal.NewApplicationErrorWithCause(err.Error(), ErrFailed, err, p)
+	kind := ErrFailed
+	if protocol.FaultOf(err) == protocol.FaultHost {
+		kind = ErrHost
+	}
+	return temporal.NewApplicationErrorWithCause(err.Error(), kind, err, p)
 }
 
 // result turns the end of the process into the activity's.
@@ -222,8 +270,10 @@ func (t *tracker) result(e exit) (TrainResult, error) {
 		msg = fmt.Sprintf("training process ended with exit code %d", e.code)
 		if e.signal != 0 {
 			msg = fmt.Sprintf("training process ended by signal %s", e.signal)
+			p.Killed = "the training process was killed by signal " + e.signal.String()
 		}
 		if e.silent {
+			p.Killed = ""
 			msg = "training process killed because it said nothing for minutes: it was stopped, or its device hangs"
 		}
 		if e.oom {
@@ -248,20 +298,36 @@ func (t *tracker) result(e exit) (TrainResult, error) {
 	}
 	fail := func(kind string) error { return temporal.NewApplicationErrorWithCause(msg+saved, kind, nil, p) }
 	final := func(kind string) error { return temporal.NewNonRetryableApplicationError(msg+saved, kind, nil, p) }
-	outOfMemory := e.code == protocol.ExitUsage && strings.Contains(e.tail, "out of memory") // without a last line: the Go runtime crashed
+	crashedGo := e.code == protocol.ExitUsage && t.failed == "" // without a last line
+	outOfMemory := crashedGo && strings.Contains(e.tail, "out of memory")
 	switch {
-	case e.oom:
-		return TrainResult{}, final(ErrFinal)
+	case e.oom, outOfMemory:
+		return TrainResult{}, fail(ErrUnfit)
+	case crashed(e.signal):
+		return TrainResult{}, fail(ErrFailed)
 	case e.code == protocol.ExitPreempted, e.signal != 0:
 		return TrainResult{}, fail(ErrPreempted)
 	case e.code == protocol.ExitFenced:
 		return TrainResult{}, fail(ErrFenced)
 	case e.code == protocol.ExitBusy:
 		return TrainResult{}, fail(ErrBusy)
+	case t.whose == protocol.FaultHost:
+		return TrainResult{}, fail(ErrHost)
+	case t.whose == protocol.FaultUnfit:
+		return TrainResult{}, fail(ErrUnfit)
 	case e.code == protocol.ExitUsage && t.failed != "":
 		return TrainResult{}, final(ErrConfig)
-	case e.code == protocol.ExitFinal, outOfMemory:
+	case e.code == protocol.ExitFinal:
 		return TrainResult{}, final(ErrFinal)
 	}
 	return TrainResult{}, fail(ErrFailed)
+}
+
+// crashed says whether a signal is one that a process brings upon itself.
+func crashed(s syscall.Signal) bool {
+	switch s {
+	case syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGILL, syscall.SIGFPE, syscall.SIGABRT, syscall.SIGTRAP, syscall.SIGSYS:
+		return true
+	}
+	return false
 }

@@ -1,6 +1,8 @@
 package activities
 
 import (
+	"time"
+
 	"trmsweep/internal/protocol"
 	"trmsweep/internal/study"
 )
@@ -39,6 +41,9 @@ type TrainInput struct {
 	Forget bool `json:"forget,omitempty"`
 	// Evaluations: the workflow decides by them and wants to be told of each.
 	Evaluations bool `json:"evaluations,omitempty"`
+	// Patience is how long the attempt waits for a slot of the host whose own queue it came by; 0 = it came by the shared queue, which
+	// hands it out only where a slot is free.
+	Patience time.Duration `json:"patience,omitempty"`
 }
 
 // TrainResult is an attempt that finished its run.

@@ -81,11 +81,16 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("read host name: %w", err)
 	}
+	state, err := filepath.Abs(o.StateDir)
+	if err != nil {
+		return fmt.Errorf("find the state folder %s: %w", o.StateDir, err)
+	}
 	counting, err := serveMetrics(ctx, o)
 	if err != nil {
 		return err
 	}
-	c, e, err := Dial(ctx, o.Server, fmt.Sprintf("%d@%s", os.Getpid(), host), o.Logger, o.Patience, counting)
+	name := queues.WorkerName(host, state)
+	c, e, err := Dial(ctx, o.Server, queues.Identity(os.Getpid(), name), o.Logger, o.Patience, counting)
 	if err != nil {
 		return err
 	}
@@ -96,15 +101,19 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("open store %s: %w", o.Store, err)
 	}
 	defer closeLogged(closer, o.Logger)
-	return serve(ctx, c, o, wire(c, bucket, host, o))
+	a := wire(c, bucket, o)
+	a.Host = host
+	a.Worker = name
+	a.ListHosts = func(ctx context.Context) ([]study.LivingHost, error) { return livingHosts(ctx, c, e.Namespace) }
+	return serve(ctx, c, o, a)
 }
 
 // wire builds the activities out of concrete parts.
-func wire(c client.Client, b blob.Bucket, host string, o Options) *activities.Activities {
+func wire(c client.Client, b blob.Bucket, o Options) *activities.Activities {
 	cache := filepath.Join(o.StateDir, "cache")
 	a := &activities.Activities{
-		Configs: o.Configs, Environ: o.Environ, Profile: o.Profile, DataRoots: o.DataRoots, Bucket: b, Host: host, Checks: o.Checks,
-		CacheDir: cache, Opener: open.Bucket,
+		Configs: o.Configs, Environ: o.Environ, Profile: o.Profile, DataRoots: o.DataRoots, Bucket: b, Checks: o.Checks,
+		CacheDir: cache, Opener: open.Bucket, Slots: activities.NewHostSlots(o.Slots),
 		AwaitEnd: func(ctx context.Context, workflowID, phaseRun string) (study.End, error) {
 			return standing.AwaitEnd(ctx, c, workflowID, phaseRun)
 		},
@@ -136,7 +145,7 @@ func wire(c client.Client, b blob.Bucket, host string, o Options) *activities.Ac
 	return a
 }
 
-// serve runs the three workers of a host until ctx ends.
+// serve runs the workers of a host, one for each task queue, until ctx ends.
 func serve(ctx context.Context, c client.Client, o Options, a *activities.Activities) error {
 	common := worker.Options{
 		WorkerStopTimeout: o.Grace + 10*time.Second,
@@ -149,11 +158,17 @@ func serve(ctx context.Context, c client.Client, o Options, a *activities.Activi
 	flows.RegisterDynamicWorkflow(workflows.Unknown, workflow.DynamicRegisterOptions{})
 	light := worker.New(c, queues.Light, common)
 	registerLight(light, a)
-	training := common
-	training.MaxConcurrentActivityExecutionSize = o.Slots
-	training.DisableWorkflowWorker = true
-	hosts := worker.New(c, queues.Hosts, training)
+	shared := common
+	shared.DisableWorkflowWorker = true
+	own := shared // without a limit of its own: attempts wait there for a slot
+	var err error
+	if shared.Tuner, err = tuner(newSharedSlots(a.Slots)); err != nil {
+		return fmt.Errorf("divide the slots: %w", err)
+	}
+	hosts := worker.New(c, queues.Hosts, shared)
 	registerHost(hosts, a)
+	alone := worker.New(c, queues.OfWorker(a.Worker), own)
+	alone.RegisterActivity(a.Train)
 
 	started := []worker.Worker{}
 	defer func() {
@@ -161,14 +176,14 @@ func serve(ctx context.Context, c client.Client, o Options, a *activities.Activi
 			started[i].Stop()
 		}
 	}()
-	for _, w := range []worker.Worker{flows, light, hosts} {
+	for _, w := range []worker.Worker{flows, light, hosts, alone} {
 		if err := w.Start(); err != nil {
 			return fmt.Errorf("start worker: %w", err)
 		}
 		started = append(started, w)
 	}
 	o.Logger.Info("worker started", "slots", o.Slots, "chips", o.Chips, "store", o.Store,
-		"queues", []string{queues.Workflows, queues.Light, queues.Hosts})
+		"queues", []string{queues.Workflows, queues.Light, queues.Hosts, queues.OfWorker(a.Worker)})
 	if o.OnReady != nil {
 		o.OnReady()
 	}

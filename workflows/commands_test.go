@@ -274,7 +274,7 @@ func TestResumedWhileSaving(t *testing.T) {
 		began    bool
 		attempts int
 	}{
-		"attempts that train": {true, workflows.MaxFailures + 2},
+		"attempts that train": {true, study.MaxFailures + 2},
 		"attempts that wait":  {false, 1},
 	} {
 		t.Run(name, func(t *testing.T) { resumeWhileSaving(t, c.began, c.attempts) })
@@ -289,12 +289,12 @@ func resumeWhileSaving(t *testing.T, began bool, attempts int) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.attempts[in.Item.Run]++
-			if w.attempts[in.Item.Run] <= workflows.MaxFailures+1 {
+			if w.attempts[in.Item.Run] <= study.MaxFailures+1 {
 				return activities.TrainResult{}, temporal.NewCanceledError(study.Progress{Step: 5, StartedAt: env.Now()})
 			}
 			return done(in), nil
 		})
-	for i := range workflows.MaxFailures + 1 {
+	for i := range study.MaxFailures + 1 {
 		if began {
 			sendProgress(env, time.Duration(i)*time.Hour+30*time.Second, "default-test-workflow-id", study.Progress{Step: 5})
 		}
@@ -318,7 +318,7 @@ func resumeWhileSaving(t *testing.T, began bool, attempts int) {
 	if diff := cmp.Diff(want, r); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
 	}
-	if took := env.Now().Sub(begin); took != time.Minute+time.Duration(workflows.MaxFailures+1)*time.Hour {
+	if took := env.Now().Sub(begin); took != time.Minute+time.Duration(study.MaxFailures+1)*time.Hour {
 		t.Errorf("it took %v: something was waited for between the attempts", took)
 	}
 }

@@ -121,7 +121,10 @@ func (x *experimentState) train(ctx workflow.Context) error {
 		if endedByCommand || x.hasCommand() {
 			continue
 		}
-		if err := x.retry(ctx, err, before); err != nil {
+		if !a.noSlot {
+			err = x.retry(ctx, err, before)
+		}
+		if err != nil && !a.noSlot {
 			x.res.Status = study.StatusFailed
 			x.res.Error = err.Error()
 			return err
@@ -181,8 +184,7 @@ func (x *experimentState) answerCommand() string {
 	case study.ActionStop:
 		return study.StatusStopped
 	case study.ActionRetry:
-		x.res.WithoutCommit = 0
-		x.res.Failures = 0
+		x.res.Committed()
 	}
 	return ""
 }

@@ -60,9 +60,11 @@ type experimentState struct {
 	paused  bool
 	refused string // why the last signal with a command changed nothing
 
-	attempt     *attempt  // the one that is asked for or runs; nil between attempts
-	lastAttempt time.Time // when the last attempt that has ended began, by the clock of its host
-	lastStep    int64     // of the running attempt, as it said last
+	attempt     *attempt           // the one that is asked for or runs; nil between attempts
+	living      []study.LivingHost // as asked for lately; nil: ask
+	asked       []string           // hosts at which the attempt that is due has waited in vain
+	lastAttempt time.Time          // when the last attempt that has ended began, by the clock of its host
+	lastStep    int64              // of the running attempt, as it said last
 	attributes  searchAttributes
 	told        study.Told // what the sweep knows
 }
@@ -73,6 +75,7 @@ type attempt struct {
 	cancel    workflow.CancelFunc
 	cancelled bool // by a command; it saves and ends
 	requeue   bool // it was cancelled only to get another place in the hosts' queue
+	noSlot    bool // the host that it was sent to had no slot, or was gone
 	number    int  // from 1, of those that a host has taken
 }
 

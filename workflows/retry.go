@@ -10,26 +10,19 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"trmsweep/activities"
-)
-
-// Limits of the retry policy.
-const (
-	// MaxWithoutProgress attempts in a row that commit no new step end an experiment.
-	MaxWithoutProgress = 5
-	// MaxFailures attempts that fail for other reasons than preemption end an experiment.
-	MaxFailures = 3
+	"trmsweep/internal/protocol"
+	"trmsweep/internal/study"
 )
 
 // retry decides whether another attempt is worth it after one that failed, and waits before it.
 // It returns nil to try again, or the error to end with. The attempt began with step before committed.
 //
-//	error of the attempt           | counts as           | next attempt
-//	invalid, final, unavailable    | -                   | none
-//	preempted, heartbeat timeout   | preemption          | at once if it has committed a step
-//	busy device                    | -                   | after a backoff
-//	fenced by another workflow     | -                   | when that one has committed nothing for ten minutes
-//	fenced by an attempt of ours   | failure             | after a backoff
-//	anything else                  | failure             | after a backoff
+//	error of the attempt           | next attempt
+//	invalid, final, unavailable    | none
+//	preempted, heartbeat timeout   | at once if it has committed a step, else after a backoff that grows
+//	fenced by another workflow     | when that one has committed nothing for ten minutes
+//	fenced by an attempt of ours   | after a backoff
+//	anything else                  | on another host, or after a backoff: see study.Judge
 //
 // A new checkpoint sets the counts of failures and of attempts without progress back to zero.
 func (x *experimentState) retry(ctx workflow.Context, err error, before int64) error {
@@ -37,38 +30,67 @@ func (x *experimentState) retry(ctx workflow.Context, err error, before int64) e
 	if statusErr == nil && !x.res.ToForget {
 		x.res.CommittedStep = max(x.res.CommittedStep, st.CommittedStep)
 	}
-	x.res.WithoutCommit++
-	if x.res.CommittedStep > before {
-		x.res.WithoutCommit = 0
-		x.res.Failures = 0
+	progress := x.res.CommittedStep > before
+	if progress {
+		x.res.Committed()
+	} else {
+		x.res.WithoutCommit++
 	}
-	kind := kindOf(err)
-	switch kind {
+	p := progressOf(err)
+	f := study.Failure{Host: p.Worker, Step: p.Step, Why: rootMessage(err)}
+	switch kindOf(err) {
 	case activities.ErrConfig, activities.ErrFinal, activities.ErrUnavailable:
 		return err
 	case activities.ErrPreempted:
 		x.res.Preemptions++
-	case activities.ErrBusy: // this run has not failed; MaxWithoutProgress ends it
+		if progress {
+			return nil
+		}
+		f.Kind = study.FailurePreempted
+		f.Why = p.Killed
 	case activities.ErrFenced:
 		ownedByAnother := st.Owner != "" && st.Owner != workflow.GetInfo(ctx).WorkflowExecution.ID
 		if statusErr != nil || ownedByAnother {
 			return x.observe(ctx)
 		}
-		x.res.Failures++ // by an attempt of our own that was thought dead
-	default:
-		x.res.Failures++
+		f = study.Failure{Kind: study.FailurePreempted} // by an attempt of our own that was thought dead
+	case activities.ErrHost, activities.ErrBusy:
+		f.Kind = study.FailureHost
+	case activities.ErrUnfit:
+		f.Kind = study.FailureUnfit
 	}
-	if x.res.WithoutCommit >= MaxWithoutProgress || x.res.Failures >= MaxFailures {
-		return x.giveUp(err)
-	}
-	if kind == activities.ErrPreempted && x.res.WithoutCommit == 0 {
-		return nil
-	}
+	return x.bear(ctx, f, err)
+}
+
+// bear books a failure, and waits as long as it asks for or ends the experiment.
+func (x *experimentState) bear(ctx workflow.Context, f study.Failure, err error) error {
 	backoff := x.in.Timeouts.Backoff
 	if backoff == 0 {
 		backoff = 5 * time.Second
 	}
-	return x.wait(ctx, backoff<<min(x.res.WithoutCommit, 6))
+	if f.Kind != study.FailurePreempted { // who lives decides only where the next attempt of a preempted one goes
+		x.living = livingHosts(ctx)
+	}
+	j := x.res.Judge(f, x.living, workflow.Now(ctx), backoff)
+	if j.End != "" {
+		return x.giveUp(err, j.End)
+	}
+	if j.Wait == 0 {
+		return nil
+	}
+	x.living = nil // another may live after the wait
+	x.holdUp(ctx, protocol.HoldupBackoff, "")
+	return x.wait(ctx, j.Wait)
+}
+
+// livingHosts asks which hosts live; nobody if that cannot be known.
+func livingHosts(ctx workflow.Context) []study.LivingHost {
+	var living []study.LivingHost
+	err := workflow.ExecuteActivity(lightActivity(ctx, "ask which hosts live"), acts.Hosts).Get(ctx, &living)
+	if err != nil {
+		return nil
+	}
+	return living
 }
 
 // kindOf is the type of an attempt's error: one of the activities' error types.
@@ -80,21 +102,26 @@ func kindOf(err error) string {
 		return app.Type()
 	case errors.As(err, &timeout) && timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_HEARTBEAT:
 		return activities.ErrPreempted
+	case errors.As(err, &timeout) && timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START:
+		return activities.ErrNoSlot
 	}
 	return activities.ErrFailed
 }
 
 // giveUp is the error that ends an experiment. What there is to do comes before the last
 // error, which may be long and is cut in reports.
-func (x *experimentState) giveUp(err error) error {
+func (x *experimentState) giveUp(err error, why string) error {
 	host := ""
-	if h := progressOf(err).Host; h != "" {
+	if h := progressOf(err).Worker; h != "" {
 		host = " (on " + h + ")"
 	}
-	what := fmt.Sprintf("%s: gave up after %d attempts without a new checkpoint, %d of them failed",
-		x.in.Item.ID, x.res.WithoutCommit, x.res.Failures)
+	what := fmt.Sprintf("gave up after %d attempts without a new checkpoint: %s", x.res.WithoutCommit, why)
 	where := fmt.Sprintf("the last checkpoint is step %d of %d in runs/%s", x.res.CommittedStep, x.in.Item.TotalSteps, x.in.Item.Run)
-	advice := fmt.Sprintf("when the cause is gone, `trmsweep retry %s` goes on from there", x.in.Item.ID)
+	advice := "when the cause is gone, start the same experiment again: it goes on from there"
+	if x.in.Sweep != "" {
+		advice = fmt.Sprintf("when the cause is gone, `trmsweep retry %s --sweep %s` goes on from there, "+
+			"or says how to start the sweep again if that has ended", x.in.Item.ID, x.in.Sweep)
+	}
 	last := fmt.Sprintf("the last error%s: %s", host, rootMessage(err))
 	return temporal.NewNonRetryableApplicationError(what+"; "+where+"; "+advice+"; "+last, activities.ErrFinal, err)
 }
@@ -128,7 +155,7 @@ func (x *experimentState) observe(ctx workflow.Context) error {
 			minute = 0 // its patience begins anew
 			if !x.res.ToForget {
 				x.res.CommittedStep = committed
-				x.res.WithoutCommit = 0
+				x.res.Committed()
 			}
 		}
 		if st.Finished {

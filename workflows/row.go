@@ -118,8 +118,7 @@ func (r *row) reset() {
 	r.result.Error = ""
 	r.result.Reason = ""
 	r.result.Interrupted = false
-	r.result.WithoutCommit = 0
-	r.result.Failures = 0
+	r.result.Committed()
 }
 
 // forPhase is the row as a phase or a child workflow begins with it.

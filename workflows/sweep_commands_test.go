@@ -18,9 +18,12 @@ import (
 	"trmsweep/workflows"
 )
 
+// slowAttempts is how many attempts slowly takes.
+const slowAttempts = 5
+
 // slowly trains an experiment in two and a half minutes, of which it commits nothing before the end.
 func slowly(n int, in activities.TrainInput) (activities.TrainResult, error) {
-	if n < workflows.MaxWithoutProgress {
+	if n < slowAttempts {
 		return activities.TrainResult{}, preempted(study.Progress{})
 	}
 	return done(in), nil
@@ -177,7 +180,7 @@ func TestExtendGoesOnFromTheEnd(t *testing.T) {
 	if short := rowOf(t, r, "e2_2_t2_n2"); e.Item.TotalSteps <= short.Item.TotalSteps {
 		t.Errorf("extended to %d steps from %d", e.Item.TotalSteps, short.Item.TotalSteps)
 	}
-	if w.attempts[w.forks[0].From.Run] != workflows.MaxWithoutProgress {
+	if w.attempts[w.forks[0].From.Run] != slowAttempts {
 		t.Error("it did not wait for the end of the experiment that it goes on from")
 	}
 }

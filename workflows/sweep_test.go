@@ -52,22 +52,26 @@ func TestOtherSweeps(t *testing.T) {
 	}
 }
 
+// app is the error of an attempt that came to p.
+func app(message, kind string, p study.Progress) error {
+	return temporal.NewApplicationErrorWithCause(message, kind, nil, p)
+}
+
 func TestExperimentEnds(t *testing.T) {
-	p := study.Progress{Step: 10, CommittedStep: 5, Total: 100, Host: "host-7"}
+	p := study.Progress{Step: 10, CommittedStep: 5, Total: 100, Host: "vm", Worker: "vm:/state"}
 	for name, c := range map[string]struct {
 		err      error
 		attempts int
 		want     string
 	}{
-		"no progress":  {preempted(p), 1 + workflows.MaxWithoutProgress, "last checkpoint is step 5"},
 		"invalid":      {temporal.NewNonRetryableApplicationError("bad spec", activities.ErrConfig, nil, p), 1, "bad spec"},
 		"diverged":     {temporal.NewNonRetryableApplicationError("loss is NaN", activities.ErrFinal, nil, p), 1, "loss is NaN"},
-		"small budget": {temporal.NewApplicationErrorWithCause("disk full", activities.ErrFailed, nil, p), workflows.MaxFailures, "disk full"},
-		"busy device": {temporal.NewApplicationErrorWithCause("process 7 holds /dev/accel0", activities.ErrBusy, nil, p),
-			1 + workflows.MaxWithoutProgress, "0 of them failed"},
-		"no device": {temporal.NewApplicationErrorWithCause(`backend did not open: "xla:tpu": no such device`, activities.ErrFailed, nil, p),
-			workflows.MaxFailures,
-			"when the cause is gone, `trmsweep retry e1_1_baseline` goes on from there; the last error (on host-7): " +
+		"small budget": {app("it broke", activities.ErrFailed, p), study.MaxFailures, "last checkpoint is step 5"},
+		"disk full":    {app("disk full", activities.ErrHost, p), 8, "gave up after 7 attempts without a new checkpoint: 8 failures"},
+		"busy device":  {app("process 7 holds /dev/accel0", activities.ErrBusy, p), 8, "process 7 holds"},
+		"no memory":    {app("out of memory", activities.ErrUnfit, p), 1, "no host that lives can run it"},
+		"no device": {app(`backend did not open: "xla:tpu": no such device`, activities.ErrFailed, p), study.MaxFailures,
+			"when the cause is gone, start the same experiment again: it goes on from there; the last error (on vm:/state): " +
 				"backend did not open: \"xla:tpu\": no such device"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -39,6 +39,8 @@ type world struct {
 	forks    []activities.ForkInput
 	ends     map[string]study.End // workflow id -> how an experiment has ended whose phase had before
 	looks    int                  // at heartbeats
+	living   []study.LivingHost
+	trainOn  func(queue string, in activities.TrainInput) (activities.TrainResult, error) // instead of train
 }
 
 func newWorld() *world {
@@ -100,6 +102,7 @@ func (w *world) env(t *testing.T) *testsuite.TestWorkflowEnvironment {
 		w.looks++
 		return make([]*study.Progress, len(ids)), nil
 	})
+	reg("Hosts", func() ([]study.LivingHost, error) { return w.living, nil })
 	reg("Pollers", func() (preflight.Row, error) { return preflight.Row{Check: "workers", OK: true}, nil })
 	reg("Preflight", func(activities.PreflightInput) (preflight.Table, error) { return w.checks, nil })
 	reg("Trial", func(in activities.TrialInput) (preflight.Row, error) {
@@ -115,7 +118,10 @@ func (w *world) env(t *testing.T) *testsuite.TestWorkflowEnvironment {
 		w.forks = append(w.forks, in)
 		return nil
 	})
-	reg("Train", func(_ context.Context, in activities.TrainInput) (activities.TrainResult, error) {
+	reg("Train", func(ctx context.Context, in activities.TrainInput) (activities.TrainResult, error) {
+		if w.trainOn != nil {
+			return w.trainOn(activity.GetInfo(ctx).TaskQueue, in)
+		}
 		w.mu.Lock()
 		w.attempts[in.Item.Run]++
 		n := w.attempts[in.Item.Run]

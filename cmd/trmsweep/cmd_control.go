@@ -168,8 +168,11 @@ func (s sweepClient) update(ctx context.Context, u study.Command) ([]string, err
 	h, err := ask.Update(ctx, c, ask.Workflow{ID: id}, ask.Patience{}, workflows.UpdateControl, u)
 	var missing *serviceerror.NotFound
 	if errors.As(err, &missing) || errors.Is(err, ask.ErrEnded) {
-		return nil, fmt.Errorf("%s %s: no sweep of this id is running (%w); starting it again trains what is missing or failed", u.Action, id,
-			err)
+		start := "starting it again"
+		if command := again(ctx, c, id); command != "" {
+			start = "`" + command + "`"
+		}
+		return nil, fmt.Errorf("%s %s: no sweep of this id is running (%w); %s trains what is missing or failed", u.Action, id, err, start)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", u.Action, id, unanswered(reason(err)))

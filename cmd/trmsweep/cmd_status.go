@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -154,9 +155,14 @@ func live(ctx context.Context, c client.Client, id string, r *study.ExperimentRe
 		if p.ActivityType.Name != "Train" || p.HeartbeatDetails == nil {
 			continue
 		}
-		if converter.GetDefaultDataConverter().FromPayloads(p.HeartbeatDetails, &b) == nil {
-			r.Progress, r.Status = b, study.StatusRunning
+		if converter.GetDefaultDataConverter().FromPayloads(p.HeartbeatDetails, &b) != nil {
+			continue
 		}
+		if b.StartedAt.IsZero() { // it waits for a slot of its host
+			r.Holdup = b.Holdup
+			continue
+		}
+		r.Progress, r.Status = b, study.StatusRunning
 	}
 }
 
@@ -192,7 +198,7 @@ func statusLines(st study.SweepResult, width int) []string {
 		head += "; time left: " + left
 	}
 	lines := append([]string{head}, statusTable(st.Experiments).Lines(width)...)
-	for _, n := range st.Notes {
+	for _, n := range slices.Concat(st.Notes, study.HostNotes(st.Experiments)) {
 		lines = append(lines, "note: "+n)
 	}
 	lines = append(lines, preflightLines(st.Preflight)...)

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"trmsweep/internal/protocol"
+	"trmsweep/internal/train"
 )
 
 // eventLines writes the training process's JSON lines. A parent that has gone
@@ -28,7 +29,7 @@ func (l *eventLines) send(e protocol.Event) { l.line(e.JSON()) }
 // tell a usage error from a crash of the Go runtime, which also exits with 2.
 // res says how far it has come; what it does not know is 0.
 func (l *eventLines) failure(code int, err error, res protocol.AttemptResult) {
-	l.send(protocol.Event{Type: protocol.EventError, Message: err.Error(), ExitCode: code,
+	l.send(protocol.Event{Type: protocol.EventError, Message: err.Error(), ExitCode: code, Fault: train.FaultOf(err),
 		Step: res.Step, Total: res.Total, CommittedStep: res.CommittedStep})
 }
 

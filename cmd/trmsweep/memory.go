@@ -8,6 +8,7 @@ import (
 
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/preflight"
+	"trmsweep/internal/train"
 )
 
 // checkMemory refuses a spec of which this host could not hold one copy of the
@@ -19,5 +20,5 @@ func checkMemory(ctx context.Context, s experiment.Spec) error {
 	if err == nil || errors.Is(err, fs.ErrNotExist) { // not on Linux
 		return nil
 	}
-	return fmt.Errorf("out of memory for one copy of the state alone: %w", err)
+	return fmt.Errorf("%w for one copy of the state alone: %w", train.ErrHostMemory, err)
 }

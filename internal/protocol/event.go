@@ -25,7 +25,7 @@ const (
 	EventStorage    = "storage"  // storage is failing or has recovered
 	EventInterval   = "interval" // the steps between checkpoints were chosen anew
 	EventResult     = "result"   // the last line of a process that ended well or was preempted; see AttemptResult
-	EventError      = "error"    // the last line of one that did not: ExitCode and Message
+	EventError      = "error"    // the last line of one that did not: ExitCode, Fault and Message
 )
 
 // Event is one line of the training process's standard output.
@@ -58,7 +58,8 @@ type Event struct {
 	Message string  `json:"message,omitempty"`
 	Holdup  Holdup  `json:"holdup,omitzero"` // what the process waits for now
 
-	ExitCode int `json:"exit_code,omitempty"` // of EventError
+	ExitCode int   `json:"exit_code,omitempty"` // of EventError
+	Fault    Fault `json:"fault,omitempty"`     // of EventError: whether it is the host's
 
 	// Result is the whole of an EventResult that ParseEvent has read.
 	Result *AttemptResult `json:"-"`

@@ -3,6 +3,7 @@
 //	exit.go     exit codes of the training process
 //	event.go    lines that it prints while it runs, and the last one
 //	holdup.go   what keeps a run from going on
+//	fault.go    whether a failure is the host's
 //	goodput.go  buckets that its wall clock is divided into
 //	result.go   result.json, an evaluation, what computed a run
 //	spec.go     spec.json of a run

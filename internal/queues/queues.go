@@ -2,12 +2,36 @@
 // on: task queues, workflow types and search attributes. It imports nothing of ours.
 package queues
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Task queues.
 const (
 	Workflows = "trmsweep"       // workflow tasks: what users type
 	Hosts     = "trmsweep-hosts" // training: one slot per host by default
 	Light     = "trmsweep-light" // plan, dataset, report: never waits for a chip
 )
+
+// WorkerName is the name of the worker of a machine with a state folder (an absolute path): it stays the same when the
+// worker is started again, so that an experiment knows a host again whose disk is full.
+func WorkerName(hostname, stateDir string) string { return hostname + ":" + stateDir }
+
+// OfWorker is the task queue that only one worker listens on: for attempts that shall be on that host.
+func OfWorker(name string) string { return Hosts + "@" + name }
+
+// Identity is how the worker of a process calls itself towards the server.
+func Identity(pid int, worker string) string { return fmt.Sprintf("%d@%s", pid, worker) }
+
+// WorkerOf is the name of the worker in an identity, empty if it is not one that Identity made.
+func WorkerOf(identity string) string {
+	_, name, _ := strings.Cut(identity, "@")
+	if host, dir, ok := strings.Cut(name, ":"); !ok || host == "" || dir == "" {
+		return ""
+	}
+	return name
+}
 
 // WorkflowTypes are the types that users start on the task queue Workflows. The constants
 // of package workflows name them too: a client that lists types must not import workflows,

@@ -97,7 +97,10 @@ func Look(ctx context.Context, c client.Client, id string) (Seen, error) {
 		seen.Waits = a.State == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED
 		var p study.Progress
 		told := a.HeartbeatDetails != nil && converter.GetDefaultDataConverter().FromPayloads(a.HeartbeatDetails, &p) == nil
-		if told {
+		switch {
+		case told && p.StartedAt.IsZero(): // it is at a host, and waits there for a slot
+			seen.Waits = true
+		case told:
 			seen.Heartbeat = &p
 		}
 	}

@@ -3,6 +3,7 @@ package study
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,7 +37,7 @@ func (s *SweepResult) Markdown(at time.Time) string {
 	for _, line := range Holdups(s.Experiments) {
 		b.WriteString("\n- held up: " + line)
 	}
-	for _, n := range s.Notes {
+	for _, n := range slices.Concat(s.Notes, HostNotes(s.Experiments)) {
 		b.WriteString("\n- note: " + n)
 	}
 	for _, r := range s.Experiments {

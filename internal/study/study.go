@@ -138,8 +138,10 @@ type Progress struct {
 	Goodput           protocol.Goodput `json:"goodput,omitempty"` // seconds of this attempt's process
 	StartedAt         time.Time        `json:"started_at"`
 	Host              string           `json:"host"`
+	Worker            string           `json:"worker,omitempty"`    // name of the worker on that host: see queues.WorkerName
 	Note              string           `json:"note,omitempty"`      // storage trouble and notices
 	Holdup            protocol.Holdup  `json:"holdup,omitzero"`     // what keeps the attempt from going on
+	Killed            string           `json:"killed,omitempty"`    // how the process was killed, if nobody of ours did it
 	Forgotten         bool             `json:"forgotten,omitempty"` // this attempt has emptied the run before it began
 }
 
@@ -166,9 +168,14 @@ type ExperimentResult struct {
 	EvalBest      float64           `json:"eval_best_exact_accuracy,omitempty"`
 	Attempts      int               `json:"attempts"`
 	Preemptions   int               `json:"preemptions"`
-	Failures      int               `json:"failures"`
-	WithoutCommit int               `json:"without_commit"`       // attempts in a row
-	StartStep     int64             `json:"start_step,omitempty"` // committed before this sweep
+	Failures      int               `json:"failures"`               // charged to the experiment since its last new checkpoint: see Judge
+	FirstFailure  time.Time         `json:"first_failure,omitzero"` // the first of those
+	WithoutCommit int               `json:"without_commit"`         // attempts in a row
+	KilledAlike   int               `json:"killed_alike,omitempty"` // attempts in a row that were killed in one way, at one step:
+	Killed        string            `json:"killed,omitempty"`       // the way
+	KilledStep    int64             `json:"killed_step,omitempty"`  // the step
+	Hosts         []HostRecord      `json:"hosts,omitempty"`        // where attempts have ended without success
+	StartStep     int64             `json:"start_step,omitempty"`   // committed before this sweep
 	CommittedStep int64             `json:"committed_step"`
 	LostSteps     int64             `json:"lost_steps"`
 	Reused        bool              `json:"reused,omitempty"`    // was finished before

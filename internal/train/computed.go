@@ -50,7 +50,7 @@ func (r *run) unopened(name string, there *checkpoint.Manifest, err error) error
 		return err
 	}
 	if errors.Is(err, backend.ErrUnavailable) {
-		err = fmt.Errorf("%w: %v", backend.ErrOpen, err)
+		err = fmt.Errorf("%w: %w: %v", ErrOtherBackend, backend.ErrOpen, err)
 	}
 	return fmt.Errorf("run %s was trained on %s up to step %d: %w; name another --backend to go on there, with other rounding",
 		r.o.Run, name, there.Step, err)

@@ -52,6 +52,10 @@ var (
 	ErrDiverged = errors.New("loss is not finite")
 	// ErrMismatch: the run in the store was made from another spec or dataset. Final.
 	ErrMismatch = errors.New("run does not match")
+	// ErrOtherBackend: what the run was trained on is not on this host.
+	ErrOtherBackend = errors.New("this host lacks the run's backend")
+	// ErrHostMemory: this host has not the memory for one copy of the state.
+	ErrHostMemory = errors.New("out of memory")
 )
 
 // IsUserError: the spec, the command line or the data source is at fault, so
@@ -59,6 +63,19 @@ var (
 func IsUserError(err error) bool {
 	var faults experiment.Faults
 	return errors.As(err, &faults) || errors.Is(err, dataset.ErrInput) || errors.Is(err, backend.ErrUnavailable)
+}
+
+// FaultOf says whether a failure is the host's: another host may have the backend, the memory or the room that is
+// not here. A named backend that is missing is the user's fault where a person gave the name, and the host's where a worker did.
+func FaultOf(err error) protocol.Fault {
+	switch {
+	case errors.Is(err, ErrHostMemory), errors.Is(err, ErrOtherBackend),
+		errors.Is(err, backend.ErrTooLarge), errors.Is(err, backend.ErrUnavailable), errors.Is(err, backend.ErrNoDevice):
+		return protocol.FaultUnfit
+	case errors.Is(err, backend.ErrOpen), errors.Is(err, backend.ErrMemory):
+		return protocol.FaultHost
+	}
+	return protocol.FaultOf(err)
 }
 
 // Options say what to train, where, and whom to tell.
