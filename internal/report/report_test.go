@@ -344,3 +344,45 @@ func TestResultRoundTripAndCompare(t *testing.T) {
 		t.Errorf("the comparison (-want +got):\n%s", diff)
 	}
 }
+
+// The rows and first lines say what an experiment changes, how its steps and its compute compare, and mark what is unequal:
+// in this study e3_2_more_data trains five times as long, e4_5_larger_batch takes half the steps for the same compute.
+func TestReportSaysWhatChangesAndWhatItCosts(t *testing.T) {
+	specs, err := experiment.ResolveSweep(configs.FS, []string{"e1_3_batch_1024", "e3_2_more_data", "e4_5_larger_batch", "e4_3_deeper_model"},
+		"smoke", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(7, 8))
+	var entries []report.Entry
+	for i, s := range specs {
+		entries = append(entries, report.Entry{Spec: s, Result: result(s, flags(rng, 128, []float64{0.5, 0.95, 0.05, 0.5}[i]))})
+	}
+	w, files := write(t, entries)
+	type setup struct {
+		Changes        string
+		Steps, Compute float64
+		Unequal        bool
+	}
+	got := map[string]setup{}
+	for _, r := range w.Rows {
+		var keys []string
+		for _, d := range r.Changes {
+			keys = append(keys, d.Key+" "+d.A+" "+d.B)
+		}
+		got[r.Experiment] = setup{strings.Join(keys, ", "), r.StepsRatio, math.Round(100*r.ComputeRatio) / 100, r.UnequalCompute}
+	}
+	want := map[string]setup{
+		"e1_3_batch_1024":   {},
+		"e3_2_more_data":    {"data_puzzles 352 1760", 5, 5, true},
+		"e4_5_larger_batch": {"global_batch_size 16 32, lr 0.008 0.016, lr_warmup_steps 14 27", 0.5, 1, false},
+		"e4_3_deeper_model": {"l_layers 2 4", 1, 2, true},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("setups (-want +got):\n%s", diff)
+	}
+	first, _, _ := strings.Cut(files["report.md"], "## Results")
+	wants(t, first, "rest on one seed: 3 of 3", "unequal compute, marked ≠: 2 of 3", "(≠ 5 x the compute, 5 x the steps: data_puzzles 352 → 1760)",
+		"(equal compute, 0.5 x the steps: global_batch_size 16 → 32")
+	wants(t, files["report.md"], "| ≠ 5.00 |", "| 1.00 |", "| ≠ 2.00 |", "[simultaneous 95%]")
+}
