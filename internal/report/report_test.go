@@ -382,7 +382,8 @@ func TestReportSaysWhatChangesAndWhatItCosts(t *testing.T) {
 		t.Errorf("setups (-want +got):\n%s", diff)
 	}
 	first, _, _ := strings.Cut(files["report.md"], "## Results")
-	wants(t, first, "rest on one seed: 3 of 3", "unequal compute, marked ≠: 2 of 3", "(≠ 5 x the compute, 5 x the steps: data_puzzles 352 → 1760)",
+	wants(t, first, "rest on one seed: 3 of 3", "unequal compute, marked ≠: 2 of 3",
+		"(≠ 5 x the compute, 5 x the steps: data_puzzles 352 → 1760)",
 		"(equal compute, 0.5 x the steps: global_batch_size 16 → 32")
 	wants(t, files["report.md"], "| ≠ 5.00 |", "| 1.00 |", "| ≠ 2.00 |", "[simultaneous 95%]")
 }
