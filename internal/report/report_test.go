@@ -227,8 +227,12 @@ func TestWrite(t *testing.T) {
 				t.Errorf("identical answers: minimal detectable difference %v, want at most 0.02", *r.MDE)
 			}
 		case "e1_3_batch_1024", "e2_2_t3_n6":
-			if r.Reference != "" || r.Delta != nil {
-				t.Errorf("%s, which is the reference, is compared with %q by %v", r.Experiment, r.Reference, r.Delta)
+			type compared struct {
+				With  string
+				Delta *float64
+			}
+			if diff := cmp.Diff(compared{}, compared{r.Reference, r.Delta}); diff != "" {
+				t.Errorf("%s, which is the reference (-want +got):\n%s", r.Experiment, diff)
 			}
 		}
 	}
