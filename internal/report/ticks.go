@@ -38,6 +38,10 @@ func label(v, step float64) string {
 	if math.Abs(v) < step/2 {
 		v = 0 // avoids "-0"
 	}
+	const million = 1e6
+	if step >= million && v != 0 {
+		return whole(int64(math.Round(v/million))) + " M"
+	}
 	if step >= 1 {
 		return whole(int64(math.Round(v)))
 	}
