@@ -13,7 +13,6 @@ import (
 // show publishes the sweep's page in the Web UI and its search attributes.
 func (s *sweepState) show(ctx workflow.Context) {
 	res := s.result()
-	s.head.Hosts = res.Hosts // a maximum over time
 	workflow.SetCurrentDetails(ctx, res.Markdown(workflow.Now(ctx)))
 	now := searchAttributes{status: res.Status, holdup: res.HeldUp().Kind, goodput: res.Goodput.Share(res.WallSeconds)}
 	for _, r := range res.Experiments {

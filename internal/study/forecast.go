@@ -12,19 +12,21 @@ import (
 type forecast struct{ mean, low, high float64 }
 
 // forecast extrapolates the sweep: every experiment goes on at the speed seen so far, and
-// preemptions come as often and cost as much as they did. As many hosts as were seen at work
-// together take what is left, one experiment after another. The interval begins at a perfect
-// packing of the hosts and has two standard deviations on either side.
+// preemptions come as often and cost as much as they did. As many slots as are at work now take
+// what is left, one experiment after another: the slots of a host that died are not counted on.
+// Nor is what waits for somebody: a paused experiment, or one whose disk is full, is left out.
+// The interval begins at a perfect packing of the slots and has two standard deviations on either side.
 func (s *SweepResult) forecast() forecast {
 	seen := s.observe()
 	if seen.cost <= 0 {
 		return forecast{}
 	}
 	var total, longest remaining
-	busy := make([]float64, max(s.Hosts, 1)) // seconds until each host is free
+	busy := make([]float64, max(s.slotsAtWork(), 1)) // seconds until each slot is free
 	for i := range s.Experiments {
 		r := &s.Experiments[i]
-		if Over(r.Status) || r.Item.SameAs != "" || r.Item.TotalSteps == 0 {
+		counts := r.Item.SameAs == "" && r.Item.TotalSteps > 0 && r.HeldUp().Passes()
+		if Over(r.Status) || !counts {
 			continue
 		}
 		left := seen.left(r)
@@ -34,9 +36,9 @@ func (s *SweepResult) forecast() forecast {
 			longest = left
 		}
 		next := 0
-		for host := range busy {
-			if busy[host] < busy[next] {
-				next = host
+		for slot := range busy {
+			if busy[slot] < busy[next] {
+				next = slot
 			}
 		}
 		busy[next] += left.seconds
@@ -44,11 +46,24 @@ func (s *SweepResult) forecast() forecast {
 	if total.seconds <= 0 {
 		return forecast{}
 	}
-	hosts := float64(len(busy))
+	slots := float64(len(busy))
 	mean := slices.Max(busy)
-	perfect := math.Max(total.seconds/hosts, longest.seconds)
-	spread := 2 * math.Max(math.Sqrt(total.variance)/hosts, math.Sqrt(longest.variance))
+	perfect := math.Max(total.seconds/slots, longest.seconds)
+	spread := 2 * math.Max(math.Sqrt(total.variance)/slots, math.Sqrt(longest.variance))
 	return forecast{mean: mean, low: math.Max(perfect-spread, 0), high: mean + spread}
+}
+
+// slotsAtWork is how many experiments train now. Those that are held up hold their slots up too.
+func (s *SweepResult) slotsAtWork() int {
+	slots := 0
+	for i := range s.Experiments {
+		r := &s.Experiments[i]
+		trains := r.Status == StatusRunning && r.HeldUp().None()
+		if trains && r.Item.SameAs == "" {
+			slots++
+		}
+	}
+	return slots
 }
 
 // leastDeviation is the least relative standard deviation of a speed. It covers what is not known
@@ -68,7 +83,8 @@ type observed struct {
 	useful      float64            // seconds
 	overhead    float64            // seconds
 	cost        float64            // estimated hours of the steps that were kept
-	preemptions float64            // attempts that ended before their run did
+	attempts    float64            // that hosts have begun
+	preemptions float64            // attempts that were ended by the loss of their host
 	rate        float64            // preemptions per useful second
 	perAttempt  float64            // overhead of one attempt, seconds
 	ratios      []float64          // useful seconds per estimated hour, of each experiment
@@ -96,13 +112,14 @@ func (s *SweepResult) observe() observed {
 		o.useful += useful
 		o.overhead += overhead
 		o.cost += cost
-		o.preemptions += float64(r.Attempts - 1)
+		o.attempts += float64(r.Attempts)
+		o.preemptions += float64(r.Preemptions)
 		o.ratios = append(o.ratios, useful/cost)
 		o.own[r.Item.ID] = useful / cost
 	}
 	if o.cost > 0 {
 		o.rate = o.preemptions / o.useful
-		o.perAttempt = o.overhead / math.Max(o.preemptions+float64(len(o.ratios)), 1)
+		o.perAttempt = o.overhead / math.Max(o.attempts, 1)
 	}
 	return o
 }

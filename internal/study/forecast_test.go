@@ -125,9 +125,9 @@ func (a attempt) progress(epoch time.Time, total int64, now float64) study.Progr
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // at is what the sweep shows at a time: attempts that have ended are accounted, those that run say where they are.
-func (p playback) at(now float64, hosts int) study.SweepResult {
+func (p playback) at(now float64) study.SweepResult {
 	epoch := time.Unix(1, 0)
-	s := study.SweepResult{Hosts: hosts}
+	var s study.SweepResult
 	for _, it := range p.items {
 		s.Experiments = append(s.Experiments, study.ExperimentResult{Item: it, Status: study.StatusQueued})
 	}
@@ -147,6 +147,8 @@ func (p playback) at(now float64, hosts int) study.SweepResult {
 		r.Status = study.StatusQueued
 		if a.done {
 			r.Status = study.StatusDone
+		} else {
+			r.Preemptions++
 		}
 	}
 	s.Tally()
@@ -163,7 +165,7 @@ func TestForecastCovers(t *testing.T) {
 		for seed := range uint64(20) {
 			p := play(seed, hosts, between)
 			for now := 1800.0; now < p.end-60; now += 1800 {
-				s := p.at(now, hosts)
+				s := p.at(now)
 				left := p.end - now
 				made++
 				if s.ETALow <= left && left <= s.ETAHigh {
@@ -182,4 +184,62 @@ func TestForecastCovers(t *testing.T) {
 		t.Errorf("half of the intervals are wider than %.2f times the time left", median)
 	}
 	t.Logf("%d of %d forecasts covered the end; median width %.2f of the time left", covered, made, median)
+}
+
+// A forecast counts the slots that work now, and leaves out what waits for somebody.
+func TestForecastOfWhatIsHeldUp(t *testing.T) {
+	row := func(id, status string, held string) study.ExperimentResult {
+		r := study.ExperimentResult{Item: study.Item{ID: id, EstimatedHours: 1, TotalSteps: 100}, Status: status}
+		r.Holdup.Kind = held
+		if status == study.StatusRunning {
+			r.Attempts = 1
+			r.Progress = study.Progress{Step: 50, Host: "host-" + id, Goodput: protocol.Goodput{protocol.BucketTraining: 50}}
+		}
+		return r
+	}
+	const running, queued, paused = study.StatusRunning, study.StatusQueued, study.StatusPaused
+	pausedBefore := row("b", queued, protocol.HoldupNoSlot)
+	pausedBefore.Attempts = 1
+	for name, c := range map[string]struct {
+		rows  []study.ExperimentResult
+		want  float64 // seconds
+		hosts int
+	}{
+		"two hosts":               {[]study.ExperimentResult{row("a", running, ""), row("b", running, "")}, 50, 2},
+		"one of them died":        {[]study.ExperimentResult{row("a", running, ""), row("b", queued, protocol.HoldupNoSlot)}, 150, 1},
+		"a full disk":             {[]study.ExperimentResult{row("a", running, ""), row("b", running, protocol.HoldupDiskFull)}, 50, 2},
+		"a pause":                 {[]study.ExperimentResult{row("a", running, ""), row("b", paused, protocol.HoldupPaused)}, 50, 1},
+		"all wait for somebody":   {[]study.ExperimentResult{row("a", running, protocol.HoldupStorageAway)}, 0, 1},
+		"one waits for another":   {[]study.ExperimentResult{row("a", running, ""), row("b", queued, protocol.HoldupOtherRun)}, 150, 1},
+		"attempts, no preemption": {[]study.ExperimentResult{row("a", running, ""), pausedBefore}, 150, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := study.SweepResult{Experiments: c.rows}
+			s.Tally()
+			if s.ETASeconds != c.want || s.Hosts != c.hosts {
+				t.Errorf("%g s on %d hosts, want %g on %d", s.ETASeconds, s.Hosts, c.want, c.hosts)
+			}
+		})
+	}
+}
+
+// Preemptions make the rest longer; attempts that ended by a command do not.
+func TestForecastCountsPreemptions(t *testing.T) {
+	left := func(attempts, preemptions int) float64 {
+		s := study.SweepResult{Experiments: []study.ExperimentResult{{
+			Item:        study.Item{ID: "a", EstimatedHours: 1, TotalSteps: 100},
+			Status:      study.StatusRunning,
+			Attempts:    attempts,
+			Preemptions: preemptions,
+			Progress: study.Progress{
+				Step:    50,
+				Goodput: protocol.Goodput{protocol.BucketTraining: 50, protocol.BucketStarting: 10},
+			},
+		}}}
+		s.Tally()
+		return s.ETASeconds
+	}
+	if once, paused, preempted := left(1, 0), left(11, 0), left(11, 10); once != paused || preempted <= once {
+		t.Errorf("%g s after one attempt, %g s after ten pauses, %g s after ten preemptions", once, paused, preempted)
+	}
 }

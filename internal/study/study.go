@@ -263,7 +263,7 @@ type SweepResult struct {
 	Reports     []string           `json:"reports,omitempty"` // keys in the store
 	Notes       []string           `json:"notes,omitempty"`   // steps that could not be done
 	ETASeconds  float64            `json:"eta_seconds,omitempty"`
-	Hosts       int                `json:"hosts,omitempty"`           // most experiments that were seen at work at once
+	Hosts       int                `json:"hosts,omitempty"`           // that train now; status asks the server which live
 	ETALow      float64            `json:"eta_low_seconds,omitempty"` // 95% interval of the time left
 	ETAHigh     float64            `json:"eta_high_seconds,omitempty"`
 }

@@ -1,6 +1,10 @@
 package study
 
-import "trmsweep/internal/protocol"
+import (
+	"strings"
+
+	"trmsweep/internal/protocol"
+)
 
 // Tally gives each experiment that shares a run the row of the experiment that trains it,
 // and counts what is done, where the time went and how long the rest will take.
@@ -13,7 +17,7 @@ func (s *SweepResult) Tally() {
 	s.Failed = 0
 	s.Goodput = nil
 	s.WallSeconds = 0
-	running := 0
+	hosts := map[string]bool{}
 	for i := range s.Experiments {
 		r := &s.Experiments[i]
 		shared := r.Item.SameAs != ""
@@ -28,7 +32,8 @@ func (s *SweepResult) Tally() {
 		switch r.Status {
 		case StatusRunning:
 			if !shared {
-				running++
+				host, _, _ := strings.Cut(r.Progress.Host, " ") // without its slot
+				hosts[host] = true
 			}
 		case StatusDone:
 			s.Done++
@@ -36,7 +41,7 @@ func (s *SweepResult) Tally() {
 			s.Failed++
 		}
 	}
-	s.Hosts = max(s.Hosts, running)
+	s.Hosts = len(hosts)
 	left := s.forecast()
 	s.ETASeconds = left.mean
 	s.ETALow = left.low
