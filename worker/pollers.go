@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	taskqueuepb "go.temporal.io/api/taskqueue/v1"
@@ -15,91 +14,86 @@ import (
 	"trmsweep/internal/study"
 )
 
-// pollEvery is the longest time between two polls of a worker that has nothing else to do: the server
-// lets a poll wait for a minute.
-const pollEvery = 90 * time.Second
-
-// livingHosts are the workers that have lately asked for light work, which every worker does also while it trains,
-// in the order of their names. The server remembers pollers for minutes after their end.
+// livingHosts are the workers that live, in the order of their names.
 func livingHosts(ctx context.Context, c client.Client, namespace string) ([]study.LivingHost, error) {
-	living, err := lately(ctx, c, namespace, queues.Light)
+	identities, err := Living(ctx, c, namespace)
 	if err != nil {
 		return nil, err
 	}
-	idle, err := lately(ctx, c, namespace, queues.Hosts)
+	polling, err := polledLately(ctx, c, namespace, queues.Hosts, enumspb.TASK_QUEUE_TYPE_ACTIVITY)
 	if err != nil {
 		return nil, err
 	}
+	idle := workersOf(polling)
 	var out []study.LivingHost
-	for _, name := range living {
+	for _, name := range workersOf(identities) {
 		out = append(out, study.LivingHost{Name: name, Idle: slices.Contains(idle, name)})
 	}
 	return out, nil
 }
 
-// lately are the names of the workers that have polled a queue of activities within pollEvery of the
-// newest poll, sorted. The clock is the server's.
-func lately(ctx context.Context, c client.Client, namespace, queue string) ([]string, error) {
-	pollers, err := pollersOf(ctx, c, namespace, queue)
-	if err != nil {
-		return nil, err
-	}
-	var newest time.Time
-	for _, p := range pollers {
-		if at := p.LastAccessTime.AsTime(); at.After(newest) {
-			newest = at
-		}
-	}
+// workersOf are the names of the workers with these identities, sorted, each once.
+func workersOf(identities []string) []string {
 	var names []string
-	for _, p := range pollers {
-		name := queues.WorkerOf(p.Identity)
-		if name != "" && newest.Sub(p.LastAccessTime.AsTime()) < pollEvery {
+	for _, identity := range identities {
+		if name := queues.WorkerOf(identity); name != "" {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
-	return slices.Compact(names), nil
+	return slices.Compact(names)
 }
 
-// pollersOf are the pollers of all partitions of a queue of activities: each knows only its own.
-func pollersOf(ctx context.Context, c client.Client, namespace, queue string) ([]*taskqueuepb.PollerInfo, error) {
-	partitions, err := c.WorkflowService().ListTaskQueuePartitions(ctx, &workflowservice.ListTaskQueuePartitionsRequest{
+// pollersOf are the pollers of all partitions of a queue: each knows only its own.
+func pollersOf(
+	ctx context.Context, c client.Client, namespace, queue string, kind enumspb.TaskQueueType,
+) ([]*taskqueuepb.PollerInfo, error) {
+	all, err := c.WorkflowService().ListTaskQueuePartitions(ctx, &workflowservice.ListTaskQueuePartitionsRequest{
 		Namespace: namespace,
 		TaskQueue: &taskqueuepb.TaskQueue{Name: queue, Kind: enumspb.TASK_QUEUE_KIND_NORMAL},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list partitions of task queue %s: %w", queue, err)
 	}
-	var all []*taskqueuepb.PollerInfo
-	for _, p := range partitions.ActivityTaskQueuePartitions {
-		d, err := c.DescribeTaskQueue(ctx, p.Key, enumspb.TASK_QUEUE_TYPE_ACTIVITY)
+	partitions := all.ActivityTaskQueuePartitions
+	if kind == enumspb.TASK_QUEUE_TYPE_WORKFLOW {
+		partitions = all.WorkflowTaskQueuePartitions
+	}
+	var pollers []*taskqueuepb.PollerInfo
+	for _, p := range partitions {
+		d, err := c.DescribeTaskQueue(ctx, p.Key, kind)
 		if err != nil {
 			return nil, fmt.Errorf("describe task queue %s: %w", p.Key, err)
 		}
-		all = append(all, d.Pollers...)
+		pollers = append(pollers, d.Pollers...)
 	}
-	return all, nil
+	return pollers, nil
 }
 
-// CheckPollers says who listens; a task queue that no worker listens on is an error.
-func CheckPollers(ctx context.Context, c client.Client) (string, error) {
-	hosts := 0
+// CheckPollers says how many hosts live; a task queue that no worker listens on is an error.
+func CheckPollers(ctx context.Context, c client.Client, namespace string) (string, error) {
+	const advice = "start one with `trmsweep worker`"
 	for _, q := range []struct {
 		name string
 		kind enumspb.TaskQueueType
 	}{
 		{queues.Workflows, enumspb.TASK_QUEUE_TYPE_WORKFLOW},
 		{queues.Light, enumspb.TASK_QUEUE_TYPE_ACTIVITY},
-		{queues.Hosts, enumspb.TASK_QUEUE_TYPE_ACTIVITY},
 	} {
-		d, err := c.DescribeTaskQueue(ctx, q.name, q.kind)
+		pollers, err := polledLately(ctx, c, namespace, q.name, q.kind)
 		if err != nil {
-			return "", fmt.Errorf("describe task queue %s: %w", q.name, err)
+			return "", err
 		}
-		if len(d.Pollers) == 0 {
-			return "", fmt.Errorf("no worker polls task queue %s; start one with `trmsweep worker`", q.name)
+		if len(pollers) == 0 {
+			return "", fmt.Errorf("no worker polls task queue %s; %s", q.name, advice)
 		}
-		hosts = len(d.Pollers)
 	}
-	return fmt.Sprintf("%d on %s", hosts, queues.Hosts), nil
+	hosts, err := Living(ctx, c, namespace)
+	if err != nil {
+		return "", err
+	}
+	if len(hosts) == 0 {
+		return "", fmt.Errorf("no living worker takes task queue %s; %s", queues.Hosts, advice)
+	}
+	return fmt.Sprintf("%d on %s", len(hosts), queues.Hosts), nil
 }

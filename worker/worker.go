@@ -90,7 +90,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	name := queues.WorkerName(host, state)
-	c, e, err := Dial(ctx, o.Server, queues.Identity(os.Getpid(), name), o.Logger, o.Patience, counting)
+	c, e, err := Dial(ctx, o.Server, queues.Identity(os.Getpid(), name), o.Logger, o.Patience, counting, withHeartbeats)
 	if err != nil {
 		return err
 	}
@@ -104,6 +104,7 @@ func Run(ctx context.Context, o Options) error {
 	a := wire(c, bucket, o)
 	a.Host = host
 	a.Worker = name
+	a.ListPollers = func(ctx context.Context) (string, error) { return CheckPollers(ctx, c, e.Namespace) }
 	a.ListHosts = func(ctx context.Context) ([]study.LivingHost, error) { return livingHosts(ctx, c, e.Namespace) }
 	return serve(ctx, c, o, a)
 }
@@ -121,7 +122,6 @@ func wire(c client.Client, b blob.Bucket, o Options) *activities.Activities {
 			seen, _ := standing.Look(ctx, c, workflowID) // a page without it is only older
 			return seen.Heartbeat
 		},
-		ListPollers: func(ctx context.Context) (string, error) { return CheckPollers(ctx, c) },
 		Child: activities.Child{
 			Command: o.Command,
 			Args:    activities.ChildArgs(o.Store, cache, o.Backend, o.Threads),

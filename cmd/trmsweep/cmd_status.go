@@ -17,12 +17,14 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/converter"
 
 	"trmsweep/internal/ask"
 	"trmsweep/internal/preflight"
+	"trmsweep/internal/protocol"
+	"trmsweep/internal/standing"
 	"trmsweep/internal/study"
 	"trmsweep/internal/terminal"
+	"trmsweep/worker"
 	"trmsweep/workflows"
 )
 
@@ -106,6 +108,9 @@ func sweepStatus(ctx context.Context, a *app, c client.Client, id string) (study
 		}
 		unsaid := unanswered(err)
 		st, err = serverStatus(ctx, c, d.WorkflowExecutionInfo)
+		if running {
+			showHosts(ctx, a, c, &st)
+		}
 		st.Notes = append(st.Notes, fmt.Sprintf("%s; this is what the server itself knows", unsaid))
 		return st, running, err
 	}
@@ -115,7 +120,11 @@ func sweepStatus(ctx context.Context, a *app, c client.Client, id string) (study
 			return st, running, fmt.Errorf("read progress of %s: %w", id, err)
 		}
 		live(ctx, c, id, &r)
-		return study.SweepResult{Sweep: id, Status: r.Status, Experiments: []study.ExperimentResult{r}}, running, nil
+		st = study.SweepResult{Sweep: id, Status: r.Status, Experiments: []study.ExperimentResult{r}}
+		if running {
+			showHosts(ctx, a, c, &st)
+		}
+		return st, running, nil
 	}
 	st.Sweep, st.Status = id, strings.ToLower(d.WorkflowExecutionInfo.Status.String())
 	switch d.WorkflowExecutionInfo.Type.Name {
@@ -138,32 +147,51 @@ func sweepStatus(ctx context.Context, a *app, c client.Client, id string) (study
 		}
 	}
 	st.Tally()
+	if running {
+		showHosts(ctx, a, c, &st)
+	}
 	if !running && st.Status == study.StatusRunning { // it could not say so itself
 		st.Status = strings.ToLower(d.WorkflowExecutionInfo.Status.String())
 	}
 	return st, running, nil
 }
 
-// live takes over what the running attempt's heartbeat says; it is newer than the workflow's view.
+// live takes over what the server knows of the running attempt: its last heartbeat, which is newer than the
+// workflow's view, and what holds it up.
 func live(ctx context.Context, c client.Client, id string, r *study.ExperimentResult) {
-	d, err := c.DescribeWorkflowExecution(ctx, id, "")
+	seen, err := standing.Look(ctx, c, id)
 	if err != nil {
 		return // not started yet
 	}
-	for _, p := range d.PendingActivities {
-		var b study.Progress
-		if p.ActivityType.Name != "Train" || p.HeartbeatDetails == nil {
-			continue
-		}
-		if converter.GetDefaultDataConverter().FromPayloads(p.HeartbeatDetails, &b) != nil {
-			continue
-		}
-		if b.StartedAt.IsZero() { // it waits for a slot of its host
-			r.Holdup = b.Holdup
-			continue
-		}
-		r.Progress, r.Status = b, study.StatusRunning
+	begun := seen.Heartbeat != nil && !seen.Heartbeat.StartedAt.IsZero()
+	if begun && !seen.Waits {
+		r.Progress = *seen.Heartbeat
+		r.Status = study.StatusRunning
+		r.Holdup = protocol.Holdup{}
 	}
+	if seen.Heartbeat != nil && !begun { // it waits for a slot of its host
+		r.Holdup = seen.Heartbeat.Holdup
+	}
+	itsTurn := seen.Holdup.Kind == protocol.HoldupNoSlot && !r.Holdup.None() // the workflow may know more
+	if !seen.Holdup.None() && !itsTurn {
+		r.Holdup = seen.Holdup
+	}
+}
+
+// showHosts says how many hosts live. Without any, that is what holds everything up.
+func showHosts(ctx context.Context, a *app, c client.Client, st *study.SweepResult) {
+	e, err := a.server().Resolve()
+	if err != nil {
+		return
+	}
+	living, err := worker.Living(ctx, c, e.Namespace)
+	if err != nil {
+		return // of another server; the rows stand without it
+	}
+	if len(living) == 0 {
+		st.NoWorker()
+	}
+	st.Hosts = len(living)
 }
 
 // preflightLines are the table of checks if one has failed.
@@ -197,7 +225,13 @@ func statusLines(st study.SweepResult, width int) []string {
 	if left := st.TimeLeft(); left != "" {
 		head += "; time left: " + left
 	}
+	if st.Hosts > 0 {
+		head += fmt.Sprintf("; hosts: %d", st.Hosts)
+	}
 	lines := append([]string{head}, statusTable(st.Experiments).Lines(width)...)
+	for _, held := range study.Holdups(st.Experiments) {
+		lines = append(lines, "held up: "+held)
+	}
 	for _, n := range slices.Concat(st.Notes, study.HostNotes(st.Experiments)) {
 		lines = append(lines, "note: "+n)
 	}
@@ -236,22 +270,19 @@ func statusTable(rows []study.ExperimentResult) terminal.Table {
 	}}
 	for _, r := range rows {
 		p := r.Progress
-		left, host := "", ""
+		host := ""
 		if r.Status == study.StatusRunning {
 			host = p.Host
-		}
-		if p.ETASeconds > 0 {
-			left = (time.Duration(p.ETASeconds) * time.Second).String()
 		}
 		t.Rows = append(t.Rows, []string{
 			r.Item.ID,
 			r.Item.Phase,
-			r.Status,
+			r.StatusText(),
 			stepText(r),
 			r.LossText(),
 			r.BestText(),
 			strconv.Itoa(r.Preemptions),
-			left,
+			r.TimeLeft(),
 			host,
 		})
 	}

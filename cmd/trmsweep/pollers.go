@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"go.temporal.io/api/workflowservice/v1"
 
@@ -11,7 +12,7 @@ import (
 
 // checkServer says which server answers and who listens on it.
 func checkServer(ctx context.Context, a *app) (string, error) {
-	c, err := dial(ctx, a)
+	c, e, err := worker.Dial(ctx, a.server(), "", quietLogger(), 3*time.Second)
 	if err != nil {
 		return "", err
 	}
@@ -20,7 +21,7 @@ func checkServer(ctx context.Context, a *app) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("ask the server for its version: %w", err)
 	}
-	pollers, err := worker.CheckPollers(ctx, c)
+	pollers, err := worker.CheckPollers(ctx, c, e.Namespace)
 	if err != nil {
 		return "", err
 	}

@@ -148,7 +148,7 @@ var rules = []rule{
 	{
 		pkg:   "internal/standing",
 		deny:  ours,
-		allow: []string{"trmsweep/internal/study"},
+		allow: []string{"trmsweep/internal/protocol", "trmsweep/internal/study"},
 		never: join(gomlx, storage, plots),
 		why:   "it asks the Temporal server, for commands and activities",
 	},

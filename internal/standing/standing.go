@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -14,7 +15,9 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/study"
 )
 
@@ -77,6 +80,7 @@ type Seen struct {
 	Info      *workflowpb.WorkflowExecutionInfo // nil: there is none
 	Waits     bool                              // an attempt waits for a host
 	Heartbeat *study.Progress                   // of the running attempt; nil before the first
+	Holdup    protocol.Holdup                   // what the server knows of that holds it up
 }
 
 // Look asks for the newest workflow of this id.
@@ -95,6 +99,7 @@ func Look(ctx context.Context, c client.Client, id string) (Seen, error) {
 			continue
 		}
 		seen.Waits = a.State == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED
+		seen.Holdup = holdupOf(a)
 		var p study.Progress
 		told := a.HeartbeatDetails != nil && converter.GetDefaultDataConverter().FromPayloads(a.HeartbeatDetails, &p) == nil
 		switch {
@@ -105,6 +110,26 @@ func Look(ctx context.Context, c client.Client, id string) (Seen, error) {
 		}
 	}
 	return seen, nil
+}
+
+// holdupOf is what holds a pending activity up: a pause, or that no host has taken it yet.
+func holdupOf(a *workflowpb.PendingActivityInfo) protocol.Holdup {
+	switch {
+	case a.Paused:
+		why := a.GetPauseInfo().GetManual().GetReason()
+		return protocol.Holdup{Kind: protocol.HoldupActivityPaused, Since: timeOf(a.GetPauseInfo().GetPauseTime()), Detail: why}
+	case a.State == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED:
+		return protocol.Holdup{Kind: protocol.HoldupNoSlot, Since: timeOf(a.ScheduledTime)}
+	}
+	return protocol.Holdup{}
+}
+
+// timeOf is a time of the server; one that it does not give is zero.
+func timeOf(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime()
 }
 
 // AwaitEnd waits for the end of an experiment that the run of a phase has begun. An error means that ctx has

@@ -39,6 +39,19 @@ func (s *SweepResult) HeldUp() protocol.Holdup {
 	return first
 }
 
+// NoWorker says of everything that is not over that no worker listens: it neither trains nor waits for its turn.
+func (s *SweepResult) NoWorker() {
+	for i := range s.Experiments {
+		r := &s.Experiments[i]
+		held := r.HeldUp()
+		goesOn := held.Passes() || r.Status == StatusRunning
+		if goesOn && !Over(r.Status) {
+			r.Holdup = protocol.Holdup{Kind: protocol.HoldupNoWorker}
+		}
+	}
+	s.Tally()
+}
+
 // StatusText is the status for people, with the kind of what holds the experiment up.
 func (r *ExperimentResult) StatusText() string {
 	held := r.HeldUp()
@@ -51,7 +64,7 @@ func (r *ExperimentResult) StatusText() string {
 // TimeLeft is how long a running attempt expects to take, for people. It is empty if that is unknown:
 // one that is held up does not know.
 func (r *ExperimentResult) TimeLeft() string {
-	if Over(r.Status) || !r.HeldUp().None() {
+	if r.Status != StatusRunning || !r.HeldUp().None() {
 		return ""
 	}
 	return eta(r.Progress.ETASeconds)

@@ -23,6 +23,9 @@ func (s *SweepResult) Markdown(at time.Time) string {
 	if e := s.TimeLeft(); e != "" {
 		b.WriteString("; time left: " + e)
 	}
+	if s.Status == StatusRunning && s.Hosts > 0 {
+		fmt.Fprintf(&b, "; hosts: %d", s.Hosts)
+	}
 	if g := s.Goodput.Share(s.WallSeconds); g > 0 {
 		fmt.Fprintf(&b, "; goodput %.0f%%", 100*g)
 	}
