@@ -186,6 +186,7 @@ type ExperimentResult struct {
 	StateSHA256   string            `json:"state_sha256,omitempty"`
 	Goodput       protocol.Goodput  `json:"goodput,omitempty"` // seconds in each bucket; they add up to WallSeconds
 	WallSeconds   float64           `json:"wall_seconds"`      // of the slot, from asking for it
+	Unheard       *Unheard          `json:"unheard,omitempty"` // of the last attempt, until the next one shows what became of it
 }
 
 // Reuse fills the row with what the store knows of the run. It is true if the run is finished.
