@@ -70,7 +70,8 @@ func (a *Activities) unknown(in SweepInput) []string {
 	var faults []string
 	for _, p := range in.Phases {
 		if !slices.Contains(experiment.Phases, p) {
-			faults = append(faults, fmt.Sprintf("input: phases: unknown phase %q (known: %s)", p, strings.Join(experiment.Phases, ", ")))
+			faults = append(faults, fmt.Sprintf("input: phases: unknown phase %q%s (known: %s)", p,
+				experiment.Suggest("; the nearest known one is %s", p, experiment.Phases), strings.Join(experiment.Phases, ", ")))
 		}
 	}
 	if len(in.Experiments) == 0 {
@@ -82,7 +83,8 @@ func (a *Activities) unknown(in SweepInput) []string {
 	}
 	for _, e := range in.Experiments {
 		if !slices.Contains(all, e) {
-			faults = append(faults, fmt.Sprintf("input: experiments: unknown experiment %q; `trmsweep plan` lists them", e))
+			faults = append(faults, fmt.Sprintf("input: experiments: unknown experiment %q%s; `trmsweep plan` lists them", e,
+				experiment.Suggest("; the nearest known one is %s", e, all)))
 		}
 	}
 	return faults

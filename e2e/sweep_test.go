@@ -190,8 +190,9 @@ func TestFailedExperimentIsALine(t *testing.T) {
 	if v.Failed != 1 || len(v.Notes) != 1 || !strings.Contains(v.Notes[0], missing) || !strings.Contains(v.Experiments[0].Error, missing) {
 		t.Errorf("%+v", v)
 	}
-	// trmsweep would refuse it
-	mustRun(t, "tctl", "workflow", "start", "--state", s.State, "--type", "TNSweep", "-w", "worse", "-i", `{"overrides":["hiden_size=64"]}`)
+	// trmsweep would refuse it, and tctl too if it did not name the task queue
+	mustRun(t, "tctl", "workflow", "start", "--state", s.State, "--type", "TNSweep", "-t", "trmsweep", "-w", "worse", "-i",
+		`{"overrides":["hiden_size=64"]}`)
 	v = await(t, s, "worse", "the refusal", func(v sweepView) bool { return v.Status == "failed" })
 	if len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "hidden_size") {
 		t.Errorf("%+v", v)

@@ -72,6 +72,7 @@ func (x *experimentState) handleProgress(ctx workflow.Context) {
 		}
 		x.lastStep = p.Step
 		x.res.Take(p)
+		x.res.FindUnheard(p, false)
 		x.res.Holdup = protocol.Holdup{} // p says what holds the attempt up
 		if x.attempt != nil {
 			x.res.Attempts = x.attempt.number

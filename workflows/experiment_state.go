@@ -33,6 +33,9 @@ type ExperimentInput struct {
 	Carried         *study.ExperimentResult `json:"carried,omitempty"`          // from before a continue-as-new, or a retry by the sweep
 }
 
+// Offered are the fields that users give.
+func (*ExperimentInput) Offered() any { return &study.ExperimentInput{} }
+
 // Timeouts of the training activity; zero values mean the defaults.
 type Timeouts struct {
 	Heartbeat time.Duration `json:"heartbeat,omitempty"` // 30 s

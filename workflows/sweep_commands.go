@@ -127,7 +127,7 @@ func (s *sweepState) validate(raw json.RawMessage) error {
 		for i, r := range s.rows {
 			ids[i] = r.id()
 		}
-		return fmt.Errorf("no experiment %q in this sweep; the nearest is %q", name, experiment.Nearest(name, ids))
+		return fmt.Errorf("no experiment %q in this sweep%s", name, experiment.Suggest("; the nearest is %q", name, ids))
 	}
 	return nil
 }

@@ -16,6 +16,9 @@ type sweepInput struct {
 	Rungs   map[int][]float64     `json:"rungs,omitempty"` // of successive halving: rung -> accuracies
 }
 
+// Offered are the fields that users give.
+func (*sweepInput) Offered() any { return &study.SweepInput{} }
+
 // sweepState is the state of one sweep workflow.
 type sweepState struct {
 	in      sweepInput

@@ -18,6 +18,6 @@ var Types = []string{AllAblationsType, TNSweepType, BatchSweepType, ExperimentTy
 // Unknown ends a workflow of a type that nobody registered. Temporal would keep it waiting for ever.
 func Unknown(ctx workflow.Context, _ converter.EncodedValues) error {
 	name := workflow.GetInfo(ctx).WorkflowType.Name
-	return temporal.NewNonRetryableApplicationError(fmt.Sprintf("unknown workflow type %q; the nearest known one is %s (known: %s)",
-		name, experiment.Nearest(name, Types), strings.Join(Types, ", ")), activities.ErrConfig, nil)
+	return temporal.NewNonRetryableApplicationError(fmt.Sprintf("unknown workflow type %q%s (known: %s)",
+		name, experiment.Suggest("; the nearest known one is %s", name, Types), strings.Join(Types, ", ")), activities.ErrConfig, nil)
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"slices"
@@ -25,8 +26,11 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"trmsweep/configs"
 	"trmsweep/internal/ask"
+	"trmsweep/internal/experiment"
 	"trmsweep/internal/queues"
+	"trmsweep/internal/request"
 )
 
 func escape(s string) string { return url.PathEscape(s) }
@@ -157,8 +161,13 @@ func newStartCmd(v *viper.Viper) *cobra.Command {
 			return err
 		}
 		if !cmd.Flags().Changed("task-queue") && !slices.Contains(queues.WorkflowTypes, typ) {
-			return usagef("unknown workflow type %q (known: %s); for a worker of your own name its queue with --task-queue", typ,
-				strings.Join(queues.WorkflowTypes, ", "))
+			return usagef("unknown workflow type %q%s (known: %s); for a worker of your own name its queue with --task-queue", typ,
+				experiment.Suggest("; the nearest known one is %s", typ, queues.WorkflowTypes), strings.Join(queues.WorkflowTypes, ", "))
+		}
+		if !cmd.Flags().Changed("task-queue") {
+			if err := checkInput(typ, args); err != nil {
+				return usagef("start %s: %w; for a worker with another configuration name its queue with --task-queue", typ, err)
+			}
 		}
 		if id == "" {
 			var b [4]byte
@@ -187,6 +196,20 @@ func newStartCmd(v *viper.Viper) *cobra.Command {
 		}))(cmd, rest)
 	}
 	return cmd
+}
+
+// checkInput finds what is wrong with the input of a workflow of the project, by the built-in configuration or that of the
+// environment.
+func checkInput(typ string, args []any) error {
+	var files fs.FS = configs.FS
+	if dir := os.Getenv("TRMSWEEP_CONFIGS"); dir != "" {
+		files = os.DirFS(dir)
+	}
+	var raw json.RawMessage
+	if len(args) > 0 {
+		raw, _ = args[0].(json.RawMessage)
+	}
+	return request.Input(files, typ, raw)
 }
 
 // warnNoPollers warns if no worker polls the task queue of a workflow that was just started.

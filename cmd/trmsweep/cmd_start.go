@@ -18,6 +18,7 @@ import (
 	"trmsweep/internal/endpoint"
 	"trmsweep/internal/hint"
 	"trmsweep/internal/queues"
+	"trmsweep/internal/request"
 	"trmsweep/internal/study"
 	"trmsweep/worker"
 	"trmsweep/workflows"
@@ -73,8 +74,15 @@ func checkInput(a *app, name string, in study.SweepInput) error {
 	if faults := in.Faults(); len(faults) > 0 {
 		return usagef("%s", strings.Join(faults, "; "))
 	}
-	if err := checkSweep(a, name, in); err != nil || slices.Contains(workflows.Types, name) {
+	files, err := a.configs()
+	if err != nil {
 		return err
+	}
+	if err := request.Sweep(files, name, in); err != nil {
+		return usageError{err}
+	}
+	if slices.Contains(workflows.Types, name) {
+		return nil
 	}
 	chosen := len(in.Seeds) > 1 || len(in.Phases) > 0 || len(in.Experiments) > 0
 	limited := in.Parallelism > 0 || in.BudgetHours > 0 || in.Halving > 0
@@ -104,8 +112,14 @@ func start(ctx context.Context, a *app, name, id string, in study.SweepInput, as
 	kind := name
 	if !slices.Contains(workflows.Types, name) {
 		kind = workflows.ExperimentType
-		e := workflows.ExperimentInput{Experiment: name, Profile: in.Profile, Overrides: in.Overrides, Force: in.Force, Priority: in.Priority,
-			StopOnCollapse: in.StopOnCollapse}
+		e := study.ExperimentInput{
+			Experiment:     name,
+			Profile:        in.Profile,
+			Overrides:      in.Overrides,
+			Force:          in.Force,
+			Priority:       in.Priority,
+			StopOnCollapse: in.StopOnCollapse,
+		}
 		if len(in.Seeds) == 1 {
 			e.Seed = in.Seeds[0]
 		}

@@ -172,6 +172,12 @@ var rules = []rule{
 	},
 	{pkg: "internal/ask", deny: ours, never: join(gomlx, storage, server), why: "sends messages, whatever they say; every client shares it"},
 	{pkg: "internal/hint", deny: join(ours, libraries), why: "the standard library only: texts"},
+	{
+		pkg:   "internal/request",
+		deny:  above,
+		never: join(gomlx, storage, server),
+		why:   "clients that know no workflows check what is asked of them",
+	},
 	{pkg: "internal/terminal", deny: ours, never: join(temporal, gomlx, storage), why: "lines and widths, whatever they show"},
 	{
 		pkg:   "internal/endpoint",

@@ -48,7 +48,7 @@ func DecodeSpec(data []byte) (Spec, error) {
 		_, known := fieldByKey[key]
 		_, was := removed[key]
 		if !known && !was {
-			return Spec{}, fmt.Errorf("%s: unknown key; the nearest known key is %s", key, Nearest(key, Keys()))
+			return Spec{}, fmt.Errorf("%s: unknown key%s", key, Suggest("; the nearest known key is %s", key, Keys()))
 		}
 	}
 	var s Spec

@@ -80,14 +80,40 @@ func (fs *Faults) merge(err error) {
 // out, often a whole ending, is the most likely fault.
 var typing = levenshtein.NewParams().InsCost(1).SubCost(4).DelCost(4)
 
-// Nearest is the known name with the smallest edit distance to name, ignoring case.
+// Nearest is the known name with the smallest edit distance to name, ignoring case. It is empty if none is near.
 func Nearest(name string, known []string) string {
 	best, least := "", 0
 	for _, k := range known {
-		d := levenshtein.Distance(strings.ToLower(name), strings.ToLower(k), typing)
+		typed, meant := strings.ToLower(name), strings.ToLower(k)
+		if !near(typed, meant) {
+			continue
+		}
+		d := levenshtein.Distance(typed, meant, typing)
 		if best == "" || d < least {
 			best, least = k, d
 		}
 	}
 	return best
+}
+
+// near says whether what was typed may have meant a name: it is a part of it, or a third of its letters at most are wrong.
+func near(typed, meant string) bool {
+	const leastPart = 3 // letters
+	if len(typed) >= leastPart && strings.Contains(meant, typed) {
+		return true
+	}
+	wrong := levenshtein.Distance(typed, meant, nil)
+	if len(typed) > 1 && wrong == 1 {
+		return true
+	}
+	return 3*wrong <= len(typed)
+}
+
+// Suggest is the nearest name in the words of a format with one verb, for the end of a message. It is empty if none is near.
+func Suggest(format, name string, known []string) string {
+	nearest := Nearest(name, known)
+	if nearest == "" {
+		return ""
+	}
+	return fmt.Sprintf(format, nearest)
 }

@@ -79,7 +79,7 @@ func settable(key string) (field, error) {
 		return field{}, errors.New(why)
 	}
 	if !ok {
-		return field{}, fmt.Errorf("unknown key; the nearest known key is %s", Nearest(key, Keys()))
+		return field{}, fmt.Errorf("unknown key%s", Suggest("; the nearest known key is %s", key, Keys()))
 	}
 	return f, nil
 }

@@ -39,7 +39,8 @@ func readProfile(configs fs.FS, name string) (profile, error) {
 		return profile{}, err
 	}
 	if !slices.Contains(known, name) {
-		return profile{}, Faults{{Msg: fmt.Sprintf("unknown profile %q; the nearest known one is %s (known: %s)", name, Nearest(name, known),
+		return profile{}, Faults{{Msg: fmt.Sprintf("unknown profile %q%s (known: %s)", name,
+			Suggest("; the nearest known one is %s", name, known),
 			strings.Join(known, ", "))}}
 	}
 	p := profile{file: "profiles/" + name + ".yaml", scale: map[string]scaling{}, floor: map[string]scaling{}, set: newLayer()}
@@ -52,7 +53,7 @@ func readProfile(configs fs.FS, name string) (profile, error) {
 		switch {
 		case section == "description":
 		case !slices.Contains([]string{"scale", "floor", "set"}, section):
-			faults = append(faults, Fault{at(p.file, k), section, "unknown section; the nearest known one is " + Nearest(section,
+			faults = append(faults, Fault{at(p.file, k), section, "unknown section" + Suggest("; the nearest known one is %s", section,
 				[]string{"description", "scale", "floor", "set"})})
 		case v.Kind != yaml.MappingNode:
 			if v.ShortTag() != "!!null" {

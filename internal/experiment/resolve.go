@@ -50,8 +50,8 @@ func Resolve(configs fs.FS, name, profileName string, sets, environ []string) (S
 		spec.PuzzleEmbLR = spec.LR
 	}
 	if known, _ := Experiments(configs); err == nil && spec.Reference != "" && !slices.Contains(known, spec.Reference) {
-		faults = append(faults, Fault{origins["reference"], "reference", fmt.Sprintf("unknown experiment %q; the nearest known one is %s",
-			spec.Reference, Nearest(spec.Reference, known))})
+		faults = append(faults, Fault{origins["reference"], "reference", fmt.Sprintf("unknown experiment %q%s", spec.Reference,
+			Suggest("; the nearest known one is %s", spec.Reference, known))})
 	}
 	if err == nil {
 		faults.merge(located(spec.Validate(), name, origins, faults))
@@ -133,8 +133,8 @@ func checkExperiment(configs fs.FS, name string) error {
 		return err
 	}
 	if !slices.Contains(known, name) {
-		return Faults{{Msg: fmt.Sprintf("unknown experiment %q; the nearest known one is %s (known: %s)", name, Nearest(name, known),
-			strings.Join(known, ", "))}}
+		return Faults{{Msg: fmt.Sprintf("unknown experiment %q%s (known: %s)", name,
+			Suggest("; the nearest known one is %s", name, known), strings.Join(known, ", "))}}
 	}
 	return nil
 }

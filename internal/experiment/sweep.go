@@ -57,8 +57,8 @@ func expandOne(configs fs.FS, name string) ([]string, error) {
 		return sweepMembers(configs, name, experiments)
 	}
 	known := slices.Concat(sweeps, Phases, experiments)
-	return nil, Faults{{Msg: fmt.Sprintf("unknown sweep, phase or experiment %q; the nearest known one is %s (sweeps: %s; phases: %s)",
-		name, Nearest(name, known), strings.Join(sweeps, ", "), strings.Join(Phases, ", "))}}
+	return nil, Faults{{Msg: fmt.Sprintf("unknown sweep, phase or experiment %q%s (sweeps: %s; phases: %s)",
+		name, Suggest("; the nearest known one is %s", name, known), strings.Join(sweeps, ", "), strings.Join(Phases, ", "))}}
 }
 
 func phaseMembers(configs fs.FS, phase string, experiments []string) ([]string, error) {
@@ -93,8 +93,8 @@ func sweepMembers(configs fs.FS, name string, experiments []string) ([]string, e
 		case "experiments":
 			known = experiments
 		default:
-			faults = append(faults, Fault{at(file, k), key, "unknown key; the nearest known key is " + Nearest(key, []string{"description",
-				"phases", "experiments"})})
+			faults = append(faults, Fault{at(file, k), key, "unknown key" + Suggest("; the nearest known key is %s", key,
+				[]string{"description", "phases", "experiments"})})
 			return
 		}
 		if v.Kind != yaml.SequenceNode {
@@ -104,8 +104,8 @@ func sweepMembers(configs fs.FS, name string, experiments []string) ([]string, e
 		for _, item := range v.Content {
 			item = plain(item)
 			if !slices.Contains(known, item.Value) {
-				faults = append(faults, Fault{at(file, item), key, fmt.Sprintf("unknown name %q; the nearest known one is %s", item.Value,
-					Nearest(item.Value, known))})
+				faults = append(faults, Fault{at(file, item), key, fmt.Sprintf("unknown name %q%s", item.Value,
+					Suggest("; the nearest known one is %s", item.Value, known))})
 				continue
 			}
 			members, err := expandOne(configs, item.Value)

@@ -38,7 +38,7 @@ const (
 
 func oneOf(f *Faults, key, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
-		f.add(key, "%q is not one of %s; the nearest is %s", value, strings.Join(allowed, ", "), Nearest(value, allowed))
+		f.add(key, "%q is not one of %s%s", value, strings.Join(allowed, ", "), Suggest("; the nearest is %s", value, allowed))
 	}
 }
 

@@ -18,7 +18,7 @@ func (r *ExperimentResult) Account(p Progress, asked, ended time.Time, done bool
 		r.Goodput = protocol.Goodput{}
 	}
 	r.WallSeconds += wall
-	r.findUnheard(p, done)
+	r.FindUnheard(p, done)
 	started := p.StartedAt
 	if started.IsZero() || started.After(ended) {
 		r.Goodput[protocol.BucketQueued] += wall
@@ -81,8 +81,8 @@ type Unheard struct {
 	PerStep      protocol.Goodput `json:"per_step"`      // seconds, in the useful buckets
 }
 
-// findUnheard takes what the attempt before had committed unheard out of what is lost, by what this one found.
-func (r *ExperimentResult) findUnheard(p Progress, done bool) {
+// FindUnheard takes what the attempt before had committed unheard out of what is lost, by what this one says that it found.
+func (r *ExperimentResult) FindUnheard(p Progress, done bool) {
 	u := r.Unheard
 	found := p.RestoredFrom
 	if done && found == 0 && p.Goodput[protocol.BucketTraining] == 0 { // the run was finished

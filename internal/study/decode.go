@@ -11,6 +11,9 @@ import (
 	"trmsweep/internal/experiment"
 )
 
+// Offering is an input with fields that users do not give. Offered is a pointer to a struct that has only those that they do.
+type Offering interface{ Offered() any }
+
 // DecodeStrict decodes an optional JSON object into v, a pointer to a struct. A misspelt field
 // is a fault here, and Temporal itself would ignore it. All faults of the object are returned
 // at once, and their fields are left as they were; no input and null are fine.
@@ -24,12 +27,15 @@ func DecodeStrict(raw json.RawMessage, v any) []string {
 		return []string{fmt.Sprintf("input: want a JSON object, not %.60s", raw)}
 	}
 	var faults []string
-	names, fields := fieldsOf(v)
+	offered, fields := fieldsOf(v)
+	if o, ok := v.(Offering); ok {
+		offered, _ = fieldsOf(o.Offered())
+	}
 	for _, name := range sortedKeys(given) {
 		f, ok := fields[name]
 		if !ok {
-			faults = append(faults, fmt.Sprintf("input: unknown field %q; the nearest known one is %q (known: %s)",
-				name, experiment.Nearest(name, names), strings.Join(names, ", ")))
+			faults = append(faults, fmt.Sprintf("input: unknown field %q%s (known: %s)", name,
+				experiment.Suggest("; the nearest known one is %q", name, offered), strings.Join(offered, ", ")))
 			continue
 		}
 		dec := json.NewDecoder(bytes.NewReader(given[name]))

@@ -65,6 +65,33 @@ type SweepInput struct {
 	Halving int `json:"halving,omitempty"`
 }
 
+// ExperimentInput is what users give an experiment that they start alone. All of it is optional.
+type ExperimentInput struct {
+	Experiment     string   `json:"experiment,omitempty"` // default: the baseline
+	Seed           int64    `json:"seed,omitempty"`       // default: the configuration's
+	Profile        string   `json:"profile,omitempty"`    // default: the worker's
+	Overrides      []string `json:"overrides,omitempty"`  // key=value
+	Force          bool     `json:"force,omitempty"`      // train again what is finished
+	Priority       int      `json:"priority,omitempty"`   // 1 (first) to 5, 0 = 3
+	StopOnCollapse bool     `json:"stop_on_collapse,omitempty"`
+	Timeouts       any      `json:"timeouts,omitempty"` // see workflows.Timeouts
+}
+
+// Sweep is the input as that of a sweep of one experiment.
+func (in ExperimentInput) Sweep() SweepInput {
+	out := SweepInput{
+		Profile:        in.Profile,
+		Overrides:      in.Overrides,
+		Force:          in.Force,
+		Priority:       in.Priority,
+		StopOnCollapse: in.StopOnCollapse,
+	}
+	if in.Seed != 0 {
+		out.Seeds = []int64{in.Seed}
+	}
+	return out
+}
+
 // Faults finds everything that is wrong with the input without looking at files.
 func (in SweepInput) Faults() []string {
 	var faults []string
