@@ -258,12 +258,12 @@ func (d reader) record(b []byte, fields [][]byte) csvLine {
 	if bytes.IndexByte(line, '"') >= 0 {
 		rec = csvRecord(b, fields)
 	} else {
-		rec.fields = fields
 		for more := true; more; {
 			var f []byte
 			f, line, more = bytes.Cut(line, comma)
-			rec.fields = append(rec.fields, f)
+			fields = append(fields, f)
 		}
+		rec.fields = fields
 	}
 	if rec.fault == "" && len(rec.fields) == 1 && len(bytes.TrimSpace(rec.fields[0])) == 0 {
 		rec.fields = nil
