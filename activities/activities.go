@@ -9,7 +9,7 @@
 //	Dataset     specs -> their datasets, made once
 //	Preflight   specs -> table of checks of this host; Trial trains one spec for ten steps; Pollers asks who listens
 //	Hosts       the workers that live
-//	Train       one attempt of one run, in a child process
+//	Train       one attempt of one run, in a child process; Follow waits while another experiment trains the run
 //	Extend      Item and epochs -> Item of a longer run; Fork gives that run the checkpoint of the shorter
 //	Ends        experiments of a phase that has ended without them -> what became of each
 //	Heartbeats  experiments -> the progress of their running attempts
@@ -18,6 +18,7 @@
 // A training attempt (train.go, heartbeat.go, child.go):
 //
 //	Train -> heartbeats begin -> wait for a slot if it came by the worker's own queue (host_slots.go)
+//	      -> whoHolds: a run that a living attempt of another experiment trains is left to that (shared.go)
 //	      -> prepare: read the spec, empty the run if it is trained anew
 //	      -> acquire a chip of the host -> start `trmsweep train`, spec on its standard input
 //	      -> each event line changes the Progress; every heartbeat carries it
@@ -81,6 +82,8 @@ type Activities struct {
 	// ListPollers says which workers listen, or which task queue has none.
 	ListPollers func(ctx context.Context) (string, error)
 
+	// AskOwner asks the server for an attempt that has taken a run; nil: nobody can be asked.
+	AskOwner func(ctx context.Context, o checkpoint.Owner) (OwnerState, error)
 	// ListHosts says which workers live.
 	ListHosts func(ctx context.Context) ([]study.LivingHost, error)
 

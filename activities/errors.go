@@ -8,6 +8,7 @@ const (
 	ErrFailed      = "TrainingFailed" // worth a few more attempts
 	ErrConfig      = "InvalidConfig"  // the user's to correct: final
 	ErrFenced      = "Fenced"         // another attempt owns the run
+	ErrShared      = "RunIsShared"    // another experiment's attempt trains the run: it has not begun
 	ErrFinal       = "FinalFailure"   // diverged, every checkpoint bad: final
 	ErrBusy        = "DeviceBusy"     // another process holds the device: worth another attempt, and no failure
 	ErrHost        = "HostTrouble"    // this host's own, and may pass: its disk is full

@@ -81,7 +81,7 @@ func TestSourcesOfWorkflows(t *testing.T) {
 			},
 			"training": func(ctx context.Context) error {
 				tr := &tracker{}
-				_, err := a.prepare(ctx, TrainInput{Item: Item{Run: "x", SpecKey: "specs/x.json"}}, checkpoint.Owner{}, tr, make(chan struct{}))
+				_, err := a.prepare(ctx, TrainInput{Item: Item{Run: "x", SpecKey: "specs/x.json"}}, checkpoint.Owner{}, tr)
 				if err != nil {
 					err = tr.fault(err)
 				}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -46,7 +47,7 @@ func (a *Activities) Train(ctx context.Context, in TrainInput) (TrainResult, err
 	return tr.result(e)
 }
 
-// inSlot makes the attempt once it has a slot of the host, and calls began then.
+// inSlot makes the attempt once it has a slot of the host and nobody else who lives trains the run; it calls began then.
 func (a *Activities) inSlot(ctx context.Context, in TrainInput, tr *tracker, stop <-chan struct{}, began func()) (exit, error) {
 	if in.Patience > 0 {
 		limit, cancel := context.WithTimeout(context.Background(), in.Patience)
@@ -59,8 +60,40 @@ func (a *Activities) inSlot(ctx context.Context, in TrainInput, tr *tracker, sto
 		return exit{}, errCrowded()
 	}
 	tr.begin()
+	self := activity.GetInfo(ctx).WorkflowExecution.ID
+	var by holder
+	err := untilStop(ctx, stop, func(ctx context.Context) (err error) {
+		by, err = a.patiently(tr).whoHolds(ctx, in.Item.Run, self)
+		return err
+	})
+	if err == nil && by.name != "" {
+		err = errShared{run: in.Item.Run, by: by}
+	}
+	if err != nil {
+		return exit{}, err
+	}
 	began()
-	return a.attempt(ctx, in, tr, stop)
+	return a.attempt(ctx, in, by.term, tr, stop)
+}
+
+// untilStop runs f under a context that ends when stop closes; errEnded then.
+func untilStop(ctx context.Context, stop <-chan struct{}, f func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	err := f(ctx)
+	select {
+	case <-stop:
+		return errEnded
+	default:
+		return err
+	}
 }
 
 // notBegun is why an attempt has got no slot.
@@ -74,12 +107,16 @@ func notBegun(stop <-chan struct{}, patience time.Duration) error {
 }
 
 // attempt prepares the run and trains it until the process ends. What comes before
-// the process ends when stop closes.
-func (a *Activities) attempt(ctx context.Context, in TrainInput, tr *tracker, stop <-chan struct{}) (exit, error) {
+// the process ends when stop closes. The run was nobody's, or that of a dead owner, when its fence term was this.
+func (a *Activities) attempt(ctx context.Context, in TrainInput, term int64, tr *tracker, stop <-chan struct{}) (exit, error) {
 	info := activity.GetInfo(ctx)
 	owner := checkpoint.Owner{WorkflowID: info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID,
 		ActivityID: info.ActivityID, Attempt: in.Attempt, Host: a.Host}
-	spec, err := a.prepare(ctx, in, owner, tr, stop)
+	var spec []byte
+	err := untilStop(ctx, stop, func(ctx context.Context) (err error) {
+		spec, err = a.prepare(ctx, in, owner, tr)
+		return err
+	})
 	if err != nil {
 		return exit{}, err
 	}
@@ -93,23 +130,12 @@ func (a *Activities) attempt(ctx context.Context, in TrainInput, tr *tracker, st
 	}
 	defer release()
 	tr.setHost(slot.on(a.Host))
-	args := append([]string{"--spec", "-", "--run", in.Item.Run, "--owner", string(own)}, a.Child.Args...)
-	return a.Child.run(stop, in.Item.Run, spec, slot.Env, args, tr.apply)
+	args := []string{"--spec", "-", "--run", in.Item.Run, "--owner", string(own), "--seen-term", strconv.FormatInt(term, 10)}
+	return a.Child.run(stop, in.Item.Run, spec, slot.Env, append(args, a.Child.Args...), tr.apply)
 }
 
 // prepare reads the spec and empties an old run if that is asked for.
-func (a *Activities) prepare(
-	ctx context.Context, in TrainInput, owner checkpoint.Owner, tr *tracker, stop <-chan struct{},
-) ([]byte, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+func (a *Activities) prepare(ctx context.Context, in TrainInput, owner checkpoint.Owner, tr *tracker) ([]byte, error) {
 	if err := checkRun(in.Item.Run); err != nil {
 		return nil, err
 	}
@@ -118,12 +144,7 @@ func (a *Activities) prepare(
 	if err == nil && in.Forget {
 		err = waiting.forgetOnce(ctx, in.Item.Run, owner, tr)
 	}
-	select {
-	case <-stop:
-		return nil, errEnded
-	default:
-		return spec, err
-	}
+	return spec, err
 }
 
 // forgetOnce empties the run and tells the server so at once: the next attempt must not
@@ -241,11 +262,15 @@ func (t *tracker) apply(e protocol.Event) {
 func (t *tracker) fault(err error) error {
 	p := t.snapshot()
 	var app *temporal.ApplicationError
+	var shared errShared
 	switch {
 	case t.cancelled.Load():
 		return temporal.NewCanceledError(p)
 	case errors.As(err, &app) && app.Type() == ErrConfig:
 		return temporal.NewNonRetryableApplicationError(app.Message(), ErrConfig, nil, p)
+	case errors.As(err, &shared):
+		p.StartedAt = time.Time{} // it has only looked
+		return temporal.NewApplicationErrorWithCause(err.Error(), ErrShared, nil, p)
 	case errors.As(err, &app) && app.Type() == ErrNoSlot:
 		return temporal.NewApplicationErrorWithCause(app.Message(), ErrNoSlot, nil, p)
 	case errors.Is(err, errEnded):

@@ -39,6 +39,7 @@ func registerLight(w worker.Worker, a *activities.Activities) {
 	w.RegisterActivity(a.Report)
 	w.RegisterActivity(a.Pollers)
 	w.RegisterActivity(a.Hosts)
+	w.RegisterActivity(a.Follow)
 	w.RegisterActivity(a.Extend)
 	w.RegisterActivity(a.Fork)
 }

@@ -24,6 +24,7 @@ import (
 	"trmsweep/activities"
 	"trmsweep/internal/blob"
 	"trmsweep/internal/blob/open"
+	"trmsweep/internal/checkpoint"
 	"trmsweep/internal/endpoint"
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/preflight"
@@ -117,6 +118,10 @@ func wire(c client.Client, b blob.Bucket, o Options) *activities.Activities {
 		CacheDir: cache, Opener: open.Bucket, Slots: activities.NewHostSlots(o.Slots),
 		AwaitEnd: func(ctx context.Context, workflowID, phaseRun string) (study.End, error) {
 			return standing.AwaitEnd(ctx, c, workflowID, phaseRun)
+		},
+		AskOwner: func(ctx context.Context, o checkpoint.Owner) (activities.OwnerState, error) {
+			seen, err := standing.Attempt(ctx, c, o.WorkflowID, o.RunID, o.ActivityID)
+			return activities.OwnerState{Known: seen.Status != "", Lives: seen.Running, Progress: seen.Heartbeat}, err
 		},
 		LastHeartbeat: func(ctx context.Context, workflowID string) *study.Progress {
 			seen, _ := standing.Look(ctx, c, workflowID) // a page without it is only older

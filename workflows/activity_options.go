@@ -58,6 +58,18 @@ func trainActivity(ctx workflow.Context, heartbeat time.Duration, priority int, 
 	})
 }
 
+// followActivity is the context of waiting for another experiment's attempt, as long as that may take.
+func followActivity(ctx workflow.Context, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:           queues.Light,
+		StartToCloseTimeout: 60 * 24 * time.Hour,
+		HeartbeatTimeout:    30 * time.Second,
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, MaximumInterval: time.Minute},
+		Priority:            temporal.Priority{FairnessKey: fairnessKey(ctx)},
+		Summary:             summary,
+	})
+}
+
 // fairnessKey shares hosts between sweeps: it is the id of the workflow that the user started.
 func fairnessKey(ctx workflow.Context) string {
 	info := workflow.GetInfo(ctx)

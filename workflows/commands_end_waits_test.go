@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/temporal"
 
 	"trmsweep/activities"
@@ -38,6 +39,7 @@ func TestCommandsEndWaits(t *testing.T) {
 					return activities.TrainResult{}, temporal.NewApplicationErrorWithCause("no", failure, nil, study.Progress{Step: 5, CommittedStep: 5})
 				}
 				env := w.env(t)
+				env.OnActivity("Follow", mock.Anything).After(10*time.Hour).Return(study.RunStatus{}, nil)
 				begin := env.Now()
 				env.RegisterDelayedCallback(func() { send(t, env, study.Command{Action: action}) }, early)
 				if action == study.ActionPause {

@@ -121,10 +121,22 @@ func (x *experimentState) train(ctx workflow.Context) error {
 		if endedByCommand || x.hasCommand() {
 			continue
 		}
-		if !a.noSlot {
+		switch {
+		case kindOf(err) == activities.ErrShared:
+			err = x.follow(ctx, rootMessage(err))
+		case a.noSlot:
+			err = nil
+		default:
 			err = x.retry(ctx, err, before)
 		}
-		if err != nil && !a.noSlot {
+		if err == nil && x.res.Status == study.StatusDone { // another experiment has finished the run
+			return nil
+		}
+		if ctx.Err() != nil {
+			x.res.Status = study.StatusStopped
+			return ctx.Err()
+		}
+		if err != nil {
 			x.res.Status = study.StatusFailed
 			x.res.Error = err.Error()
 			return err

@@ -86,7 +86,8 @@ func (x *experimentState) runAttempt(ctx workflow.Context) (*attempt, error) {
 	if err != nil && !saysWhenItBegan {
 		a.noSlot = kindOf(err) == activities.ErrNoSlot || at.host != "" // or the host was lost before it had a slot
 	}
-	neverBegan := a.noSlot || temporal.IsCanceledError(err) // a cancelled one without progress was never taken by a host
+	shared := err != nil && kindOf(err) == activities.ErrShared
+	neverBegan := a.noSlot || shared || temporal.IsCanceledError(err) // a cancelled one without progress was never taken by a host
 	if saysWhenItBegan || !neverBegan {
 		x.res.Attempts = number
 	}

@@ -20,7 +20,7 @@ import (
 //	error of the attempt           | next attempt
 //	invalid, final, unavailable    | none
 //	preempted, heartbeat timeout   | at once if it has committed a step, else after a backoff that grows
-//	fenced by another workflow     | when that one has committed nothing for ten minutes
+//	fenced by another workflow     | when nobody trains the run any more: see follow
 //	fenced by an attempt of ours   | after a backoff
 //	anything else                  | on another host, or after a backoff: see study.Judge
 //
@@ -51,7 +51,7 @@ func (x *experimentState) retry(ctx workflow.Context, err error, before int64) e
 	case activities.ErrFenced:
 		ownedByAnother := st.Owner != "" && st.Owner != workflow.GetInfo(ctx).WorkflowExecution.ID
 		if statusErr != nil || ownedByAnother {
-			return x.observe(ctx)
+			return x.follow(ctx, "it has taken the run in the same moment")
 		}
 		f = study.Failure{Kind: study.FailurePreempted} // by an attempt of our own that was thought dead
 	case activities.ErrHost, activities.ErrBusy:
@@ -134,33 +134,34 @@ func (x *experimentState) wait(ctx workflow.Context, d time.Duration) error {
 	return workflow.Await(ctx, func() bool { return timer.IsReady() || x.hasCommand() })
 }
 
-// observe waits while another attempt, perhaps of another sweep, trains the run, and takes
-// over once that has committed nothing for ten minutes. It ends at once when there is a command.
-func (x *experimentState) observe(ctx workflow.Context) error {
-	const patience = 10 // minutes
-	committed := x.res.CommittedStep
-	for minute := 1; minute <= patience; minute++ {
-		if err := x.wait(ctx, time.Minute); err != nil {
-			return err
-		}
-		if x.hasCommand() {
-			return nil
-		}
-		st, err := x.runStatus(ctx)
-		if err != nil {
-			return err
-		}
-		if st.CommittedStep > committed {
-			committed = st.CommittedStep
-			minute = 0 // its patience begins anew
-			if !x.res.ToForget {
-				x.res.CommittedStep = committed
-				x.res.Committed()
-			}
-		}
-		if st.Finished {
-			return nil // the next attempt finds it finished and returns its result, or forgets it
-		}
+// follow waits while an attempt of another experiment, perhaps of another sweep, trains the run. It ends when nobody does
+// who lives, or at once when there is a command. The row is done then if the run is finished; otherwise the next attempt takes it.
+func (x *experimentState) follow(ctx workflow.Context, by string) error {
+	x.res.Status = study.StatusQueued
+	x.holdUp(ctx, protocol.HoldupOtherRun, by)
+	fctx, cancel := workflow.WithCancel(followActivity(ctx, "wait for the attempt that trains "+x.in.Item.Run))
+	defer cancel()
+	watch := workflow.ExecuteActivity(fctx, acts.Follow, *x.in.Item)
+	if err := workflow.Await(ctx, func() bool { return watch.IsReady() || x.hasCommand() }); err != nil {
+		return err
+	}
+	x.res.Holdup = protocol.Holdup{}
+	if !watch.IsReady() {
+		return nil
+	}
+	var st study.RunStatus
+	if err := watch.Get(ctx, &st); err != nil {
+		return err
+	}
+	if x.res.ToForget {
+		return nil
+	}
+	if st.CommittedStep > x.res.CommittedStep {
+		x.res.CommittedStep = st.CommittedStep
+		x.res.Committed()
+	}
+	if st.Finished {
+		x.res.Inherit(st)
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func (s *sweepState) refresh(ctx workflow.Context) {
 		var rows []*row
 		var ids []string
 		for _, r := range s.rows {
-			if r.trains() && r.result.Status == study.StatusRunning {
+			if r.trains() && progresses(r.result) {
 				rows = append(rows, r)
 				ids = append(ids, experimentID(s.head.Sweep, r.result.Item))
 			}
@@ -55,12 +55,17 @@ func (s *sweepState) refresh(ctx workflow.Context) {
 			continue // the page says how old it is
 		}
 		for i, r := range rows {
-			if progress[i] != nil && r.result.Status == study.StatusRunning {
+			if progress[i] != nil && progresses(r.result) {
 				r.result.Take(*progress[i])
 			}
 		}
 		s.show(ctx)
 	}
+}
+
+// progresses says whether the run of a row is being trained, by its own experiment or by another.
+func progresses(r study.ExperimentResult) bool {
+	return r.Status == study.StatusRunning || r.Holdup.Kind == protocol.HoldupOtherRun
 }
 
 // report writes the report of what is finished so far.

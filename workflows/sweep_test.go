@@ -249,32 +249,3 @@ func TestUnplannableSweepSaysWhy(t *testing.T) {
 		t.Errorf("%v %+v", err, r)
 	}
 }
-
-// A fenced attempt leaves the run to another sweep that trains it, and does not wait for itself.
-func TestFencedAttempt(t *testing.T) {
-	for owner, longest := range map[string]time.Duration{"default-test-workflow-id": time.Minute, "another/ablations/e1": 20 * time.Minute} {
-		t.Run(owner, func(t *testing.T) {
-			w := newWorld()
-			w.train = func(n int, in activities.TrainInput) (activities.TrainResult, error) {
-				if n > 1 {
-					return done(in), nil
-				}
-				w.mu.Lock()
-				w.finished[in.Item.Run] = study.RunStatus{CommittedStep: 5, Owner: owner}
-				w.mu.Unlock()
-				return activities.TrainResult{}, temporal.NewApplicationErrorWithCause("fenced", activities.ErrFenced, nil, study.Progress{Step: 5})
-			}
-			env := w.env(t)
-			begin := env.Now()
-			env.ExecuteWorkflow(workflows.ExperimentType)
-			if err := env.GetWorkflowError(); err != nil {
-				t.Fatal(err)
-			}
-			waited := env.Now().Sub(begin)
-			soon := longest != time.Minute && waited < 5*time.Minute
-			if waited > longest || soon {
-				t.Errorf("went on after %v", waited)
-			}
-		})
-	}
-}

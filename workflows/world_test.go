@@ -39,6 +39,7 @@ type world struct {
 	forks    []activities.ForkInput
 	ends     map[string]study.End // workflow id -> how an experiment has ended whose phase had before
 	looks    int                  // at heartbeats
+	followed int                  // how often a run of another experiment was waited for
 	living   []study.LivingHost
 	trainOn  func(queue string, in activities.TrainInput) (activities.TrainResult, error) // instead of train
 }
@@ -101,6 +102,12 @@ func (w *world) env(t *testing.T) *testsuite.TestWorkflowEnvironment {
 		defer w.mu.Unlock()
 		w.looks++
 		return make([]*study.Progress, len(ids)), nil
+	})
+	reg("Follow", func(it study.Item) (study.RunStatus, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.followed++
+		return w.finished[it.Run], nil
 	})
 	reg("Hosts", func() ([]study.LivingHost, error) { return w.living, nil })
 	reg("Pollers", func() (preflight.Row, error) { return preflight.Row{Check: "workers", OK: true}, nil })

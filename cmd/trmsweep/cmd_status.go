@@ -163,6 +163,11 @@ func live(ctx context.Context, c client.Client, id string, r *study.ExperimentRe
 	if err != nil {
 		return // not started yet
 	}
+	if seen.Follows && seen.Heartbeat != nil { // another experiment trains the run
+		r.Progress = *seen.Heartbeat
+		r.Holdup = seen.Heartbeat.Holdup
+		return
+	}
 	begun := seen.Heartbeat != nil && !seen.Heartbeat.StartedAt.IsZero()
 	if begun && !seen.Waits {
 		r.Progress = *seen.Heartbeat

@@ -29,7 +29,7 @@ type trainFlags struct {
 	sets                                                       []string
 	seed                                                       int64
 	threads                                                    int
-	maxSteps                                                   int64
+	maxSteps, seenTerm                                         int64
 	patience, grace, devicePatience                            time.Duration
 	noMetadata                                                 bool
 	fault                                                      error // in them
@@ -72,6 +72,8 @@ kills, and SIGQUIT (Ctrl-\) ends at once with the stacks of the program, nothing
 	fl.DurationVar(&f.grace, "grace", envDuration("TRMSWEEP_GRACE", time.Hour),
 		"age at which objects that no checkpoint names are collected (environment TRMSWEEP_GRACE)")
 	fl.StringVar(&f.owner, "owner", "", "who runs this, as JSON (set by the worker)")
+	fl.Int64Var(&f.seenTerm, "seen-term", -1, "fence term of the run when its owner was found to be dead (set by the worker)")
+	_ = fl.MarkHidden("seen-term")
 	fl.BoolVar(&f.noMetadata, "no-metadata", false, "do not ask the cloud's metadata server for preemption notices")
 	return cmd
 }
@@ -146,6 +148,9 @@ func trainOptions(ctx context.Context, a *app, f trainFlags, args []string, even
 		DevicePatience: f.devicePatience,
 		Grace:          f.grace,
 		Logger:         slog.New(slog.NewTextHandler(a.stderr, nil)),
+	}
+	if f.seenTerm >= 0 {
+		o.SeenTerm = &f.seenTerm
 	}
 	if o.CacheDir == "" {
 		o.CacheDir = a.path("cache")

@@ -79,7 +79,8 @@ type Seen struct {
 	Status    string                            // study.ServerRunning ...; empty: there is none
 	Info      *workflowpb.WorkflowExecutionInfo // nil: there is none
 	Waits     bool                              // an attempt waits for a host
-	Heartbeat *study.Progress                   // of the running attempt; nil before the first
+	Follows   bool                              // it waits for another experiment, which trains the run
+	Heartbeat *study.Progress                   // of the running attempt, or of that of the other experiment; nil before the first
 	Holdup    protocol.Holdup                   // what the server knows of that holds it up
 }
 
@@ -95,15 +96,19 @@ func Look(ctx context.Context, c client.Client, id string) (Seen, error) {
 	}
 	seen := Seen{Status: Status(d.WorkflowExecutionInfo.Status), Info: d.WorkflowExecutionInfo}
 	for _, a := range d.PendingActivities {
-		if a.ActivityType.Name != "Train" {
+		follows := a.ActivityType.Name == "Follow" // another experiment trains the run
+		if a.ActivityType.Name != "Train" && !follows {
 			continue
 		}
-		seen.Waits = a.State == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED
-		seen.Holdup = holdupOf(a)
+		seen.Follows = follows
+		seen.Waits = follows || a.State == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED
+		if !follows {
+			seen.Holdup = holdupOf(a)
+		}
 		var p study.Progress
 		told := a.HeartbeatDetails != nil && converter.GetDefaultDataConverter().FromPayloads(a.HeartbeatDetails, &p) == nil
 		switch {
-		case told && p.StartedAt.IsZero(): // it is at a host, and waits there for a slot
+		case told && p.StartedAt.IsZero() && !follows: // it is at a host, and waits there for a slot
 			seen.Waits = true
 		case told:
 			seen.Heartbeat = &p
@@ -130,6 +135,39 @@ func timeOf(t *timestamppb.Timestamp) time.Time {
 		return time.Time{}
 	}
 	return t.AsTime()
+}
+
+// Owner is what the server knows of one attempt.
+type Owner struct {
+	Status    string          // of its workflow; empty: the server does not know it
+	Running   bool            // the attempt
+	Heartbeat *study.Progress // of the attempt; nil before the first
+}
+
+// Attempt asks for an attempt of a run of a workflow by the id of its activity.
+func Attempt(ctx context.Context, c client.Client, workflowID, runID, activityID string) (Owner, error) {
+	d, err := c.DescribeWorkflowExecution(ctx, workflowID, runID)
+	var missing *serviceerror.NotFound
+	var malformed *serviceerror.InvalidArgument // an id that no server of this version makes
+	if errors.As(err, &missing) || errors.As(err, &malformed) {
+		return Owner{}, nil
+	}
+	if err != nil {
+		return Owner{}, fmt.Errorf("describe %s: %w", workflowID, err)
+	}
+	owner := Owner{Status: Status(d.WorkflowExecutionInfo.Status)}
+	for _, a := range d.PendingActivities {
+		begun := a.State != enumspb.PENDING_ACTIVITY_STATE_SCHEDULED
+		if a.ActivityId != activityID || !begun {
+			continue
+		}
+		owner.Running = true
+		var p study.Progress
+		if a.HeartbeatDetails != nil && converter.GetDefaultDataConverter().FromPayloads(a.HeartbeatDetails, &p) == nil {
+			owner.Heartbeat = &p
+		}
+	}
+	return owner, nil
 }
 
 // AwaitEnd waits for the end of an experiment that the run of a phase has begun. An error means that ctx has

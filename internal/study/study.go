@@ -235,6 +235,17 @@ func (r *ExperimentResult) Reuse(st RunStatus) bool {
 	return st.Finished
 }
 
+// Inherit makes the row done with what another experiment has finished. What this one has spent on the run stays its own.
+func (r *ExperimentResult) Inherit(st RunStatus) {
+	start := r.StartStep
+	spent := r.WallSeconds > 0 && r.Goodput.Share(r.WallSeconds) > 0
+	r.Reuse(st)
+	if spent {
+		r.StartStep = start
+		r.Reused = false
+	}
+}
+
 // LossText is the training loss for people: "-" before there is one.
 func (r *ExperimentResult) LossText() string {
 	loss := r.Progress.Loss

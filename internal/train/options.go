@@ -84,6 +84,9 @@ type Options struct {
 	Bucket blob.Bucket // the store; the run lives below runs/<Run>/
 	Run    string      // empty = Spec.RunName()
 	Owner  checkpoint.Owner
+	// SeenTerm is the run's fence term when its owner was found to be dead, or nobody's: if another has taken the run since, the
+	// attempt leaves it to that and ends with checkpoint.ErrFenced. nil: it takes the run in any case.
+	SeenTerm *int64
 
 	// CacheDir holds datasets fetched from or built for the store; DataDir, if
 	// set, is a dataset folder to use as it is.

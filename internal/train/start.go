@@ -79,12 +79,24 @@ func (r *run) storage(op, key string, err error, waited time.Duration) {
 func (r *run) acquire(ctx context.Context) (err error) {
 	r.writer, err = checkpoint.Acquire(ctx, r.runs, r.o.Owner,
 		checkpoint.WithKeep(r.spec.KeepCheckpoints), checkpoint.WithLogger(r.o.Logger),
-		checkpoint.WithGrace(r.o.Grace), checkpoint.WithClock(r.o.Now))
+		checkpoint.WithGrace(r.o.Grace), checkpoint.WithClock(r.o.Now), checkpoint.WithYield(r.leave))
 	if err != nil {
 		return fmt.Errorf("acquire run %s: %w", r.o.Run, err)
 	}
 	r.saver = checkpoint.NewSaver(r.life, r.writer)
 	return nil
+}
+
+// leave refuses to take a run that another workflow has taken since it was looked at.
+func (r *run) leave(h checkpoint.Head) error {
+	if r.o.SeenTerm == nil || h.Term <= *r.o.SeenTerm {
+		return nil
+	}
+	if h.Owner == (checkpoint.Owner{}) || h.Owner.WorkflowID == r.o.Owner.WorkflowID { // HEAD.json was lost; or it is ours
+		return nil
+	}
+	return fmt.Errorf("%w: run %s was taken by %s on %s since this attempt looked", checkpoint.ErrFenced, r.o.Run,
+		cmp.Or(h.Owner.WorkflowID, "a process"), h.Owner.Host)
 }
 
 // untilNotice runs f under a context that ends with errNotice when a notice arrives, so
