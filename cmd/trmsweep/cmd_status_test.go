@@ -25,9 +25,10 @@ func TestStatusSaysWhere(t *testing.T) {
 func TestStatusFitsTheTerminal(t *testing.T) {
 	item := study.Item{ID: "e1_4_without_ema_and_longer-s42", Phase: "architecture", TotalSteps: 781_250}
 	st := study.SweepResult{Sweep: "s", Status: study.StatusRunning, Experiments: []study.ExperimentResult{{
-		Item:     item,
-		Status:   study.StatusRunning,
-		Progress: study.Progress{Step: 123_456, ETASeconds: 345_678, Loss: 1.234, EvalStep: 9, BestExactAccuracy: 0.1406, Host: "t1v-n-7 chip 2"},
+		Item:   item,
+		Status: study.StatusRunning,
+		Progress: study.Progress{Step: 123_456, ETASeconds: 345_678, Loss: 1.234, EvalStep: 9, BestExactAccuracy: 0.1406, BestPuzzles: 4096,
+			Host: "t1v-n-7 chip 2"},
 	}}}
 	for _, width := range []int{200, 132, 80, 60, 40} {
 		table := statusLines(st, width)[1:]

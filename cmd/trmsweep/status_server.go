@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
+	"trmsweep/internal/protocol"
 	"trmsweep/internal/queues"
 	"trmsweep/internal/study"
 	"trmsweep/workflows"
@@ -83,7 +84,10 @@ func rowFromServer(info *workflowpb.WorkflowExecutionInfo) study.ExperimentResul
 	attribute(queues.AttrExperiment, &r.Item.Experiment)
 	attribute(queues.AttrStep, &r.Progress.Step)
 	attribute(queues.AttrPreemptions, &r.Preemptions)
-	attribute(queues.AttrBest, &r.Progress.BestExactAccuracy)
+	var best *float64 // only of a finished run
+	if attribute(queues.AttrBest, &best); best != nil {
+		r.Outcome = &protocol.Outcome{BestExactAccuracy: *best}
+	}
 	saysItself := info.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING || info.Status == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
 	if saysItself {
 		attribute(queues.AttrStatus, &r.Status)
