@@ -129,8 +129,7 @@ func resolve(files fs.FS, names []string, profile string, overrides []string) er
 	if err != nil {
 		return err
 	}
-	var common experiment.Faults
-	var each []string
+	var common, each experiment.Faults
 	for i, p := range profiles {
 		_, err := experiment.ResolveSweep(files, names, p, overrides, nil)
 		if err == nil {
@@ -140,7 +139,10 @@ func resolve(files fs.FS, names []string, profile string, overrides []string) er
 		if !errors.As(err, &faults) {
 			return err
 		}
-		each = append(each, fmt.Sprintf("with profile %s: %s", p, strings.TrimPrefix(err.Error(), "configuration: ")))
+		for _, f := range faults {
+			f.Msg += fmt.Sprintf(", with profile %s (--profile names one)", p)
+			each = append(each, f)
+		}
 		if i == 0 {
 			common = slices.Clone(faults)
 		}
@@ -149,5 +151,5 @@ func resolve(files fs.FS, names []string, profile string, overrides []string) er
 	if len(common) > 0 {
 		return common
 	}
-	return fmt.Errorf("configuration: %s; --profile names one", strings.Join(each, "; "))
+	return each
 }

@@ -49,7 +49,8 @@ func TestInput(t *testing.T) {
 func TestFaultsWithoutAProfileNameTheirs(t *testing.T) {
 	err := Sweep(configs.FS, "TNSweep", study.SweepInput{Overrides: []string{"epochs=7"}})
 	for _, want := range []string{
-		"with profile smoke: ", "2 does not divide epochs 7", "with profile paper: ", "5000 does not divide epochs 7",
+		"2 does not divide epochs 7, so the run would not end with an evaluation, with profile smoke",
+		"5000 does not divide epochs 7, so the run would not end with an evaluation, with profile paper",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)

@@ -41,6 +41,9 @@ func (b *Bucket) explain(ctx context.Context, op, key string, err error) error {
 		return fmt.Errorf("%s: %w", at, blob.ErrPrecondition)
 	case errors.Is(err, storage.ErrObjectNotExist), c == 404 && reads:
 		return fmt.Errorf("%s: %w", at, blob.ErrNotExist)
+	case notFound(err) && emulator() != "":
+		return fmt.Errorf("%s: the emulator at STORAGE_EMULATOR_HOST=%s has no bucket %s: if its folder was copied, the extended attributes "+
+			"(xattrs) with the buckets' metadata were left behind: copy again with `cp -a` or `rsync -X`: %w", at, emulator(), b.name, err)
 	case notFound(err):
 		return fmt.Errorf("%s: there is no bucket %s: create it with `gcloud storage buckets create gs://%s`, or name another store: %w",
 			at, b.name, b.name, err)
