@@ -14,7 +14,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,6 +30,7 @@ import (
 	"trmsweep/internal/experiment"
 	"trmsweep/internal/queues"
 	"trmsweep/internal/request"
+	"trmsweep/internal/terminal"
 )
 
 func escape(s string) string { return url.PathEscape(s) }
@@ -250,13 +250,21 @@ func newListCmd(v *viper.Viper) *cobra.Command {
 		if asJSON {
 			return writeJSON(cmd.OutOrStdout(), resp)
 		}
-		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
-		fmt.Fprintln(w, "STATUS\tWORKFLOW ID\tTYPE\tSTARTED\tRUN ID")
+		t := terminal.Table{Columns: []terminal.Column{
+			{Name: "STATUS"}, {Name: "WORKFLOW ID"}, {Name: "TYPE", Drop: 3}, {Name: "STARTED", Drop: 2}, {Name: "RUN ID", Drop: 1},
+		}}
 		for _, e := range resp.GetExecutions() {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", e.GetStatus(), e.GetExecution().GetWorkflowId(), e.GetType().GetName(),
-				e.GetStartTime().AsTime().Format(time.RFC3339), e.GetExecution().GetRunId())
+			t.Rows = append(t.Rows, []string{
+				e.GetStatus().String(),
+				e.GetExecution().GetWorkflowId(),
+				e.GetType().GetName(),
+				e.GetStartTime().AsTime().Format(time.RFC3339),
+				e.GetExecution().GetRunId(),
+			})
 		}
-		return w.Flush()
+		w := cmd.OutOrStdout()
+		_, err = fmt.Fprintln(w, strings.Join(t.Lines(terminal.Of(w).Size().Width), "\n"))
+		return err
 	})
 	return cmd
 }

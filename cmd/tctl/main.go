@@ -72,6 +72,9 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// Unwrap returns the writer behind it, which may be a terminal.
+func (o *output) Unwrap() io.Writer { return o.w }
+
 func newRootCmd() *cobra.Command {
 	v := viper.New()
 	root := &cobra.Command{
