@@ -186,7 +186,7 @@ func TestFailedExperimentIsALine(t *testing.T) {
 	startWorker(t, s, "--data-root", root)
 	mustRun(t, "trmsweep", "start", "TNSweep", "--state", s.State, "--experiments", "e2_2_t2_n2", "--id", "bad", "--set",
 		"data_source="+missing)
-	v := await(t, s, "bad", "the end", func(v sweepView) bool { return v.Status == "done" })
+	v := await(t, s, "bad", "the end", func(v sweepView) bool { return v.Status == "incomplete" })
 	if v.Failed != 1 || len(v.Notes) != 1 || !strings.Contains(v.Notes[0], missing) || !strings.Contains(v.Experiments[0].Error, missing) {
 		t.Errorf("%+v", v)
 	}

@@ -86,5 +86,20 @@ func startExperiment(ctx workflow.Context, in PhaseInput, start PhaseRow, before
 func awaitExperiment(ctx workflow.Context, child workflow.ChildWorkflowFuture, result study.ExperimentResult) study.ExperimentResult {
 	var out study.ExperimentResult
 	err := child.Get(ctx, &out)
-	return result.After(standing.EndOf(&out, err))
+	end := standing.EndOf(&out, err)
+	if end.Result == nil {
+		askStore(ctx, &result)
+	}
+	return result.After(end)
+}
+
+// askStore asks how far a run has come whose experiment could not say it.
+func askStore(ctx workflow.Context, r *study.ExperimentResult) {
+	connected, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	var st study.RunStatus
+	summary := "how far " + r.Item.ID + " has come"
+	if err := workflow.ExecuteActivity(lightActivity(connected, summary), acts.Status, r.Item).Get(connected, &st); err == nil {
+		r.Saved(st.CommittedStep)
+	}
 }

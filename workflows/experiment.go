@@ -44,6 +44,7 @@ func Experiment(ctx workflow.Context, raw json.RawMessage) (study.ExperimentResu
 	if workflow.IsContinueAsNewError(err) {
 		return x.res, err
 	}
+	x.res.Rest()
 	x.publish(ctx)
 	return x.res, x.withResult(err)
 }

@@ -44,14 +44,14 @@ func runSweep(ctx workflow.Context, name string, raw json.RawMessage) (study.Swe
 	case workflow.IsContinueAsNewError(err):
 		return s.result(), err
 	case ctx.Err() != nil:
-		s.head.Status = study.StatusStopped
 		err = ctx.Err()
 		s.reportBrokenOff(ctx, "was cancelled")
+		s.head.Status = study.StatusStopped
 	case err != nil:
-		s.head.Status = study.StatusFailed
 		why := s.head.Stage + ": " + rootMessage(err)
 		s.note(why)
 		s.reportBrokenOff(ctx, "failed in its stage "+why)
+		s.head.Status = study.StatusFailed
 	}
 	s.head.Stage = ""
 	s.show(ctx)

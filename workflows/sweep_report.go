@@ -93,6 +93,7 @@ func (s *sweepState) reportBrokenOff(ctx workflow.Context, ended string) {
 	}
 	connected, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
+	s.enterStage(connected, "report")
 	s.finalReport(workflow.WithScheduleToCloseTimeout(connected, brokenOff), ended)
 }
 

@@ -222,6 +222,9 @@ func (s *sweepState) endsWithoutPhase(
 	for i, r := range rows {
 		result := r.result
 		if !r.over() {
+			if ends[i].How == study.ServerTerminated {
+				askStore(ctx, &result)
+			}
 			result = result.After(ends[i])
 			result.Because(why)
 		}

@@ -42,6 +42,7 @@ type world struct {
 	followed int                  // how often a run of another experiment was waited for
 	living   []study.LivingHost
 	trainOn  func(queue string, in activities.TrainInput) (activities.TrainResult, error) // instead of train
+	progress func() *study.Progress
 }
 
 func newWorld() *world {
@@ -101,7 +102,13 @@ func (w *world) env(t *testing.T) *testsuite.TestWorkflowEnvironment {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.looks++
-		return make([]*study.Progress, len(ids)), nil
+		all := make([]*study.Progress, len(ids))
+		for i := range all {
+			if w.progress != nil {
+				all[i] = w.progress()
+			}
+		}
+		return all, nil
 	})
 	reg("Follow", func(it study.Item) (study.RunStatus, error) {
 		w.mu.Lock()

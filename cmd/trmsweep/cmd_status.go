@@ -7,20 +7,19 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
 	"trmsweep/internal/ask"
 	"trmsweep/internal/preflight"
-	"trmsweep/internal/protocol"
 	"trmsweep/internal/standing"
 	"trmsweep/internal/study"
 	"trmsweep/internal/terminal"
@@ -89,9 +88,10 @@ func showStatus(ctx context.Context, a *app, c client.Client, id string, asJSON,
 	}
 }
 
-// sweepStatus asks the workflow and, for what is training now, the heartbeats.
+// sweepStatus asks the workflow how it stands, and the server for what the workflow cannot know: the heartbeats of what is
+// training, and the ends that it has not heard of or could not say itself.
 func sweepStatus(ctx context.Context, a *app, c client.Client, id string) (study.SweepResult, bool, error) {
-	var st study.SweepResult
+	st := study.SweepResult{Sweep: id}
 	d, err := c.DescribeWorkflowExecution(ctx, id, "")
 	var missing *serviceerror.NotFound
 	if errors.As(err, &missing) {
@@ -100,87 +100,53 @@ func sweepStatus(ctx context.Context, a *app, c client.Client, id string) (study
 	if err != nil {
 		return st, false, fmt.Errorf("describe %s: %w", id, err)
 	}
-	running := d.WorkflowExecutionInfo.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+	info := d.WorkflowExecutionInfo
+	how := standing.Status(info.Status)
+	running := how == study.ServerRunning
 	v, err := ask.Query(ctx, c, ask.Workflow{ID: id}, ask.Patience{Worker: time.Second}, workflows.QueryProgress)
 	if err != nil {
 		if ctx.Err() != nil {
 			return st, running, fmt.Errorf("ask %s for its progress: %w", id, err)
 		}
 		unsaid := unanswered(err)
-		st, err = serverStatus(ctx, c, d.WorkflowExecutionInfo)
+		st, err = serverStatus(ctx, c, info)
 		if running {
 			showHosts(ctx, a, c, &st)
 		}
 		st.Notes = append(st.Notes, fmt.Sprintf("%s; this is what the server itself knows", unsaid))
 		return st, running, err
 	}
-	if d.WorkflowExecutionInfo.Type.Name == workflows.ExperimentType {
-		var r study.ExperimentResult
-		if err := v.Get(&r); err != nil {
-			return st, running, fmt.Errorf("read progress of %s: %w", id, err)
-		}
-		live(ctx, c, id, &r)
-		st = study.SweepResult{Sweep: id, Status: r.Status, Experiments: []study.ExperimentResult{r}}
-		if running {
-			showHosts(ctx, a, c, &st)
-		}
-		return st, running, nil
-	}
-	st.Sweep, st.Status = id, strings.ToLower(d.WorkflowExecutionInfo.Status.String())
-	switch d.WorkflowExecutionInfo.Type.Name {
+	what := "the sweep"
+	st.Status = how
+	switch info.Type.Name {
+	case workflows.ExperimentType:
+		what = "the experiment"
+		st.Experiments = make([]study.ExperimentResult, 1)
+		r := &st.Experiments[0]
+		err = v.Get(r)
+		*r = standing.Row(ctx, c, id, *r, time.Time{})
+		st.Status = r.Status
 	case workflows.PreflightType:
 		var t preflight.Table
 		err = v.Get(&t)
 		st.Preflight = t.Rows
-		return st, running, err
 	case workflows.DatasetGenerationType:
-		return st, running, nil
+	case workflows.PhaseType:
+		what = "the phase"
+		err = v.Get(&st.Experiments)
+		standing.Rows(ctx, c, path.Dir(id), st.Experiments, info.StartTime.AsTime())
+	default:
+		err = v.Get(&st)
+		standing.Rows(ctx, c, id, st.Experiments, st.Started)
 	}
-	if err := v.Get(&st); err != nil {
+	if err != nil {
 		return st, running, fmt.Errorf("read progress of %s: %w", id, err)
 	}
-	for i := range st.Experiments {
-		r := &st.Experiments[i]
-		begun := r.Status == study.StatusRunning || r.Status == study.StatusQueued
-		if running && begun && r.Item.SameAs == "" {
-			live(ctx, c, fmt.Sprintf("%s/%s/%s", st.Sweep, r.Item.Phase, r.Item.ID), r)
-		}
-	}
-	st.Tally()
+	st.Settle(what, how)
 	if running {
 		showHosts(ctx, a, c, &st)
 	}
-	if !running && st.Status == study.StatusRunning { // it could not say so itself
-		st.Status = strings.ToLower(d.WorkflowExecutionInfo.Status.String())
-	}
 	return st, running, nil
-}
-
-// live takes over what the server knows of the running attempt: its last heartbeat, which is newer than the
-// workflow's view, and what holds it up.
-func live(ctx context.Context, c client.Client, id string, r *study.ExperimentResult) {
-	seen, err := standing.Look(ctx, c, id)
-	if err != nil {
-		return // not started yet
-	}
-	if seen.Follows && seen.Heartbeat != nil { // another experiment trains the run
-		r.Progress = *seen.Heartbeat
-		r.Holdup = seen.Heartbeat.Holdup
-		return
-	}
-	begun := seen.Heartbeat != nil && !seen.Heartbeat.StartedAt.IsZero()
-	if begun && !seen.Waits {
-		r.Progress = *seen.Heartbeat
-		r.Status = study.StatusRunning
-		r.Holdup = protocol.Holdup{}
-	}
-	if seen.Heartbeat != nil && !begun { // it waits for a slot of its host
-		r.Holdup = seen.Heartbeat.Holdup
-	}
-	itsTurn := seen.Holdup.Kind == protocol.HoldupNoSlot && !r.Holdup.None() // the workflow may know more
-	if !seen.Holdup.None() && !itsTurn {
-		r.Holdup = seen.Holdup
-	}
 }
 
 // showHosts says how many hosts live. Without any, that is what holds everything up.

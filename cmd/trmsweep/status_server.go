@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
@@ -15,6 +16,7 @@ import (
 
 	"trmsweep/internal/protocol"
 	"trmsweep/internal/queues"
+	"trmsweep/internal/standing"
 	"trmsweep/internal/study"
 	"trmsweep/workflows"
 )
@@ -23,7 +25,7 @@ import (
 // has ended, else the experiments that have begun, by their search attributes and heartbeats.
 func serverStatus(ctx context.Context, c client.Client, info *workflowpb.WorkflowExecutionInfo) (study.SweepResult, error) {
 	id, single := info.Execution.WorkflowId, info.Type.Name == workflows.ExperimentType
-	st := study.SweepResult{Sweep: id, Status: closedAs(info)}
+	st := study.SweepResult{Sweep: id, Status: standing.Status(info.Status)}
 	switch {
 	case info.Status == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED && single:
 		st.Experiments = make([]study.ExperimentResult, 1)
@@ -51,30 +53,24 @@ func serverStatus(ctx context.Context, c client.Client, info *workflowpb.Workflo
 	if info.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
 		st.Stage = "no worker answers"
 	}
+	what := "the sweep"
+	if single {
+		what = "the experiment"
+		st.Experiments[0] = standing.Row(ctx, c, id, st.Experiments[0], time.Time{})
+	} else {
+		standing.Rows(ctx, c, id, st.Experiments, info.StartTime.AsTime())
+	}
 	for i := range st.Experiments {
 		r := &st.Experiments[i]
-		if study.Over(r.Status) {
-			continue
-		}
-		w := id
-		if !single {
-			w = path.Join(id, r.Item.Phase, r.Item.ID)
-		}
-		live(ctx, c, w, r)
 		r.Item.TotalSteps = max(r.Item.TotalSteps, r.Progress.Total)
 	}
-	st.Tally()
+	st.Settle(what, standing.Status(info.Status))
 	return st, nil
-}
-
-// closedAs is the status of a workflow in small letters; one that is open is running.
-func closedAs(info *workflowpb.WorkflowExecutionInfo) string {
-	return strings.ToLower(info.Status.String())
 }
 
 // rowFromServer is an experiment as its search attributes have it.
 func rowFromServer(info *workflowpb.WorkflowExecutionInfo) study.ExperimentResult {
-	r := study.ExperimentResult{Item: study.Item{ID: path.Base(info.Execution.WorkflowId)}, Status: closedAs(info)}
+	r := study.ExperimentResult{Item: study.Item{ID: path.Base(info.Execution.WorkflowId)}, Status: study.StatusQueued}
 	attribute := func(name string, to any) {
 		if payload := info.SearchAttributes.GetIndexedFields()[name]; payload != nil {
 			_ = converter.GetDefaultDataConverter().FromPayload(payload, to) // one that cannot be read stays unknown
@@ -88,10 +84,7 @@ func rowFromServer(info *workflowpb.WorkflowExecutionInfo) study.ExperimentResul
 	if attribute(queues.AttrBest, &best); best != nil {
 		r.Outcome = &protocol.Outcome{BestExactAccuracy: *best}
 	}
-	saysItself := info.Status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING || info.Status == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
-	if saysItself {
-		attribute(queues.AttrStatus, &r.Status)
-	}
+	attribute(queues.AttrStatus, &r.Status)
 	return r
 }
 

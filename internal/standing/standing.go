@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -15,6 +16,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"trmsweep/internal/protocol"
@@ -168,6 +170,69 @@ func Attempt(ctx context.Context, c client.Client, workflowID, runID, activityID
 		}
 	}
 	return owner, nil
+}
+
+// Row is the row of an experiment as the server knows it: with its end, or with the progress of its running attempt and
+// what holds it up. A workflow that began before the given time is of another sweep with the same id.
+func Row(ctx context.Context, c client.Client, id string, r study.ExperimentResult, since time.Time) study.ExperimentResult {
+	seen, err := Look(ctx, c, id)
+	unknown := err != nil || seen.Info == nil || seen.Info.GetStartTime().AsTime().Before(since)
+	switch {
+	case study.Over(r.Status), unknown:
+	case seen.Status != study.ServerRunning:
+		if e, err := end(ctx, c, id); err == nil {
+			return r.After(e)
+		}
+	case r.Status != study.StatusPaused: // the last attempt of one that is paused may still save
+		seen.attempt(&r)
+	}
+	return r
+}
+
+// attempt takes over what the server knows of the experiment's attempt. It is newer than what the workflow has been told.
+func (s Seen) attempt(r *study.ExperimentResult) {
+	if s.Follows && s.Heartbeat != nil { // another experiment trains the run
+		r.Take(*s.Heartbeat)
+		r.Holdup = s.Heartbeat.Holdup
+		return
+	}
+	begun := s.Heartbeat != nil && !s.Heartbeat.StartedAt.IsZero()
+	switch {
+	case begun && !s.Waits:
+		r.Take(*s.Heartbeat)
+		r.Holdup = protocol.Holdup{}
+		if r.Status == study.StatusQueued {
+			r.Status = study.StatusRunning
+		}
+	case s.Waits && r.Status == study.StatusRunning:
+		r.Status = study.StatusQueued
+		r.Rest()
+	}
+	if s.Heartbeat != nil && !begun { // it waits for a slot of its host
+		r.Holdup = s.Heartbeat.Holdup
+	}
+	itsTurn := s.Holdup.Kind == protocol.HoldupNoSlot && !r.Holdup.None() // the workflow may know more
+	if !s.Holdup.None() && !itsTurn {
+		r.Holdup = s.Holdup
+	}
+}
+
+// Rows asks for all experiments of a sweep that have not ended as far as it knows.
+func Rows(ctx context.Context, c client.Client, sweep string, rows []study.ExperimentResult, since time.Time) {
+	const atOnce = 16
+	g := errgroup.Group{}
+	g.SetLimit(atOnce)
+	for i := range rows {
+		r := &rows[i]
+		if r.Item.SameAs != "" || study.Over(r.Status) {
+			continue
+		}
+		g.Go(func() error {
+			*r = Row(ctx, c, path.Join(sweep, r.Item.Phase, r.Item.ID), *r, since)
+			return nil
+		})
+	}
+	_ = g.Wait() // what cannot be asked stays as it is
 }
 
 // AwaitEnd waits for the end of an experiment that the run of a phase has begun. An error means that ctx has

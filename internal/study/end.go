@@ -1,5 +1,7 @@
 package study
 
+import "strings"
+
 // How the server says that a workflow stands, in words for people.
 const (
 	ServerRunning    = "running"
@@ -22,7 +24,7 @@ type End struct {
 func (e End) Phrase() string {
 	switch e.How {
 	case ServerFailed:
-		return "failed: " + e.Message
+		return strings.TrimSuffix("failed: "+e.Message, ": ")
 	case ServerTimedOut:
 		return "timed out"
 	}
@@ -65,7 +67,7 @@ func (r ExperimentResult) After(e End) ExperimentResult {
 func (r *ExperimentResult) fail(message string) {
 	r.Status = StatusFailed
 	r.Error = message
-	r.stand()
+	r.Rest()
 }
 
 // Interrupt ends the row for a reason that is neither its own nor a command: it should have been trained, and is not.
@@ -73,7 +75,7 @@ func (r *ExperimentResult) Interrupt(reason string) {
 	r.Status = StatusStopped
 	r.Reason = reason
 	r.Interrupted = true
-	r.stand()
+	r.Rest()
 }
 
 // Because gives a reason to a row that was only asked to end: whoever asked knows it better than the experiment.
@@ -84,8 +86,8 @@ func (r *ExperimentResult) Because(reason string) {
 	}
 }
 
-// stand forgets the speed of what does not run any more.
-func (r *ExperimentResult) stand() {
+// Rest forgets the speed of what does not run any more.
+func (r *ExperimentResult) Rest() {
 	r.Progress.ETASeconds = 0
 	r.Progress.StepsPerSecond = 0
 }
@@ -100,26 +102,34 @@ func (s *SweepResult) Ended() string {
 	return StatusDone
 }
 
-// Settle makes the sweep's result say what the server says of its workflow. A sweep that was terminated or has
-// timed out could not say it itself: its rows have ended, or end without it, for that reason.
-func (s *SweepResult) Settle(how, message string) {
-	if how == ServerRunning || how == ServerCompleted {
+// Settle makes the result of a sweep, or of something else that has rows, say what the server says of its workflow. One
+// that was terminated or has timed out could not say it itself: its rows have ended, or end without it, for that reason.
+func (s *SweepResult) Settle(what, how string) {
+	if how == ServerRunning {
+		s.Tally()
 		return
 	}
-	end := End{How: how, Message: message}
-	if s.Status == StatusRunning || s.Status == "" {
-		s.Status = how
-	}
 	s.Stage = ""
-	for i := range s.Experiments {
-		r := &s.Experiments[i]
-		if r.Status == StatusQueued || r.Status == StatusPaused {
-			r.Interrupt("")
-		}
-		r.Because("the sweep " + end.Phrase())
+	if how != ServerCompleted {
+		s.cutOff(what, how)
 	}
 	s.Tally()
 	s.ETASeconds = 0
 	s.ETALow = 0
 	s.ETAHigh = 0
+}
+
+// cutOff is Settle for what has not completed.
+func (s *SweepResult) cutOff(what, how string) {
+	speechless := how == ServerTerminated || how == ServerTimedOut
+	if speechless || !Over(s.Status) {
+		s.Status = how
+	}
+	for i := range s.Experiments {
+		r := &s.Experiments[i]
+		if r.Status == StatusQueued || r.Status == StatusPaused {
+			r.Interrupt("")
+		}
+		r.Because(what + " " + End{How: how}.Phrase())
+	}
 }

@@ -79,6 +79,13 @@ func (r *ExperimentResult) Take(p Progress) {
 	r.Progress.StepsPerSecond = 0
 }
 
+// Saved takes in how far the store says that the run has come.
+func (r *ExperimentResult) Saved(step int64) {
+	r.CommittedStep = max(r.CommittedStep, step)
+	r.Progress.CommittedStep = max(r.Progress.CommittedStep, step)
+	r.Progress.Step = max(r.Progress.Step, step)
+}
+
 // During is the row with the time of the running attempt booked so far.
 func (r ExperimentResult) During(asked, now time.Time) ExperimentResult {
 	r.Goodput = added(nil, r.Goodput)
