@@ -11,6 +11,7 @@
 //
 //	HEAD.json                                 fence and list of the run's checkpoints, changed only by compare-and-swap
 //	ckpt/<step>-<term>-<nonce>/rank-00000-of-00001.safetensors
+//	ckpt/<step>-<term>-<nonce>/shard-00003-of-00032.safetensors   a shard's rows of the carry, if there are several shards
 //	ckpt/<step>-<term>-<nonce>/MANIFEST.json  its presence makes a checkpoint; HEAD lists those of the run
 //	metrics/<step>-<term>-<nonce>.jsonl       log lines since the commit before
 //	tb/events.out.tfevents.<step>.<term>-<nonce>
@@ -100,6 +101,8 @@ type Snapshot struct {
 	TFEvents     []byte
 	// Milestone keeps the checkpoint for ever.
 	Milestone bool
+	// Shards is the number of shards that the rows of the batch are computed in; with several, each has a file of its own.
+	Shards int
 	// Check, if it is set, sees the state before anything is written; its error is Save's.
 	Check func(tensor.State) error
 	// Ticket names the commit in advance; needed only when Meta.WorldSize > 1, see Writer.Begin.
@@ -115,7 +118,7 @@ type Commit struct {
 	Term        int64 // fence term
 	Entry       Entry
 	Bytes       int64         // written
-	StateSHA256 string        // of rank 0's state
+	StateSHA256 string        // of rank 0's state, with all shards
 	Took        time.Duration // from the first write to HEAD
 }
 
@@ -172,7 +175,8 @@ type Manifest struct {
 	Created     time.Time `json:"created"`
 	Milestone   bool      `json:"milestone,omitempty"`
 	Meta        Meta      `json:"meta"`
-	StateSHA256 string    `json:"state_sha256"` // tensor.State.SHA256 of rank 0's state
+	StateSHA256 string    `json:"state_sha256"`     // tensor.State.SHA256 of rank 0's state, with all shards
+	Shards      int       `json:"shards,omitempty"` // files of shards
 	Files       []File    `json:"files"`
 	Metrics     []Chunk   `json:"metrics,omitempty"`  // in order; concatenated they are the run's log
 	TFEvents    []Chunk   `json:"tfevents,omitempty"` // in order
@@ -186,6 +190,7 @@ type File struct {
 	Name       string       `json:"name"` // within the checkpoint's folder
 	Kind       string       `json:"kind"`
 	Rank       int          `json:"rank,omitempty"`
+	Shard      int          `json:"shard,omitempty"`
 	Size       int64        `json:"size"`
 	CRC32C     uint32       `json:"crc32c"`
 	SHA256     string       `json:"sha256"`

@@ -51,18 +51,23 @@ func SaveRank(ctx context.Context, b blob.Bucket, t Ticket, rank, world int, sta
 }
 
 func putState(ctx context.Context, b blob.Bucket, t Ticket, rank, world int, state tensor.State) (File, error) {
+	f, err := putArrays(ctx, b, t, stateName(rank, world), state)
+	f.Kind, f.Rank = KindState, rank
+	return f, err
+}
+
+// putArrays stores a file of arrays.
+func putArrays(ctx context.Context, b blob.Bucket, t Ticket, name string, state tensor.State) (File, error) {
 	sf, err := newStateFile(state)
 	if err != nil {
 		return File{}, err
 	}
-	name := stateName(rank, world)
 	attr, sum, err := putNew(ctx, b, t.dir()+name, sf, sf.Size())
 	if err != nil {
 		return File{}, err
 	}
 	return File{
-		Name: name, Kind: KindState, Rank: rank, Size: attr.Size, CRC32C: attr.CRC32C, SHA256: sum,
-		Generation: attr.Generation, Tensors: sf.tensors,
+		Name: name, Size: attr.Size, CRC32C: attr.CRC32C, SHA256: sum, Generation: attr.Generation, Tensors: sf.tensors,
 	}, nil
 }
 
@@ -120,6 +125,11 @@ func loadState(ctx context.Context, b blob.Bucket, m Manifest, f File) (tensor.S
 	if err != nil {
 		return nil, err
 	}
+	return decodeFile(m, f, data)
+}
+
+// decodeFile reads the arrays of a file and compares them with its record.
+func decodeFile(m Manifest, f File, data []byte) (tensor.State, error) {
 	state, err := decodeState(data)
 	if err == nil {
 		err = matches(state, f.Tensors)

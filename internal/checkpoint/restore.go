@@ -97,7 +97,7 @@ func (w *Writer) firstGood(ctx context.Context, entries []Entry, reasons *[]stri
 	return nil, 0, nil
 }
 
-// LoadState reads a checkpoint with rank 0's state, everything checked: the
+// LoadState reads a checkpoint with rank 0's state and all shards, everything checked: the
 // manifest's hash, and of every file generation, size, CRC32C, SHA-256, types and shapes.
 func LoadState(ctx context.Context, b blob.Bucket, e Entry) (*Checkpoint, error) {
 	start := time.Now()
@@ -113,6 +113,7 @@ func LoadState(ctx context.Context, b blob.Bucket, e Entry) (*Checkpoint, error)
 			if c.State, err = loadState(ctx, b, m, f); err != nil {
 				return nil, err
 			}
+		case f.Kind == KindShard: // all at once, below
 		case f.Kind == KindState:
 			if err := statExactly(ctx, b, key, f); err != nil {
 				return nil, err
@@ -126,6 +127,13 @@ func LoadState(ctx context.Context, b blob.Bucket, e Entry) (*Checkpoint, error)
 	}
 	if c.State == nil {
 		return nil, badf("checkpoint %s has no state of rank 0", m.Commit)
+	}
+	parts, err := loadShards(ctx, b, m)
+	if err != nil {
+		return nil, err
+	}
+	if c.State, err = joinShards(c.State, parts); err != nil {
+		return nil, badf("checkpoint %s: %w", m.Commit, err)
 	}
 	c.Took = time.Since(start)
 	return c, nil

@@ -151,15 +151,31 @@ func (w *Writer) commit(ctx context.Context, s Snapshot) (Commit, error) {
 	return Commit{ID: t.ID, Step: s.Step, Term: w.term, Entry: entry, Bytes: bytes, StateSHA256: m.StateSHA256}, nil
 }
 
-// putFiles stores rank 0's state, and collects the other ranks' receipts.
+// putFiles stores rank 0's state and the shards, and collects the other ranks' receipts.
 func (w *Writer) putFiles(ctx context.Context, a *commitTry, t Ticket, s Snapshot, m *Manifest) (int64, error) {
+	once, parts, err := cutShards(s.State, s.Shards)
+	if err != nil {
+		return 0, err
+	}
+	m.Shards = len(parts)
+	for k := range parts {
+		a.keys = append(a.keys, t.dir()+shardName(k, len(parts)))
+	}
 	a.keys = append(a.keys, t.dir()+stateName(0, m.Meta.WorldSize))
-	f, err := putState(ctx, w.b, t, 0, m.Meta.WorldSize, s.State)
+	f, err := putState(ctx, w.b, t, 0, m.Meta.WorldSize, once)
 	if err != nil {
 		return 0, err
 	}
 	n := f.Size
 	m.Files = append(m.Files, f)
+	shards, err := putShards(ctx, w.b, t, parts)
+	if err != nil {
+		return 0, err
+	}
+	for _, f := range shards {
+		n += f.Size
+	}
+	m.Files = append(m.Files, shards...)
 	others, err := w.collect(ctx, a, t, m.Meta.WorldSize)
 	m.Files = append(m.Files, others...)
 	return n, err

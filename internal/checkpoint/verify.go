@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"trmsweep/internal/blob"
+	"trmsweep/internal/tensor"
 )
 
 // Report is the result of Verify.
@@ -108,12 +109,16 @@ func (r *Report) checkpoint(ctx context.Context, b blob.Bucket, e Entry) (Verifi
 		return v, nil
 	}
 	v.Manifest = &m
+	read := map[string]tensor.State{}
 	ranks := 0
 	for _, f := range m.Files {
 		data, attr, err := readExactly(ctx, b, e.dir()+f.Name, f.Generation, f.Size, f.SHA256)
 		if err == nil && f.Kind == KindState {
 			ranks++
-			err = verifyState(m, f, data)
+		}
+		arrays := f.Kind == KindState || f.Kind == KindShard
+		if err == nil && arrays {
+			read[f.Name], err = decodeFile(m, f, data)
 		}
 		fault, err := r.judge(attr, f.CRC32C, err)
 		if err != nil {
@@ -126,19 +131,30 @@ func (r *Report) checkpoint(ctx context.Context, b blob.Bucket, e Entry) (Verifi
 	if want := max(m.Meta.WorldSize, 1); ranks != want && len(v.Faults) == 0 {
 		v.Faults = append(v.Faults, fmt.Sprintf("state files of %d ranks where the world has %d", ranks, want))
 	}
+	if len(v.Faults) == 0 {
+		if err := verifyState(m, read); err != nil {
+			v.Faults = append(v.Faults, err.Error())
+		}
+	}
 	return v, nil
 }
 
-func verifyState(m Manifest, f File, data []byte) error {
-	state, err := decodeState(data)
-	if err == nil {
-		err = matches(state, f.Tensors)
+// verifyState compares the state of rank 0 and all shards, which are given by the names of their files, with the manifest.
+func verifyState(m Manifest, read map[string]tensor.State) error {
+	files, err := m.shardFiles()
+	if err != nil {
+		return err
 	}
-	if err == nil && f.Rank == 0 && state.SHA256() != m.StateSHA256 {
+	var parts []tensor.State
+	for _, f := range files {
+		parts = append(parts, read[f.Name])
+	}
+	state, err := joinShards(read[stateName(0, max(m.Meta.WorldSize, 1))], parts)
+	if err == nil && state.SHA256() != m.StateSHA256 {
 		err = errors.New("the state's SHA-256 is not the manifest's")
 	}
 	if err != nil {
-		return badf("file %s of checkpoint %s: %w", f.Name, m.Commit, err)
+		return badf("checkpoint %s: %w", m.Commit, err)
 	}
 	return nil
 }
