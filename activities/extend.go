@@ -105,7 +105,8 @@ func (a *Activities) Fork(ctx context.Context, in ForkInput) error {
 	}
 	meta := ck.Manifest.Meta
 	meta.ConfigHash, meta.Final = in.To.SpecHash, false
-	if _, err := w.Save(ctx, checkpoint.Snapshot{Step: ck.Step, State: ck.State, Meta: meta, MetricsJSONL: log}); err != nil {
+	snap := checkpoint.Snapshot{Step: ck.Step, State: ck.State, Shards: s.GradientShards, Meta: meta, MetricsJSONL: log}
+	if _, err := w.Save(ctx, snap); err != nil {
 		return fmt.Errorf("save the first checkpoint of run %s: %w", in.To.Run, err)
 	}
 	return nil

@@ -23,6 +23,7 @@ type benchLine struct {
 	T       int    `json:"T"`
 	N       int    `json:"n"`
 	Batch   int    `json:"batch"`
+	Shards  int    `json:"shards"`
 	Mixer   string `json:"mixer"`
 	DType   string `json:"dtype"`
 	Backend string `json:"backend"`
@@ -43,7 +44,8 @@ func newBenchCmd(a *app) *cobra.Command {
 		Use: "step", Short: "Time one training step", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			diesAtOnce()
-			err := errors.Join(between(cmd, 1, 1024, "layers", "T", "n"), between(cmd, 1, 1<<20, "hidden"), between(cmd, 1, math.MaxInt32, "batch"))
+			err := errors.Join(between(cmd, 1, 1024, "layers", "T", "n"), between(cmd, 1, 1<<20, "hidden"),
+				between(cmd, 1, math.MaxInt32, "batch", "shards"))
 			if err != nil {
 				return err
 			}
@@ -56,6 +58,7 @@ func newBenchCmd(a *app) *cobra.Command {
 	f.IntVar(&l.T, "T", 2, "H cycles")
 	f.IntVar(&l.N, "n", 2, "L cycles")
 	f.IntVar(&l.Batch, "batch", 64, "rows per step")
+	f.IntVar(&l.Shards, "shards", 1, "equal parts that the batch is cut into (gradient_shards)")
 	f.StringVar(&l.Mixer, "mixer", "mlp", "mlp or attention")
 	f.StringVar(&l.DType, "dtype", "float32", "float32 or bfloat16")
 	f.StringVar(&l.Backend, "backend", "auto", "auto, cpu, go or xla:...")
@@ -83,8 +86,8 @@ func benchStep(a *app, l benchLine, asJSON bool) error {
 	}
 	spec := experiment.Spec{HCycles: l.T, LCycles: l.N, LLayers: l.Layers, HiddenSize: l.Hidden, NumHeads: max(1, l.Hidden/64), Expansion: 4,
 		MLPT: l.Mixer == "mlp", PosEncodings: "none", PuzzleEmbNDim: l.Hidden, PuzzleEmbLen: 16, HaltMaxSteps: 16, NoACTContinue: true,
-		ForwardDType: l.DType, LossType: "stablemax_cross_entropy", GlobalBatchSize: l.Batch, WeightDecay: 1, Beta1: 0.9, Beta2: 0.95,
-		PuzzleEmbWeightDecay: 1, EMA: true, EMARate: 0.999}
+		ForwardDType: l.DType, LossType: "stablemax_cross_entropy", GlobalBatchSize: l.Batch, GradientShards: l.Shards,
+		WeightDecay: 1, Beta1: 0.9, Beta2: 0.95, PuzzleEmbWeightDecay: 1, EMA: true, EMARate: 0.999}
 	if !spec.MLPT {
 		spec.PosEncodings = "rope"
 	}

@@ -48,7 +48,6 @@ func newPlanCmd(a *app) *cobra.Command {
 		asJSON      bool
 		utilisation float64
 		compileFor  string
-		batchRows   int
 		backend     string
 	)
 	cmd := &cobra.Command{
@@ -56,14 +55,8 @@ func newPlanCmd(a *app) *cobra.Command {
 		Short: "Show what a study would train and what it would cost, without training",
 		Example: `  trmsweep plan AllAblations
   trmsweep plan TNSweep e4_3_deeper_model --profile smoke --set epochs=20 --json
-  trmsweep plan e1_1_baseline --profile paper --compile-for v4:2x2x1 --rows 32`,
+  trmsweep plan e1_1_baseline --profile paper --compile-for v4:2x2x1`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if batchRows != 0 && compileFor == "" {
-				return usagef("--rows is for --compile-for: it says how many rows of a batch the chip computes at once")
-			}
-			if err := atLeast(cmd, 0, "rows"); err != nil {
-				return err
-			}
 			if !(utilisation > 0 && utilisation <= 1) {
 				return usagef("--utilisation %v: want a fraction in (0, 1]", utilisation)
 			}
@@ -84,7 +77,7 @@ func newPlanCmd(a *app) *cobra.Command {
 			if compileFor == "" {
 				useCompiled(rows, knownPlan(a, specs))
 			} else {
-				estimates, err := compilePlan(cmd.Context(), a, specs, compileFor, batchRows)
+				estimates, err := compilePlan(cmd.Context(), a, specs, compileFor)
 				if err != nil {
 					return err
 				}
@@ -112,7 +105,6 @@ func newPlanCmd(a *app) *cobra.Command {
 		"public replication reached on four GH200)")
 	fl.StringVar(&compileFor, "compile-for", "", "compile every program for this TPU slice with libtpu, without a TPU, and say what fits "+
 		"and how fast it can be: v4:2x2x1, v5e:2x2, v5p:2x2x1, v6e:2x2 ...")
-	fl.IntVar(&batchRows, "rows", 0, "rows of a batch that the chip computes at once, 0 = all (with --compile-for)")
 	return cmd
 }
 

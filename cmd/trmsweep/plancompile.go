@@ -19,7 +19,7 @@ import (
 const plannedTopology = "v4:2x2x1"
 
 // compilePlan compiles the programs of the specs, each distinct one once, and says what the compiler says of them.
-func compilePlan(ctx context.Context, a *app, specs []experiment.Spec, topologyName string, rows int) ([]*aot.Estimate, error) {
+func compilePlan(ctx context.Context, a *app, specs []experiment.Spec, topologyName string) ([]*aot.Estimate, error) {
 	topology, err := aot.ParseTopology(topologyName)
 	if err != nil {
 		return nil, usageError{err}
@@ -35,7 +35,7 @@ func compilePlan(ctx context.Context, a *app, specs []experiment.Spec, topologyN
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	jobs, err := planJobs(specs, rows)
+	jobs, err := planJobs(specs)
 	if err != nil {
 		return nil, err
 	}
@@ -71,18 +71,18 @@ func knownPlan(a *app, specs []experiment.Spec) []*aot.Estimate {
 	if err != nil {
 		return none
 	}
-	jobs, err := planJobs(specs, 0)
+	jobs, err := planJobs(specs)
 	if err != nil {
 		return none // a build that cannot compile has FLOPs to go by
 	}
 	return cache.Known(topology, jobs)
 }
 
-func planJobs(specs []experiment.Spec, rows int) ([]aot.Job, error) {
+func planJobs(specs []experiment.Spec) ([]aot.Job, error) {
 	jobs := make([]aot.Job, len(specs))
 	for i, s := range specs {
 		var err error
-		if jobs[i], err = aot.NewJob(s, rows); err != nil {
+		if jobs[i], err = aot.NewJob(s); err != nil {
 			return nil, err
 		}
 	}
@@ -118,11 +118,11 @@ func printCompiled(a *app, rows []planRow) error {
 	}
 	fmt.Fprintln(a.stdout)
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "COMPILED\tROWS\tPARTS\tCOMPILE S\tCPU S\tHBM NEEDED\tOF\tTFLOP/STEP\tGB/STEP\tMS BY FLOP\tMS BY "+
+	fmt.Fprintln(w, "COMPILED\tROWS\tSHARDS\tCOMPILE S\tCPU S\tHBM NEEDED\tOF\tTFLOP/STEP\tGB/STEP\tMS BY FLOP\tMS BY "+
 		"BYTES\tBOUND\tS/STEP\tHOURS")
 	for _, r := range runs {
 		e := r.Compiled
-		fmt.Fprintf(w, "%s\t%d\t%d\t%.0f\t%.0f\t%s\t%s\t", r.Experiment, e.Rows, e.Parts, e.CompileSeconds, e.CPUSeconds, aot.GiB(e.HBMNeeded),
+		fmt.Fprintf(w, "%s\t%d\t%d\t%.0f\t%.0f\t%s\t%s\t", r.Experiment, e.Rows, e.Shards, e.CompileSeconds, e.CPUSeconds, aot.GiB(e.HBMNeeded),
 			aot.GiB(e.HBMAvailable))
 		if !e.Fits {
 			fmt.Fprintln(w, "does not fit\t\t\t\t\t\t")
@@ -152,9 +152,8 @@ func compiledNotes(runs []planRow) string {
 		notes = append(notes, fmt.Sprintf("%s has %d chips: a run computes on one of them today, and these figures are of that one.",
 			topology.Name, topology.Chips))
 	}
-	if slices.ContainsFunc(runs, func(r planRow) bool { return r.Compiled.Parts > 1 }) {
-		notes = append(notes, "PARTS of ROWS rows make a batch, one after another on the chip. This is a forecast: training computes a batch "+
-			"at once and cannot cut it yet.")
+	if slices.ContainsFunc(runs, func(r planRow) bool { return r.Compiled.Shards > 1 }) {
+		notes = append(notes, "SHARDS (gradient_shards) of ROWS rows make a batch, one after another on the chip.")
 	}
 	return strings.Join(notes, "\n")
 }
@@ -176,7 +175,6 @@ func tooBig(rows []planRow, topology string) error {
 		return nil
 	}
 	return fmt.Errorf("%d of %d runs do not fit one chip of %s:\n  %s\n"+
-		"lower global_batch_size, or see with --rows how many rows the chip holds: training cannot cut a batch into parts or spread it "+
-		"over chips yet",
+		"cut the batch into more parts, which are computed one after another, with --set gradient_shards=N",
 		len(problems), runs, topology, strings.Join(problems, "\n  "))
 }

@@ -23,8 +23,6 @@ func TestPlanCompileRefusesWrongInput(t *testing.T) {
 		args       []string
 	}{
 		{"topology", "known are v4:AxBxC", []string{"--compile-for", "v9:1x1"}},
-		{"rows alone", "--rows is for --compile-for", []string{"--rows", "3"}},
-		{"rows", "--rows -3", []string{"--compile-for", "v4:2x2x1", "--rows", "-3"}},
 		{"no libtpu", "libtpu", []string{"--compile-for", "v4:2x2x1"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -41,8 +39,8 @@ func TestPlanCompileRefusesWrongInput(t *testing.T) {
 func compiledRows() []planRow {
 	rows := planRows([]experiment.Spec{{Name: "small", GlobalBatchSize: 64}, {Name: "large", GlobalBatchSize: 1024}}, experiment.V4Chip)
 	useCompiled(rows, []*aot.Estimate{
-		{Topology: "v4:2x2x1", Rows: 32, Parts: 2, Fits: true, Hours: 7, Bound: aot.BoundBytes, HBMNeeded: 1 << 30, HBMAvailable: 30 << 30},
-		{Topology: "v4:2x2x1", Rows: 1024, Parts: 1, HBMNeeded: 36 << 30, HBMAvailable: 30 << 30,
+		{Topology: "v4:2x2x1", Rows: 32, Shards: 2, Fits: true, Hours: 7, Bound: aot.BoundBytes, HBMNeeded: 1 << 30, HBMAvailable: 30 << 30},
+		{Topology: "v4:2x2x1", Rows: 1024, Shards: 1, HBMNeeded: 36 << 30, HBMAvailable: 30 << 30,
 			Programs: []aot.ProgramEstimate{{Name: "gradients", Compiled: aot.Compiled{Refused: &aot.TooBig{Need: 36 << 30, Have: 30 << 30}}}}},
 	})
 	return rows
@@ -63,7 +61,8 @@ func TestPlanSaysWhereHoursComeFrom(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"compiled", "flops", "does not fit", "36.00 GiB", "has 4 chips: a run computes on one of them today", "cannot cut it yet",
+		"compiled", "flops", "does not fit", "36.00 GiB", "has 4 chips: a run computes on one of them today",
+		"SHARDS (gradient_shards) of ROWS rows make a batch",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
@@ -74,7 +73,7 @@ func TestPlanSaysWhereHoursComeFrom(t *testing.T) {
 func TestPlanThatDoesNotFitIsAnError(t *testing.T) {
 	rows := compiledRows()
 	err := tooBig(rows, "v4:2x2x1")
-	for _, want := range []string{"1 of 2 runs", "large: ", "36.00 GiB", "30.00 GiB", "global_batch_size", "--rows"} {
+	for _, want := range []string{"1 of 2 runs", "large: ", "36.00 GiB", "30.00 GiB", "--set gradient_shards=N"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v; want %q in it", err, want)
 		}

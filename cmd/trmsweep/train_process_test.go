@@ -319,6 +319,26 @@ func TestKilledProcessLogsNothingTwice(t *testing.T) {
 	same(t, store, dir)
 }
 
+// A run in shards that was killed is the same as in one go.
+func TestKilledProcessOfShards(t *testing.T) {
+	dir, calm := t.TempDir(), t.TempDir()
+	args := func(dir string) []string {
+		return slices.Concat(short(dir+"/store", dir), []string{"--set", "gradient_shards=2"})
+	}
+	killedAfterCheckpoint(t, args(dir)...)
+	for _, dir := range []string{dir, calm} {
+		if p := program(t, nil, nil, args(dir)...); p.end() != protocol.ExitDone {
+			t.Fatal(p.stderr.String())
+		}
+	}
+	want := look(t, calm+"/store", calm)
+	equal(t, look(t, dir+"/store", dir), want)
+	if whole := undisturbed(t); whole.chain != want.chain || whole.state == want.state {
+		t.Errorf("state %s, chain %s; of one shard %s, %s: want another state and the same batches",
+			want.state, want.chain, whole.state, whole.chain)
+	}
+}
+
 // A stopped process whose run another one has taken and ended cannot commit
 // when it goes on: it ends by itself, and its run is as the other one left it.
 func TestStoppedProcessIsFenced(t *testing.T) {

@@ -3,6 +3,7 @@ package aot
 import (
 	"fmt"
 	"math"
+	"math/bits"
 )
 
 // Estimate is the prediction for an experiment on one chip from the compiler's figures. Seconds and hours are lower
@@ -10,8 +11,8 @@ import (
 type Estimate struct {
 	Topology       string            `json:"topology"`
 	Libtpu         string            `json:"libtpu_sha256"`
-	Rows           int               `json:"rows"`  // number of rows that the chip computes at once
-	Parts          int               `json:"parts"` // number of parts of a batch, which are computed one after another
+	Rows           int               `json:"rows"`   // number of rows of a shard, which the chip computes at once
+	Shards         int               `json:"shards"` // number of shards of a batch, which are computed one after another
 	EvalRows       int               `json:"eval_rows"`
 	Programs       []ProgramEstimate `json:"programs"`
 	CompileSeconds float64           `json:"compile_seconds"` // sum over all programs, at the time when each was compiled
@@ -52,9 +53,9 @@ func estimate(j Job, t Topology, library string, compiled map[string]Compiled) E
 	e := Estimate{
 		Topology:     t.Name,
 		Libtpu:       library,
-		Rows:         j.Rows,
-		Parts:        j.Parts(),
-		EvalRows:     j.EvalRows,
+		Rows:         j.Spec.ShardRows(),
+		Shards:       j.Shards(),
+		EvalRows:     j.Spec.EvalBatchSize,
 		HBMAvailable: t.Chip.HBM,
 		Fits:         true,
 	}
@@ -87,13 +88,17 @@ func estimate(j Job, t Topology, library string, compiled map[string]Compiled) E
 	if !e.Fits {
 		return e
 	}
-	parts := float64(e.Parts)
-	grad, app := byName[gradients], byName[apply]
-	e.FLOPsPerStep = parts*grad.FLOPs + app.FLOPs
-	e.BytesPerStep = parts*grad.BytesAccessed + app.BytesAccessed
-	e.FLOPSeconds = parts*grad.FLOPSeconds + app.FLOPSeconds
-	e.ByteSeconds = parts*grad.ByteSeconds + app.ByteSeconds
-	e.StepSeconds = parts*grad.seconds() + app.seconds()
+	for _, of := range []struct {
+		program string
+		times   int
+	}{{gradients, e.Shards}, {addGradients, e.Shards - 1}, {apply, 1}} {
+		p, n := byName[of.program], float64(of.times)
+		e.FLOPsPerStep += n * p.FLOPs
+		e.BytesPerStep += n * p.BytesAccessed
+		e.FLOPSeconds += n * p.FLOPSeconds
+		e.ByteSeconds += n * p.ByteSeconds
+		e.StepSeconds += n * p.seconds()
+	}
 	e.Bound = BoundFLOP
 	if e.ByteSeconds > e.FLOPSeconds {
 		e.Bound = BoundBytes
@@ -102,11 +107,10 @@ func estimate(j Job, t Topology, library string, compiled map[string]Compiled) E
 	return e
 }
 
-// elsewhere returns the bytes of the training state that lie on the chip and are not arguments of the program. There are
-// two carries: a step writes into the memory of the carry before the last.
+// elsewhere returns the bytes of the training state, and of the gradients that wait to be added, that lie on the chip and are not arguments
+// of the program. Of every carry there are two: a step writes into the memory of the carry before the last.
 func elsewhere(j Job, name string) int64 {
 	s := j.Spec
-	s.GlobalBatchSize = j.Rows
 	weights := 4 * s.Params()
 	trained := 3 * weights // the weights and both moments
 	if s.EMA {
@@ -115,9 +119,13 @@ func elsewhere(j Job, name string) int64 {
 	all := s.CheckpointBytes()
 	s.GlobalBatchSize = 0
 	carry := all - s.CheckpointBytes()
+	shards := j.Shards()
+	sums := int64(bits.Len(uint(shards)) - 1) // sums of gradients that wait while the last shard is computed
 	switch name {
-	case gradients: // both carries are arguments
-		return trained - weights
+	case gradients: // both carries of its shard are arguments
+		return trained - weights + 2*(carry-carry/int64(shards)) + sums*weights
+	case addGradients: // one of the sums is an argument
+		return all + carry + (sums-1)*weights
 	case apply:
 		return all + carry - trained
 	default: // an evaluation needs one copy of the weights
@@ -127,7 +135,9 @@ func elsewhere(j Job, name string) int64 {
 
 // evaluations returns how often the program of the evaluation is executed in the whole run.
 func evaluations(j Job) float64 {
-	batches := func(n int) float64 { return math.Ceil(float64(j.Spec.EvaluatedPuzzles(n)) / float64(j.EvalRows)) }
+	batches := func(n int) float64 {
+		return math.Ceil(float64(j.Spec.EvaluatedPuzzles(n)) / float64(j.Spec.EvalBatchSize))
+	}
 	all := float64(j.Spec.Iterations())*batches(j.Spec.EvalPuzzles) + batches(j.Spec.FinalEvalPuzzles)
 	return all * float64(j.Spec.HaltMaxSteps)
 }
@@ -141,13 +151,21 @@ func (e Estimate) Problem() string {
 		switch {
 		case p.Refused != nil:
 			return fmt.Sprintf("the temporary values of its program %q at %d rows need %s of HBM, the chip has %s",
-				p.Name, e.Rows, GiB(e.HBMNeeded), GiB(e.HBMAvailable))
+				p.Name, e.rows(p.Name), GiB(e.HBMNeeded), GiB(e.HBMAvailable))
 		case p.HBMNeeded > e.HBMAvailable:
 			return fmt.Sprintf("with its program %q at %d rows it needs %s of HBM, the chip has %s",
-				p.Name, e.Rows, GiB(e.HBMNeeded), GiB(e.HBMAvailable))
+				p.Name, e.rows(p.Name), GiB(e.HBMNeeded), GiB(e.HBMAvailable))
 		}
 	}
 	return ""
+}
+
+// rows returns the number of rows that a program computes.
+func (e Estimate) rows(program string) int {
+	if program == evaluate {
+		return e.EvalRows
+	}
+	return e.Rows
 }
 
 // GiB formats a number of bytes in GiB, the unit of the compiler's messages.

@@ -76,7 +76,7 @@ const big = `module @big {
 
 // TestLibtpuHasTheMemoryOfTheTable: the table of chips says what the compiler says.
 func TestLibtpuHasTheMemoryOfTheTable(t *testing.T) {
-	options := newJob(t, spec(t, "e2_2_t2_n2", "smoke"), 1).Programs[apply].Options
+	options := newJob(t, spec(t, "e2_2_t2_n2", "smoke")).Programs[apply].Options
 	for _, chip := range chips {
 		t.Run(chip.Kind, func(t *testing.T) {
 			got, err := libtpu(t, chip.example).Compile(t.Context(), Program{Format: "mlir", Code: []byte(big), Options: options})
@@ -91,9 +91,9 @@ func TestLibtpuHasTheMemoryOfTheTable(t *testing.T) {
 // take more than a minute of processor time: `plan --compile-for` compiles them, and docs/TPU.md has what it says.
 func TestLibtpuCompiles(t *testing.T) {
 	c := libtpu(t, "v4:2x2x1")
-	small, paper := spec(t, "e2_2_t2_n2", "smoke"), spec(t, "e2_2_t2_n2", "paper")
+	small, paper := spec(t, "e2_2_t2_n2", "smoke"), spec(t, "e2_2_t2_n2", "paper", "eval_batch_size=32")
 	planner := Planner{Compiler: c, Cache: Cache{Dir: t.TempDir()}}
-	got, err := planner.Estimate(t.Context(), []Job{newJob(t, small, 0)})
+	got, err := planner.Estimate(t.Context(), []Job{newJob(t, small)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestLibtpuCompiles(t *testing.T) {
 	if e.HBMNeeded < small.CheckpointBytes() {
 		t.Errorf("%s: needs %d bytes of HBM, fewer than the %d of its state", small.Name, e.HBMNeeded, small.CheckpointBytes())
 	}
-	j := newJob(t, paper, 32)
+	j := newJob(t, paper)
 	delete(j.Programs, gradients)
 	if got, err = planner.Estimate(t.Context(), []Job{j}); err != nil {
 		t.Fatal(err)

@@ -35,9 +35,9 @@ func TestPlannerCompilesEachProgramOnce(t *testing.T) {
 	p, compiled := planned(t)
 	var told []Progress
 	p.Progress = func(s Progress) { told = append(told, s) }
-	other := job(64)
+	other := job(1)
 	other.Programs = map[string]Program{gradients: {Code: []byte("gg")}, apply: {Code: []byte("a")}, evaluate: {Code: []byte("e")}}
-	jobs := []Job{job(64), other}
+	jobs := []Job{job(1), other}
 	estimates, err := p.Estimate(t.Context(), jobs)
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func TestPlannerCompilesEachProgramOnce(t *testing.T) {
 	}
 	known := p.Cache.Known(p.Compiler.Topology, []Job{
 		other,
-		{Spec: other.Spec, Rows: 1, EvalRows: 1, Programs: map[string]Program{gradients: {Code: []byte("new")}}},
+		{Spec: other.Spec, Programs: map[string]Program{gradients: {Code: []byte("new")}}},
 	})
 	var knownFLOPs []float64 // of a step; 0: nothing is known
 	for _, k := range known {
@@ -102,7 +102,7 @@ func TestPlannerLeavesOutWhatFollowsARefusal(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // the second time from the cache
-		got, err := p.Estimate(t.Context(), []Job{job(64)})
+		got, err := p.Estimate(t.Context(), []Job{job(1)})
 		if err != nil || len(got) != 1 {
 			t.Fatalf("%d estimates, %v; want 1", len(got), err)
 		}

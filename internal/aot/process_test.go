@@ -26,7 +26,7 @@ func TestProgramsAreTheSameInEveryProcess(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			j, err := NewJob(spec, 0)
+			j, err := NewJob(spec)
 			if err != nil {
 				t.Fatal(err)
 			}

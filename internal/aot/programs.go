@@ -13,44 +13,39 @@ import (
 
 // Names of the programs of an experiment.
 const (
-	gradients = "gradients" // one supervision step, forward and backward
-	apply     = "apply"     // one update by the optimizers and of the EMA
-	evaluate  = "evaluate"  // one supervision step, forward only
+	gradients    = "gradients"     // one supervision step of a shard, forward and backward
+	addGradients = "add_gradients" // the sum of two shards' gradients
+	apply        = "apply"         // one update by the optimizers and of the EMA
+	evaluate     = "evaluate"      // one supervision step, forward only
 )
 
 // order is the order of compilation: the program that needs most memory comes first.
-var order = []string{gradients, apply, evaluate}
+var order = []string{gradients, addGradients, apply, evaluate}
 
 // puzzleIdentifiers is the number of puzzle identifiers of every Sudoku dataset: all puzzles share one.
 const puzzleIdentifiers = 1
 
 var moduleName = regexp.MustCompile(`^\s*module @(\w+)`)
 
-// Job is an experiment with its programs. The batch is computed in parts of Rows rows.
+// Job is an experiment with its programs.
 type Job struct {
 	Spec     experiment.Spec
-	Rows     int // rows of one part
-	EvalRows int
 	Programs map[string]Program // key: name of the program
 }
 
-// Parts returns the number of executions of the gradients program for one batch.
-func (j Job) Parts() int { return (j.Spec.GlobalBatchSize + j.Rows - 1) / j.Rows }
+// Shards returns the number of executions of the gradients program for one batch.
+func (j Job) Shards() int { return max(j.Spec.GradientShards, 1) }
 
-// NewJob captures the programs of an experiment that computes this number of rows at once; 0 = the whole batch.
-func NewJob(s experiment.Spec, rows int) (Job, error) {
-	j := Job{Spec: s, Rows: s.GlobalBatchSize, EvalRows: s.EvalBatchSize, Programs: map[string]Program{}}
-	if rows > 0 {
-		j.Rows, j.EvalRows = min(rows, j.Rows), min(rows, j.EvalRows)
-	}
-	s.GlobalBatchSize = j.Rows
+// NewJob captures the programs of an experiment.
+func NewJob(s experiment.Spec) (Job, error) {
+	j := Job{Spec: s, Programs: map[string]Program{}}
 	captured, err := Capture(func(b backends.Backend) error {
 		m, err := trm.New(b, trm.ConfigFromSpec(s, puzzleIdentifiers))
 		if err != nil {
 			return err
 		}
 		defer m.Close()
-		return m.Prepare(context.Background(), j.EvalRows)
+		return m.Prepare(context.Background(), s.EvalBatchSize)
 	})
 	if err != nil {
 		return Job{}, fmt.Errorf("build the programs of %s: %w", s.Name, err)

@@ -4,10 +4,11 @@ package aot
 
 import (
 	"bytes"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"trmsweep/configs"
 	"trmsweep/internal/experiment"
@@ -22,9 +23,9 @@ func spec(t *testing.T, name, profile string, sets ...string) experiment.Spec {
 	return specs[0]
 }
 
-func newJob(t *testing.T, s experiment.Spec, rows int) Job {
+func newJob(t *testing.T, s experiment.Spec) Job {
 	t.Helper()
-	j, err := NewJob(s, rows)
+	j, err := NewJob(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,9 +37,9 @@ func TestJobsAreTheSameEveryTime(t *testing.T) {
 	for _, name := range []string{"e1_1_baseline", "e2_3_attention"} {
 		t.Run(name, func(t *testing.T) {
 			s := spec(t, name, "paper")
-			a, b := newJob(t, s, 32), newJob(t, s, 32)
-			if a.Rows != 32 || a.EvalRows != 32 || a.Parts() != s.GlobalBatchSize/32 {
-				t.Errorf("%d rows, %d to evaluate, %d parts of %d", a.Rows, a.EvalRows, a.Parts(), s.GlobalBatchSize)
+			a, b := newJob(t, s), newJob(t, s)
+			if a.Shards() != s.GlobalBatchSize/32 {
+				t.Errorf("%d shards of a batch of %d, want shards of 32 rows", a.Shards(), s.GlobalBatchSize)
 			}
 			if !strings.Contains(string(a.Programs[apply].Code), "tf.aliasing_output") {
 				t.Error("the optimizers do not compute in the memory of the old weights, as they do on a real plugin")
@@ -56,20 +57,22 @@ func TestJobsAreTheSameEveryTime(t *testing.T) {
 	}
 }
 
-func TestJobsHaveTheRowsAskedFor(t *testing.T) {
-	s := spec(t, "e2_2_t2_n2", "smoke")
-	for name, tc := range map[string]struct{ rows, want, evaluated, parts int }{
-		"all":        {0, s.GlobalBatchSize, s.EvalBatchSize, 1},
-		"more":       {1 << 20, s.GlobalBatchSize, s.EvalBatchSize, 1},
-		"a part":     {s.GlobalBatchSize - 1, s.GlobalBatchSize - 1, s.GlobalBatchSize - 1, 2},
-		"one by one": {1, 1, 1, s.GlobalBatchSize},
+// TestJobsAreOfShards: the gradients are of one shard, and several shards have a program that adds them.
+func TestJobsAreOfShards(t *testing.T) {
+	for _, row := range []struct {
+		shards, rows int
+		programs     []string
+	}{
+		{1, 16, []string{apply, evaluate, gradients}},
+		{2, 8, []string{addGradients, apply, evaluate, gradients}},
+		{16, 1, []string{addGradients, apply, evaluate, gradients}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			j := newJob(t, s, tc.rows)
-			type sizes struct{ Rows, EvalRows, Parts int }
-			if diff := cmp.Diff(sizes{tc.want, tc.evaluated, tc.parts}, sizes{j.Rows, j.EvalRows, j.Parts()}); diff != "" {
-				t.Errorf("sizes of the job (-want +got):\n%s", diff)
-			}
-		})
+		j := newJob(t, spec(t, "e2_2_t2_n2", "smoke", fmt.Sprint("gradient_shards=", row.shards)))
+		if got := slices.Sorted(maps.Keys(j.Programs)); !slices.Equal(got, row.programs) || j.Shards() != row.shards {
+			t.Errorf("%d shards: %d, programs %v, want %v", row.shards, j.Shards(), got, row.programs)
+		}
+		if want := fmt.Sprintf("tensor<%dx81xui8>", row.rows); !strings.Contains(string(j.Programs[gradients].Code), want) {
+			t.Errorf("%d shards: the gradients are not of %d rows: no %s", row.shards, row.rows, want)
+		}
 	}
 }

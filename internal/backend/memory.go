@@ -23,8 +23,8 @@ func ExplainMemory(err error) error {
 	case err == nil || !strings.Contains(err.Error(), exhausted):
 		return err
 	case strings.Contains(err.Error(), "failed to compile"):
-		return fmt.Errorf("%w: a smaller global_batch_size needs less, and `trmsweep plan --compile-for` says what fits a TPU: %w",
-			ErrTooLarge, err)
+		return fmt.Errorf("%w: a larger gradient_shards or a smaller global_batch_size needs less, "+
+			"and `trmsweep plan --compile-for` says what fits a TPU: %w", ErrTooLarge, err)
 	}
 	return fmt.Errorf("%w: %w", ErrMemory, err)
 }

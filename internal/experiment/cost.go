@@ -106,6 +106,9 @@ func (s Spec) TotalFLOPs() float64 {
 	return s.TrainingFLOPs() + evals*s.EvalFLOPs()
 }
 
+// ShardRows is the number of rows of a batch that are computed at once.
+func (s Spec) ShardRows() int { return s.GlobalBatchSize / max(s.GradientShards, 1) }
+
 // CheckpointBytes is the size of the arrays of one checkpoint: float32 weights,
 // both moments and the EMA, the puzzle embedding (one identifier), the start
 // states, and the carry of every slot in the forward type.

@@ -24,7 +24,7 @@ func TestFrozenHashes(t *testing.T) {
 			"70188a37c3d3d8afd3e49d4db580a6ba74575a8ecb911fc05e2461bf1c22ffd8"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := resolve(t, tc.name, "paper", "seed=7")
+			s := resolve(t, tc.name, "paper", "seed=7", "gradient_shards=1")
 			if got := s.Hash(); got != tc.want {
 				t.Errorf("hash %s, want %s", got, tc.want)
 			}
@@ -34,9 +34,11 @@ func TestFrozenHashes(t *testing.T) {
 			if !s.HasHash(tc.formatOne) || !slices.Contains(s.RunNames(), tc.formatOne[:16]+"-s7") {
 				t.Errorf("a run that c500883 made is not known again: want %s in %v", tc.formatOne[:16]+"-s7", s.RunNames())
 			}
-			other := resolve(t, tc.name, "paper", "lr=0.5")
-			if other.HasHash(tc.formatOne) {
-				t.Error("with another learning rate it still has the old hash")
+			for _, set := range []string{"lr=0.5", "gradient_shards=2"} {
+				other := resolve(t, tc.name, "paper", "gradient_shards=1", set)
+				if other.HasHash(tc.formatOne) {
+					t.Errorf("with %s it still has the old hash", set)
+				}
 			}
 		})
 	}
@@ -49,7 +51,7 @@ func TestOldHashesOfProfilesAndSettings(t *testing.T) {
 		t.Errorf("names %v, want %s among them", s.RunNames(), smoke)
 	}
 	const four = "3bec3a25fb40d5fb502a0dea7a5bc7456bc50a112d0fc355bc247218f311868b" // e1_1_baseline, paper, num_workers=4
-	if s := resolve(t, "e1_1_baseline", "paper"); !s.HasHash(four) {
+	if s := resolve(t, "e1_1_baseline", "paper", "gradient_shards=1"); !s.HasHash(four) {
 		t.Errorf("%s, of num_workers=4, is not known again", four)
 	}
 }

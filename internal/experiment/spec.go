@@ -76,6 +76,9 @@ type Spec struct {
 
 	// GlobalBatchSize is the number of examples of an optimizer step.
 	GlobalBatchSize int `json:"global_batch_size" mapstructure:"global_batch_size" hash:"yes" unit:"rows"`
+	// GradientShards is the number of equal parts that a batch is cut into, a power of two that divides it. One part is computed at a
+	// time, so that a device needs memory for global_batch_size / gradient_shards rows; the gradients are added in a fixed order.
+	GradientShards int `json:"gradient_shards" mapstructure:"gradient_shards" hash:"unless=1" unit:"shards"`
 	// Epochs is the length of the training; an epoch is one augmentation of every puzzle.
 	Epochs int `json:"epochs" mapstructure:"epochs" hash:"yes" unit:"epochs"`
 	// EvalIntervalEpochs is the interval between evaluations; epochs must divide by it.

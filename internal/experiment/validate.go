@@ -53,7 +53,7 @@ func (s Spec) validateNumbers(f *Faults) {
 		{"hidden_size", s.HiddenSize, 1, maxWidth}, {"num_heads", s.NumHeads, 1, maxWidth},
 		{"puzzle_emb_ndim", s.PuzzleEmbNDim, 0, maxWidth}, {"puzzle_emb_len", s.PuzzleEmbLen, 0, maxPositions},
 		{"halt_max_steps", s.HaltMaxSteps, 1, MaxSupervisionSteps},
-		{"global_batch_size", s.GlobalBatchSize, 1, maxBatch},
+		{"global_batch_size", s.GlobalBatchSize, 1, maxBatch}, {"gradient_shards", s.GradientShards, 1, maxBatch},
 		{"epochs", s.Epochs, 1, anyNumber}, {"eval_interval_epochs", s.EvalIntervalEpochs, 1, anyNumber},
 		{"eval_batch_size", s.EvalBatchSize, 1, maxBatch},
 		{"eval_puzzles", s.EvalPuzzles, 0, anyNumber}, {"final_eval_puzzles", s.FinalEvalPuzzles, 0, anyNumber},
@@ -154,6 +154,9 @@ func (s Spec) validateSchedule(f *Faults) {
 	} else {
 		oneOf(f, "placement", s.Placement, PlacementHost, PlacementChip)
 	}
+	if s.GlobalBatchSize >= 1 && s.GradientShards >= 1 {
+		s.validateShards(f)
+	}
 	if s.EvalIntervalEpochs <= 0 || s.Epochs <= 0 || s.DataPuzzles <= 0 || s.GlobalBatchSize <= 0 {
 		return
 	}
@@ -170,6 +173,18 @@ func (s Spec) validateSchedule(f *Faults) {
 	if s.LRMinRatio < 1 && s.Iterations()*s.StepsPerEval() > s.TotalSteps() {
 		f.add("lr_min_ratio", "%v: training of %d steps would run past the schedule's %d, where the cosine rises again", s.LRMinRatio,
 			s.Iterations()*s.StepsPerEval(), s.TotalSteps())
+	}
+}
+
+// validateShards wants shards of equal size whose number halves down to one: their gradients are added in pairs.
+func (s Spec) validateShards(f *Faults) {
+	n := s.GradientShards
+	switch {
+	case n&(n-1) != 0:
+		f.add("gradient_shards", "%d is not a power of two: the gradients of the shards are added in pairs, and the sums again", n)
+	case s.GlobalBatchSize%n != 0:
+		f.add("gradient_shards", "%d does not divide global_batch_size %d: all shards have as many rows; the largest that does is %d",
+			n, s.GlobalBatchSize, s.GlobalBatchSize&-s.GlobalBatchSize)
 	}
 }
 

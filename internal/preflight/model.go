@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"strconv"
@@ -44,14 +45,15 @@ func Shapes(specs []experiment.Spec) []experiment.Spec {
 }
 
 // TrainingBytes estimates the memory that one training process needs for its
-// arrays: weights, moments, EMA and gradients, the carry twice (in and out), what the last
-// recursion keeps for its backward pass, and the logits. The process itself comes on top.
+// arrays: weights, moments, EMA and gradients, the sums of gradients that wait to be added,
+// the carry twice (in and out), and of one shard what the last recursion keeps for its
+// backward pass, and the logits. The process itself comes on top.
 func TrainingBytes(s experiment.Spec) float64 {
 	elt := 4.0
 	if s.ForwardDType == "bfloat16" {
 		elt = 2
 	}
-	b, l, d := float64(s.GlobalBatchSize), float64(s.Positions()), float64(s.HiddenSize)
+	b, l, d := float64(s.ShardRows()), float64(s.Positions()), float64(s.HiddenSize)
 	inter := float64(experiment.SwiGLUInter(s.HiddenSize, s.Expansion))
 	block := 4*b*l*d + 3*b*l*inter // norms, residuals; gate, up and their product
 	if s.MLPT {
@@ -59,7 +61,10 @@ func TrainingBytes(s experiment.Spec) float64 {
 	} else {
 		block += 4*b*l*d + 2*b*float64(s.NumHeads)*l*l
 	}
-	return 5*4*float64(s.Params()) + 4*b*l*d*elt + float64((s.LCycles+1)*s.LLayers)*block*elt + 3*4*b*experiment.SeqLen*experiment.VocabSize
+	sets := 5 + math.Log2(float64(max(s.GradientShards, 1)))
+	carry := 4 * float64(s.GlobalBatchSize) * l * d * elt
+	kept := float64((s.LCycles+1)*s.LLayers) * block * elt
+	return sets*4*float64(s.Params()) + carry + kept + 3*4*b*experiment.SeqLen*experiment.VocabSize
 }
 
 // StateBytes estimates what the state of one training process takes in the memory of the host where an

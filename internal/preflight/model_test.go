@@ -65,7 +65,7 @@ func TestMemory(t *testing.T) {
 			t.Errorf("%s: the state alone takes %g of %g bytes", s.Name, a, b)
 		}
 	}
-	if a, b := TrainingBytes(paper[0]), TrainingBytes(smoke[0]); a < 100*b {
+	if a, b := TrainingBytes(paper[0]), TrainingBytes(smoke[0]); a < 50*b {
 		t.Errorf("paper %g bytes, smoke %g", a, b)
 	}
 }

@@ -93,7 +93,7 @@ func Import(ctx context.Context, o ImportOptions) error {
 		BatchSHA256: batches.Digest(),
 		Extra:       map[string]json.RawMessage{importedKey: origin},
 	}
-	_, err = w.Save(ctx, checkpoint.Snapshot{State: o.State, Meta: meta, Milestone: true})
+	_, err = w.Save(ctx, checkpoint.Snapshot{State: o.State, Shards: o.Spec.GradientShards, Meta: meta, Milestone: true})
 	if errors.Is(err, checkpoint.ErrFenced) {
 		return taken(ctx, runs, o.Run)
 	}

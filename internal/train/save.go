@@ -183,7 +183,8 @@ func (r *run) snapshot() (checkpoint.Snapshot, error) {
 	}
 	meta.Extra["goodput"], meta.Extra[computedKey] = goodput, parts
 	jsonl, events := r.log.flush()
-	return checkpoint.Snapshot{Step: r.step, State: state, Meta: meta, MetricsJSONL: jsonl, TFEvents: events, Check: finite}, nil
+	return checkpoint.Snapshot{Step: r.step, State: state, Shards: r.spec.GradientShards, Meta: meta, MetricsJSONL: jsonl, TFEvents: events,
+		Check: finite}, nil
 }
 
 // preempted saves the current step and reports why it stopped.

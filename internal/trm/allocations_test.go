@@ -14,6 +14,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 		"bfloat16":  func(c *Config) { c.ForwardDType = "bfloat16" },
 		"frozen":    func(c *Config) { c.FreezeWeights = true },
 		"no EMA":    func(c *Config) { c.EMA = false },
+		"shards":    func(c *Config) { c.BatchSize, c.Shards = 8, 8 },
 		"deep":      func(c *Config) { c.LLayers = 6 }, // many arrays of one size
 	} {
 		t.Run(name, func(t *testing.T) {

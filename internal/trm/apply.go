@@ -31,7 +31,7 @@ func (m *Model) Apply(step int64, lr, puzzleLR float64) error {
 	if err := m.dev.run(m.apply); err != nil {
 		m.loaded = false
 		m.dropGradients()
-		m.dev.drop(m.state...)
+		m.dropState()
 		return err
 	}
 	return nil

@@ -12,10 +12,20 @@ func (m *Model) applyGraph(_ *Graph, param paramFunc) (names []string, nodes []*
 	out := &namedOutputs{}
 	if c.PuzzleEmbNDim > 0 {
 		p := m.declare(param, "puzzle_emb")["weights"]
-		g := param("grad/"+localGrad, tensor.F32, c.BatchSize, c.PuzzleEmbNDim)
-		ids := param("carry/puzzle_ids", tensor.I32, c.BatchSize)
+		var g, ids, sum, count *Node
+		if c.shardCount() == 1 {
+			g = param("grad/"+localGrad, tensor.F32, c.BatchSize, c.PuzzleEmbNDim)
+			ids = param("carry/puzzle_ids", tensor.I32, c.BatchSize)
+		} else {
+			sum = param("grad/"+puzzleSum, tensor.F32, c.NumPuzzleIdentifiers, c.PuzzleEmbNDim)
+			count = param("grad/"+idCount, tensor.F32, c.NumPuzzleIdentifiers)
+		}
 		keep, lr := param("scalar/puzzle_keep", tensor.F32), param("scalar/puzzle_lr", tensor.F32)
-		out.add(puzzleEmb, signSGD(p, ids, g, keep, lr))
+		if c.shardCount() == 1 {
+			out.add(puzzleEmb, signSGD(p, ids, g, keep, lr))
+		} else {
+			out.add(puzzleEmb, signStep(p, sum, keep, lr, func() *Node { return count }))
+		}
 	}
 	if c.FreezeWeights {
 		return out.names, out.nodes

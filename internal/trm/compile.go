@@ -30,8 +30,11 @@ type cachedBackend interface {
 // evaluations compile what they need.
 func (m *Model) Prepare(ctx context.Context, evalRows ...int) error {
 	var training []recipe
-	if m.gradients == nil {
+	if m.shards[0].gradients == nil {
 		training = append(training, m.gradientsRecipe())
+	}
+	if m.tree.add == nil && m.tree.adds() {
+		training = append(training, m.addRecipe())
 	}
 	if m.apply == nil && !m.nothingToApply() {
 		training = append(training, m.applyRecipe())
@@ -100,7 +103,12 @@ func (m *Model) gradientsRecipe() recipe {
 		kind, _ := cutKind(name)
 		return kind == "next"
 	}
-	return recipe{"gradients", m.gradientGraph, donated, func(p *program) { m.gradients = p }}
+	return recipe{"gradients", m.gradientGraph, donated, m.bindShards}
+}
+
+// addRecipe donates both sets of gradients.
+func (m *Model) addRecipe() recipe {
+	return recipe{"add_gradients", m.addGraph, func(string) bool { return true }, func(p *program) { m.tree.add = p }}
 }
 
 // applyRecipe donates everything but the carry and the scalars.

@@ -11,10 +11,10 @@ import (
 // SeqLen is the number of cells of a puzzle.
 const SeqLen = experiment.SeqLen
 
-// Config is everything that the graphs depend on. Names are the reference's. The two batch sizes are equal as long as one program computes
-// the whole batch; data parallel training will compile programs for a part of it.
+// Config is everything that the graphs depend on. Names are the reference's.
 type Config struct {
-	BatchSize            int // rows of the programs
+	BatchSize            int // rows of a batch
+	Shards               int // equal parts that a batch is cut into, a power of two; 0 = 1
 	GlobalBatchSize      int // rows that the gradient is the mean over
 	SeqLen, VocabSize    int
 	NumPuzzleIdentifiers int
@@ -44,6 +44,7 @@ type Config struct {
 func ConfigFromSpec(s experiment.Spec, numPuzzleIdentifiers int) Config {
 	return Config{
 		BatchSize:            s.GlobalBatchSize,
+		Shards:               s.GradientShards,
 		GlobalBatchSize:      s.GlobalBatchSize,
 		SeqLen:               SeqLen,
 		VocabSize:            experiment.VocabSize,
@@ -92,6 +93,9 @@ func (c Config) Validate() error {
 		{"hidden_size", c.HiddenSize}, {"num_heads", c.NumHeads}, {"halt_max_steps", c.HaltMaxSteps}} {
 		bad(f.v < 1, "%s is %d, must be at least 1", f.name, f.v)
 	}
+	n := c.shardCount()
+	bad(n < 0 || n&(n-1) != 0, "%d shards, must be a power of two", n)
+	bad(n > 0 && c.BatchSize%n != 0, "a batch of %d rows cannot be cut into %d equal shards", c.BatchSize, n)
 	bad(c.NumHeads > 0 && c.HiddenSize%c.NumHeads != 0, "hidden_size %d is not divisible by num_heads %d", c.HiddenSize, c.NumHeads)
 	bad(c.PosEncodings == "rope" && c.NumHeads > 0 && c.HiddenSize/c.NumHeads%2 != 0,
 		"rope needs an even head size, hidden_size/num_heads is %d/%d", c.HiddenSize, c.NumHeads)
@@ -105,6 +109,17 @@ func (c Config) Validate() error {
 	bad(!(c.Expansion > 0), "expansion is %v, must be positive", c.Expansion)
 	return errors.Join(faults...)
 }
+
+// shardCount is the number of shards of a batch.
+func (c Config) shardCount() int {
+	if c.Shards == 0 {
+		return 1
+	}
+	return c.Shards
+}
+
+// shardRows is the number of rows that one execution of the gradients program computes.
+func (c Config) shardRows() int { return c.BatchSize / c.shardCount() }
 
 // PrefixLen is the number of positions before the cells, 0 without a puzzle embedding.
 func (c Config) PrefixLen() int {

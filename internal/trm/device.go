@@ -104,17 +104,6 @@ func (d device) read(a *deviceBuffer, to []byte) error {
 	return nil
 }
 
-// toHost returns a copy of the values.
-func (d device) toHost(a *deviceBuffer) (tensor.Array, error) {
-	t := tensor.Array{Shape: slices.Clone(a.shape.Dimensions), Data: make([]byte, a.shape.Memory())}
-	for dt, g := range toGoMLX {
-		if g == a.shape.DType {
-			t.DType = dt
-		}
-	}
-	return t, d.read(a, t.Data)
-}
-
 // slice makes host memory of the array's type and size.
 func (a *deviceBuffer) slice() reflect.Value {
 	return reflect.MakeSlice(reflect.SliceOf(a.shape.DType.GoType()), a.shape.Size(), a.shape.Size())

@@ -115,12 +115,15 @@ func (x remoteExecutable) Execute(in []backends.Buffer, donate []bool, dev backe
 // behind it, and no buffer waits for the garbage collector.
 func TestRemoteBackend(t *testing.T) {
 	for _, aliases := range []bool{false, true} {
-		t.Run(fmt.Sprintf("aliases=%v", aliases), func(t *testing.T) { remoteBackend(t, aliases) })
+		for _, shards := range []int{1, 4} {
+			t.Run(fmt.Sprintf("aliases=%v shards=%d", aliases, shards), func(t *testing.T) { remoteBackend(t, aliases, shards) })
+		}
 	}
 }
 
-func remoteBackend(t *testing.T, aliases bool) {
+func remoteBackend(t *testing.T, aliases bool, shards int) {
 	c := tinyConfig()
+	c.BatchSize, c.GlobalBatchSize, c.Shards = 4, 4, shards
 	be := backendtest.Open(t, "cpu")
 	train := func(be backends.Backend, between func(step int, m *Model)) string {
 		m := freshModel(t, be, c)
@@ -179,8 +182,8 @@ func TestDonation(t *testing.T) {
 	if _, err := m.Eval(in.Inputs, in.Labels, in.PuzzleIDs); err != nil {
 		t.Fatal(err)
 	}
-	inPlace := map[string]int{"gradients": len(m.carries), "apply": 4*len(c.Params()) + 1, "evaluate": 2}
-	for _, p := range []*program{m.gradients, m.apply, m.evals[c.BatchSize]} {
+	inPlace := map[string]int{"gradients": len(m.shards[0].carries), "apply": 4*len(c.Params()) + 1, "evaluate": 2}
+	for _, p := range []*program{m.shards[0].gradients, m.apply, m.evals[c.BatchSize]} {
 		pairs := far.aliased[p.g.Name()]
 		for _, pair := range pairs {
 			if in, out := p.inputs[pair[0]], p.outputs[pair[1]]; in != out {

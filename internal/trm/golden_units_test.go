@@ -140,7 +140,7 @@ func runUnit(t *testing.T, inputs []tensor.Array, body func(in []*Node) []*Node)
 	}
 	out := make([][]float64, len(p.outputs))
 	for i := range out {
-		a, err := m.dev.toHost(p.outputs[i])
+		a, err := toHost(m.dev, p.outputs[i])
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -35,8 +35,8 @@ func (m *Model) gradientGraph(g *Graph, param paramFunc) (names []string, nodes 
 	loss := c.lossHead(r.logits, s.labels, r.qHalt, r.qContinue, targetQ, halted, s.steps)
 
 	out := &namedOutputs{}
-	c.addGradients(out, loss.total, cut, local)
-	notFinite := zeroOrNaN(out.nodes, r)
+	c.addGradients(out, loss.total, cut, local, s.ids)
+	notFinite := zeroOrNaN(out.nodes, r.zH, r.zL)
 	out.add("next/z_H", r.zH)
 	out.add("next/z_L", r.zL)
 	out.add("next/steps", s.steps)
@@ -60,7 +60,7 @@ func (m *Model) gradientGraph(g *Graph, param paramFunc) (names []string, nodes 
 
 // stepInputs declares the parameters. If the backend aliases, the memory of the new carry is one of them.
 func (m *Model) stepInputs(g *Graph, param paramFunc) stepInputs {
-	b := m.cfg.BatchSize
+	b := m.cfg.shardRows()
 	in := stepInputs{
 		params:   m.declare(param, "param"),
 		consts:   m.declare(param, "const"),
@@ -74,7 +74,7 @@ func (m *Model) stepInputs(g *Graph, param paramFunc) stepInputs {
 	if aliasesOf(g) != nil {
 		for _, v := range m.vars {
 			if kind, rest := cutKind(v.name); kind == "carry" {
-				param("next/"+rest, v.dtype, v.shape...)
+				param("next/"+rest, v.dtype, m.cfg.shardShape(v)...)
 			}
 		}
 	}
@@ -90,7 +90,7 @@ func (c Config) fillSlots(in stepInputs) slots {
 		for i := range shape {
 			shape[i] = 1
 		}
-		shape[0] = c.BatchSize
+		shape[0] = c.shardRows()
 		return Where(BroadcastToDims(Reshape(halted, shape...), dims...), fresh, old)
 	}
 	start := func(name string, z *Node) *Node {
@@ -128,21 +128,23 @@ func (c Config) halting(w weights, x *Node, r recursion, steps, minSteps *Node) 
 
 // zeroOrNaN is a zero per gradient and per recursive state, or NaN if that is not finite: zero times infinity is not a number. Of a
 // gradient the square must be finite, since an infinite one would spoil the second moment for good.
-func zeroOrNaN(gradients []*Node, r recursion) (all []*Node) {
+func zeroOrNaN(gradients []*Node, states ...*Node) (all []*Node) {
 	add := func(n *Node) {
 		all = append(all, Reshape(ConvertDType(ReduceAllSum(MulScalar(n, 0)), dtypes.Float64), 1))
 	}
 	for _, grad := range gradients {
 		add(Mul(grad, grad))
 	}
-	add(ConvertDType(r.zH, dtypes.Float32))
-	add(ConvertDType(r.zL, dtypes.Float32))
+	for _, z := range states {
+		add(ConvertDType(z, dtypes.Float32))
+	}
 	return all
 }
 
 // addGradients adds the gradient of the mean loss over the global batch by every parameter, in float32. cut are the pieces of the
-// parameters, local the puzzle embedding's rows.
-func (c Config) addGradients(out *namedOutputs, total *Node, cut map[string][]*Node, local *Node) {
+// parameters, local the puzzle embedding's rows, of the puzzles ids. Where the batch has several shards, these are summed per id: an id
+// may occur in any of them.
+func (c Config) addGradients(out *namedOutputs, total *Node, cut map[string][]*Node, local, ids *Node) {
 	var by []*Node
 	if !c.FreezeWeights {
 		for _, p := range c.Params() {
@@ -167,7 +169,13 @@ func (c Config) addGradients(out *namedOutputs, total *Node, cut map[string][]*N
 			got = got[n:]
 		}
 	}
-	if local != nil {
+	switch {
+	case local == nil:
+	case c.shardCount() == 1:
 		out.add("grad/"+localGrad, got[0])
+	default:
+		sum, count := sumPerID(ids, got[0], c.NumPuzzleIdentifiers)
+		out.add("grad/"+puzzleSum, sum)
+		out.add("grad/"+idCount, count)
 	}
 }

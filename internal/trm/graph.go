@@ -18,7 +18,7 @@ func (m *Model) declare(param paramFunc, kind string) map[string]*Node {
 	nodes := map[string]*Node{}
 	for _, v := range m.vars {
 		if k, rest := cutKind(v.name); k == kind {
-			nodes[rest] = param(v.name, v.dtype, v.shape...)
+			nodes[rest] = param(v.name, v.dtype, m.cfg.shardShape(v)...)
 		}
 	}
 	return nodes

@@ -17,25 +17,24 @@ type Model struct {
 	dev          device
 	cfg          Config
 	vars         []variable
-	arrays       map[string]*deviceBuffer // that several programs share: the state, "next/" carries and "grad/" gradients
-	state        []*deviceBuffer          // in the order of vars
-	carries      []carryBuffers
+	arrays       map[string]*deviceBuffer // that several programs share: the state, "next/" carries, "grad/" and "sum/" gradients
+	state        [][]*deviceBuffer        // in the order of vars: one buffer, or one per shard
+	shards       []shard
+	tree         *gradientTree
 	loaded       bool // the state has values
 	hasGradients bool // Apply can follow
 	keepOutputs  bool // the gradients program also returns logits and predictions; tests set it
 
-	gradients *program // nil until it is compiled, as are the following
-	apply     *program
-	evals     map[int]*program // by the number of rows
+	apply *program         // nil until it is compiled, as those of the shards and the tree
+	evals map[int]*program // by the number of rows
 
 	noMinSteps []int32   // zeros
 	scalar     []float32 // one value on its way to the backend
 	loss       any       // []float64, one value
 	metrics    any       // []float64, as the gradients program returns them
+	losses     []float64 // of the shards
+	ofShards   []Metrics
 }
-
-// carryBuffers are an array of the carry and the one that waits in next until its step is known to be finite.
-type carryBuffers struct{ next, current *deviceBuffer }
 
 // New prepares a model. Its graphs are compiled when they are first used. The state is empty until Load.
 func New(backend backends.Backend, cfg Config) (*Model, error) {
@@ -53,39 +52,27 @@ func New(backend backends.Backend, cfg Config) (*Model, error) {
 		scalar:     make([]float32, 1),
 		loss:       make([]float64, 1),
 		metrics:    make([]float64, numMetrics),
+		losses:     make([]float64, cfg.shardCount()),
+		ofShards:   make([]Metrics, cfg.shardCount()),
 	}
-	add := func(name string, dt tensor.DType, shape ...int) *deviceBuffer {
-		m.arrays[name] = newDeviceBuffer(name, dt, shape...)
-		return m.arrays[name]
-	}
-	for _, v := range m.vars {
-		a := add(v.name, v.dtype, v.shape...)
-		m.state = append(m.state, a)
-		if kind, rest := cutKind(v.name); kind == "carry" {
-			m.carries = append(m.carries, carryBuffers{next: add("next/"+rest, v.dtype, v.shape...), current: a})
-		}
-	}
-	for _, p := range cfg.Params() {
-		add("grad/"+p.Name, tensor.F32, p.Shape...)
-	}
-	if cfg.PuzzleEmbNDim > 0 {
-		add("grad/"+localGrad, tensor.F32, cfg.BatchSize, cfg.PuzzleEmbNDim)
-	}
+	m.shards, m.state = cfg.newShards(m.arrays)
+	m.tree = newGradientTree(cfg, m.arrays)
 	return m, nil
 }
 
 // Close frees the state and the compiled graphs.
 func (m *Model) Close() {
 	m.loaded, m.hasGradients = false, false
-	for _, a := range m.arrays {
-		m.dev.drop(a)
-	}
+	m.dropState()
+	m.dropNext()
+	m.dropGradients()
 	for _, p := range m.evals {
 		m.dev.close(p)
 	}
-	m.dev.close(m.gradients)
+	m.closeGradients()
+	m.dev.close(m.tree.add)
 	m.dev.close(m.apply)
-	m.gradients, m.apply = nil, nil
+	m.tree.add, m.apply = nil, nil
 	m.evals = map[int]*program{}
 }
 
@@ -97,11 +84,22 @@ func (m *Model) Load(s tensor.State) error {
 	m.loaded = false
 	m.dropGradients()
 	for i, v := range m.vars {
-		if err := m.dev.load(m.state[i], s[v.name].Data); err != nil {
+		if err := m.loadVariable(m.state[i], s[v.name].Data); err != nil {
 			return fmt.Errorf("load model state: %q: %w", v.name, err)
 		}
 	}
 	m.loaded = true
+	return nil
+}
+
+// loadVariable gives every part of an array its rows.
+func (m *Model) loadVariable(parts []*deviceBuffer, data []byte) error {
+	n := len(data) / len(parts)
+	for k, a := range parts {
+		if err := m.dev.load(a, data[k*n:(k+1)*n]); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -128,25 +126,23 @@ func (m *Model) checkState(s tensor.State) error {
 	return nil
 }
 
-// SetGradients replaces gradients before Apply. Nothing calls it yet: data parallel training will replace them by sums over all ranks.
-func (m *Model) SetGradients(s tensor.State) error {
-	for name, a := range s {
-		old := m.arrays["grad/"+name]
-		if old == nil || old.buf == nil || !slices.Equal(old.shape.Dimensions, a.Shape) || a.DType != tensor.F32 {
-			return fmt.Errorf("set gradients: %q of %s %v does not fit this model", name, a.DType, a.Shape)
-		}
-		if err := m.dev.load(old, a.Data); err != nil {
-			return fmt.Errorf("set gradients: %q: %w", name, err)
+// dropState frees the state.
+func (m *Model) dropState() {
+	for _, parts := range m.state {
+		m.dev.drop(parts...)
+	}
+}
+
+// dropNext frees the carries that a step has made, or was to write into.
+func (m *Model) dropNext() {
+	for _, s := range m.shards {
+		for _, c := range s.carries {
+			m.dev.drop(c.next)
 		}
 	}
-	return nil
 }
 
 func (m *Model) dropGradients() {
 	m.hasGradients = false
-	for name, a := range m.arrays {
-		if kind, _ := cutKind(name); kind == "grad" {
-			m.dev.drop(a)
-		}
-	}
+	m.dev.drop(m.tree.buffers()...)
 }

@@ -150,7 +150,7 @@ func TestGradientIsProducts(t *testing.T) {
 	c.HCycles, c.LCycles = 4, 2
 	m, _ := trainTiny(t, c, 1)
 	got := 0
-	for _, n := range m.gradients.g.Nodes() {
+	for _, n := range m.shards[0].gradients.g.Nodes() {
 		if n.Type() == graph.NodeTypeDotGeneral {
 			got++
 		}

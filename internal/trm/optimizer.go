@@ -35,17 +35,27 @@ func adamATan2(p, m, v, g, keep, rate, root2 *Node, beta1, beta2 float64) (p2, m
 	return p2, m2, v2
 }
 
-// signSGD sums the rows' gradients per id and moves the ids that occur:
-// p = p*keep - lr*sign(sum).
+// signSGD sums the rows' gradients per id and moves the ids that occur.
 func signSGD(p, ids, g, keep, lr *Node) *Node {
-	n := p.Shape().Dimensions[0]
-	hot := oneHot(ids, n, p.DType())
+	hot := oneHot(ids, p.Shape().Dimensions[0], p.DType())
 	sum := DotGeneral(hot, []int{0}, nil, g, []int{0}, nil)
+	return signStep(p, sum, keep, lr, func() *Node { return ReduceSum(hot, 0) })
+}
+
+// sumPerID sums the rows' gradients g per id, of n ids, and counts how often each id occurs.
+func sumPerID(ids, g *Node, n int) (sum, count *Node) {
+	hot := oneHot(ids, n, g.DType())
+	return DotGeneral(hot, []int{0}, nil, g, []int{0}, nil), ReduceSum(hot, 0)
+}
+
+// signStep moves the ids whose count is not zero, also if the sum of their gradients is: p = p*keep - lr*sign(sum). The count comes last
+// in the program's text, which names what was compiled of it.
+func signStep(p, sum, keep, lr *Node, count func() *Node) *Node {
 	wide := func(s *Node) *Node { return BroadcastToDims(s, p.Shape().Dimensions...) }
 	one := OnesLike(sum)
 	zero := ZerosLike(sum)
 	sign := Where(GreaterThan(sum, zero), one, Where(LessThan(sum, zero), Neg(one), zero))
 	moved := Sub(Mul(p, wide(keep)), Mul(wide(lr), sign))
-	seen := Reshape(ReduceSum(hot, 0), n, 1)
+	seen := Reshape(count(), p.Shape().Dimensions[0], 1)
 	return Where(GreaterThan(BroadcastToDims(seen, p.Shape().Dimensions...), zero), moved, p)
 }

@@ -2,6 +2,7 @@ package trm
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/gomlx/gomlx/backends"
@@ -218,6 +219,30 @@ func (p *program) execute(donate []bool) error {
 	out, err := p.exec.Execute(p.in, donate, 0)
 	copy(p.out, out)
 	return err
+}
+
+// with returns the program with other buffers in the place of some of its own inputs and outputs, and with results of its own. Its other
+// buffers and the compiled graph are shared.
+func (p *program) with(other map[*deviceBuffer]*deviceBuffer) *program {
+	q := *p
+	q.own = maps.Clone(p.own)
+	for _, a := range p.outputs {
+		if p.own[a.name] == a {
+			q.own[a.name] = &deviceBuffer{name: a.name, shape: a.shape}
+			other[a] = q.own[a.name]
+		}
+	}
+	replace := func(all []*deviceBuffer) []*deviceBuffer {
+		all = slices.Clone(all)
+		for i, a := range all {
+			if b := other[a]; b != nil {
+				all[i] = b
+			}
+		}
+		return all
+	}
+	q.inputs, q.outputs = replace(p.inputs), replace(p.outputs)
+	return &q
 }
 
 // close frees the graph and the buffers that only it has.

@@ -58,7 +58,7 @@ type programsRun struct {
 func addresses(t *testing.T, m *Model) map[string]unsafe.Pointer {
 	t.Helper()
 	at := map[string]unsafe.Pointer{}
-	for _, a := range m.state {
+	for _, a := range slices.Concat(m.state...) {
 		b, ok := a.buf.(interface {
 			UnsafePointer() (unsafe.Pointer, error)
 		})

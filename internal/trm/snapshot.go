@@ -21,18 +21,24 @@ func (m *Model) SnapshotInto(old tensor.State) (tensor.State, error) {
 	for i, v := range m.vars {
 		a := old[v.name]
 		if a.DType != v.dtype || !slices.Equal(a.Shape, v.shape) || a.Check() != nil || taken[unsafe.SliceData(a.Data)] {
-			fresh, err := m.dev.toHost(m.state[i])
-			if err != nil {
-				return nil, err
-			}
-			out[v.name] = fresh
-			continue
+			a = zeros(v.dtype, v.shape...)
 		}
-		if err := m.dev.read(m.state[i], a.Data); err != nil {
+		if err := m.readVariable(m.state[i], a.Data); err != nil {
 			return nil, err
 		}
 		taken[unsafe.SliceData(a.Data)] = true
 		out[v.name] = a
 	}
 	return out, nil
+}
+
+// readVariable copies the rows of every part of an array.
+func (m *Model) readVariable(parts []*deviceBuffer, to []byte) error {
+	n := len(to) / len(parts)
+	for k, a := range parts {
+		if err := m.dev.read(a, to[k*n:(k+1)*n]); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -68,33 +68,80 @@ func (m *Model) Gradients(in StepInput) (StepResult, error) {
 	if err := m.checkBatch(in); err != nil {
 		return StepResult{}, err
 	}
-	if m.gradients == nil {
+	if m.shards[0].gradients == nil {
 		if err := m.compile(m.gradientsRecipe()); err != nil {
 			return StepResult{}, err
 		}
 	}
-	if err := m.feedBatch(in); err != nil {
-		return StepResult{}, fmt.Errorf("feed the batch: %w", err)
-	}
-	m.hasGradients = false
-	if err := m.makeNextCarry(); err != nil {
-		return StepResult{}, err
-	}
-	if err := m.dev.run(m.gradients); err != nil {
-		return StepResult{}, err
-	}
-	res, err := m.readResult(m.gradients.own["out/loss"])
-	if err == nil && res.Finite {
-		m.commitCarry()
-		m.hasGradients = true
-		return res, nil
-	}
-	for _, a := range m.gradients.outputs {
-		if kind, _ := cutKind(a.name); kind != "out" {
-			m.dev.drop(a)
+	if m.tree.add == nil && m.tree.adds() {
+		if err := m.compile(m.addRecipe()); err != nil {
+			return StepResult{}, err
 		}
 	}
+	m.hasGradients = false
+	err := m.compute(in)
+	var res StepResult
+	if err == nil {
+		res, err = m.agree()
+	}
+	if err == nil && res.Finite {
+		m.commit()
+		return res, nil
+	}
+	m.dropNext()
+	m.dropGradients()
 	return res, err
+}
+
+// compute runs the gradients program for every shard and adds the gradients. Nothing of it is valid before all have agreed.
+func (m *Model) compute(in StepInput) error {
+	for k := range m.shards {
+		s := &m.shards[k]
+		if err := m.feedShard(s, k, in); err != nil {
+			return fmt.Errorf("feed the batch: %w", err)
+		}
+		if err := m.makeNextCarry(s); err != nil {
+			return err
+		}
+		if err := m.dev.run(s.gradients); err != nil {
+			return err
+		}
+		if err := m.addShard(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// agree reads one number of every shard, the loss, and one of the last addition of gradients. Each is NaN if anything that it was
+// computed with is not finite.
+func (m *Model) agree() (res StepResult, err error) {
+	for k := range m.shards {
+		if m.losses[k], err = m.readNumber(m.shards[k].gradients.own["out/loss"]); err != nil {
+			return res, fmt.Errorf("read the loss: %w", err)
+		}
+	}
+	v := treeSum(m.losses, func(a, b float64) float64 { return a + b })
+	if m.tree.add != nil {
+		zero, err := m.readNumber(m.tree.add.own["out/not_finite"])
+		if err != nil {
+			return res, fmt.Errorf("read whether the gradients are finite: %w", err)
+		}
+		v += zero
+	}
+	if finite(v) {
+		return StepResult{Loss: v, Finite: true}, nil
+	}
+	mt, err := m.Metrics()
+	return StepResult{Loss: mt.Loss}, err
+}
+
+// commit makes the new carry of every shard the state's.
+func (m *Model) commit() {
+	for k := range m.shards {
+		m.commitCarry(&m.shards[k])
+	}
+	m.hasGradients = true
 }
 
 // checkBatch refuses a batch that the model would read beyond its arrays or tables.
@@ -107,20 +154,23 @@ func (m *Model) checkBatch(in StepInput) error {
 	return m.checkRows(in.Inputs, in.Labels, in.PuzzleIDs)
 }
 
-func (m *Model) feedBatch(in StepInput) error {
-	own := m.gradients.own
+// feedShard gives the gradients program the rows of shard k.
+func (m *Model) feedShard(s *shard, k int, in StepInput) error {
+	own, rows := s.gradients.own, m.cfg.shardRows()
+	from, to := k*rows, (k+1)*rows
+	cells := m.cfg.SeqLen
 	return errors.Join(
-		feed(m.dev, own["batch/inputs"], in.Inputs),
-		feed(m.dev, own["batch/labels"], in.Labels),
-		feed(m.dev, own["batch/puzzle_ids"], in.PuzzleIDs),
-		feed(m.dev, own["batch/min_steps"], in.MinSteps))
+		feed(m.dev, own["batch/inputs"], in.Inputs[from*cells:to*cells]),
+		feed(m.dev, own["batch/labels"], in.Labels[from*cells:to*cells]),
+		feed(m.dev, own["batch/puzzle_ids"], in.PuzzleIDs[from:to]),
+		feed(m.dev, own["batch/min_steps"], in.MinSteps[from:to]))
 }
 
-// commitCarry makes the new carry of a finite step the state's. If results alias inputs, the two buffers swap: the next step writes into
+// commitCarry makes the new carry of a shard the state's. If results alias inputs, the two buffers swap: the next step writes into
 // the carry before its own.
-func (m *Model) commitCarry() {
-	for _, c := range m.carries {
-		if m.gradients.aliases {
+func (m *Model) commitCarry(s *shard) {
+	for _, c := range s.carries {
+		if s.gradients.aliases {
 			c.current.buf, c.next.buf = c.next.buf, c.current.buf
 			continue
 		}
@@ -131,11 +181,11 @@ func (m *Model) commitCarry() {
 }
 
 // makeNextCarry makes the memory that a step writes the new carry into, if results alias inputs and no earlier step has left it.
-func (m *Model) makeNextCarry() error {
-	if !m.gradients.aliases {
+func (m *Model) makeNextCarry(s *shard) error {
+	if !s.gradients.aliases {
 		return nil
 	}
-	for _, c := range m.carries {
+	for _, c := range s.carries {
 		if c.next.buf != nil {
 			continue
 		}
@@ -146,38 +196,49 @@ func (m *Model) makeNextCarry() error {
 	return nil
 }
 
-// readResult reads the one number of every step: the loss, or NaN if anything of the step is not finite.
-func (m *Model) readResult(a *deviceBuffer) (StepResult, error) {
-	if err := m.dev.BufferToFlatData(a.buf, m.loss); err != nil {
-		return StepResult{}, fmt.Errorf("read the loss: %w", err)
-	}
-	if v := m.loss.([]float64)[0]; finite(v) {
-		return StepResult{Loss: v, Finite: true}, nil
-	}
-	mt, err := m.Metrics()
-	return StepResult{Loss: mt.Loss}, err
+// readNumber reads an array of one number.
+func (m *Model) readNumber(a *deviceBuffer) (float64, error) {
+	err := m.dev.BufferToFlatData(a.buf, m.loss)
+	return m.loss.([]float64)[0], err
 }
 
 // Metrics reads the metrics of the last step. They stay on the device until the next one.
 func (m *Model) Metrics() (Metrics, error) {
-	if m.gradients == nil || m.gradients.own["out/metrics"].buf == nil {
-		return Metrics{}, errors.New("no metrics: a step comes first")
+	for k, s := range m.shards {
+		if s.gradients == nil || s.gradients.own["out/metrics"].buf == nil {
+			return Metrics{}, errors.New("no metrics: a step comes first")
+		}
+		if err := m.dev.BufferToFlatData(s.gradients.own["out/metrics"].buf, m.metrics); err != nil {
+			return Metrics{}, fmt.Errorf("read the metrics: %w", err)
+		}
+		v := m.metrics.([]float64)
+		m.ofShards[k] = Metrics{
+			Loss:          v[0],
+			LMLoss:        v[1],
+			QHaltLoss:     v[2],
+			QContinueLoss: v[3],
+			Count:         v[4],
+			Accuracy:      v[5],
+			ExactAccuracy: v[6],
+			QHaltAccuracy: v[7],
+			Steps:         v[8],
+		}
 	}
-	if err := m.dev.BufferToFlatData(m.gradients.own["out/metrics"].buf, m.metrics); err != nil {
-		return Metrics{}, fmt.Errorf("read the metrics: %w", err)
-	}
-	v := m.metrics.([]float64)
+	return treeSum(m.ofShards, Metrics.plus), nil
+}
+
+func (m Metrics) plus(n Metrics) Metrics {
 	return Metrics{
-		Loss:          v[0],
-		LMLoss:        v[1],
-		QHaltLoss:     v[2],
-		QContinueLoss: v[3],
-		Count:         v[4],
-		Accuracy:      v[5],
-		ExactAccuracy: v[6],
-		QHaltAccuracy: v[7],
-		Steps:         v[8],
-	}, nil
+		Loss:          m.Loss + n.Loss,
+		LMLoss:        m.LMLoss + n.LMLoss,
+		QHaltLoss:     m.QHaltLoss + n.QHaltLoss,
+		QContinueLoss: m.QContinueLoss + n.QContinueLoss,
+		Count:         m.Count + n.Count,
+		Accuracy:      m.Accuracy + n.Accuracy,
+		ExactAccuracy: m.ExactAccuracy + n.ExactAccuracy,
+		QHaltAccuracy: m.QHaltAccuracy + n.QHaltAccuracy,
+		Steps:         m.Steps + n.Steps,
+	}
 }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
