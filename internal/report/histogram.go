@@ -67,9 +67,7 @@ func histogram(title, axis string, train, test map[int]int) (*panel, error) {
 		var bars *plotter.Polygon
 		for _, bin := range slices.Sorted(maps.Keys(bins)) {
 			n := bins[bin]
-			x, half := float64(low+bin*width), 0.4*float64(width) // the bars stand right of their least value
-			from := x + 0.1*float64(width) + half*float64(i)
-			to := from + half
+			from, to := barOf(low+bin*width, width, i)
 			poly, err := plotter.NewPolygon(plotter.XYs{{X: from}, {X: from, Y: 100 * n / sum}, {X: to, Y: 100 * n / sum}, {X: to}})
 			if err != nil {
 				return nil, err
@@ -90,4 +88,11 @@ func histogram(title, axis string, train, test map[int]int) (*panel, error) {
 		p.plot.X.Label.Text += ", bars right of their value"
 	}
 	return p, nil
+}
+
+// barOf returns the sides of bar number i of the values from one on: it stands right of the first one.
+func barOf(first, values, i int) (from, to float64) {
+	const margin, share = 0.1, 0.4 // of the room of these values
+	from = float64(first) + (margin+share*float64(i))*float64(values)
+	return from, from + share*float64(values)
 }

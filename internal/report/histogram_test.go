@@ -1,6 +1,10 @@
 package report
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
 
 // The axis shows whole values and leaves the bar of a single one a bar.
 func TestHistogramAxis(t *testing.T) {
@@ -24,5 +28,31 @@ func TestHistogramAxis(t *testing.T) {
 				t.Errorf("axis from %g to %g", p.plot.X.Min, p.plot.X.Max)
 			}
 		})
+	}
+}
+
+// Bars stand right of their value, none of them left of 0, and none touches the frame.
+func TestBarsStandInsideTheFrame(t *testing.T) {
+	p, err := histogram("D1", "rating", map[int]int{0: 3}, map[int]int{0: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, right, bottom, top := p.plot.X.Min, p.plot.X.Max, p.plot.Y.Min, p.plot.Y.Max
+	if left != 0 || right != 10 || bottom != 0 || top <= 100 {
+		t.Errorf("the frame is %g to %g and %g to %g; want 0 to 10, and 0 to more than the bars' 100", left, right, bottom, top)
+	}
+	for i := range 2 {
+		from, to := barOf(0, 1, i)
+		if from < 0 || to > 1 {
+			t.Errorf("bar %d stands from %g to %g, want between 0 and 1", i, from, to)
+		}
+	}
+}
+
+// The axes of T x n have the values as run, and those that the experiments are named after where they are others.
+func TestDepthsAreNamedAsRunAndAsNamed(t *testing.T) {
+	got := depths("n", []int{1, 2, 6}, map[int]int{1: 2, 2: 4, 6: 6})
+	if diff := cmp.Diff(named{"1 (named n2)", "2 (named n4)", "6"}, got); diff != "" {
+		t.Errorf("labels (-want +got):\n%s", diff)
 	}
 }

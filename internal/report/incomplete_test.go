@@ -241,3 +241,29 @@ func TestStoppedRunsSayWhy(t *testing.T) {
 		t.Errorf("a run with a result is stopped: %q", again[2].Stopped)
 	}
 }
+
+// A figure that an earlier report of the sweep had does not stay beside a report that has none.
+func TestOldFiguresGo(t *testing.T) {
+	ctx, b, s := t.Context(), mem.New(time.Now), tnSweep(t)[3]
+	if _, err := report.Write(ctx, b, "x", []report.Entry{{Spec: s, Result: result(s, []bool{true, false})}}); err != nil {
+		t.Fatal(err)
+	}
+	w, err := report.Write(ctx, b, "x", []report.Entry{{Spec: s}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for attr, err := range b.List(ctx, "sweeps/x/") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(attr.Key, "kept_books.json") {
+			keys = append(keys, attr.Key)
+		}
+	}
+	slices.Sort(w.Keys)
+	slices.Sort(keys)
+	if diff := cmp.Diff(w.Keys, keys); diff != "" {
+		t.Errorf("what lies there (-written +there):\n%s", diff)
+	}
+}

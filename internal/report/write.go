@@ -106,7 +106,32 @@ func Write(ctx context.Context, b blob.Bucket, sweepID string, entries []Entry, 
 		put(f.Name+".svg", f.SVG)
 		put(f.Name+".png", f.PNG)
 	}
-	return w, err
+	if err != nil {
+		return w, err
+	}
+	return w, w.dropOldFigures(ctx, b, sweepID)
+}
+
+// dropOldFigures deletes figures of an earlier report that this one does not have.
+func (w Written) dropOldFigures(ctx context.Context, b blob.Bucket, sweepID string) error {
+	var old []string
+	folder := layout.SweepKey(sweepID, "")
+	for attr, err := range b.List(ctx, folder) {
+		if err != nil {
+			return fmt.Errorf("list the report of %s: %w", sweepID, err)
+		}
+		drawing := slices.Contains([]string{".svg", ".png"}, path.Ext(attr.Key))
+		ofThisSweep := path.Dir(attr.Key)+"/" == folder
+		if drawing && ofThisSweep && !slices.Contains(w.Keys, attr.Key) {
+			old = append(old, attr.Key)
+		}
+	}
+	for _, key := range old {
+		if err := b.Delete(ctx, key, blob.Any); err != nil && !errors.Is(err, blob.ErrNotExist) {
+			return fmt.Errorf("delete %s: %w", key, err)
+		}
+	}
+	return nil
 }
 
 // keptAccounting returns the new content of keptFile, nil if no run needs it.
