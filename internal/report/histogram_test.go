@@ -37,9 +37,9 @@ func TestBarsStandInsideTheFrame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	left, right, bottom, top := p.plot.X.Min, p.plot.X.Max, p.plot.Y.Min, p.plot.Y.Max
-	if left != 0 || right != 10 || bottom != 0 || top <= 100 {
-		t.Errorf("the frame is %g to %g and %g to %g; want 0 to 10, and 0 to more than the bars' 100", left, right, bottom, top)
+	x, y := p.plot.X, p.plot.Y
+	if x.Min != 0 || x.Max != 10 || y.Min != 0 || y.Max <= 100 {
+		t.Errorf("the frame is %g to %g and %g to %g; want 0 to 10, and 0 to more than the bars' 100", x.Min, x.Max, y.Min, y.Max)
 	}
 	for i := range 2 {
 		from, to := barOf(0, 1, i)
