@@ -158,6 +158,9 @@ func Attempt(ctx context.Context, c client.Client, workflowID, runID, activityID
 		return Owner{}, fmt.Errorf("describe %s: %w", workflowID, err)
 	}
 	owner := Owner{Status: Status(d.WorkflowExecutionInfo.Status)}
+	if owner.Status != study.ServerRunning { // the server keeps what was pending in a workflow that was terminated
+		return owner, nil
+	}
 	for _, a := range d.PendingActivities {
 		begun := a.State != enumspb.PENDING_ACTIVITY_STATE_SCHEDULED
 		if a.ActivityId != activityID || !begun {
