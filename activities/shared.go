@@ -67,7 +67,8 @@ func (a *Activities) whoHolds(ctx context.Context, run, self string) (holder, er
 		return holder{}, fmt.Errorf("look who trains run %s: %w", run, err)
 	}
 	by := holder{term: h.Term}
-	if h.Owner.WorkflowID == self {
+	trains := h.Owner.WorkflowID != "" || h.Owner.PID > 0 // otherwise it was only given a checkpoint, by Fork or an import
+	if !trains || h.Owner.WorkflowID == self {
 		return by, nil
 	}
 	state, err := a.askOwner(ctx, h.Owner)

@@ -40,6 +40,7 @@ func TestWhoHoldsARun(t *testing.T) {
 		"another cluster's, at work":           {owner: attempt, age: time.Minute, want: "e2 of sweep S3"},
 		"another cluster's, long silent":       {owner: attempt, age: time.Hour},
 		"an experiment without a sweep":        {owner: checkpoint.Owner{WorkflowID: "one"}, says: lives, want: "one", step: 36},
+		"given a checkpoint by a fork":         {owner: checkpoint.Owner{Host: "far"}},
 		"started by hand":                      {owner: checkpoint.Owner{Host: "far", PID: 7}, want: "a process on far"},
 		"started by hand, long silent":         {owner: checkpoint.Owner{Host: "far", PID: 7}, age: time.Hour},
 		"started here by hand, and killed":     {owner: checkpoint.Owner{Host: here, PID: gone}},

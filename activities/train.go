@@ -29,7 +29,12 @@ var errEnded = errors.New("the attempt was ended before its training process beg
 func (a *Activities) Train(ctx context.Context, in TrainInput) (TrainResult, error) {
 	tr := &tracker{p: Progress{State: protocol.BucketQueued, Total: in.Item.TotalSteps, Host: a.Host, Worker: a.Worker}}
 	if in.Patience > 0 {
-		tr.p.Holdup = protocol.Holdup{Kind: protocol.HoldupNoSlot, Since: time.Now(), Where: a.Worker}
+		tr.p.Holdup = protocol.Holdup{
+			Kind:   protocol.HoldupNoSlot,
+			Since:  time.Now(),
+			Where:  a.Worker,
+			Detail: "attempts have failed on other hosts",
+		}
 	}
 	stop, done := make(chan struct{}), make(chan struct{})
 	var heartbeats sync.WaitGroup

@@ -79,7 +79,8 @@ func (x *experimentState) bear(ctx workflow.Context, f study.Failure, err error)
 		return nil
 	}
 	x.living = nil // another may live after the wait
-	x.holdUp(ctx, protocol.HoldupBackoff, "")
+	x.res.Status = study.StatusQueued
+	x.holdUp(ctx, protocol.HoldupBackoff, fmt.Sprintf("the next one comes after %s", j.Wait))
 	return x.wait(ctx, j.Wait)
 }
 

@@ -87,7 +87,7 @@ func runImport(ctx context.Context, a *app, f trainFlags, file string, args []st
 	err = train.Import(ctx, train.ImportOptions{
 		Bucket: b, Run: f.run, Spec: spec, DatasetHash: hash, State: state,
 		From:  protocol.Imported{File: file, SHA256: fmt.Sprintf("%x", sha256.Sum256(data))},
-		Owner: checkpoint.Owner{Host: host, PID: os.Getpid()},
+		Owner: checkpoint.Owner{Host: host}, // without a process: nobody has to wait for one that trains
 	})
 	if errors.Is(err, train.ErrRunExists) {
 		return usageError{err}
