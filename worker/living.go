@@ -25,24 +25,19 @@ const (
 // withHeartbeats makes the workers of a client tell the server that they live.
 func withHeartbeats(o *client.Options) { o.WorkerHeartbeatInterval = heartbeatEvery }
 
-// Living are the workers that train and live, by their identities in order. A server or a worker that knows no
-// heartbeats of workers is judged by polls for light work, which a worker that trains makes too; the server
-// remembers those of a worker for minutes after its end.
+// Living are the workers that train and live, by their identities in order. A server that takes no heartbeats
+// of workers is asked for polls for light work, which a worker that trains makes too; it remembers those of a
+// worker for minutes after its end.
 func Living(ctx context.Context, c client.Client, namespace string) ([]string, error) {
-	ofHosts := fmt.Sprintf("TaskQueue = '%s'", queues.Hosts)
+	d, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
+	if err != nil {
+		return nil, fmt.Errorf("describe namespace %s: %w", namespace, err)
+	}
+	if !d.GetNamespaceInfo().GetCapabilities().GetWorkerHeartbeats() {
+		return polledLately(ctx, c, namespace, queues.Light, enumspb.TASK_QUEUE_TYPE_ACTIVITY)
+	}
 	since := time.Now().Add(-silentFor).UTC().Format(time.RFC3339)
-	living, err := listWorkers(ctx, c, namespace, fmt.Sprintf("%s AND HeartbeatTime > '%s'", ofHosts, since))
-	if err == nil && len(living) == 0 {
-		var silent []string
-		silent, err = listWorkers(ctx, c, namespace, ofHosts)
-		if len(silent) > 0 {
-			return nil, nil
-		}
-	}
-	if err == nil && len(living) > 0 {
-		return living, nil
-	}
-	return polledLately(ctx, c, namespace, queues.Light, enumspb.TASK_QUEUE_TYPE_ACTIVITY)
+	return listWorkers(ctx, c, namespace, fmt.Sprintf("TaskQueue = '%s' AND HeartbeatTime > '%s'", queues.Hosts, since))
 }
 
 // listWorkers are the identities of the workers that a query of the server finds, each once.

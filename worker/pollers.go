@@ -72,7 +72,6 @@ func pollersOf(
 
 // CheckPollers says how many hosts live; a task queue that no worker listens on is an error.
 func CheckPollers(ctx context.Context, c client.Client, namespace string) (string, error) {
-	const advice = "start one with `trmsweep worker`"
 	for _, q := range []struct {
 		name string
 		kind enumspb.TaskQueueType
@@ -85,15 +84,22 @@ func CheckPollers(ctx context.Context, c client.Client, namespace string) (strin
 			return "", err
 		}
 		if len(pollers) == 0 {
-			return "", fmt.Errorf("no worker polls task queue %s; %s", q.name, advice)
+			return "", nobodyPolls(q.name)
 		}
 	}
 	hosts, err := Living(ctx, c, namespace)
+	if err == nil && len(hosts) == 0 { // a server that was started again has not heard of them yet
+		hosts, err = polledLately(ctx, c, namespace, queues.Hosts, enumspb.TASK_QUEUE_TYPE_ACTIVITY)
+	}
 	if err != nil {
 		return "", err
 	}
 	if len(hosts) == 0 {
-		return "", fmt.Errorf("no living worker takes task queue %s; %s", queues.Hosts, advice)
+		return "", nobodyPolls(queues.Hosts)
 	}
 	return fmt.Sprintf("%d on %s", len(hosts), queues.Hosts), nil
+}
+
+func nobodyPolls(queue string) error {
+	return fmt.Errorf("no worker polls task queue %s; start one with `trmsweep worker`", queue)
 }

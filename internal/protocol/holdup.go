@@ -85,7 +85,7 @@ func (h Holdup) String() string {
 		text += h.Since.UTC().Format(" since Jan 2 15:04 UTC")
 	}
 	if h.Detail != "" {
-		text += fmt.Sprintf(": %.300s", h.Detail)
+		text += fmt.Sprintf(": %.200s", h.Detail)
 	}
 	if words.advice != "" {
 		text += "; " + words.advice
