@@ -18,11 +18,13 @@ type forecast struct{ mean, low, high float64 }
 // The interval begins at a perfect packing of the slots and has two standard deviations on either side.
 func (s *SweepResult) forecast() forecast {
 	seen := s.observe()
-	if seen.cost <= 0 {
+	slotsAtWork, slotsHeld := s.slots()
+	nobodyWorks := slotsAtWork == 0 && slotsHeld > 0
+	if seen.cost <= 0 || nobodyWorks {
 		return forecast{}
 	}
 	var total, longest remaining
-	busy := make([]float64, max(s.slotsAtWork(), 1)) // seconds until each slot is free
+	busy := make([]float64, max(slotsAtWork, 1)) // seconds until each slot is free
 	for i := range s.Experiments {
 		r := &s.Experiments[i]
 		counts := r.Item.SameAs == "" && r.Item.TotalSteps > 0 && r.HeldUp().Passes()
@@ -53,17 +55,19 @@ func (s *SweepResult) forecast() forecast {
 	return forecast{mean: mean, low: math.Max(perfect-spread, 0), high: mean + spread}
 }
 
-// slotsAtWork is how many experiments train now. Those that are held up hold their slots up too.
-func (s *SweepResult) slotsAtWork() int {
-	slots := 0
+// slots is how many slots train now, and how many are held up with the experiments that have them.
+func (s *SweepResult) slots() (atWork, held int) {
 	for i := range s.Experiments {
 		r := &s.Experiments[i]
-		trains := r.Status == StatusRunning && r.HeldUp().None()
-		if trains && r.Item.SameAs == "" {
-			slots++
+		switch {
+		case r.Status != StatusRunning, r.Item.SameAs != "":
+		case r.HeldUp().None():
+			atWork++
+		default:
+			held++
 		}
 	}
-	return slots
+	return atWork, held
 }
 
 // leastDeviation is the least relative standard deviation of a speed. It covers what is not known

@@ -205,11 +205,14 @@ func TestForecastOfWhatIsHeldUp(t *testing.T) {
 		want  float64 // seconds
 		hosts int
 	}{
-		"two hosts":               {[]study.ExperimentResult{row("a", running, ""), row("b", running, "")}, 50, 2},
-		"one of them died":        {[]study.ExperimentResult{row("a", running, ""), row("b", queued, protocol.HoldupNoSlot)}, 150, 1},
-		"a full disk":             {[]study.ExperimentResult{row("a", running, ""), row("b", running, protocol.HoldupDiskFull)}, 50, 2},
-		"a pause":                 {[]study.ExperimentResult{row("a", running, ""), row("b", paused, protocol.HoldupPaused)}, 50, 1},
-		"all wait for somebody":   {[]study.ExperimentResult{row("a", running, protocol.HoldupStorageAway)}, 0, 1},
+		"two hosts":             {[]study.ExperimentResult{row("a", running, ""), row("b", running, "")}, 50, 2},
+		"one of them died":      {[]study.ExperimentResult{row("a", running, ""), row("b", queued, protocol.HoldupNoSlot)}, 150, 1},
+		"a full disk":           {[]study.ExperimentResult{row("a", running, ""), row("b", running, protocol.HoldupDiskFull)}, 50, 2},
+		"a pause":               {[]study.ExperimentResult{row("a", running, ""), row("b", paused, protocol.HoldupPaused)}, 50, 1},
+		"all wait for somebody": {[]study.ExperimentResult{row("a", running, protocol.HoldupStorageAway)}, 0, 1},
+		"the only host is held up": {
+			[]study.ExperimentResult{row("a", running, protocol.HoldupStorageAway), row("b", queued, protocol.HoldupNoSlot)}, 0, 1,
+		},
 		"one waits for another":   {[]study.ExperimentResult{row("a", running, ""), row("b", queued, protocol.HoldupOtherRun)}, 150, 1},
 		"attempts, no preemption": {[]study.ExperimentResult{row("a", running, ""), pausedBefore}, 150, 1},
 	} {
