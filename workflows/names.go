@@ -1,14 +1,16 @@
 package workflows
 
+import "trmsweep/internal/queues"
+
 import "go.temporal.io/sdk/workflow"
 
 // Names of queries, signals and updates.
 const (
 	QueryProgress  = "progress"
-	SignalControl  = "control"  // study.Command, from a sweep to its phases and experiments, or from users of the Web UI
-	SignalProgress = "progress" // study.Progress, from an attempt to its experiment
-	SignalStanding = "standing" // study.Standing, from experiments and phases to their sweep
-	UpdateControl  = "control"  // study.Command, from users to sweeps and experiments
+	SignalControl  = queues.Control // study.Command, from a sweep to its phases and experiments, or from users of the Web UI
+	SignalProgress = "progress"     // study.Progress, from an attempt to its experiment
+	SignalStanding = "standing"     // study.Standing, from experiments and phases to their sweep
+	UpdateControl  = queues.Control // study.Command, from users to sweeps and experiments
 )
 
 // What the Web UI says of them.

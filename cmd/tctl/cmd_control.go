@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"text/tabwriter"
 	"time"
@@ -14,6 +15,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"trmsweep/internal/ask"
+	"trmsweep/internal/queues"
+	"trmsweep/internal/study"
 )
 
 func newShowCmd(v *viper.Viper) *cobra.Command {
@@ -65,8 +68,17 @@ func newMessageCmd(v *viper.Viper, use, short, nameFlag string, m *message, f ac
 		if m.name == "" {
 			return usagef("%s needs --%s", cmd.CommandPath(), nameFlag)
 		}
-		m.args, err = in.args()
-		return err
+		if m.args, err = in.args(); err != nil || m.name != queues.Control || use == "query" {
+			return err
+		}
+		var raw json.RawMessage
+		if len(m.args) > 0 {
+			raw, _ = m.args[0].(json.RawMessage)
+		}
+		if _, err := study.DecodeCommand(raw); err != nil { // of a signal nobody would say so
+			return usagef("%s --%s %s: %w", cmd.CommandPath(), nameFlag, m.name, err)
+		}
+		return nil
 	}
 	return cmd
 }

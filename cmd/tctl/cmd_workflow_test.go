@@ -42,10 +42,13 @@ func TestStartRefusesUnknownTypes(t *testing.T) {
 // Wrong flags and arguments are reported before tctl connects to a server.
 func TestMistypedIsToldFirst(t *testing.T) {
 	for args, want := range map[string]string{
-		"workflow query x":                    "tctl workflow query needs --type",
-		"workflow signal x":                   "tctl workflow signal needs --name",
-		"workflow update x":                   "tctl workflow update needs --name",
-		"workflow update x --name n -i {":     "the input is not JSON",
+		"workflow query x":                                       "tctl workflow query needs --type",
+		"workflow signal x":                                      "tctl workflow signal needs --name",
+		"workflow update x":                                      "tctl workflow update needs --name",
+		"workflow update x --name n -i {":                        "the input is not JSON",
+		"workflow signal x --name control":                       `unknown action ""`,
+		`workflow signal x --name control -i {"action":"pauze"}`: `unknown action "pauze"`,
+		`workflow update x --name control -i {"action":"skip","experiment":["x"]}`: `the nearest known one is "experiments"`,
 		"workflow list --limit 0":             "--limit 0: want 1 to 1000",
 		"workflow list --limit 5000000000":    "--limit 5000000000: want 1 to 1000",
 		"workflow list --timeout -1s":         "--timeout -1s: want more than 0",

@@ -93,12 +93,16 @@ func answered(ctx context.Context, c client.Client, w Workflow, p Patience, upda
 	if err == nil || errors.Is(ctx.Err(), context.Canceled) {
 		return err
 	}
-	var late *serviceerror.DeadlineExceeded // a limit of the server
+	var overdue *serviceerror.DeadlineExceeded // a limit of the server
 	var ended *serviceerror.Canceled        // a limit of the SDK
-	timedOut := errors.As(err, &late) || errors.As(err, &ended)
+	timedOut := errors.As(err, &overdue) || errors.As(err, &ended)
 	if limited.Err() != nil || timedOut {
-		return fmt.Errorf("%w within %s: %s, and died, was stopped or is busy; what was sent may still arrive", ErrNobody,
-			time.Since(begin).Round(time.Second), listeners)
+		late := ""
+		if updates {
+			late = "; what was sent may still arrive"
+		}
+		return fmt.Errorf("%w within %s: %s, and died, was stopped or is busy%s", ErrNobody,
+			time.Since(begin).Round(time.Second), listeners, late)
 	}
 	return err
 }

@@ -33,6 +33,9 @@ func WorkerOf(identity string) string {
 	return name
 }
 
+// Control is the name of the signal and of the update that command sweeps and experiments.
+const Control = "control"
+
 // WorkflowTypes are the types that users start on the task queue Workflows. The constants
 // of package workflows name them too: a client that lists types must not import workflows,
 // and workflow code reads better with a constant. A test of cmd/trmsweep keeps both equal.

@@ -55,8 +55,11 @@ func (s *SweepResult) NoWorker() {
 // StatusText is the status for people, with the kind of what holds the experiment up.
 func (r *ExperimentResult) StatusText() string {
 	held := r.HeldUp()
-	if held.None() || held.Kind == r.Status {
+	switch {
+	case held.None(), held.Kind == r.Status:
 		return r.Status
+	case held.Kind == protocol.HoldupActivityPaused:
+		return StatusPaused + " (in the Web UI)"
 	}
 	return r.Status + " (" + held.Kind + ")"
 }
