@@ -94,7 +94,7 @@ func answered(ctx context.Context, c client.Client, w Workflow, p Patience, upda
 		return err
 	}
 	var overdue *serviceerror.DeadlineExceeded // a limit of the server
-	var ended *serviceerror.Canceled        // a limit of the SDK
+	var ended *serviceerror.Canceled           // a limit of the SDK
 	timedOut := errors.As(err, &overdue) || errors.As(err, &ended)
 	if limited.Err() != nil || timedOut {
 		late := ""
