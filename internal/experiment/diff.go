@@ -14,13 +14,14 @@ type Difference struct {
 }
 
 // Changes lists the keys that decide what a run computes and in which a spec differs from its
-// reference, whose value is A. A rate of the puzzle embedding that is the main one in both is
-// no change of its own.
+// reference, whose value is A. No change of its own is the rate of the puzzle embedding where it
+// is the main one in both, and how many parts a batch is computed in, which only rounds otherwise.
 func Changes(reference, s Spec) []Difference {
 	oneRate := reference.PuzzleEmbLR == reference.LR && s.PuzzleEmbLR == s.LR
 	return slices.DeleteFunc(Differences(reference, s), func(d Difference) bool {
 		follows := oneRate && d.Key == "puzzle_emb_lr"
-		return follows || !Hashed(d.Key)
+		rounds := d.Key == "gradient_shards"
+		return follows || rounds || !Hashed(d.Key)
 	})
 }
 
