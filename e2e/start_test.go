@@ -24,7 +24,8 @@ func TestStartOfAnIDThatRuns(t *testing.T) {
 		{"start TNSweep --id one", 0, "TNSweep is running as one"},
 		{"start TNSweep --id one", 0, "TNSweep runs already, with what it was started with, as one"},
 		{"start TNSweep --id one --json", 0, `"already_running":true`},
-		{"start AllAblations --id one", 1, "one is the id of a TNSweep that runs; choose another with --id"},
+		{"start TNSweep --id one --profile smoke", 2, `one runs already, and otherwise: profile is the default, not "smoke"`},
+		{"start AllAblations --id one", 2, "one is the id of a TNSweep that runs; choose another with --id"},
 		{"start AllAblations --id two --json", 0, `"type":"AllAblations"}`},
 		{"cancel nosuch", 1, "no sweep of this id is running"},
 	} {

@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"trmsweep/internal/ask"
 	"trmsweep/internal/blob/open"
 	"trmsweep/internal/localstack"
 	"trmsweep/internal/study"
@@ -106,6 +107,9 @@ func progressLine(st study.SweepResult) string {
 	line := fmt.Sprintf("%s %d/%d done", st.Status, st.Done, len(st.Experiments))
 	if st.Failed > 0 {
 		line += fmt.Sprintf(", %d failed", st.Failed)
+	}
+	if nobody := ask.ErrNobody.Error(); st.Stage == nobody { // the rows are what the server alone knows
+		return fmt.Sprintf("%s | %s", st.Status, nobody)
 	}
 	if st.ETASeconds > 0 {
 		line += fmt.Sprintf(" | ETA %s", (time.Duration(st.ETASeconds) * time.Second).Round(time.Second))

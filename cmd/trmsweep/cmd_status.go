@@ -74,6 +74,9 @@ func showStatus(ctx context.Context, a *app, c client.Client, id string, asJSON,
 		if err != nil {
 			return err
 		}
+		if asJSON && st.Experiments == nil { // a list for who reads it
+			st.Experiments = []study.ExperimentResult{}
+		}
 		if asJSON {
 			err = json.NewEncoder(a.stdout).Encode(st)
 		} else {

@@ -30,7 +30,7 @@ type Patience struct {
 }
 
 // Starting is how long a worker that is just starting may take to listen.
-const Starting = 5 * time.Second
+const Starting = 2 * time.Second
 
 func (p Patience) orDefault() Patience {
 	if p.Answer == 0 {
