@@ -93,7 +93,7 @@ func (s *sweepState) run(ctx workflow.Context, name string) error {
 		}
 	}
 	for {
-		s.enterStage(ctx, "training")
+		s.enterStage(ctx, study.StageTraining)
 		if err := s.train(ctx); err != nil {
 			return err
 		}

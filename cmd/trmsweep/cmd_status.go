@@ -154,6 +154,7 @@ func sweepStatus(ctx context.Context, a *app, c client.Client, id string) (study
 
 // showHosts says how many hosts live. Without any, that is what holds everything up.
 func showHosts(ctx context.Context, a *app, c client.Client, st *study.SweepResult) {
+	st.AwaitTurns()
 	e, err := a.server().Resolve()
 	if err != nil {
 		return

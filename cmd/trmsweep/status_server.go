@@ -84,6 +84,7 @@ func rowFromServer(info *workflowpb.WorkflowExecutionInfo) study.ExperimentResul
 	if attribute(queues.AttrBest, &best); best != nil {
 		r.Outcome = &protocol.Outcome{BestExactAccuracy: *best}
 	}
+	attribute(queues.AttrHoldup, &r.Holdup.Kind)
 	attribute(queues.AttrStatus, &r.Status)
 	return r
 }

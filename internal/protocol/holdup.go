@@ -14,7 +14,6 @@ const (
 	HoldupNoSlot         = "no-slot"         // every slot that may be used is taken
 	HoldupBackoff        = "backoff"         // an attempt has failed, the next one waits a while
 	HoldupOtherRun       = "other-run"       // another experiment trains the same run, or the one to go on from
-	HoldupFenced         = "fenced"          // another attempt has taken the run
 	HoldupPaused         = "paused"          // by a command
 	HoldupActivityPaused = "activity-paused" // the Train activity, in the Web UI or by `temporal activity pause`
 	HoldupDiskFull       = "disk-full"       // the store or the host's disk has no room
@@ -28,7 +27,6 @@ var holdups = map[string]struct{ what, advice string }{
 	HoldupNoSlot:         {"waits for a free slot", ""},
 	HoldupBackoff:        {"waits after an attempt that failed", ""},
 	HoldupOtherRun:       {"waits for another run", ""},
-	HoldupFenced:         {"another attempt has taken the run", ""},
 	HoldupPaused:         {"paused by a command", "`trmsweep resume` lets it go on"},
 	HoldupActivityPaused: {"its activity is paused in the Web UI", "`trmsweep resume` frees it, or unpause it there"},
 	HoldupDiskFull:       {"no space left", "free some, and it goes on by itself"},

@@ -28,7 +28,8 @@ func (s *SweepResult) forecast() forecast {
 	for i := range s.Experiments {
 		r := &s.Experiments[i]
 		counts := r.Item.SameAs == "" && r.Item.TotalSteps > 0 && r.HeldUp().Passes()
-		if Over(r.Status) || !counts {
+		ends := Over(r.Status) || r.Status == StatusPaused
+		if ends || !counts {
 			continue
 		}
 		left := seen.left(r)

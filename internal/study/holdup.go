@@ -45,11 +45,23 @@ func (s *SweepResult) NoWorker() {
 		r := &s.Experiments[i]
 		held := r.HeldUp()
 		goesOn := held.Passes() || r.Status == StatusRunning
-		if goesOn && !Over(r.Status) {
+		if goesOn && !Over(r.Status) && r.Status != StatusPaused {
 			r.Holdup = protocol.Holdup{Kind: protocol.HoldupNoWorker}
 		}
 	}
 	s.Tally()
+}
+
+// AwaitTurns says of every queued experiment of a sweep that trains, and of which nothing else is known, that it
+// waits for its turn: for a slot, or until fewer than the sweep's parallelism train.
+func (s *SweepResult) AwaitTurns() {
+	for i := range s.Experiments {
+		r := &s.Experiments[i]
+		waits := r.Status == StatusQueued && r.HeldUp().None()
+		if waits && s.Stage == StageTraining {
+			r.Holdup = protocol.Holdup{Kind: protocol.HoldupNoSlot}
+		}
+	}
 }
 
 // StatusText is the status for people, with the kind of what holds the experiment up.

@@ -69,6 +69,20 @@ func TestSentencesOfHoldups(t *testing.T) {
 	}
 }
 
+// Of a sweep that trains, whoever is queued and knows of nothing else waits for its turn; before that it waits for the sweep.
+func TestAwaitTurns(t *testing.T) {
+	for stage, want := range map[string]string{study.StageTraining: protocol.HoldupNoSlot, "dataset": ""} {
+		s := study.SweepResult{Stage: stage, Experiments: []study.ExperimentResult{
+			heldRow("a", study.StatusQueued, protocol.Holdup{}),
+			heldRow("b", study.StatusQueued, protocol.Holdup{Kind: protocol.HoldupBackoff}),
+		}}
+		s.AwaitTurns()
+		if a, b := s.Experiments[0].HeldUp().Kind, s.Experiments[1].HeldUp().Kind; a != want || b != protocol.HoldupBackoff {
+			t.Errorf("%s: held up by %q and %q, want %q and backoff", stage, a, b, want)
+		}
+	}
+}
+
 // A sweep is held up as a whole only while nothing trains; without a worker everything is that wants to go on.
 func TestHoldupOfASweep(t *testing.T) {
 	paused := protocol.Holdup{Kind: protocol.HoldupPaused}

@@ -31,6 +31,9 @@ const (
 	StatusIncomplete = "incomplete"
 )
 
+// StageTraining is the SweepResult.Stage in which experiments train.
+const StageTraining = "training"
+
 // Over says whether nothing more will happen to an experiment of this status by itself.
 func Over(status string) bool {
 	switch status {
