@@ -41,19 +41,13 @@ func TestProgramsBesideTheRest(t *testing.T) {
 	if err := backend.Check(plugin); err != nil {
 		t.Skipf("NOT RUN: %v", err)
 	}
-	// on trains on the fake plugin and calls at when the attempt begins to restore.
+	// on trains on the fake plugin and calls at while the attempt restores, before it writes the run's specification.
 	on := func(at func(log *said), change func(*Options)) *tried {
 		log := &said{}
-		return attempt(t, mem.New(nil), tiny(t), func(o *Options) {
+		b := &beforePut{Bucket: mem.New(nil), key: "runs/r/spec.json", meanwhile: func() { at(log) }}
+		return attempt(t, b, tiny(t), func(o *Options) {
 			o.Backend, o.MaxSteps, o.CacheDir = plugin, 1, t.TempDir()
 			o.Logger = slog.New(slog.NewTextHandler(log, nil))
-			record := o.Events
-			o.Events = func(e protocol.Event) {
-				record(e)
-				if e.State == protocol.StateRestoring {
-					at(log)
-				}
-			}
 			change(o)
 		})
 	}
