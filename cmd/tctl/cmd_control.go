@@ -94,8 +94,19 @@ func newQueryCmd(v *viper.Viper) *cobra.Command {
 		if err := val.Get(&result); err != nil {
 			return fmt.Errorf("read the answer: %w", err)
 		}
+		if d, err := c.DescribeWorkflowExecution(ctx, m.id, m.run); err == nil {
+			warnOutdated(cmd, m.id, d.GetWorkflowExecutionInfo().GetStatus())
+		}
 		return printAnswer(cmd, result)
 	})
+}
+
+// warnOutdated warns if what a workflow answers is what it was before somebody else ended it.
+func warnOutdated(cmd *cobra.Command, id string, s enumspb.WorkflowExecutionStatus) {
+	switch s {
+	case enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
+		fmt.Fprintf(cmd.ErrOrStderr(), "tctl: %s has ended (%s) and could not say so: this is how it stood before\n", id, s)
+	}
 }
 
 func newSignalCmd(v *viper.Viper) *cobra.Command {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -18,7 +19,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/viper"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
@@ -175,7 +178,8 @@ func newStartCmd(v *viper.Viper) *cobra.Command {
 			id = typ + "-" + time.Now().UTC().Format("20060102-150405") + "-" + hex.EncodeToString(b[:])
 		}
 		return connected(v, changing(func(ctx context.Context, cmd *cobra.Command, c *connection) error {
-			run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: queue}, typ, args...)
+			options := client.StartWorkflowOptions{ID: id, TaskQueue: queue, StaticSummary: summaryOf(typ, args)}
+			run, err := c.ExecuteWorkflow(ctx, options, typ, args...)
 			if err != nil {
 				return fmt.Errorf("start %s: %w", typ, err)
 			}
@@ -210,6 +214,20 @@ func checkInput(typ string, args []any) error {
 		raw, _ = args[0].(json.RawMessage)
 	}
 	return request.Input(files, typ, raw)
+}
+
+// summaryOf is what the Web UI shows of a workflow beside its id, as `trmsweep start` says it: the name of the experiment,
+// or of the sweep.
+func summaryOf(typ string, args []any) string {
+	var in struct {
+		Experiment string `json:"experiment"`
+	}
+	if len(args) > 0 {
+		if text, ok := args[0].(json.RawMessage); ok {
+			_ = json.Unmarshal(text, &in) // an input of another shape has no such name
+		}
+	}
+	return cmp.Or(in.Experiment, typ)
 }
 
 // warnNoPollers warns if no worker polls the task queue of a workflow that was just started.
@@ -251,12 +269,14 @@ func newListCmd(v *viper.Viper) *cobra.Command {
 			return writeJSON(cmd.OutOrStdout(), resp)
 		}
 		t := terminal.Table{Columns: []terminal.Column{
-			{Name: "STATUS"}, {Name: "WORKFLOW ID"}, {Name: "TYPE", Drop: 3}, {Name: "STARTED", Drop: 2}, {Name: "RUN ID", Drop: 1},
+			{Name: "STATUS"}, {Name: "WORKFLOW ID"}, {Name: "STANDS"},
+			{Name: "TYPE", Drop: 3}, {Name: "STARTED", Drop: 2}, {Name: "RUN ID", Drop: 1},
 		}}
 		for _, e := range resp.GetExecutions() {
 			t.Rows = append(t.Rows, []string{
 				e.GetStatus().String(),
 				e.GetExecution().GetWorkflowId(),
+				stands(e),
 				e.GetType().GetName(),
 				e.GetStartTime().AsTime().Format(time.RFC3339),
 				e.GetExecution().GetRunId(),
@@ -267,6 +287,31 @@ func newListCmd(v *viper.Viper) *cobra.Command {
 		return err
 	})
 	return cmd
+}
+
+// stands is how a sweep or an experiment says that it stands. The search attributes of a workflow that was terminated, for
+// example, say for ever what they said before: then the server's status is all there is.
+func stands(e *workflowpb.WorkflowExecutionInfo) string {
+	attribute := func(name string) string {
+		var text string
+		if p := e.GetSearchAttributes().GetIndexedFields()[name]; p != nil {
+			_ = converter.GetDefaultDataConverter().FromPayload(p, &text) // one that cannot be read stays unknown
+		}
+		return text
+	}
+	status := attribute(queues.AttrStatus)
+	switch e.GetStatus() {
+	case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
+		holdup := attribute(queues.AttrHoldup)
+		said := holdup == "" || holdup == status
+		if said {
+			return status
+		}
+		return status + " (" + holdup + ")"
+	case enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED:
+		return status
+	}
+	return ""
 }
 
 func newDescribeCmd(v *viper.Viper) *cobra.Command {

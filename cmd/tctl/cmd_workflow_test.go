@@ -2,8 +2,14 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
+
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/sdk/converter"
 
 	"trmsweep/internal/queues"
 )
@@ -59,6 +65,56 @@ func TestMistypedIsToldFirst(t *testing.T) {
 		code := execute(t.Context(), append(strings.Fields(args), "--address", "127.0.0.1:1"), &out, &out)
 		if code != 2 || !strings.Contains(out.String(), want) {
 			t.Errorf("%s: exit code %d: %s", args, code, out.String())
+		}
+	}
+}
+
+// The list tells queued experiments from running ones, and does not repeat what a workflow said before it was terminated.
+func TestListSaysHowAWorkflowStands(t *testing.T) {
+	for name, c := range map[string]struct {
+		status       enumspb.WorkflowExecutionStatus
+		said, holdup string
+		want         string
+	}{
+		"queued":              {enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, "queued", "no-slot", "queued (no-slot)"},
+		"running":             {enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, "running", "", "running"},
+		"paused":              {enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, "paused", "paused", "paused"},
+		"incomplete":          {enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, "incomplete", "", "incomplete"},
+		"terminated":          {enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, "running", "", ""},
+		"timed out":           {enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT, "queued", "no-slot", ""},
+		"of another's making": {enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, "", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fields := map[string]*commonpb.Payload{}
+			for key, text := range map[string]string{queues.AttrStatus: c.said, queues.AttrHoldup: c.holdup} {
+				p, err := converter.GetDefaultDataConverter().ToPayload(text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				fields[key] = p
+			}
+			e := &workflowpb.WorkflowExecutionInfo{Status: c.status, SearchAttributes: &commonpb.SearchAttributes{IndexedFields: fields}}
+			if got := stands(e); got != c.want {
+				t.Errorf("stands %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// A workflow that tctl starts has the summary that `trmsweep start` gives it.
+func TestSummary(t *testing.T) {
+	for input, want := range map[string]string{
+		"":                           "TNSweep",
+		`{"profile":"smoke"}`:        "TNSweep",
+		`{"experiment":"e1"}`:        "e1",
+		`["not what a sweep takes"]`: "TNSweep",
+	} {
+		var args []any
+		if input != "" {
+			args = []any{json.RawMessage(input)}
+		}
+		if got := summaryOf("TNSweep", args); got != want {
+			t.Errorf("input %s: summary %q, want %q", input, got, want)
 		}
 	}
 }

@@ -78,10 +78,11 @@ func (o *output) Unwrap() io.Writer { return o.w }
 func newRootCmd() *cobra.Command {
 	v := viper.New()
 	root := &cobra.Command{
-		Use:           "tctl",
-		Short:         "Start and watch the study's workflows",
-		Version:       version.Code(),
-		Example:       "  tctl workflow start --type AllAblations\n  tctl workflow list --query 'TrmStatus=\"running\"'",
+		Use:     "tctl",
+		Short:   "Start and watch the study's workflows",
+		Version: version.Code(),
+		Example: "  tctl workflow start --type AllAblations\n" +
+			"  tctl workflow list --query 'TrmStatus=\"running\" AND ExecutionStatus=\"Running\"'",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          noArgs,

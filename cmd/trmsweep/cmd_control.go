@@ -118,6 +118,10 @@ func controlled(a *app, cmd *cobra.Command, action string, c *study.Command) *co
 			if asJSON {
 				return json.NewEncoder(a.stdout).Encode(map[string]any{"sweep": s.id, "action": action, "experiments": reached})
 			}
+			if len(reached) == 0 {
+				return fmt.Errorf("%s: %s reached no experiment: none of them is in a state for it; `trmsweep status %s` shows how they stand",
+					s.id, action, s.id)
+			}
 			fmt.Fprintf(a.stdout, "%s: %s reached %d experiments: %s\n", s.id, action, len(reached), strings.Join(reached, ", "))
 			return nil
 		})
