@@ -38,6 +38,10 @@ func webUI(temporalAddress string) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the files of the Web UI: %w", err)
 	}
+	assets, err = withColumns(assets)
+	if err != nil {
+		return nil, fmt.Errorf("open the page of the Web UI: %w", err)
+	}
 	e := echo.New()
 	e.Use(middleware.Recover())
 	e.Use(middleware.Gzip())
