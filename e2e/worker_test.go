@@ -127,7 +127,11 @@ type row struct {
 	Attempts      int    `json:"attempts"`
 	Preemptions   int    `json:"preemptions"`
 	CommittedStep int64  `json:"committed_step"`
-	Progress      struct {
+	LostSteps     int64  `json:"lost_steps"`
+	Holdup        struct {
+		Kind string `json:"kind"`
+	} `json:"holdup"`
+	Progress struct {
 		Step          int64  `json:"step"`
 		CommittedStep int64  `json:"committed_step"`
 		RestoredFrom  int64  `json:"restored_from_step"`
