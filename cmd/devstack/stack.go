@@ -57,7 +57,13 @@ func (s *stack) gcsAddress() string      { return "http://" + s.reachable(s.port
 
 // announce writes STATE/devstack.json. From then on clients may connect.
 func (s *stack) announce() error {
-	return writeFile(readyPath(s.state), ready{Temporal: s.temporalAddress(), UI: s.uiAddress(), GCS: s.gcsAddress(), PID: os.Getpid()})
+	folder, err := filepath.Abs(s.state)
+	if err != nil {
+		return fmt.Errorf("find the state folder: %w", err)
+	}
+	return writeFile(readyPath(s.state), ready{
+		Temporal: s.temporalAddress(), UI: s.uiAddress(), GCS: s.gcsAddress(), PID: os.Getpid(), State: folder,
+	})
 }
 
 // start starts the services in order and returns when all of them answer.

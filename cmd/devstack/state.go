@@ -24,6 +24,7 @@ type ready struct {
 	UI       string `json:"ui"`       // URL
 	GCS      string `json:"gcs"`      // URL
 	PID      int    `json:"pid"`
+	State    string `json:"state"` // absolute path of the folder: a copy of the folder is another one
 }
 
 func readyPath(state string) string { return filepath.Join(state, "devstack.json") }

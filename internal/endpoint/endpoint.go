@@ -32,15 +32,20 @@ var ErrNoStack = errors.New("no stack runs on")
 // ErrSettings says that flags or environment do not name a server. A retry finds the same.
 var ErrSettings = errors.New("Temporal's client settings")
 
+// errCopy is a kind of fs.ErrNotExist: the folder is a copy of one on which a stack was started.
+var errCopy = fmt.Errorf("the folder is a copy: %w", fs.ErrNotExist)
+
 // Stack is the content of devstack.json: the addresses of the running embedded stack.
 type Stack struct {
 	Temporal string `json:"temporal"` // host:port
 	UI       string `json:"ui"`       // URL
 	GCS      string `json:"gcs"`      // URL
 	PID      int    `json:"pid"`
+	State    string `json:"state"` // absolute path of the folder
 }
 
-// ReadStack reads devstack.json of the state folder. It returns fs.ErrNotExist if no stack was started there.
+// ReadStack reads devstack.json of the state folder. It returns fs.ErrNotExist if no stack was started there,
+// also if the folder is a copy of one on which a stack was started.
 func ReadStack(stateDir string) (Stack, error) {
 	var s Stack
 	file := filepath.Join(stateDir, "devstack.json")
@@ -51,7 +56,21 @@ func ReadStack(stateDir string) (Stack, error) {
 	if err := json.Unmarshal(data, &s); err != nil {
 		return s, fmt.Errorf("read %s: %w", file, err)
 	}
+	if s.startedElsewhere(stateDir) {
+		return s, fmt.Errorf("read %s: %w", file, errCopy)
+	}
 	return s, nil
+}
+
+// startedElsewhere says whether the stack runs on another folder, of which stateDir is a copy. A path that this machine
+// does not have is one inside a container.
+func (s Stack) startedElsewhere(stateDir string) bool {
+	original, err := os.Stat(s.State)
+	if err != nil {
+		return false
+	}
+	here, err := os.Stat(stateDir)
+	return err == nil && !os.SameFile(original, here)
 }
 
 // gone says whether the process that wrote the addresses has ended.
@@ -149,6 +168,9 @@ func (c Choice) resolve() (Endpoint, error) {
 func (c Choice) stack(opts client.Options) (Endpoint, error) {
 	s, err := ReadStack(c.State)
 	switch {
+	case errors.Is(err, errCopy):
+		return Endpoint{}, fmt.Errorf("%w %s: it is a copy of %s, whose stack it does not use: %w; `trmsweep up` starts one", ErrNoStack,
+			c.State, s.State, fs.ErrNotExist)
 	case errors.Is(err, fs.ErrNotExist):
 		return Endpoint{}, fmt.Errorf("%w %s: %w; `trmsweep up` starts one", ErrNoStack, c.State, fs.ErrNotExist)
 	case err != nil:

@@ -172,6 +172,31 @@ func TestDescriptionsOfStacks(t *testing.T) {
 	}
 }
 
+// A copy of a state folder does not lead to the stack of the original. A path that this machine does not have is a container's.
+func TestCopiedFolder(t *testing.T) {
+	clean(t)
+	original := t.TempDir()
+	stack := fmt.Sprintf(`{"temporal":"127.0.0.1:4711","state":%q}`, original)
+	if err := os.WriteFile(filepath.Join(original, "devstack.json"), []byte(stack), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, folder, wantError string }{
+		{"the original", original, ""},
+		{"a copy", state(t, stack), "it is a copy of " + original},
+		{"in a container", state(t, `{"temporal":"127.0.0.1:4711","state":"/no/such/folder"}`), ""},
+	} {
+		e, err := (Choice{State: c.folder, StateFlag: true}).Resolve()
+		switch {
+		case c.wantError == "":
+			if err != nil || e.HostPort != "127.0.0.1:4711" {
+				t.Errorf("%s: %q, %v", c.name, e.HostPort, err)
+			}
+		case !errors.Is(err, ErrNoStack) || !strings.Contains(err.Error(), c.wantError):
+			t.Errorf("%s: %v; want %q", c.name, err, c.wantError)
+		}
+	}
+}
+
 // A command gives up at once where no stack was started, and waits for one that may come back.
 func TestWaits(t *testing.T) {
 	clean(t)
