@@ -221,7 +221,7 @@ func TestEnsureNeedsTheHubOnce(t *testing.T) {
 		Revision   string
 		OfRating3s int
 	}
-	if diff := cmp.Diff(provenance{hubRevision, 1}, provenance{sum.Revision, int(sum.Train.Ratings[3])}); diff != "" {
+	if diff := cmp.Diff(provenance{hubRevision, 1}, provenance{sum.Revision, sum.Train.Ratings[3]}); diff != "" {
 		t.Errorf("provenance (-want +got):\n%s", diff)
 	}
 	srv.Close()

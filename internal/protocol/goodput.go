@@ -1,10 +1,6 @@
 package protocol
 
-import (
-	"maps"
-	"math"
-	"slices"
-)
+import "math"
 
 // Buckets of the wall clock of an experiment's slot: every second from asking for the
 // slot to the end of the last attempt is in exactly one of them. A training process
@@ -43,8 +39,8 @@ func (g Goodput) Add(o Goodput) {
 // Total is the seconds of all buckets, always added in the same order.
 func (g Goodput) Total() float64 {
 	sum := 0.0
-	for _, k := range slices.Sorted(maps.Keys(g)) {
-		sum += g[k]
+	for _, bucket := range Buckets {
+		sum += g[bucket]
 	}
 	return sum
 }

@@ -18,9 +18,6 @@ import (
 
 // TestGoldenTrainingOfShards: a batch in 2 and in 4 shards meets the reference as the whole batch does, within the same tolerances.
 func TestGoldenTrainingOfShards(t *testing.T) {
-	if os.Getenv(goldenEnv) != "" {
-		t.Skip("a folder of another size")
-	}
 	eachCase(t, func(t *testing.T, g goldenCase) {
 		onEach(t, func(t *testing.T) {
 			numbers := []int{4}
