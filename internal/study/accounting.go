@@ -94,6 +94,7 @@ func (r *ExperimentResult) FindUnheard(p Progress, done bool) {
 	r.Unheard = nil
 	if kept := min(found, u.To) - u.From; kept > 0 {
 		seconds := u.LostTraining * float64(kept) / float64(u.To-u.From)
+		r.KeptSteps += kept
 		r.LostSteps -= kept
 		r.Goodput[protocol.BucketLost] -= seconds
 		r.Goodput[protocol.BucketTraining] += seconds
@@ -106,6 +107,7 @@ func (r *ExperimentResult) FindUnheard(p Progress, done bool) {
 	if took := more * u.PerStep.Total(); took > u.Seconds { // it also trained while the next attempt was queued
 		scale = u.Seconds / took
 	}
+	r.KeptSteps += int64(more * scale)
 	for _, bucket := range useful {
 		seconds := more * u.PerStep[bucket] * scale
 		r.Goodput[protocol.BucketLost] -= seconds
@@ -113,13 +115,17 @@ func (r *ExperimentResult) FindUnheard(p Progress, done bool) {
 	}
 }
 
-// loseSteps counts the steps of an attempt that no checkpoint holds and returns their share of its steps.
+// loseSteps counts the steps of an attempt that no checkpoint holds, the others as kept, and returns the share of those lost.
 func (r *ExperimentResult) loseSteps(p Progress, done bool) float64 {
-	lost := p.Step - max(p.CommittedStep, p.RestoredFrom)
-	if done || lost <= 0 {
-		return 0
+	lost := max(p.Step-max(p.CommittedStep, p.RestoredFrom), 0)
+	if done {
+		lost = 0
 	}
 	r.LostSteps += lost
+	r.KeptSteps += max(p.Step-p.RestoredFrom, 0) - lost
+	if lost == 0 {
+		return 0
+	}
 	return float64(lost) / float64(p.Step-p.RestoredFrom)
 }
 

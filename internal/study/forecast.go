@@ -105,12 +105,16 @@ func (s *SweepResult) observe() observed {
 			continue
 		}
 		useful, overhead := split(r.Goodput)
+		steps := r.KeptSteps           // the others took time that nobody knows here: of another sweep, or of a workflow that was terminated
 		if r.Status == StatusRunning { // the process of the attempt says what it has done so far
 			u, h := split(r.Progress.Goodput)
 			useful += u
 			overhead += h
+			if r.Progress.Goodput[protocol.BucketTraining] > 0 { // else its progress is what the last attempt left: see Take
+				steps += r.Progress.Step - r.Progress.RestoredFrom
+			}
 		}
-		cost := r.Item.EstimatedHours * float64(max(0, r.Progress.Step-r.StartStep)) / float64(r.Item.TotalSteps)
+		cost := r.Item.EstimatedHours * float64(max(0, steps)) / float64(r.Item.TotalSteps)
 		if useful <= 0 || cost <= 0 {
 			continue
 		}

@@ -226,6 +226,44 @@ func TestForecastOfWhatIsHeldUp(t *testing.T) {
 	}
 }
 
+// The speed of a row is that of the steps whose time is known: a run goes on from what others have trained too.
+func TestForecastCountsStepsWhoseTimeIsKnown(t *testing.T) {
+	const perStep = 2.0 // seconds
+	trained := func(from, to int64) study.Progress {
+		took := protocol.Goodput{protocol.BucketTraining: perStep * float64(to-from)}
+		return study.Progress{Step: to, CommittedStep: to, RestoredFrom: from, StartedAt: time.Unix(1, 0), Goodput: took}
+	}
+	restoring := study.Progress{StartedAt: time.Unix(1, 0), Goodput: protocol.Goodput{protocol.BucketRestoring: 1}}
+	for name, c := range map[string]struct {
+		saved int64            // by others: another sweep, or a workflow that was terminated
+		ended []study.Progress // attempts of the row's own
+		runs  study.Progress
+		want  float64 // seconds
+	}{
+		"alone":                                  {0, nil, trained(0, 60), 40 * perStep},
+		"after another's steps":                  {50, nil, trained(50, 60), 40 * perStep},
+		"after another's steps and one's own":    {50, []study.Progress{trained(50, 60)}, trained(60, 70), 30 * perStep},
+		"another's steps between one's own":      {0, []study.Progress{trained(0, 10)}, trained(50, 60), 40 * perStep},
+		"the next attempt has not restored them": {0, []study.Progress{trained(0, 10)}, restoring, 90 * perStep},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := study.ExperimentResult{Item: study.Item{ID: "a", EstimatedHours: 1, TotalSteps: 100}, Attempts: 1}
+			r.Saved(c.saved)
+			for _, p := range c.ended {
+				r.Take(p)
+				r.Account(p, p.StartedAt, p.StartedAt.Add(time.Duration(p.Goodput.Total()*float64(time.Second))), false)
+			}
+			r.Status = study.StatusRunning
+			r.Take(c.runs)
+			s := study.SweepResult{Experiments: []study.ExperimentResult{r}}
+			s.Tally()
+			if math.Abs(s.ETASeconds-c.want) > 1e-6 {
+				t.Errorf("%g s, want %g", s.ETASeconds, c.want)
+			}
+		})
+	}
+}
+
 // Preemptions make the rest longer; attempts that ended by a command do not.
 func TestForecastCountsPreemptions(t *testing.T) {
 	left := func(attempts, preemptions int) float64 {

@@ -208,8 +208,9 @@ type ExperimentResult struct {
 	StartStep     int64             `json:"start_step,omitempty"`   // committed before this sweep
 	CommittedStep int64             `json:"committed_step"`
 	LostSteps     int64             `json:"lost_steps"`
-	Reused        bool              `json:"reused,omitempty"`    // was finished before
-	ToForget      bool              `json:"to_forget,omitempty"` // forced, and what the store has of the run is still the old one's
+	KeptSteps     int64             `json:"kept_steps,omitempty"` // of the attempts in Goodput, which those seconds have trained
+	Reused        bool              `json:"reused,omitempty"`     // was finished before
+	ToForget      bool              `json:"to_forget,omitempty"`  // forced, and what the store has of the run is still the old one's
 	Progress      Progress          `json:"progress"`
 	Outcome       *protocol.Outcome `json:"outcome,omitempty"` // of the finished run; nil before
 	Holdup        protocol.Holdup   `json:"holdup,omitzero"`   // what holds it up, beside what the running attempt says; read HeldUp
