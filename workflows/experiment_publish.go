@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"go.temporal.io/sdk/workflow"
 
 	"trmsweep/internal/metrics"
@@ -46,7 +47,7 @@ func (x *experimentState) publish(ctx workflow.Context) {
 	}
 	rows := []study.ExperimentResult{r}
 	page := study.Table(rows)
-	for _, line := range study.Holdups(rows) {
+	for _, line := range study.Holdups(cmp.Or(x.in.Sweep, workflow.GetInfo(ctx).WorkflowExecution.ID), rows) {
 		page += "\n" + line + "\n"
 	}
 	if r.Error != "" {

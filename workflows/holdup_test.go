@@ -77,7 +77,7 @@ func TestHoldupsOfAnExperiment(t *testing.T) {
 				send(t, env, study.Command{Action: study.ActionResume})
 			},
 			[]string{protocol.HoldupNoSlot, "", protocol.HoldupPaused, protocol.HoldupNoSlot, ""},
-			"`trmsweep resume`",
+			"`trmsweep resume --sweep sweep`",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestHoldupsOfAnExperiment(t *testing.T) {
 				if err != nil || v.Get(&r) != nil {
 					t.Error(err)
 				}
-				lines := strings.Join(study.Holdups([]study.ExperimentResult{r}), "\n")
+				lines := strings.Join(study.Holdups("sweep", []study.ExperimentResult{r}), "\n")
 				if !strings.Contains(lines, c.says) || r.TimeLeft() != "" {
 					t.Errorf("the row says %q, want %q", lines, c.says)
 				}

@@ -204,7 +204,7 @@ func statusLines(st study.SweepResult, width int) []string {
 		head += fmt.Sprintf("; hosts: %d", st.Hosts)
 	}
 	lines := append([]string{head}, statusTable(st.Experiments).Lines(width)...)
-	for _, held := range study.Holdups(st.Experiments) {
+	for _, held := range study.Holdups(st.Sweep, st.Experiments) {
 		lines = append(lines, "held up: "+held)
 	}
 	for _, n := range slices.Concat(st.Notes, study.HostNotes(st.Experiments)) {

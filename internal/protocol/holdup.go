@@ -3,6 +3,7 @@ package protocol
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"trmsweep/internal/blob"
@@ -21,14 +22,17 @@ const (
 	HoldupDeviceBusy     = "device-busy"     // another process holds the device
 )
 
+// resume is the command that ends some of them.
+const resume = "`trmsweep resume`"
+
 // holdups says of each kind what the user sees and what there is to do.
 var holdups = map[string]struct{ what, advice string }{
 	HoldupNoWorker:       {"no worker listens", "start `trmsweep worker` against the same server and namespace"},
 	HoldupNoSlot:         {"waits for a free slot", ""},
 	HoldupBackoff:        {"waits after an attempt that failed", ""},
 	HoldupOtherRun:       {"waits for another run", ""},
-	HoldupPaused:         {"paused by a command", "`trmsweep resume` lets it go on"},
-	HoldupActivityPaused: {"its activity is paused in the Web UI", "`trmsweep resume` frees it, or unpause it there"},
+	HoldupPaused:         {"paused by a command", resume + " lets it go on"},
+	HoldupActivityPaused: {"its activity is paused in the Web UI", resume + " frees it, or unpause it there"},
 	HoldupDiskFull:       {"no space left", "free some, and it goes on by itself"},
 	HoldupStorageAway:    {"the store does not answer", "it goes on by itself when the store is back"},
 	HoldupDeviceBusy:     {"another process holds the device", "stop that process, or wait for its end"},
@@ -67,7 +71,11 @@ func (h Holdup) Passes() bool {
 func (h Holdup) Same(other Holdup) bool { return h.Kind == other.Kind && h.Where == other.Where }
 
 // String is the hold-up in a sentence for people: what it is, where, since when and what to do.
-func (h Holdup) String() string {
+func (h Holdup) String() string { return h.Sentence("") }
+
+// Sentence is String with the workflow id of the sweep in the command that it tells to type, which is about the newest
+// sweep without one.
+func (h Holdup) Sentence(sweep string) string {
 	if h.None() {
 		return ""
 	}
@@ -85,8 +93,12 @@ func (h Holdup) String() string {
 	if h.Detail != "" {
 		text += fmt.Sprintf(": %.200s", h.Detail)
 	}
-	if words.advice != "" {
-		text += "; " + words.advice
+	advice := words.advice
+	if sweep != "" {
+		advice = strings.Replace(advice, resume, strings.TrimSuffix(resume, "`")+" --sweep "+sweep+"`", 1)
+	}
+	if advice != "" {
+		text += "; " + advice
 	}
 	return text
 }

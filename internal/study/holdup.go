@@ -86,11 +86,13 @@ func (r *ExperimentResult) TimeLeft() string {
 }
 
 // Holdups says in sentences what keeps experiments from going on: one for all that are held up by
-// the same. That an experiment waits for its turn needs no sentence: its status says it.
-func Holdups(rows []ExperimentResult) []string {
+// the same. That an experiment waits for its turn needs no sentence: its status says it. Commands name
+// the sweep, by the workflow id of the sweep, of a phase of it or of the experiment; a phase takes none.
+func Holdups(id string, rows []ExperimentResult) []string {
 	type cause struct {
 		held  protocol.Holdup // since the earliest
 		names []string
+		sweep string
 	}
 	var causes []*cause
 	for i := range rows {
@@ -107,7 +109,7 @@ func Holdups(rows []ExperimentResult) []string {
 			}
 		}
 		if c == nil {
-			c = &cause{held: held}
+			c = &cause{held: held, sweep: strings.TrimSuffix(id, "/"+r.Item.Phase)}
 			causes = append(causes, c)
 		}
 		if held.Since.Before(c.held.Since) {
@@ -117,7 +119,7 @@ func Holdups(rows []ExperimentResult) []string {
 	}
 	var lines []string
 	for _, c := range causes {
-		lines = append(lines, someOf(c.names)+": "+c.held.String())
+		lines = append(lines, someOf(c.names)+": "+c.held.Sentence(c.sweep))
 	}
 	return lines
 }

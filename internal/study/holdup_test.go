@@ -51,7 +51,7 @@ func TestSentencesOfHoldups(t *testing.T) {
 	away := func(minute int) protocol.Holdup {
 		return protocol.Holdup{Kind: protocol.HoldupStorageAway, Where: "host-a", Since: at(minute), Detail: "connection refused"}
 	}
-	got := study.Holdups([]study.ExperimentResult{
+	got := study.Holdups("sweep", []study.ExperimentResult{
 		heldRow("a", study.StatusRunning, away(7)),
 		heldRow("b", study.StatusRunning, away(5)),
 		heldRow("c", study.StatusPaused, protocol.Holdup{Kind: protocol.HoldupPaused}),
@@ -61,11 +61,30 @@ func TestSentencesOfHoldups(t *testing.T) {
 	})
 	want := []string{
 		"a, b: the store does not answer on host-a since Nov 28 09:05 UTC: connection refused; it goes on by itself when the store is back",
-		"c: paused by a command; `trmsweep resume` lets it go on",
+		"c: paused by a command; `trmsweep resume --sweep sweep` lets it go on",
 		"f: of a later version",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("sentences (-want +got):\n%s", d)
+	}
+}
+
+// The command that frees what is paused names the sweep that it is about, which need not be the newest.
+func TestHoldupsNameTheirSweep(t *testing.T) {
+	row := heldRow("a", study.StatusPaused, protocol.Holdup{Kind: protocol.HoldupPaused})
+	row.Item.Phase = "scaling"
+	for name, c := range map[string]struct{ id, want string }{
+		"a sweep":       {"older", "`trmsweep resume --sweep older`"},
+		"a phase":       {"older/scaling", "`trmsweep resume --sweep older`"},
+		"an experiment": {"older/scaling/a", "`trmsweep resume --sweep older/scaling/a`"},
+		"unknown":       {"", "`trmsweep resume`"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := study.Holdups(c.id, []study.ExperimentResult{row})
+			if d := cmp.Diff([]string{"a: paused by a command; " + c.want + " lets it go on"}, got); d != "" {
+				t.Errorf("sentences (-want +got):\n%s", d)
+			}
+		})
 	}
 }
 

@@ -30,14 +30,14 @@ func (s *SweepResult) Markdown(at time.Time) string {
 		fmt.Fprintf(&b, "; goodput %.0f%%", 100*g)
 	}
 	if s.Status == StatusRunning {
-		fmt.Fprintf(&b, "; as of %s, `trmsweep status` knows the present", at.UTC().Format("2006-01-02 15:04 MST"))
+		fmt.Fprintf(&b, "; as of %s, `trmsweep status %s` knows the present", at.UTC().Format("2006-01-02 15:04 MST"), s.Sweep)
 	}
 	b.WriteString("\n\n" + Table(s.Experiments))
 	t := preflight.Table{OK: true}
 	if t.Add(s.Preflight...); !t.OK {
 		b.WriteString("\n\nPreflight:\n\n" + t.Markdown())
 	}
-	for _, line := range Holdups(s.Experiments) {
+	for _, line := range Holdups(s.Sweep, s.Experiments) {
 		b.WriteString("\n- held up: " + line)
 	}
 	for _, n := range slices.Concat(s.Notes, HostNotes(s.Experiments)) {
