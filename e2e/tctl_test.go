@@ -33,6 +33,7 @@ func TestTctlOnAStack(t *testing.T) {
 		{"show", "workflow show -w old", 0, "WorkflowExecutionStarted"},
 		{"show as JSON", "workflow show -w old --json", 0, "EVENT_TYPE_WORKFLOW_EXECUTION_STARTED"},
 		{"signal", "workflow signal -w old --name go -i 1", 0, "Signalled old"},
+		{"a signal that nobody reads", "workflow signal -w filed --name contrl", 2, "the nearest known one is control"},
 		{"cancel", "workflow cancel -w old", 0, "Asked old to stop"},
 		{"terminate", "workflow terminate -w old", 0, "Terminated old"},
 		{"unknown id", "workflow describe -w nowhere", 1, `no workflow "nowhere"`},

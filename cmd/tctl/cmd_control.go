@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"trmsweep/internal/ask"
+	"trmsweep/internal/experiment"
 	"trmsweep/internal/queues"
 	"trmsweep/internal/study"
 )
@@ -116,6 +117,13 @@ func newSignalCmd(v *viper.Viper) *cobra.Command {
 		if len(m.args) > 0 {
 			arg = m.args[0]
 		}
+		d, err := c.DescribeWorkflowExecution(ctx, m.id, m.run)
+		if err != nil {
+			return err
+		}
+		if err := checkSignal(d.GetExecutionConfig().GetTaskQueue().GetName(), m.name); err != nil {
+			return err
+		}
 		if err := c.SignalWorkflow(ctx, m.id, m.run, m.name, arg); err != nil {
 			return err
 		}
@@ -123,6 +131,16 @@ func newSignalCmd(v *viper.Viper) *cobra.Command {
 		return nil
 	}
 	return newMessageCmd(v, "signal", "Signal a workflow", "name", &m, changing(signal))
+}
+
+// checkSignal finds fault with a signal that no workflow of the project reads from users: it would be kept and ignored. On another
+// task queue a worker of somebody else may know it.
+func checkSignal(queue, name string) error {
+	if queue != queues.Workflows || name == queues.Control {
+		return nil
+	}
+	known := []string{queues.Control}
+	return usagef("unknown signal %q%s (known: %s)", name, experiment.Suggest("; the nearest known one is %s", name, known), queues.Control)
 }
 
 func newUpdateCmd(v *viper.Viper) *cobra.Command {

@@ -69,6 +69,29 @@ func TestMistypedIsToldFirst(t *testing.T) {
 	}
 }
 
+// A signal of another name would be kept by the workflow and ignored.
+func TestUnknownSignalsAreRefused(t *testing.T) {
+	for name, c := range map[string]struct{ queue, signal, want string }{
+		"a command":             {queues.Workflows, queues.Control, ""},
+		"mistyped":              {queues.Workflows, "contrl", `unknown signal "contrl"; the nearest known one is control`},
+		"between workflows":     {queues.Workflows, "standing", `unknown signal "standing" (known: control)`},
+		"somebody else's queue": {"mine", "go", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := ""
+			if err := checkSignal(c.queue, c.signal); err != nil {
+				got = err.Error()
+			}
+			if c.want == "" && got != "" {
+				t.Errorf("refused: %s", got)
+			}
+			if !strings.HasPrefix(got, c.want) {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
 // The list tells queued experiments from running ones, and does not repeat what a workflow said before it was terminated.
 func TestListSaysHowAWorkflowStands(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -30,8 +30,8 @@ func (r *ExperimentResult) Evaluated(p Progress) string {
 	if !learnt || !fallen || !longPast {
 		return ""
 	}
-	return fmt.Sprintf("stopped early: exact accuracy has fallen from %.2f%% at step %d to %s at step %d",
-		100*r.EvalBest, r.EvalBestStep, protocol.PartText(p.EvalExact, p.BestPuzzles), p.EvalStep)
+	return fmt.Sprintf("stopped early: exact accuracy has fallen from %s at step %d to %s at step %d",
+		protocol.PartText(r.EvalBest, p.BestPuzzles), r.EvalBestStep, protocol.PartText(p.EvalExact, p.BestPuzzles), p.EvalStep)
 }
 
 // rungs are the shares of a run at which successive halving decides.

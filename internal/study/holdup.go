@@ -98,6 +98,9 @@ func Holdups(id string, rows []ExperimentResult) []string {
 	for i := range rows {
 		r := &rows[i]
 		held := r.HeldUp()
+		if held.None() && r.Status == StatusPaused { // before its workflow began, which says so otherwise
+			held.Kind = protocol.HoldupPaused
+		}
 		itsTurn := held.Kind == protocol.HoldupNoSlot && held.Detail == ""
 		if held.None() || itsTurn || r.Item.SameAs != "" {
 			continue

@@ -58,10 +58,11 @@ func TestSentencesOfHoldups(t *testing.T) {
 		heldRow("d", study.StatusQueued, protocol.Holdup{Kind: protocol.HoldupNoSlot}),
 		heldRow("e", study.StatusDone, away(1)),
 		heldRow("f", study.StatusQueued, protocol.Holdup{Kind: "of a later version"}),
+		heldRow("g", study.StatusPaused, protocol.Holdup{}),
 	})
 	want := []string{
 		"a, b: the store does not answer on host-a since Nov 28 09:05 UTC: connection refused; it goes on by itself when the store is back",
-		"c: paused by a command; `trmsweep resume --sweep sweep` lets it go on",
+		"c, g: paused by a command; `trmsweep resume --sweep sweep` lets it go on",
 		"f: of a later version",
 	}
 	if d := cmp.Diff(want, got); d != "" {

@@ -48,6 +48,7 @@ func (r *run) evalStep(ctx context.Context) error {
 	}
 	r.meta.Evals = append(r.meta.Evals, rows.Eval)
 	r.log.eval(r.step, rows.Eval, r.o.Now(),
+		tfevents.Scalar{Tag: "test/puzzles", Value: float64(rows.Puzzles)}, // of which the others are
 		tfevents.Scalar{Tag: "test/exact_accuracy", Value: rows.ExactAccuracy},
 		tfevents.Scalar{Tag: "test/accuracy", Value: rows.CellAccuracy},
 		tfevents.Scalar{Tag: "test/q_halt_accuracy", Value: rows.QHaltAccuracy})
