@@ -109,14 +109,8 @@ func (s *sweepState) reportInput() activities.ReportInput {
 	}
 	for _, r := range res.Experiments {
 		in.Items = append(in.Items, r.Item)
-		if r.WallSeconds > 0 {
-			in.Accounting[r.Item.ID] = protocol.Accounting{
-				WallSeconds: r.WallSeconds,
-				Goodput:     r.Goodput,
-				FromStep:    r.StartStep,
-				Preemptions: r.Preemptions,
-				LostSteps:   r.LostSteps,
-			}
+		if slot, ok := r.Accounting(); ok {
+			in.Accounting[r.Item.ID] = slot
 		}
 		if r.Error != "" {
 			in.Failures[r.Item.ID] = r.Error[:min(len(r.Error), 300)]

@@ -220,6 +220,22 @@ type ExperimentResult struct {
 	Unheard       *Unheard          `json:"unheard,omitempty"` // of the last attempt, until the next one shows what became of it
 }
 
+// Accounting is where the time of the run went, as the sweep knows it. It knows nothing of a run that others
+// have finished: an attempt that only found it so is not what the run cost.
+func (r *ExperimentResult) Accounting() (slot protocol.Accounting, ok bool) {
+	foundFinished := r.Status == StatusDone && r.Goodput[protocol.BucketTraining] == 0
+	if r.WallSeconds == 0 || foundFinished {
+		return slot, false
+	}
+	return protocol.Accounting{
+		WallSeconds: r.WallSeconds,
+		Goodput:     r.Goodput,
+		FromStep:    r.StartStep,
+		Preemptions: r.Preemptions,
+		LostSteps:   r.LostSteps,
+	}, true
+}
+
 // Reuse fills the row with what the store knows of the run. It is true if the run is finished.
 func (r *ExperimentResult) Reuse(st RunStatus) bool {
 	r.StartStep = st.CommittedStep
