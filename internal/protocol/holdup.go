@@ -91,7 +91,7 @@ func (h Holdup) Sentence(sweep string) string {
 		text += h.Since.UTC().Format(" since Jan 2 15:04 UTC")
 	}
 	if h.Detail != "" {
-		text += fmt.Sprintf(": %.200s", h.Detail)
+		text += ": " + shortened(h.Detail, 300)
 	}
 	advice := words.advice
 	if sweep != "" {
@@ -101,4 +101,13 @@ func (h Holdup) Sentence(sweep string) string {
 		text += "; " + advice
 	}
 	return text
+}
+
+// shortened is the text if it has at most n runes, else its beginning with an ellipsis.
+func shortened(text string, n int) string {
+	runes := []rune(text)
+	if len(runes) <= n {
+		return text
+	}
+	return string(runes[:n-1]) + "…"
 }
