@@ -2,7 +2,6 @@ package protocol
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 const (
 	HoldupNoWorker       = "no-worker"       // nobody takes the task: no worker polls the queue
 	HoldupNoSlot         = "no-slot"         // every slot that may be used is taken
-	HoldupBackoff        = "backoff"         // an attempt has failed, the next one waits a while
+	HoldupBackoff        = "backoff"         // an attempt has ended early, the next one waits a while
 	HoldupOtherRun       = "other-run"       // another experiment trains the same run, or the one to go on from
 	HoldupPaused         = "paused"          // by a command
 	HoldupActivityPaused = "activity-paused" // the Train activity, in the Web UI or by `temporal activity pause`
@@ -29,7 +28,7 @@ const resume = "`trmsweep resume`"
 var holdups = map[string]struct{ what, advice string }{
 	HoldupNoWorker:       {"no worker listens", "start `trmsweep worker` against the same server and namespace"},
 	HoldupNoSlot:         {"waits for a free slot", ""},
-	HoldupBackoff:        {"waits after an attempt that failed", ""},
+	HoldupBackoff:        {"waits after an attempt that ended early", ""},
 	HoldupOtherRun:       {"waits for another run", ""},
 	HoldupPaused:         {"paused by a command", resume + " lets it go on"},
 	HoldupActivityPaused: {"its activity is paused in the Web UI", resume + " frees it, or unpause it there"},

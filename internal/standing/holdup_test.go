@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"trmsweep/internal/protocol"
+	"trmsweep/internal/study"
 )
 
 // The server knows that nobody has taken an activity, and that a user has paused it, whether it waits or still ends.
@@ -46,6 +47,25 @@ func TestHoldupOfPendingActivity(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if d := cmp.Diff(c.want, holdupOf(c.activity)); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+// A pending activity that nobody has taken means that the wait before it is over. What else the workflow knows of the reason stays.
+func TestHoldupOfAnAttemptThatWaits(t *testing.T) {
+	noSlot := protocol.Holdup{Kind: protocol.HoldupNoSlot}
+	ofHost := protocol.Holdup{Kind: protocol.HoldupNoSlot, Detail: "of host-b, since attempts have failed elsewhere"}
+	for name, c := range map[string]struct{ said, want protocol.Holdup }{
+		"nothing was said":       {protocol.Holdup{}, noSlot},
+		"the wait is over":       {protocol.Holdup{Kind: protocol.HoldupBackoff, Detail: "the next one comes after 10s"}, noSlot},
+		"the workflow knows why": {ofHost, ofHost},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := study.ExperimentResult{Status: study.StatusQueued, Holdup: c.said}
+			Seen{Waits: true, Holdup: noSlot}.attempt(&r)
+			if d := cmp.Diff(c.want, r.Holdup); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 		})

@@ -214,6 +214,9 @@ func (s Seen) attempt(r *study.ExperimentResult) {
 	if s.Heartbeat != nil && !begun { // it waits for a slot of its host
 		r.Holdup = s.Heartbeat.Holdup
 	}
+	if s.Waits && r.Holdup.Kind == protocol.HoldupBackoff { // the next attempt is asked for already
+		r.Holdup = protocol.Holdup{}
+	}
 	itsTurn := s.Holdup.Kind == protocol.HoldupNoSlot && !r.Holdup.None() // the workflow may know more
 	if !s.Holdup.None() && !itsTurn {
 		r.Holdup = s.Holdup
