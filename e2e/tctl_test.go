@@ -69,7 +69,7 @@ func TestTctlErrors(t *testing.T) {
 	}{
 		{"server down", "workflow list --address 127.0.0.1:1", 1, "no Temporal server at 127.0.0.1:1"},
 		{"no type", "workflow start", 2, "needs --type"},
-		{"unknown type", "workflow start --type AllAblation", 2, `unknown workflow type "AllAblation" (known: AllAblations, TNSweep,`},
+		{"unknown type", "workflow start --type AllAblation", 2, `"AllAblation"; the nearest known one is AllAblations (known: AllAbl`},
 		{"unknown command", "workflow begin", 2, `unknown command "begin"`},
 		{"unknown flag", "workflow start --typo x", 2, "unknown flag"},
 		{"unexpected argument", "workflow start --type A B", 2, `unexpected argument "B"`},

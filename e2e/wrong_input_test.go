@@ -56,7 +56,7 @@ func TestWrongInput(t *testing.T) {
 		{"start of an unknown sweep", "start AllAblation", 2, "the nearest known one is AllAblations"},
 		{"run of an unknown sweep", "run --sweep TNSwep", 2, "the nearest known one is TNSweep"},
 		{"report of an unknown sweep", "report TNSwep", 2, "the nearest known one is TNSweep"},
-		{"a phase is no sweep", "start scaling", 2, "`trmsweep start AllAblations --phases scaling`"},
+		{"a phase is no sweep", "start scaling", 2, "`trmsweep start AllAblations --phases scaling --state "},
 		{"unknown profile", "run --profile smok", 2, "the nearest known one is smoke"},
 		{"misspelt key", "plan --set hiden_size=64", 2, "--set: hiden_size: unknown key; the nearest known key is hidden_size"},
 		{"misspelt key at a start", "start TNSweep --set hiden_size=64", 2, "the nearest known key is hidden_size"},
@@ -78,7 +78,7 @@ func TestWrongInput(t *testing.T) {
 			"line 2: question: puzzle has 5 characters, want 81"},
 		{"no such run", "compare a b --store " + t.TempDir(), 2, `run "a" has no result in the store`},
 		{"server down: start", "start TNSweep --state " + down, 1, "no Temporal server answers at 127.0.0.1:1"},
-		{"server down: status", "status --state " + down, 1, "`trmsweep up`"},
+		{"server down: status", "status --state " + down, 1, "`trmsweep up --state " + down},
 		{"server down: pause", "pause --state " + down, 1, "no Temporal server answers at 127.0.0.1:1"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
