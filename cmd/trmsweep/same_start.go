@@ -30,11 +30,11 @@ func sameStart(ctx context.Context, c client.Client, id, kind string, input any)
 	if begun == "" {
 		begun = info.Execution.RunId
 	}
-	has, err := startedWith(ctx, c, id, begun)
+	before, err := startOf(ctx, c, id, begun)
 	if err != nil {
 		return err
 	}
-	differences, err := differences(input, has)
+	differences, err := differences(input, before.input)
 	if err != nil || len(differences) == 0 {
 		return err
 	}
@@ -42,24 +42,31 @@ func sameStart(ctx context.Context, c client.Client, id, kind string, input any)
 		strings.Join(differences, "; "), hint.Word(id))
 }
 
-// startedWith is the input of a run, null if it had none.
-func startedWith(ctx context.Context, c client.Client, id, run string) (json.RawMessage, error) {
+// started is how a workflow was started: its type and its input, null if it had none.
+type started struct {
+	kind  string
+	input json.RawMessage
+}
+
+// startOf reads the start of a run of a workflow from its history; an empty run is the newest.
+func startOf(ctx context.Context, c client.Client, id, run string) (started, error) {
 	it := c.GetWorkflowHistory(ctx, id, run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	if !it.HasNext() {
-		return nil, fmt.Errorf("read what %s was started with: its history is empty", id)
+		return started{}, fmt.Errorf("read what %s was started with: its history is empty", id)
 	}
 	first, err := it.Next()
 	if err != nil {
-		return nil, fmt.Errorf("read what %s was started with: %w", id, err)
+		return started{}, fmt.Errorf("read what %s was started with: %w", id, err)
 	}
-	input := json.RawMessage("null")
-	if payloads := first.GetWorkflowExecutionStartedEventAttributes().GetInput(); len(payloads.GetPayloads()) > 0 {
-		err = converter.GetDefaultDataConverter().FromPayloads(payloads, &input)
+	event := first.GetWorkflowExecutionStartedEventAttributes()
+	s := started{kind: event.GetWorkflowType().GetName(), input: json.RawMessage("null")}
+	if payloads := event.GetInput(); len(payloads.GetPayloads()) > 0 {
+		err = converter.GetDefaultDataConverter().FromPayloads(payloads, &s.input)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read what %s was started with: %w", id, err)
+		return started{}, fmt.Errorf("read what %s was started with: %w", id, err)
 	}
-	return input, nil
+	return s, nil
 }
 
 // differences are the fields of an input that another one has otherwise or lacks. What was not given (absent, as all fields

@@ -2,13 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/converter"
 
 	"trmsweep/internal/hint"
 	"trmsweep/internal/study"
@@ -17,25 +16,19 @@ import (
 
 // again is the command that starts a workflow again which has ended; empty if the server does not know it any more.
 func again(ctx context.Context, c client.Client, id string) string {
-	history := c.GetWorkflowHistory(ctx, id, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-	if !history.HasNext() {
-		return ""
-	}
-	first, err := history.Next()
+	start, err := startOf(ctx, c, id, "")
 	if err != nil {
 		return ""
 	}
-	started := first.GetWorkflowExecutionStartedEventAttributes()
-	kind := started.GetWorkflowType().GetName()
-	if kind != workflows.ExperimentType {
+	if start.kind != workflows.ExperimentType {
 		var in study.SweepInput
-		if len(started.GetInput().GetPayloads()) > 0 && converter.GetDefaultDataConverter().FromPayloads(started.GetInput(), &in) != nil {
+		if json.Unmarshal(start.input, &in) != nil {
 			return ""
 		}
-		return startCommand(kind, id, in)
+		return startCommand(start.kind, id, in)
 	}
 	var e workflows.ExperimentInput
-	if len(started.GetInput().GetPayloads()) > 0 && converter.GetDefaultDataConverter().FromPayloads(started.GetInput(), &e) != nil {
+	if json.Unmarshal(start.input, &e) != nil {
 		return ""
 	}
 	in := study.SweepInput{Profile: e.Profile, Overrides: e.Overrides, Force: e.Force, Priority: e.Priority, StopOnCollapse: e.StopOnCollapse}
