@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	enumspb "go.temporal.io/api/enums/v1"
 	tlog "go.temporal.io/server/common/log"
 	"go.temporal.io/server/common/log/tag"
@@ -42,8 +43,8 @@ func TestListen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := again.ports(); got != p {
-		t.Errorf("ports %+v, want the previous ones, %+v", got, p)
+	if d := cmp.Diff(p, again.ports(), cmp.AllowUnexported(ports{})); d != "" {
+		t.Errorf("not the previous ports (-want +got):\n%s", d)
 	}
 }
 
