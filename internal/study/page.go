@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"trmsweep/internal/preflight"
+	"trmsweep/internal/protocol"
 )
 
 // Markdown is the page of a sweep in the Web UI, as it was at a time.
@@ -32,7 +33,7 @@ func (s *SweepResult) Markdown(at time.Time) string {
 	if s.Status == StatusRunning {
 		fmt.Fprintf(&b, "; as of %s, `trmsweep status %s` knows the present", at.UTC().Format("2006-01-02 15:04 MST"), s.Sweep)
 	}
-	b.WriteString("\n\n" + Table(s.Experiments))
+	b.WriteString("\n\n" + Table(s.withTurns()))
 	t := preflight.Table{OK: true}
 	if t.Add(s.Preflight...); !t.OK {
 		b.WriteString("\n\nPreflight:\n\n" + t.Markdown())
@@ -49,6 +50,20 @@ func (s *SweepResult) Markdown(at time.Time) string {
 		}
 	}
 	return b.String()
+}
+
+// withTurns are the rows for the page: while the sweep trains, one that is queued and says nothing else waits for a slot. That
+// changes nothing for the sweep, so no experiment tells it.
+func (s *SweepResult) withTurns() []ExperimentResult {
+	rows := slices.Clone(s.Experiments)
+	for i := range rows {
+		r := &rows[i]
+		waits := s.Stage == StageTraining && r.Status == StatusQueued
+		if waits && r.HeldUp().None() {
+			r.Holdup = protocol.Holdup{Kind: protocol.HoldupNoSlot}
+		}
+	}
+	return rows
 }
 
 // Table is the Markdown table of experiments in the Web UI.
