@@ -40,7 +40,7 @@ func TestStudyAsTyped(t *testing.T) {
 			return errors.New(r.stderr)
 		}
 		for _, want := range []string{
-			"**running**, profile smoke: ", " of 18 done", "| experiment | status | step |", "| queued |", "; time left: ",
+			"**running**, profile smoke: ", " of 18 done", "| experiment | status | step |", "| queued (no-slot) |", "; time left: ",
 		} {
 			if !strings.Contains(r.stdout, want) {
 				return fmt.Errorf("no %q in %s", want, r.stdout)
