@@ -43,9 +43,9 @@ func limits(rows []Row) []string {
 			"not what another seed would: better and worse below are of these runs.", single, compared))
 	}
 	if unequal > 0 {
-		out = append(out, fmt.Sprintf("Comparisons at unequal compute, marked ≠: %d of %d. The work of their training (optimizer steps x batch "+
-			"x predicted FLOP of a row) is more than %.0f%% away from the reference's: they say what a change does together with its cost, "+
-			"not what it does by itself.", unequal, compared, 100*equalCompute))
+		out = append(out, fmt.Sprintf("Comparisons at unequal compute, marked ≠: %d of %d. The work of their training (optimizer steps x "+
+			"batch x predicted FLOP of a row) is more than %.0f%% away from the reference's: they say what a change does together with "+
+			"its cost, not what it does by itself.", unequal, compared, 100*equalCompute))
 	}
 	return out
 }
